@@ -1,0 +1,51 @@
+"""A list of rows that reads well in a notebook, in a terminal and in a test."""
+
+from html import escape
+
+
+class Table:
+    """Rows under headings.
+
+    ``rows`` is a sequence of sequences, one entry per heading. ``str(table)`` is plain text;
+    a notebook shows an HTML table. ``caption`` says what the table holds.
+    """
+
+    def __init__(self, headings, rows, caption=""):
+        self.headings = list(headings)
+        self.rows = [list(row) for row in rows]
+        self.caption = caption
+        for row in self.rows:
+            if len(row) != len(self.headings):
+                raise ValueError(f"row {row!r} has {len(row)} entries, the table has {len(self.headings)} headings")
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __iter__(self):
+        return iter(self.rows)
+
+    def __str__(self):
+        lines = [self.headings] + [[_text(value) for value in row] for row in self.rows]
+        widths = [max(len(line[i]) for line in lines) for i in range(len(self.headings))]
+        drawn = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines]
+        drawn.insert(1, "  ".join("-" * width for width in widths))
+        return "\n".join(([self.caption] if self.caption else []) + drawn)
+
+    __repr__ = __str__
+
+    def _repr_html_(self):
+        head = "".join(f'<th scope="col" style="text-align:left">{escape(h)}</th>' for h in self.headings)
+        body = "".join(
+            "<tr>" + "".join(f'<td style="text-align:left">{escape(_text(value))}</td>' for value in row) + "</tr>"
+            for row in self.rows
+        )
+        caption = f'<caption style="text-align:left">{escape(self.caption)}</caption>' if self.caption else ""
+        return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _text(value):
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value)

@@ -1,0 +1,271 @@
+"""What happened: messages, calls, work and state changes, in one record for all three worlds.
+
+A trace is a list of events that is only ever appended to. Real servers and clients append from
+their threads, the simulation appends from its processes, and nobody prints or draws. A cell asks
+later: ``trace.messages``, ``trace.calls``, ``trace.work``, ``trace.changes``, ``trace.table()``.
+
+Both ends of a message stamp it, on one clock in seconds: the sender when it leaves, the receiver
+when it arrives. The two stamps meet through the message's id, which travels with the message (in
+HTTP as the W3C header ``traceparent``). What was sent and never received is lost; whoever dropped
+it may say why with :meth:`Trace.lose`.
+
+A call and its request share one id. Its reply has the id ``reply_id(id)``.
+"""
+
+import itertools
+import re
+import secrets
+import threading
+import time
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from servicelab.table import Table
+
+#: The call that the running code is serving, as ``(trace id, call id)``, or None. A server sets it
+#: before it runs a handler; a traced client reads it to name the parent of a nested call.
+current_call: ContextVar[tuple[str, str] | None] = ContextVar("servicelab_current_call", default=None)
+
+_prefix = secrets.token_hex(4)  # so that ids from two processes never meet
+_count = itertools.count(1)
+
+
+def new_id() -> str:
+    """A new id: 16 lower-case hex digits, as a W3C span id must be."""
+    return f"{_prefix}{next(_count):08x}"
+
+
+def reply_id(call_id: str) -> str:
+    """The id of the reply to the request ``call_id``."""
+    return call_id + ".reply"
+
+
+def to_traceparent(trace_id: str, call_id: str) -> str:
+    """The W3C Trace Context header value (https://www.w3.org/TR/trace-context/) for one call."""
+    return f"00-{trace_id:0>32}-{call_id}-01"
+
+
+def from_traceparent(value: str | None) -> tuple[str, str] | None:
+    """``(trace id, call id)`` from a header value, or None when it is missing or malformed."""
+    found = re.fullmatch(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}", value or "")
+    return found.groups() if found else None
+
+
+class Event(NamedTuple):
+    """One line of the log. ``what`` is send, receive, lose, call, end, work, done or state."""
+
+    at: float
+    what: str
+    id: str
+    who: str = ""
+    whom: str = ""
+    label: str = ""
+    more: tuple = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Sent at ``sent``, and ``received`` (seconds) or lost: then ``received`` is None and ``lost`` says why."""
+
+    id: str
+    sender: str
+    receiver: str
+    label: str
+    kind: str  # "request", "reply" or "message"
+    sent: float
+    received: float | None = None
+    lost: str | None = None
+    lost_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One attempt as its caller saw it. ``end`` and ``status`` are None while it is under way."""
+
+    id: str
+    caller: str
+    callee: str
+    label: str
+    start: float
+    end: float | None = None
+    status: str | None = None
+    attempt: int = 1
+    timeout: float | None = None  # seconds the caller was willing to wait
+    parent: str | None = None  # the call that was being served when this one was made
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """``who`` was busy with ``label`` from ``start`` to ``end`` (None: still is)."""
+
+    id: str
+    who: str
+    label: str
+    start: float
+    end: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """``who`` went into state ``value`` at ``at`` (a breaker opened, a server stopped)."""
+
+    at: float
+    who: str
+    value: str
+
+
+class Trace:
+    """A thread-safe log of what happened.
+
+    ``clock`` gives the time in seconds: ``time.monotonic`` for real servers (on Linux it is the
+    same in a child process), ``lambda: env.now`` for a simulation.
+    """
+
+    def __init__(self, clock=time.monotonic):
+        self.clock = clock
+        self._events: list[Event] = []
+        self._lock = threading.Lock()
+
+    # -- writing ----------------------------------------------------------------------------
+
+    def add(self, event: Event) -> None:
+        with self._lock:
+            self._events.append(event)
+
+    def extend(self, events) -> None:
+        """Take over events that were recorded elsewhere (in a child process)."""
+        with self._lock:
+            self._events.extend(Event(*event) for event in events)
+
+    def send(self, sender, receiver, label, *, id=None, kind="request", at=None) -> str:
+        """A message leaves. Returns its id."""
+        id = id or new_id()
+        self.add(Event(self._at(at), "send", id, sender, receiver, label, (kind,)))
+        return id
+
+    def receive(self, id, receiver="", *, at=None) -> None:
+        """The message arrives. ``receiver`` overrides the name the sender had assumed."""
+        self.add(Event(self._at(at), "receive", id, receiver))
+
+    def lose(self, id, why, *, at=None) -> None:
+        """The message was dropped; ``why`` is what the diagram will say."""
+        self.add(Event(self._at(at), "lose", id, label=why))
+
+    def start_call(self, caller, callee, label, *, id=None, attempt=1, timeout=None, parent=None, at=None) -> str:
+        """A caller begins to wait. Returns the call's id, to be given to :meth:`end_call`."""
+        id = id or new_id()
+        self.add(Event(self._at(at), "call", id, caller, callee, label, (attempt, timeout, parent)))
+        return id
+
+    def end_call(self, id, status, *, at=None) -> None:
+        """The caller stops waiting, with ``status`` ("ok", "timeout", "HTTP 503", …)."""
+        self.add(Event(self._at(at), "end", id, label=str(status)))
+
+    def start_work(self, who, label="", *, id=None, at=None) -> str:
+        id = id or new_id()
+        self.add(Event(self._at(at), "work", id, who, label=label))
+        return id
+
+    def end_work(self, id, *, at=None) -> None:
+        self.add(Event(self._at(at), "done", id))
+
+    def state(self, who, value, *, at=None) -> None:
+        self.add(Event(self._at(at), "state", "", who, label=str(value)))
+
+    def clear(self) -> None:
+        with self._lock:
+            self._events.clear()
+
+    def _at(self, at):
+        return self.clock() if at is None else at
+
+    # -- reading ----------------------------------------------------------------------------
+
+    def __len__(self):
+        return len(self._events)
+
+    @property
+    def events(self) -> list[Event]:
+        """A copy of the log, in order of time."""
+        with self._lock:
+            events = list(self._events)
+        return sorted(events, key=lambda event: event.at)
+
+    def since(self, mark: int) -> "Trace":
+        """What was appended after ``mark = len(trace)``, as a trace of its own."""
+        part = Trace(self.clock)
+        with self._lock:
+            part._events = self._events[mark:]
+        return part
+
+    @property
+    def messages(self) -> list[Message]:
+        """Every message, in order of sending. One that nobody received or explained is lost: "no answer"
+        for a request whose call has ended, "came too late" for a reply after it."""
+        sent, got, dropped = self._pick("send"), self._pick("receive"), self._pick("lose")
+        ends = self._pick("end")
+        found = []
+        for id, event in sent.items():
+            here, gone = got.get(id), dropped.get(id)
+            receiver = (here and here.who) or event.whom or self._caller_of(id, sent)
+            lost, lost_at = (gone.label, gone.at) if gone else (None, None)
+            if not here and not gone and (end := ends.get(id.removesuffix(".reply"))):
+                late = id.endswith(".reply") and event.at >= end.at
+                lost, lost_at = ("came too late" if late else "no answer"), None
+            kind = event.more[0] if event.more else "message"
+            # A copy that did arrive outweighs a note that some bytes of it were dropped.
+            received = here.at if here else None
+            if here:
+                lost = lost_at = None
+            found.append(Message(id, event.who, receiver, event.label, kind, event.at, received, lost, lost_at))
+        return sorted(found, key=lambda message: message.sent)
+
+    @property
+    def calls(self) -> list[Call]:
+        ends = self._pick("end")
+        found = []
+        for id, event in self._pick("call").items():
+            end = ends.get(id)
+            found.append(Call(id, event.who, event.whom, event.label, event.at,
+                              end and end.at, end and end.label, *event.more))
+        return sorted(found, key=lambda call: call.start)
+
+    @property
+    def work(self) -> list[Work]:
+        done = self._pick("done")
+        found = [Work(id, event.who, event.label, event.at, done[id].at if id in done else None)
+                 for id, event in self._pick("work").items()]
+        return sorted(found, key=lambda work: work.start)
+
+    @property
+    def changes(self) -> list[Change]:
+        return [Change(event.at, event.who, event.label) for event in self.events if event.what == "state"]
+
+    def table(self, most=30) -> Table:
+        """The messages as a table, times in ms from the first event; ``most`` rows at the most."""
+        messages = self.messages
+        start = self.events[0].at if len(self) else 0.0
+        rows = [
+            (
+                f"{(m.sent - start) * 1e3:.2f}",
+                f"{(m.received - start) * 1e3:.2f}" if m.received is not None else f"lost: {m.lost or 'under way'}",
+                m.sender, m.receiver, m.label,
+            )
+            for m in messages[:most]
+        ]
+        more = f", the first {most} of {len(messages)}" if len(messages) > most else ""
+        return Table(("sent (ms)", "received (ms)", "from", "to", "message"), rows, f"{len(messages)} messages{more}")
+
+    def _pick(self, what) -> dict[str, Event]:
+        """The first event of this kind for each id."""
+        found: dict[str, Event] = {}
+        for event in self.events:
+            if event.what == what:
+                found.setdefault(event.id, event)
+        return found
+
+    @staticmethod
+    def _caller_of(id, sent):
+        request = sent.get(id.removesuffix(".reply"))
+        return request.who if request else ""
