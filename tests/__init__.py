@@ -1,0 +1,1 @@
+"""The course's tests. `make test` runs all of them."""
