@@ -1,0 +1,5 @@
+"""Servers on real sockets, in the kernel or in a process of their own: one lifecycle for all."""
+
+from servicelab.servers.http import HTTPServer, serve
+
+__all__ = ["HTTPServer", "serve"]

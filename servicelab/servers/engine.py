@@ -1,0 +1,208 @@
+"""cheroot's HTTP server, fitted to a notebook.
+
+cheroot speaks HTTP: keep-alive, chunked replies, a pool of worker threads. What is changed here is how
+it waits, what it tells and how it ends:
+
+* A connection that has nothing to say waits in a selector and occupies no worker, also when it has
+  just been opened (cheroot itself would let a worker wait for the first byte).
+* Requests wait in one unbounded first-in-first-out queue for exactly ``workers`` threads.
+* Nothing is ever printed: errors are appended to a list.
+* The end comes within a bound, whatever the handlers do.
+
+Written against cheroot 11: the names with an underscore are its own.
+"""
+
+import contextlib
+import ctypes
+import logging
+import queue
+import socket
+import threading
+import time
+import traceback
+import weakref
+
+from cheroot import server as cheroot_server
+from cheroot import wsgi
+from cheroot.workers import threadpool
+
+#: Seconds for which a kept-alive connection may stay idle, and a half-sent request silent.
+IDLE_LIMIT = 60
+
+#: Connections which the kernel of the operating system may hold until they are accepted.
+BACKLOG = 1024
+
+
+class Engine(wsgi.Server):
+    """One listening socket, one selector thread, ``workers`` worker threads, all named after ``name``.
+
+    ``errors`` is the list to which tracebacks are appended, ``clock`` gives the stamps in seconds,
+    ``grace`` is how many seconds a request in flight gets when the server ends.
+    """
+
+    keep_alive_conn_limit = None  # cheroot would close all but ten idle connections
+    expiration_interval = 0.05  # seconds; also how long the selector sleeps before it sees that it shall end
+
+    def __init__(self, port, app, name, workers, errors, clock=time.monotonic, grace=0.5):
+        super().__init__(("127.0.0.1", port), app, request_queue_size=BACKLOG, timeout=IDLE_LIMIT)
+        self.gateway = _Gateway
+        self.ConnectionClass = _Connection
+        self.requests = _Workers(self, name, workers)
+        self.name = name
+        self.errors = errors
+        self.clock = clock
+        self.shutdown_timeout = grace
+        self.bind_failure = None
+        self._opened = weakref.WeakSet()
+
+    def bind(self, *args, **kwargs):
+        try:
+            return super().bind(*args, **kwargs)
+        except OSError as error:
+            self.bind_failure = error  # cheroot hides it in a text
+            raise
+
+    def process_conn(self, conn):
+        """A connection was accepted, or has something to read."""
+        if conn.last_used is None:
+            self._opened.add(conn)
+            self._connections.put(conn)
+        else:
+            conn.arrived = self.clock()
+            self.requests.put(conn)
+
+    def put_conn(self, conn):
+        try:
+            super().put_conn(conn)
+        except (KeyError, ValueError, RuntimeError, OSError):  # the selector was closed in this moment
+            conn.close()
+
+    def error_log(self, msg="", level=20, traceback=False):
+        if level >= logging.WARNING:
+            self.errors.append(f"{msg}\n{_traceback()}" if traceback else str(msg))
+
+    def _serve_unservicable(self):
+        threading.current_thread().name = f"servicelab {self.name} turning away"
+        super()._serve_unservicable()
+
+    def end(self):
+        """Stop listening, let requests in flight finish for the grace, then cut. May be called again."""
+        if self.ready:
+            self.stop()
+        else:  # it never became ready, or an interrupt came while it ended
+            if getattr(self, "socket", None):
+                self.socket.close()
+            if hasattr(self, "_connections"):
+                self._connections._stop_requested = True
+            self.requests.stop(self.shutdown_timeout)
+        for conn in list(self._opened):
+            with contextlib.suppress(OSError):
+                conn.close()
+        logging.statistics.pop(f"Cheroot HTTPServer {id(self):d}", None)  # it would keep the app alive
+
+
+class _Connection(cheroot_server.HTTPConnection):
+    arrived = None  # when its request could be read
+    picked_up = None  # when a worker took it
+
+    def __init__(self, server, sock, *args, **kwargs):
+        # Not every system hands this down from the listening socket. Without it a reply that leaves
+        # in two pieces waits for the acknowledgement of the first: 40 ms.
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        super().__init__(server, sock, *args, **kwargs)
+
+    def communicate(self):
+        self.picked_up = self.server.clock()
+        return super().communicate()
+
+
+class _Gateway(wsgi.Gateway_10):
+    def get_environ(self):
+        env = super().get_environ()
+        env["wsgi.errors"] = _ErrorStream(self.req.server.errors)
+        env["servicelab.arrived"] = self.req.conn.arrived
+        env["servicelab.picked_up"] = self.req.conn.picked_up
+        return env
+
+    def respond(self):
+        try:
+            super().respond()
+        except (SystemExit, KeyboardInterrupt) as error:  # cheroot would end the whole server
+            raise RuntimeError(f"the handler raised {error!r}") from error
+
+
+class _Workers(threadpool.ThreadPool):
+    """Exactly ``workers`` threads, which end within a bound."""
+
+    def __init__(self, server, name, workers):
+        super().__init__(server, min=workers, max=workers)
+        self.name = name
+
+    def _spawn_worker(self):
+        worker = threadpool.WorkerThread(self.server)
+        worker.name = f"servicelab {self.name} worker {worker.name.rpartition('-')[2]}"
+        worker.daemon = True
+        worker.start()
+        while not worker.ready:  # cheroot would sleep for 100 ms
+            time.sleep(0.0002)
+        return worker
+
+    def stop(self, timeout=0.5):
+        """Turn away what waits, give what runs ``timeout`` seconds, then cut it."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                waiting = self._queue.get_nowait()
+                if waiting is not threadpool._SHUTDOWNREQUEST:
+                    waiting.close()
+        workers = [worker for worker in self._threads if worker is not threading.current_thread()]
+        for _ in workers:
+            self._queue.put(threadpool._SHUTDOWNREQUEST)
+        if _join(workers, timeout):
+            for worker in workers:
+                _cut(worker)
+            if left := _join(workers, 0.2):
+                self.server.errors.append(
+                    f"{self.name}: {len(left)} handlers were still running {timeout} s after the server was "
+                    "stopped. Their connections were cut; they end as soon as what they wait for ends."
+                )
+        self._threads.clear()
+
+
+def _join(threads, limit):
+    """Wait at most ``limit`` seconds in all; returns the threads that still run."""
+    end = time.monotonic() + limit
+    for thread in threads:
+        thread.join(max(0.0, end - time.monotonic()))
+    return [thread for thread in threads if thread.is_alive()]
+
+
+def _cut(worker):
+    conn = worker.conn
+    if not worker.is_alive() or conn is None:
+        return
+    with contextlib.suppress(OSError):
+        conn.socket.shutdown(socket.SHUT_RDWR)
+    # Nothing can end a thread that sleeps; this ends one that runs, or that wakes up.
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(worker.ident), ctypes.py_object(SystemExit))
+
+
+class _ErrorStream:
+    """``wsgi.errors``: where Flask writes the traceback of a handler."""
+
+    def __init__(self, errors):
+        self.errors = errors
+
+    def write(self, text):
+        if text.strip():
+            self.errors.append(text.rstrip())
+
+    def writelines(self, lines):
+        self.write("".join(lines))
+
+    def flush(self):
+        pass
+
+
+def _traceback():
+    return traceback.format_exc().rstrip()

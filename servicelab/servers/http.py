@@ -1,0 +1,96 @@
+"""HTTP servers on real sockets: ``serve(app, "orders")`` in the kernel, or in a process of its own."""
+
+import inspect
+import threading
+import time
+
+from servicelab.lifecycle import Server, ServerError
+from servicelab.servers.engine import Engine
+from servicelab.servers.stamps import Stamped
+from servicelab.trace import Trace
+
+MOST_WORKERS = 256
+
+
+class HTTPServer(Server):
+    """A WSGI app (a Flask app, say) behind a socket, served by threads of this kernel.
+
+    ``workers`` is the exact number of requests that are handled at the same time; the others wait
+    in one queue, first come first served. An idle kept-alive connection occupies no worker. With a
+    ``trace`` every request is stamped: *receive* when it could be read (it may then wait for a
+    worker), *start_work* when a worker takes it up, *end_work* when its reply is ready, *send* when
+    the reply leaves; without one nothing is stamped and nothing costs anything.
+
+    A handler that raises answers with status 500; its traceback is in ``.errors``, nothing is
+    printed. ``stop()`` gives requests in flight ``grace`` seconds, then cuts their connections.
+
+    Raises :class:`ServerError` when ``app`` is no app, ``workers`` is not in 1…256, or a fixed
+    ``port`` is taken.
+    """
+
+    scheme = "http"
+    grace = 0.5  # seconds
+
+    def __init__(self, app, name: str, *, trace: Trace | None = None, workers: int = 8, port: int = 0):
+        super().__init__(name, port)
+        check_app(app, name)
+        check_options(name, trace, workers)
+        self.app = app
+        self.trace = trace
+        self.workers = workers
+        self.errors: list[str] = []
+        self._engine = None
+        self._thread = None
+
+    def _open(self):
+        self.errors.clear()
+        app = Stamped(self.app, self.lane, self.trace) if self.trace is not None else self.app
+        clock = self.trace.clock if self.trace is not None else time.monotonic
+        self._engine = engine = Engine(self.wanted_port, app, self.name, self.workers, self.errors, clock, self.grace)
+        try:
+            engine.prepare()
+        except OSError as error:
+            raise engine.bind_failure or error from None
+        self._thread = threading.Thread(target=engine.serve, name=f"servicelab {self.name} selector", daemon=True)
+        self._thread.start()
+        return engine.bind_addr[1]
+
+    def _close(self):
+        if self._engine is not None:
+            self._engine.end()
+            if self._thread is not None and self._thread.ident is not None:
+                self._thread.join(1.0)
+            self._engine = self._thread = None
+
+
+def serve(app, name: str, *, trace: Trace | None = None, workers: int = 8, port: int = 0, process: bool = False):
+    """Start a server for ``app`` and return its handle: ``.url``, ``.port``, ``.errors``, ``.stop()``.
+
+    A running server of the same name is replaced. See :class:`HTTPServer` for the arguments.
+    """
+    return HTTPServer(app, name, trace=trace, workers=workers, port=port).start()
+
+
+def check_app(app, name):
+    """Refuse what is not a WSGI app: it would only fail at the first request."""
+    mend = f"serve(app, {name!r}) takes a WSGI app, for example app = Flask('{name}')"
+    if not callable(app):
+        raise ServerError(f"{app!r} is no web app: {mend}")
+    if inspect.isclass(app):
+        raise ServerError(f"the class {app.__name__} is no web app yet, an object of it may be: {mend}")
+    try:
+        inspect.signature(app).bind({}, None)
+    except TypeError:
+        raise ServerError(
+            f"{getattr(app, '__name__', app)!r} cannot be called with (environ, start_response): {mend}. "
+            "A function that builds the app is called first, or given with process=True."
+        ) from None
+    except ValueError:  # written in C: it does not say
+        pass
+
+
+def check_options(name, trace, workers):
+    if trace is not None and not isinstance(trace, Trace):
+        raise ServerError(f"trace={trace!r} is no Trace: give {name} a servicelab.trace.Trace() or leave it out")
+    if not isinstance(workers, int) or isinstance(workers, bool) or not 1 <= workers <= MOST_WORKERS:
+        raise ServerError(f"workers={workers!r} must be a whole number from 1 to {MOST_WORKERS}")
