@@ -1,0 +1,6 @@
+"""Everything that draws: the space-time diagram, figures with a text alternative, predictions, quizzes, live panels.
+
+``theme`` holds the look, ``spacetime`` the diagram of a run, ``show`` the figure with its alternative text,
+``predict`` and ``quiz`` the questions, ``live`` the panels that move, ``claims`` the verdicts of a chapter and
+``reset`` the button that stops every server. ``front`` knows whether anyone can see a widget.
+"""

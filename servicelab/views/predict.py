@@ -1,0 +1,195 @@
+"""Predict, then run: the learner commits to an answer, and meets it again beside the outcome.
+
+The answers are kept in :data:`answers` for as long as the kernel lives; whoever wants to keep them longer listens
+with :func:`on_answer` and fills :data:`answers` again at the start.
+"""
+
+import math
+from html import escape
+
+from servicelab.views.front import Shown, widgets
+from servicelab.views.theme import BLUE, FAILURE_INK, GREEN, MUTED, ORANGE, card
+
+#: What was predicted, by key: the text of an option, or a number.
+answers: dict[str, str | float] = {}
+
+_listeners: list = []
+
+
+def on_answer(listener) -> None:
+    """Call ``listener(key, value)`` whenever a prediction is committed. Adding the same one twice changes nothing."""
+    if listener not in _listeners:
+        _listeners.append(listener)
+
+
+def forget(key: str | None = None) -> None:
+    """Drop the prediction ``key``, or all of them, so that the question can be asked again."""
+    if key is None:
+        answers.clear()
+    else:
+        answers.pop(key, None)
+
+
+class Predict(Shown):
+    """A question to be answered before the cell below is run.
+
+    ``key`` names it ("01-drip"); ``options`` are two to six texts to choose from. Without options it asks for a
+    number, in ``unit``. ``on_answer(key, value)`` is called when the learner commits. A committed answer stays:
+    the question shows it again when its cell is run again.
+
+    Raises ValueError for a missing key or question, and for fewer than two, more than six or equal options.
+    """
+
+    def __init__(self, key, question, options=None, *, unit="", on_answer=None):
+        if not key or not isinstance(key, str):
+            raise ValueError(f"key={key!r} must be a name such as '01-drip': it is how the answer is found again")
+        if not question or not isinstance(question, str):
+            raise ValueError(f"question={question!r} must be the text of a question")
+        if options is not None:
+            options = [str(option) for option in options]
+            if not 2 <= len(options) <= 6 or len(set(options)) < len(options):
+                raise ValueError(f"options={options!r} must be two to six different texts")
+        self.key, self.question, self.options, self.unit = key, question, options, unit
+        self._on_answer = on_answer
+        self.widget = self._build() if widgets else None
+
+    # -- answering --------------------------------------------------------------------------
+
+    @property
+    def answer(self) -> str | float | None:
+        """What the learner predicted, or None."""
+        return answers.get(self.key)
+
+    def commit(self, value) -> None:
+        """Take ``value`` as the prediction, as the button does. Raises ValueError when it is not a possible answer."""
+        if self.options is None:
+            value = _number(value)
+        elif value not in self.options:
+            raise ValueError(f"{value!r} is not one of the options {self.options}")
+        answers[self.key] = value
+        for listener in [self._on_answer, *_listeners]:
+            if listener:
+                listener(self.key, value)
+        if self.widget:
+            self._show_kept()
+
+    def reveal(self, actual, why="", *, tolerance=0.25) -> "Reveal":
+        """The prediction beside what happened, to be shown by the cell that found out.
+
+        ``actual`` is the text of an option, its position, or a number; a number counts as right within
+        ``tolerance`` of it (a share: 0.25 is 25 %). ``why`` is one or two sentences. Works when nobody answered.
+        """
+        if self.options is not None:
+            if isinstance(actual, int) and not isinstance(actual, bool) and 0 <= actual < len(self.options):
+                actual = self.options[actual]
+            if actual not in self.options:
+                raise ValueError(f"actual={actual!r} is not one of the options {self.options}")
+            right = self.answer == actual
+        else:
+            actual = _number(actual)
+            right = self.answer is not None and abs(self.answer - actual) <= abs(actual) * tolerance
+        return Reveal(self, actual, why, right)
+
+    def say(self, value) -> str:
+        """``value`` as the learner reads it: the option, or the number with its unit."""
+        return f"{value:.4g} {self.unit}".rstrip() if isinstance(value, float) else str(value)
+
+    # -- showing ----------------------------------------------------------------------------
+
+    def as_text(self):
+        kept = f"Your prediction: {self.say(self.answer)}" if self.answer is not None else "No prediction made yet."
+        lines = [f"Predict: {self.question}"] + [f"  ( ) {option}" for option in self.options or ()] + [kept]
+        return "\n".join(lines)
+
+    def _build(self):
+        wide = widgets.Layout(width="auto", max_width="860px")
+        head = widgets.HTML(
+            f'<div style="font-size:16px;line-height:1.4"><b>Predict.</b> {escape(self.question)}</div>', layout=wide
+        )
+        if self.options is None:
+            # A Text, not a FloatText: a number field that nobody touched must stay empty, not read 0.
+            self.field = widgets.Text(
+                placeholder="a number",
+                description=f"in {self.unit}" if self.unit else "",
+                tooltip=self.question,
+                layout=widgets.Layout(width="240px"),
+                style={"description_width": "initial"},
+            )
+        else:
+            self.field = widgets.RadioButtons(
+                options=self.options, index=None, tooltip=self.question, layout=widgets.Layout(width="auto")
+            )
+        self.button = widgets.Button(description="Commit", tooltip="Commit to this prediction", button_style="primary")
+        self.note = widgets.HTML(layout=wide)
+        self.button.on_click(self._pressed)
+        if self.answer is not None:
+            self._show_kept()
+        return widgets.VBox([head, self.field, widgets.HBox([self.button, self.note])])
+
+    def _pressed(self, _):
+        value = self.field.value
+        if value in (None, ""):
+            self._say(f'<span style="color:{FAILURE_INK}">Choose first: a wrong guess teaches more than none.</span>')
+            return
+        try:
+            self.commit(value)
+        except ValueError as error:
+            self._say(f'<span style="color:{FAILURE_INK}">{escape(str(error))}</span>')
+
+    def _show_kept(self):
+        value = self.answer
+        if self.options is None:
+            self.field.value = f"{value:g}"
+        elif value in self.options:
+            self.field.value = value
+        self.field.disabled = self.button.disabled = True
+        self._say(f"Kept: <b>{escape(self.say(value))}</b>. Now run on and see.")
+
+    def _say(self, html):
+        self.note.value = f'<div role="status" style="font-size:15px">{html}</div>'
+
+
+class Reveal:
+    """The prediction and the outcome side by side; ``right`` is True, or False, also when nobody answered."""
+
+    def __init__(self, asked: Predict, actual, why, right):
+        self.question, self.why, self.right = asked.question, why, right
+        self.actual = asked.say(actual)
+        self.predicted = asked.say(asked.answer) if asked.answer is not None else None
+        if self.predicted is None:
+            self.verdict = "no prediction made"
+        else:
+            self.verdict = "as predicted" if right else "not as predicted"
+
+    def __repr__(self):
+        lines = [self.question, f"  predicted: {self.predicted or 'no prediction made'}", f"  happened:  {self.actual}"]
+        if self.predicted is not None:
+            lines.append(f"  {'✓' if self.right else '✗'} {self.verdict}")
+        return "\n".join(lines + ([f"  {self.why}"] if self.why else []))
+
+    def _repr_html_(self):
+        if self.predicted is None:
+            colour, mark, ink = BLUE, "", MUTED
+        elif self.right:
+            colour, mark, ink = GREEN, "✓ ", "#00694D"
+        else:
+            colour, mark, ink = ORANGE, "✗ ", FAILURE_INK
+        predicted = escape(self.predicted) if self.predicted is not None else "no prediction made"
+        said = "" if self.predicted is None else f' <b style="color:{ink}">{mark}{self.verdict}</b>'
+        why = f"<div>{escape(self.why)}</div>" if self.why else ""
+        return card(
+            f'<div style="color:{MUTED}">{escape(self.question)}</div>'
+            f"<div>Predicted: {predicted}.{said}</div><div>Happened: <b>{escape(self.actual)}</b></div>{why}",
+            colour,
+            "prediction and outcome",
+        )
+
+
+def _number(value) -> float:
+    try:
+        number = float(str(value).strip().replace(",", "."))
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"{str(value)!r} is not a number: write it like 0.5 or 120")
+    return number
