@@ -1,0 +1,380 @@
+"""Runs notebooks the way learners do, and looks at what they leave behind.
+
+A :class:`Session` is one kernel with one notebook, in a copy of the course's folders. Its cells can
+be run in any order, once or twice, interrupted, or the kernel killed. While it runs, a watcher looks
+at the sockets on which the kernel and its children listen, and at their memory. Afterwards
+:meth:`Session.leaks` names every thread, socket, child process and file that was left.
+"""
+
+import json
+import logging
+import os
+import queue
+import shutil
+import signal
+import sys
+import threading
+import time
+import warnings
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import nbformat
+import psutil
+from jupyter_core.utils import ensure_async, run_sync
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, DeadKernelError
+from nbformat.v4 import new_code_cell
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDERS = ("notebooks", "solutions", "labs", "docs")
+LOOPBACK = "127.0.0.1"
+CELL_LIMIT = 120  # seconds; a guard against a cell that hangs, not a budget
+
+# What a notebook may leave: tqdm's monitor is one daemon thread per process, by design of tqdm.
+ALLOWED_THREADS = {"tqdm_monitor"}
+ALLOWED_FOLDERS = {"__pycache__", ".ipynb_checkpoints", ".servicelab"}  # .servicelab holds the learner's progress
+
+PREPARE = """
+import sys, types
+_m = sys.modules["_servicelab_probe"] = types.ModuleType("_servicelab_probe")
+_m.binds = []
+def _note(event, args, binds=_m.binds):
+    # Each bind of a TCP socket, however short its life: the watcher outside only samples.
+    if event == "socket.bind" and args[0].family.name != "AF_UNIX" and args[0].type.name == "SOCK_STREAM":
+        binds.append(args[1][0])
+sys.addaudithook(_note)
+del _m, _note, types
+"""
+PROBE = """
+def _probe():
+    import gc, json, sys, threading
+    gc.collect()
+    print(json.dumps({"threads": [t.name for t in threading.enumerate()],
+                      "binds": sorted(set(sys.modules["_servicelab_probe"].binds))}))
+_probe()
+del _probe
+"""
+
+
+@dataclass
+class Report:
+    """What one pass over a notebook took: seconds a cell, which cells had servers, peak memory in bytes."""
+
+    seconds: dict[int, float] = field(default_factory=dict)
+    serving: dict[int, set[int]] = field(default_factory=dict)  # cell: ports that listened while it ran
+    open_after: dict[int, set[int]] = field(default_factory=dict)  # cell: ports that still listened at its end
+    peak_memory: int = 0
+
+    @property
+    def total(self) -> float:
+        return sum(self.seconds.values())
+
+    def longest_serving_cell(self) -> int | None:
+        serving = [cell for cell, ports in self.serving.items() if ports]
+        return max(serving, key=self.seconds.__getitem__, default=None)
+
+
+class Watcher(threading.Thread):
+    """Samples the listening sockets and the memory of a process and its children every ``step`` seconds."""
+
+    def __init__(self, pid: int, own: set[int], step: float = 0.05):
+        super().__init__(name="watcher", daemon=True)
+        self.process = psutil.Process(pid)
+        self.own = own
+        self.step = step
+        self.wide: set[str] = set()
+        self.ports: set[int] = set()
+        self.peak_memory = 0
+        self._done = threading.Event()
+
+    def run(self):
+        while not self._done.wait(self.step):
+            self.look()
+
+    def look(self) -> None:
+        memory = 0
+        for process in family(self.process):
+            try:
+                memory += process.memory_info().rss
+            except psutil.Error:
+                continue
+            for ip, port in listening(process):
+                if ip != LOOPBACK:
+                    self.wide.add(f"listened on {ip}, port {port}: only {LOOPBACK} is allowed")
+                if port not in self.own:
+                    self.ports.add(port)
+        self.peak_memory = max(self.peak_memory, memory)
+
+    def stop(self):
+        self._done.set()
+        self.join()
+
+
+class Session:
+    """One kernel for ``notebook``, a path below ``root``; ``env`` is added to the kernel's environment.
+
+    Use as a context manager. ``folder`` is an empty folder for the copy of the course.
+    """
+
+    def __init__(self, notebook: Path, folder: Path, root: Path = ROOT, env: dict | None = None):
+        self.folder = Path(folder) / "course"
+        for name in FOLDERS:
+            if (root / name).is_dir():
+                ignore = shutil.ignore_patterns(".ipynb_checkpoints", "__pycache__", ".servicelab")
+                shutil.copytree(root / name, self.folder / name, ignore=ignore)
+        self.path = self.folder / Path(notebook).resolve().relative_to(Path(root).resolve())
+        self.nb = nbformat.read(self.path, as_version=4)
+        self.env = os.environ | {
+            "IPYTHONDIR": str(Path(folder) / "ipython"),
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+        }
+        self.env |= env or {}
+        self.code_cells = [i for i, cell in enumerate(self.nb.cells) if cell.cell_type == "code"]
+        self.report = Report()
+
+    def __enter__(self):
+        logging.getLogger("traitlets").setLevel(logging.ERROR)  # ipykernel 7 warns about TCP in each kernel
+        with ExitStack() as stack:
+            self.client = NotebookClient(
+                self.nb, timeout=CELL_LIMIT, startup_timeout=60, kernel_name="python3",
+                resources={"metadata": {"path": str(self.path.parent)}},
+            )  # fmt: skip
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                stack.enter_context(self.client.setup_kernel(env=self.env))
+            poll_in_slices(self.client.kc.shell_channel)
+            self.pid = self.client.km.provisioner.pid
+            self.run_code(PREPARE)
+            self._own = {port for _, port in listening(psutil.Process(self.pid))}
+            self._threads = self._probe()["threads"]
+            self._children = {child.pid for child in family(psutil.Process(self.pid))[1:]}
+            self._files = files_below(self.folder)
+            self.watcher = Watcher(self.pid, self._own)
+            self.watcher.start()
+            stack.callback(self.watcher.stop)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *error):
+        self._stack.close()
+
+    # -- running ----------------------------------------------------------------------------
+
+    def run_cell(self, index: int) -> None:
+        """Run one cell of the notebook. Raises nbclient's CellExecutionError when it fails."""
+        self.watcher.ports = set()
+        begin = time.monotonic()
+        try:
+            self.client.execute_cell(self.nb.cells[index], index)
+        finally:
+            self.report.seconds[index] = self.report.seconds.get(index, 0.0) + time.monotonic() - begin
+            self.watcher.look()
+            self.report.serving[index] = set(self.watcher.ports)
+            self.report.open_after[index] = self.open_ports()
+            self.report.peak_memory = self.watcher.peak_memory
+
+    def run_all(self, times: int = 1, first: int = 0) -> None:
+        """Run the cells from ``first`` on in order, each ``times`` times before the next."""
+        for index in self.code_cells:
+            if index >= first:
+                for _ in range(times):
+                    self.run_cell(index)
+
+    def run_code(self, source: str) -> str:
+        """Run ``source`` beside the notebook's cells; returns what it printed."""
+        self.nb.cells.append(new_code_cell(source))
+        try:
+            cell = self.client.execute_cell(self.nb.cells[-1], len(self.nb.cells) - 1, store_history=False)
+        finally:
+            self.nb.cells.pop()
+        return "".join(out.text for out in cell.outputs if out.output_type == "stream" and out.name == "stdout")
+
+    def interrupt_cell(self, index: int, after: float) -> bool:
+        """Run a cell and press "interrupt" after ``after`` seconds. True if that is what ended it."""
+        timer = threading.Timer(after, os.kill, (self.pid, signal.SIGINT))
+        timer.start()
+        try:
+            self.run_cell(index)
+            return False
+        except CellExecutionError as error:
+            if error.ename != "KeyboardInterrupt":
+                raise
+            return True
+        finally:
+            timer.cancel()
+            timer.join()
+
+    def kill_in_cell(self, index: int, after: float) -> set[int]:
+        """Kill the kernel ``after`` seconds into a cell; returns the ports and sees that all children end.
+
+        A restart that the kernel does not answer ends the same way. Raises AssertionError when a
+        port still listens or a child lives 10 s later.
+        """
+        family_then: list[psutil.Process] = []
+
+        def kill():
+            self.watcher.look()
+            family_then.extend(family(psutil.Process(self.pid)))
+            ports.update(self.open_ports())
+            os.kill(self.pid, signal.SIGKILL)
+
+        ports: set[int] = set()
+        timer = threading.Timer(after, kill)
+        timer.start()
+        try:
+            self.run_cell(index)
+        except (DeadKernelError, RuntimeError, psutil.NoSuchProcess):
+            pass
+        finally:
+            timer.join()
+        assert_gone(ports, family_then)
+        return ports
+
+    def restart(self) -> set[int]:
+        """Restart the kernel as Lab's menu does; returns the ports that were open and are free now."""
+        ports, then = self.open_ports(), family(psutil.Process(self.pid))
+        run_sync(self.client.km.restart_kernel)(now=False)
+        assert_gone(ports, then)
+        return ports
+
+    # -- looking ----------------------------------------------------------------------------
+
+    def open_ports(self) -> set[int]:
+        """The ports on which the kernel or a child listens, without the kernel's own."""
+        found = set()
+        for process in family(psutil.Process(self.pid)):
+            found |= {port for _, port in listening(process)}
+        return found - self._own
+
+    def leaks(self, wait: float = 3.0) -> list[str]:
+        """What the notebook left behind, one line each; things may take ``wait`` seconds to end."""
+        end = time.monotonic() + wait
+        while (found := self._leaks_now()) and time.monotonic() < end:
+            time.sleep(0.1)
+        return found
+
+    def stderr(self) -> list[str]:
+        """What cells wrote to standard error: warnings that a learner would see in red."""
+        return [
+            f"cell {cell.get('id')}: {out.text.strip()[:300]}"
+            for cell in self.nb.cells
+            for out in cell.get("outputs", [])
+            if out.output_type == "stream" and out.name == "stderr" and out.text.strip()
+        ]
+
+    def _leaks_now(self) -> list[str]:
+        found = sorted(self.watcher.wide)
+        probe = self._probe()
+        found += [f"bound {ip!r}: only {LOOPBACK} is allowed" for ip in probe["binds"] if ip != LOOPBACK]
+        left = list(probe["threads"])
+        for name in self._threads:
+            if name in left:
+                left.remove(name)
+        found += [f"thread {name!r} still runs" for name in left if name not in ALLOWED_THREADS]
+        kernel = psutil.Process(self.pid)
+        for child in family(kernel)[1:]:
+            if child.pid not in self._children:
+                found.append(f"child process still runs: {describe(child)}")
+        for link in kernel.net_connections("inet"):
+            if link.laddr and link.laddr.port not in self._own and not (link.raddr and link.raddr.port in self._own):
+                found.append(f"socket still open: {link.laddr.ip}:{link.laddr.port} {link.status}")
+        found += [f"file left: {name}" for name in sorted(files_below(self.folder) - self._files)]
+        return found
+
+    def _probe(self) -> dict:
+        return json.loads(self.run_code(PROBE).strip().splitlines()[-1])
+
+
+def poll_in_slices(channel, step: float = 1.0) -> None:
+    """Make ``channel.get_msg`` look again every ``step`` seconds.
+
+    A wake-up on the shell socket is sometimes missed while an Output widget captures a cell; the
+    reply then lies there unread until the whole timeout is over.
+    """
+    original = channel.get_msg
+
+    async def get_msg(timeout=None):
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = step if end is None else max(0.0, min(step, end - time.monotonic()))
+            try:
+                return await ensure_async(original(timeout=left))
+            except queue.Empty:
+                if end is not None and time.monotonic() >= end:
+                    raise
+
+    channel.get_msg = get_msg
+
+
+def family(process: psutil.Process) -> list[psutil.Process]:
+    """``process`` and its living descendants; empty if it has gone."""
+    try:
+        children = process.children(recursive=True)
+        return [process] + [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def listening(process: psutil.Process) -> list[tuple[str, int]]:
+    """``(address, port)`` of every TCP socket on which ``process`` listens; empty if it has gone."""
+    try:
+        return [
+            (link.laddr.ip, link.laddr.port)
+            for link in process.net_connections("tcp")
+            if link.status == psutil.CONN_LISTEN
+        ]
+    except psutil.Error:
+        return []
+
+
+def files_below(folder: Path) -> set[str]:
+    """All files below ``folder``, without caches."""
+    return {
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() and not ALLOWED_FOLDERS & set(path.relative_to(folder).parts)
+    }
+
+
+def describe(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())[:200] or process.name()
+    except psutil.Error:
+        return f"process {process.pid}"
+
+
+def assert_gone(ports: set[int], processes: list[psutil.Process], limit: float = 10.0) -> None:
+    """Wait until nothing answers on ``ports`` and none of ``processes`` lives; AssertionError after ``limit`` s."""
+    from servicelab.lifecycle import is_listening
+
+    _, alive = psutil.wait_procs(processes, timeout=limit)
+    alive = [process for process in alive if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+    assert not alive, f"still running: {[describe(process) for process in alive]}"
+    end = time.monotonic() + limit
+    while (busy := [port for port in ports if is_listening(port)]) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not busy, f"ports still answer: {busy}"
+
+
+def main(arguments=None) -> int:
+    """``python -m tests.notebooks FILE…`` runs each once and prints time, memory and what it left."""
+    import tempfile
+
+    bad = 0
+    for name in sys.argv[1:] if arguments is None else arguments:
+        with tempfile.TemporaryDirectory() as folder, Session(Path(name), Path(folder)) as session:
+            session.run_all()
+            left = session.leaks() + session.stderr()
+            report = session.report
+            slow = max(report.seconds, key=report.seconds.get, default=None)
+            print(f"{name}: {report.total:.1f} s, peak {report.peak_memory / 1e6:.0f} MB, "
+                  f"longest cell {slow}: {report.seconds.get(slow, 0):.1f} s")  # fmt: skip
+            print("".join(f"  {line}\n" for line in left), end="")
+            bad += len(left)
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

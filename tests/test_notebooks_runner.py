@@ -1,0 +1,111 @@
+"""The runner itself: a notebook that leaves something, or that cannot run twice, must be caught."""
+
+import nbformat
+import psutil
+import pytest
+from nbclient.exceptions import CellExecutionError
+from nbformat.v4 import new_code_cell, new_notebook
+
+from tests.notebooks import Session
+
+SERVE = """
+import socket
+def listen(host="127.0.0.1"):
+    listener = socket.create_server((host, 0))
+    return listener
+"""
+
+
+@pytest.fixture
+def session(tmp_path):
+    """``session(source, …)`` starts a kernel on a throwaway notebook with these cells."""
+    opened = []
+
+    def make(*sources):
+        root = tmp_path / "root"
+        (root / "notebooks").mkdir(parents=True)
+        book = new_notebook(cells=[new_code_cell(source) for source in sources])
+        nbformat.write(book, root / "notebooks" / "small.ipynb")
+        found = Session(root / "notebooks" / "small.ipynb", tmp_path / "copy", root=root)
+        opened.append(found.__enter__())
+        return found
+
+    yield make
+    for one in opened:
+        one.__exit__()
+
+
+def test_a_clean_notebook_leaves_nothing_and_is_measured(session):
+    run = session(SERVE + "with listen() as server:\n    import time; time.sleep(0.3)", "x = 1")
+    run.run_all(times=2)
+    run.run_all()
+    assert run.leaks() == []
+    assert run.stderr() == []
+    assert run.report.longest_serving_cell() == 0
+    assert run.report.open_after[0] == set()
+    assert run.report.peak_memory > 10e6
+
+
+@pytest.mark.parametrize(
+    ("source", "caught"),
+    [
+        ("import threading, time\nthreading.Thread(target=time.sleep, args=(60,), name='servicelab orders', "
+         "daemon=True).start()", "thread 'servicelab orders'"),
+        (SERVE + "kept = listen()", "socket still open: 127.0.0.1:"),
+        ("import subprocess, sys\nchild = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])",
+         "child process still runs"),
+        ("open('left-over.csv', 'w').close()", "file left: notebooks/left-over.csv"),
+        (SERVE + "listen('127.0.0.2').close()", "bound '127.0.0.2'"),
+        # A child's socket is out of the audit hook's sight: the watcher has to see it.
+        ("import subprocess, sys\nsubprocess.run([sys.executable, '-c', \"import socket, time; "
+         "s = socket.create_server(('127.0.0.2', 0)); time.sleep(0.5)\"])", "listened on 127.0.0.2"),
+    ],
+    ids=["thread", "socket", "child", "file", "short wide listener", "wide listener in a child"],
+)  # fmt: skip
+def test_what_a_notebook_leaves_is_named(session, source, caught):
+    run = session(source)
+    run.run_all()
+    leaks = run.leaks(wait=0.5)
+    assert len(leaks) == 1, leaks
+    assert caught in leaks[0]
+
+
+def test_a_cell_that_cannot_run_twice_is_caught_by_each_cell_twice(session):
+    run = session("values = [1, 2]", "assert len(values) == 2\nvalues.append(3)", "values = [1, 2]")
+    run.run_all()
+    run.run_all()  # two whole passes do not see it …
+    with pytest.raises(CellExecutionError):
+        run.run_all(times=2)  # … this does
+
+
+def test_warnings_of_a_cell_are_seen(session):
+    run = session("import warnings\nwarnings.warn('old')")
+    run.run_all()
+    assert "old" in run.stderr()[0]
+
+
+def test_interrupt_in_a_cell_then_run_on(session):
+    run = session(SERVE + "import time\nwith listen() as server:\n    time.sleep(30)", "after = 1")
+    assert run.interrupt_cell(0, after=0.5)
+    run.run_cell(1)
+    assert run.leaks() == []
+
+
+def test_a_killed_kernel_leaves_no_port(session):
+    run = session(SERVE + "import time\nserver = listen()\ntime.sleep(30)")
+    assert len(run.kill_in_cell(0, after=0.7)) == 1
+    assert not psutil.pid_exists(run.pid)
+
+
+def test_a_child_that_outlives_its_kernel_is_caught(session):
+    run = session("import subprocess, sys, time\nchild = subprocess.Popen([sys.executable, '-c', "
+                  "'import time; time.sleep(15)'], start_new_session=True)\ntime.sleep(30)")  # fmt: skip
+    with pytest.raises(AssertionError, match="still running"):
+        run.kill_in_cell(0, after=0.7)
+
+
+def test_a_restarted_kernel_leaves_no_port(session):
+    run = session(SERVE + "server = listen()")
+    run.run_all()
+    assert len(run.open_ports()) == 1
+    assert len(run.restart()) == 1
