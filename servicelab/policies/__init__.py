@@ -1,0 +1,70 @@
+"""Decisions about calls: how long to wait, when to try again, whom to ask. No I/O happens here.
+
+A policy is asked by its *script* and answered by a *driver*, so the same object decides for real sockets, for a
+SimPy process and for asyncio. Policies nest, the outer one first::
+
+    Deadline(2.0, Retry(Timeout(0.5), tries=3, backoff=FullJitter(0.05, 1.0, Random(7)), budget=RetryBudget()))
+
+| module   | subject                                                                                 |
+|----------|-----------------------------------------------------------------------------------------|
+| status   | how a call can end                                                                      |
+| script   | what a policy says (Try, Sleep) and hears (Answer), and the rules of the conversation   |
+| timeout  | one attempt, and how long to wait for it                                                |
+| retry    | further attempts after a failure                                                        |
+| backoff  | how long to sleep between attempts: no backoff, plain exponential, four laws of jitter  |
+| budget   | how many retries all calls together may make                                            |
+| deadline | how long a call may take in all, attempts and sleeps included                           |
+| balancer | which of several servers to ask                                                         |
+| drive    | the three drivers                                                                       |
+| record   | record a run and replay it                                                              |
+
+Rules of the room: time is an argument, in seconds, from whatever clock the driver reads; randomness is a
+``random.Random`` that the caller supplies; what several calls share is safe under threads. Only ``drive`` knows of
+clocks, and only as defaults.
+"""
+
+from servicelab.policies.backoff import (
+    DecorrelatedJitter,
+    EqualJitter,
+    Exponential,
+    FullJitter,
+    NoBackoff,
+    ProportionalJitter,
+)
+from servicelab.policies.balancer import LeastOutstanding, PowerOfTwo, RandomChoice, RoundRobin
+from servicelab.policies.budget import RetryBudget
+from servicelab.policies.deadline import Deadline
+from servicelab.policies.drive import Result, acall, call, sim_call
+from servicelab.policies.record import Entry, Recorder, replay
+from servicelab.policies.retry import Retry
+from servicelab.policies.script import Answer, Sleep, Try
+from servicelab.policies.status import Status
+from servicelab.policies.timeout import Timeout
+
+__all__ = [
+    "Answer",
+    "Deadline",
+    "DecorrelatedJitter",
+    "Entry",
+    "EqualJitter",
+    "Exponential",
+    "FullJitter",
+    "LeastOutstanding",
+    "NoBackoff",
+    "PowerOfTwo",
+    "ProportionalJitter",
+    "RandomChoice",
+    "Recorder",
+    "Result",
+    "Retry",
+    "RetryBudget",
+    "RoundRobin",
+    "Sleep",
+    "Status",
+    "Timeout",
+    "Try",
+    "acall",
+    "call",
+    "replay",
+    "sim_call",
+]

@@ -1,0 +1,141 @@
+"""How long to sleep before each retry.
+
+Rules:
+
+1. A law's ``delays()`` is a fresh, endless iterator of seconds for one call: the first value is the sleep before the
+   first retry, the second the sleep before the second.
+2. Every delay lies in [0, cap].
+3. The n-th *step* (n = 0, 1, …) is ``min(cap, base * 2**n)``. The laws differ in what they make of it:
+
+| law                | n-th delay                                    | who shares a failure also shares the retry time? |
+|--------------------|-----------------------------------------------|--------------------------------------------------|
+| NoBackoff          | 0                                             | yes, and at once                                 |
+| Exponential        | step                                          | yes, later                                       |
+| ProportionalJitter | uniform(1 - share, 1 + share) * step          | nearly                                           |
+| EqualJitter        | uniform(step / 2, step)                       | partly                                           |
+| FullJitter         | uniform(0, step)                              | no                                               |
+| DecorrelatedJitter | uniform(base, 3 * previous delay)             | no                                               |
+
+Source of exponential, equal, full and decorrelated: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture
+Blog, 2015. The simulator behind that article counts its attempts from 1, so that with its base of 5 ms the first step
+is 10 ms; here ``base`` is the first step, as the initial delay is in gRPC and in most libraries.
+Source of proportional jitter: gRPC proposal A6, client retries, which has share = 0.2.
+"""
+
+from collections.abc import Iterator
+from itertools import repeat
+from random import Random
+
+from servicelab.policies import values
+
+
+class NoBackoff:
+    """Retry at once. The fastest for one client alone, the most work for a server that many of them wait for."""
+
+    def __repr__(self):
+        return "NoBackoff()"
+
+    def delays(self) -> Iterator[float]:
+        return repeat(0.0)
+
+
+class Exponential:
+    """Each sleep twice as long as the one before, never longer than ``cap``. No randomness: clients that failed
+    together come back together.
+
+    | setting | default | unit    | consequence                                                                  |
+    |---------|---------|---------|------------------------------------------------------------------------------|
+    | base    | none    | seconds | the first step; about the time that a server needs for one call is a start   |
+    | cap     | none    | seconds | the longest sleep; it also bounds how late a client learns of the recovery   |
+
+    Raises ValueError unless 0 < base <= cap, TypeError for what is no number.
+    """
+
+    def __init__(self, base: float, cap: float):
+        self.base = values.positive("base", base, "seconds", "to retry without a sleep use NoBackoff()")
+        self.cap = values.positive("cap", cap, "seconds", "it is the longest sleep")
+        if cap < base:
+            raise ValueError(f"cap={cap} must be >= base={base} (seconds): it is the longest sleep, base the first")
+
+    def __repr__(self):
+        return f"{type(self).__name__}({self.base}, {self.cap})"
+
+    def steps(self) -> Iterator[float]:
+        """base, 2 base, 4 base, … up to cap (seconds)."""
+        step = self.base
+        while step < self.cap:
+            yield step
+            step *= 2
+        yield from repeat(self.cap)
+
+    def delays(self) -> Iterator[float]:
+        return self.steps()
+
+
+class Jitter(Exponential):
+    """The base of the random laws. ``rng`` is a ``random.Random``: the same seed gives the same delays.
+
+    Raises TypeError when ``rng`` is anything else, the module ``random`` included.
+    """
+
+    def __init__(self, base: float, cap: float, rng: Random):
+        super().__init__(base, cap)
+        self.rng = values.generator(rng)
+
+    def __repr__(self):
+        return f"{type(self).__name__}({self.base}, {self.cap}, rng)"
+
+
+class FullJitter(Jitter):
+    """Anywhere between 0 and the step: the best spread, and on average half the plain exponential sleep.
+
+    Settings as for :class:`Exponential`, and ``rng``.
+    """
+
+    def delays(self) -> Iterator[float]:
+        for step in self.steps():
+            yield self.rng.uniform(0, step)
+
+
+class EqualJitter(Jitter):
+    """Half the step for certain, the other half at random: never a retry at once.
+
+    Settings as for :class:`Exponential`, and ``rng``.
+    """
+
+    def delays(self) -> Iterator[float]:
+        for step in self.steps():
+            yield self.rng.uniform(step / 2, step)
+
+
+class ProportionalJitter(Jitter):
+    """The step, give or take ``share`` of it, never more than ``cap``.
+
+    | setting | default | unit       | consequence                                                    |
+    |---------|---------|------------|----------------------------------------------------------------|
+    | share   | 0.2     | of the step | 0 is the plain exponential law, 1 spreads over [0, 2 × step]  |
+
+    ``base``, ``cap`` as for :class:`Exponential`, and ``rng``. Raises ValueError unless 0 <= share <= 1.
+    """
+
+    def __init__(self, base: float, cap: float, rng: Random, share: float = 0.2):
+        super().__init__(base, cap, rng)
+        self.share = values.share("share", share, "0.2 means give or take 20 %")
+
+    def delays(self) -> Iterator[float]:
+        for step in self.steps():
+            yield min(self.cap, step * self.rng.uniform(1 - self.share, 1 + self.share))
+
+
+class DecorrelatedJitter(Jitter):
+    """Between ``base`` and three times the previous delay, never more than ``cap``. It has a memory, per call, and
+    grows by chance instead of by counting.
+
+    Settings as for :class:`Exponential`, and ``rng``.
+    """
+
+    def delays(self) -> Iterator[float]:
+        delay = self.base
+        while True:
+            delay = min(self.cap, self.rng.uniform(self.base, 3 * delay))
+            yield delay

@@ -1,0 +1,320 @@
+"""Closed forms: what the mathematics of queues, retries and availability says, before anything is run.
+
+Rates (``lam``, ``mu``) are requests per second, times are seconds, probabilities and utilisations lie in [0, 1]. The
+arrivals are Poisson; a *wait* is the time in the queue, a *time* is wait and service together. Functions of ``lam``
+accept a numpy array of rates and return an array. A queue that has no long run (utilisation 1 or more) is refused
+with ValueError, never answered with a negative wait.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+# -- queues -------------------------------------------------------------------------------------
+
+
+def mm1_wait(lam, mu):
+    """Mean wait in an M/M/1 queue (one worker, exponential services at rate ``mu``): ρ / (μ − λ) seconds, ρ = λ/μ.
+
+    Source: Kleinrock, "Queueing Systems", vol. 1 (Wiley, 1975), chapter 3.
+    """
+    lam = _stable(lam, mu)
+    return _plain(lam / mu / (mu - lam))
+
+
+def mm1_time(lam, mu):
+    """Mean response time of an M/M/1 queue: 1 / (μ − λ) seconds. Source: Kleinrock 1975, chapter 3."""
+    lam = _stable(lam, mu)
+    return _plain(1 / (mu - lam))
+
+
+def mm1_quantile(lam, mu, q):
+    """The ``q`` quantile of the response time (not the wait) of an M/M/1 queue: −ln(1 − q) / (μ − λ) seconds.
+
+    ``q=0.99`` is the 99th percentile. The response time is exponential. Source: Kleinrock 1975, section 5.5.
+    """
+    lam = _stable(lam, mu)
+    if not 0 <= q < 1:
+        raise ValueError(f"q={q} must be in [0, 1): 0.99 is the 99th percentile, and nothing bounds the longest time")
+    return _plain(-math.log1p(-q) / (mu - lam))
+
+
+def erlang_c(c, a):
+    """The probability that a request has to wait in an M/M/c queue with ``c`` workers and offered load ``a`` = λ/μ.
+
+    C(5, 2.5) = 0.1304. Computed from Erlang B by its recursion, which does not overflow. Source: Erlang 1917; the
+    recursion in Cooper, "Introduction to Queueing Theory" (North Holland, 1981), section 3.3.
+    """
+    c = _count("c", c, "workers")
+    a = np.asarray(a, dtype=float)
+    if np.any(~(a >= 0)):
+        raise ValueError(f"a={_bad(a, ~(a >= 0))} must be >= 0: it is the offered load, arrival rate over service rate")
+    if np.any(a >= c):
+        raise ValueError(f"a={_bad(a, a >= c)} must be < c={c}: with more work than workers the queue grows for ever")
+    b = np.ones_like(a)
+    for k in range(1, c + 1):
+        b = a * b / (k + a * b)
+    return _plain(c * b / (c - a * (1 - b)))
+
+
+def mmc_wait(lam, mu, c):
+    """Mean wait in an M/M/c queue (one queue, ``c`` workers of rate ``mu`` each): C(c, λ/μ) / (cμ − λ) seconds.
+
+    Source: Kleinrock 1975, section 3.5.
+    """
+    lam = _stable(lam, mu, c)
+    return _plain(erlang_c(c, lam / mu) / (c * mu - lam))
+
+
+def mmc_time(lam, mu, c):
+    """Mean response time of an M/M/c queue: its wait and one service, 1/μ. Source: Kleinrock 1975, section 3.5."""
+    return _plain(np.asarray(mmc_wait(lam, mu, c)) + 1 / mu)
+
+
+def mg1_wait(lam, mean, scv):
+    """Mean wait in an M/G/1 queue: ρ / (1 − ρ) × mean × (1 + scv) / 2 seconds, ρ = λ × mean.
+
+    ``mean`` is the mean service time (seconds), ``scv`` its squared coefficient of variation: variance / mean².
+    0 is a constant service, 1 an exponential one. Source: Pollaczek 1930 and Khinchine 1932; Kleinrock 1975, 5.6.
+    """
+    if not mean > 0:
+        raise ValueError(f"mean={mean} must be > 0 seconds: it is the mean service time")
+    if not scv >= 0:
+        raise ValueError(f"scv={scv} must be >= 0: it is variance / mean²; 0 is constant, 1 exponential")
+    lam = np.asarray(lam, dtype=float)
+    if np.any(~(lam >= 0)):
+        raise ValueError(f"lam={_bad(lam, ~(lam >= 0))} must be >= 0 requests/s")
+    rho = lam * mean
+    if np.any(rho >= 1):
+        raise ValueError(
+            f"lam={_bad(lam, rho >= 1)} must be < 1/mean={1 / mean:g} requests/s: at or above capacity the queue "
+            "grows for ever"
+        )
+    return _plain(rho / (1 - rho) * mean * (1 + scv) / 2)
+
+
+def supermarket(lam, d=2):
+    """Mean response time when each request joins the shortest of ``d`` queues chosen at random, in services.
+
+    There are many servers of rate 1 and ``lam`` requests/s for each of them; the result is in units of the mean
+    service time. d = 1 is M/M/1; d = 2 at λ = 0.9 gives 2.6141. The formula is the limit of many servers: expect it
+    from 100 on, better 500. T = Σ λ^((dⁱ − d)/(d − 1)), i = 1, 2, …
+
+    Source: Vvedenskaya, Dobrushin, Karpelevich 1996; Mitzenmacher 2001, "The Power of Two Choices".
+    """
+    d = _count("d", d, "choices")
+    lam = _stable(lam, 1.0)
+    if d == 1:
+        return _plain(1 / (1 - lam))
+    total, power = np.zeros_like(lam), 0.0
+    while np.any(terms := lam**power):  # the exponents grow like dⁱ, so the terms soon underflow to 0
+        total = total + terms
+        power = power * d + d
+    return _plain(total)
+
+
+def little(lam, w):
+    """Mean number in a system through which ``lam`` requests/s pass and stay ``w`` seconds each: L = λ W.
+
+    True of any system that neither creates nor loses requests: a queue, a pool, a whole shop.
+    Source: Little, Operations Research 9(3), 1961.
+    """
+    return _plain(_at_least_0("lam", lam, "requests/s") * _at_least_0("w", w, "seconds"))
+
+
+def busy_workers(lam, w):
+    """Mean number of workers that ``lam`` calls/s keep busy when each holds its worker for ``w`` seconds.
+
+    Little's law for the pool. ``w`` counts all the time the worker is held, waiting for other services included.
+    """
+    return little(lam, w)
+
+
+class Bottleneck(NamedTuple):
+    """The stage that limits the throughput, and the limit in requests per second."""
+
+    name: str
+    rate: float
+
+
+def bottleneck(**stages) -> Bottleneck:
+    """The stage that saturates first, and the requests/s at which it does: the least of workers / service time.
+
+    Each stage is given as the seconds that it works for one request, or as ``(seconds, workers)``::
+
+        bottleneck(gateway=0.002, orders=(0.050, 8), network=1_000 / 1_000_000)  # orders, 160 requests/s
+
+    A network is a stage too: bytes per request over bytes per second. Source: Denning and Buzen, "The Operational
+    Analysis of Queueing Network Models", Computing Surveys 10(3), 1978.
+    """
+    if not stages:
+        raise ValueError("bottleneck() needs at least one stage, such as bottleneck(orders=0.050)")
+    rates = {}
+    for name, stage in stages.items():
+        seconds, workers = stage if isinstance(stage, tuple) else (stage, 1)
+        if not seconds > 0:
+            raise ValueError(f"{name}={seconds} must be > 0 seconds of work for each request")
+        rates[name] = _count(name, workers, "workers") / seconds
+    name = min(rates, key=rates.get)
+    return Bottleneck(name, float(rates[name]))
+
+
+# -- how far a run of n requests may be from the long run ---------------------------------------
+
+
+def wait_band(lam, mu, n, c=1, z=1.96):
+    """Half the width of the band in which the mean wait of ``n`` requests lies (seconds): z standard errors.
+
+    z = 1.96 is 95 % of runs. The waits of neighbours resemble each other, so the band is far wider than independent
+    samples would give: it is z √(σ²/n) with the *asymptotic variance* σ², which adds up all the covariances. For
+    c = 1 it is σ² = ρ (2 + 5ρ − 4ρ² + ρ³) / (1 − ρ)⁴ / μ². Good once n is many times 1 / (1 − ρ)²; before that a run
+    which starts empty lies below.
+
+    Source: Daley, "The serial correlation coefficients of waiting times in a stationary single server queue", J.
+    Australian Math. Soc. 8, 1968; Whitt, "Planning queueing simulations", Management Science 35(11), 1989. For c > 1:
+    exact too, by Whitt's method for birth-and-death processes ("Asymptotic formulas for Markov processes with
+    applications to simulation", Operations Research 40(2), 1992), with the number of arrivals made part of the sum.
+    """
+    return _band(lam, mu, n, c, z, in_service=False)
+
+
+def time_band(lam, mu, n, c=1, z=1.96):
+    """The same as :func:`wait_band` for the mean response time, wait and service together (seconds)."""
+    return _band(lam, mu, n, c, z, in_service=True)
+
+
+def _band(lam, mu, n, c, z, in_service):
+    """z standard errors of the mean over n requests of the wait, or of the response time.
+
+    The sum over requests of their times, each less its mean w, is the integral of the number present, X, less w for
+    every arrival. For that functional of a birth-and-death chain with stationary distribution π the martingale
+    central limit theorem gives, for each request, σ² = Σ πᵢ ((Dᵢ − w)² + Dᵢ²), where λ πᵢ Dᵢ = Σ_{j>i} πⱼ (X(j) − λ w).
+    Beyond c the chain is geometric and Dᵢ linear in i, so the endless part of the sum is closed.
+    """
+    n = _count("n", n, "requests")
+    if not z > 0:
+        raise ValueError(f"z={z} must be > 0 standard errors: 1.96 holds 95 % of runs")
+    lams = _stable(lam, mu, c)
+    halves = [z * math.sqrt(_variance(float(one), mu, c, in_service) / n) for one in lams.ravel()]
+    return _plain(np.array(halves).reshape(lams.shape))
+
+
+def _variance(lam, mu, c, in_service):
+    if lam == 0:
+        return 1 / mu**2 if in_service else 0.0
+    w = mmc_time(lam, mu, c) if in_service else mmc_wait(lam, mu, c)
+    a, rho = lam / mu, lam / mu / c
+    # π below c is Poisson-like, from c on geometric with ratio ρ; logarithms keep large c from overflowing.
+    log_pi = np.array([i * math.log(a) - math.lgamma(i + 1) for i in range(c + 1)])
+    pi = np.exp(log_pi - log_pi.max())
+    pi /= pi[:c].sum() + pi[c] / (1 - rho)
+    present = np.arange(c) if in_service else np.zeros(c)
+    below = -np.cumsum(pi[:c] * (present - lam * w)) / (lam * pi[:c])
+    total = float(np.sum(pi[:c] * ((below - w) ** 2 + below**2)))
+    # For i = c + k: D = start + k × slope.
+    first = c if in_service else 0
+    slope = rho / (1 - rho) / lam
+    start = ((first - lam * w) * rho / (1 - rho) + rho / (1 - rho) ** 2) / lam
+    for offset in (start - w, start):
+        squares = (
+            offset**2 / (1 - rho)
+            + 2 * offset * slope * rho / (1 - rho) ** 2
+            + slope**2 * rho * (1 + rho) / (1 - rho) ** 3
+        )
+        total += float(pi[c]) * squares
+    return total
+
+
+# -- availability, fan-out and retries ----------------------------------------------------------
+
+
+def availability_series(*availabilities):
+    """Availability of something that needs all of its parts, which fail independently: their product.
+
+    Source: Barlow and Proschan, "Mathematical Theory of Reliability" (Wiley, 1965), as for the parallel form.
+    """
+    return math.prod(_probabilities(availabilities))
+
+
+def availability_parallel(*availabilities):
+    """Availability of something that needs any one of its parts, which fail independently: 1 − Π (1 − aᵢ)."""
+    return 1 - math.prod(1 - a for a in _probabilities(availabilities))
+
+
+def fan_out(p, n):
+    """Probability that at least one of ``n`` parallel calls is slow, when each is with probability ``p``: 1 − (1 − p)ⁿ.
+
+    1 % slow calls and a page of 100 calls: 63.4 % slow pages. Source: Dean and Barroso, "The Tail at Scale",
+    Communications of the ACM 56(2), 2013.
+    """
+    _probabilities([p])
+    return float(1 - (1 - p) ** _count("n", n, "calls"))
+
+
+def retry_load(p, attempts):
+    """Mean attempts per call, when each fails with probability ``p`` and a call makes up to ``attempts``.
+
+    (1 − pᵏ) / (1 − p), which is k when all attempts fail: the sum 1 + p + … + pᵏ⁻¹. Independent failures; in an
+    overload p rises with the load that this adds.
+    """
+    _probabilities([p])
+    return float(sum(p**i for i in range(_count("attempts", attempts, "attempts"))))
+
+
+def layered_retries(tries, layers):
+    """Attempts that reach the bottom of a chain when each of ``layers`` callers tries ``tries`` times: tries^layers.
+
+    Three tries in five layers: 243. Source: "Site Reliability Engineering" (O'Reilly, 2016), chapter 22.
+    """
+    return _count("tries", tries, "attempts") ** _count("layers", layers, "layers")
+
+
+# -- refusing what has no answer ----------------------------------------------------------------
+
+
+def _stable(lam, mu, c=1):
+    """``lam`` as an array of floats, refused unless 0 <= lam < c × mu."""
+    c = _count("c", c, "workers")
+    if not mu > 0:
+        raise ValueError(f"mu={mu} must be > 0 requests/s: it is the rate at which one worker serves")
+    lam = _at_least_0("lam", lam, "requests/s")
+    if np.any(over := lam >= c * mu):
+        capacity = f"mu={mu}" if c == 1 else f"c × mu={c * mu}"
+        raise ValueError(
+            f"lam={_bad(lam, over)} must be < {capacity} requests/s: at or above capacity the queue grows for ever"
+        )
+    return lam
+
+
+def _at_least_0(name, value, unit):
+    value = np.asarray(value, dtype=float)
+    if np.any(bad := ~(value >= 0)):
+        raise ValueError(f"{name}={_bad(value, bad)} must be >= 0 {unit}")
+    return value
+
+
+def _count(name, value, what):
+    if isinstance(value, bool) or value != int(value) or value < 1:
+        raise ValueError(f"{name}={value} must be a whole number >= 1 ({what})")
+    return int(value)
+
+
+def _probabilities(values):
+    if not values:
+        raise ValueError("give at least one probability from 0 to 1")
+    for p in values:
+        if not 0 <= p <= 1:
+            raise ValueError(f"{p} must be a probability from 0 to 1: write 0.99 for 99 %")
+    return values
+
+
+def _bad(values, where):
+    """The first offender, as a plain number."""
+    return f"{values[where].flat[0] if values.ndim else float(values):g}"
+
+
+def _plain(value):
+    """A float for a single number, an array for many."""
+    value = np.asarray(value)
+    return float(value) if value.ndim == 0 else value
