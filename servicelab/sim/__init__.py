@@ -1,0 +1,38 @@
+"""The simulation vocabulary: what a microservice is made of, in SimPy.
+
+Everything callable is a *place*: ``status = yield from place.call(message)``. Places nest like
+pipes, so a whole system is one expression::
+
+    env = simpy.Environment()
+    draws = Draws(seed=1)
+    orders = Service(env, "orders", work=draws.exponential("work", 0.010), workers=2)
+    client = Client(env, Link(env, orders, delay=0.001), policy=Timeout(0.5))
+    journeys = poisson(env, rate=120, place=client, draws=draws, count=1000)
+    env.run(until=60)
+
+* ``message`` what is sent · ``place`` what a place is · ``draws`` random numbers that stay comparable
+* ``service``, ``link``, ``balancer``, ``client`` the places
+* ``call``, ``first_of`` a call under way, and waiting for the first of two things
+* ``arrivals`` open and closed loops of requests · ``journeys`` what became of each
+* ``recursion`` the same queue as an array formula, for steady state
+
+Times are in seconds, rates in requests/s. A call ends with a status (:class:`servicelab.policies.Status`),
+never with an exception: an exception in a simulation is a mistake in the model, and stops the run.
+"""
+
+from servicelab.sim.arrivals import poisson, replay, users
+from servicelab.sim.balancer import Balancer
+from servicelab.sim.call import Call
+from servicelab.sim.client import Client
+from servicelab.sim.draws import Draws, Law
+from servicelab.sim.first_of import FirstOf
+from servicelab.sim.journeys import Journey, Journeys
+from servicelab.sim.link import Link
+from servicelab.sim.message import Message
+from servicelab.sim.recursion import free_at, lindley
+from servicelab.sim.service import Service
+
+__all__ = [
+    "Balancer", "Call", "Client", "Draws", "FirstOf", "Journey", "Journeys", "Law", "Link", "Message", "Service",
+    "free_at", "lindley", "poisson", "replay", "users",
+]

@@ -1,0 +1,37 @@
+"""A balancer: one address, several places behind it."""
+
+from servicelab.sim.place import require_place
+
+
+class Balancer:
+    """Passes each message to one of ``places``, as ``pick`` says.
+
+    ``pick`` is a law of choice from ``servicelab.policies``, such as ``PowerOfTwo(rng)``: an object with the
+    method ``pick(outstanding)``, which is shown how many calls are under way to each place and returns the index
+    of one. The balancer counts its own calls only; what others send to the same places it does not see, as in life.
+    ``outstanding`` is that list of counts.
+
+    Raises ValueError if there are no places, TypeError if one of them is none or ``pick`` cannot pick, and
+    IndexError when it picks a place that does not exist.
+    """
+
+    def __init__(self, env, places, pick, name="balancer"):
+        self.env = env
+        self.places = [require_place("place", place) for place in places]
+        if not self.places:
+            raise ValueError(f"places={places!r} must hold at least one place: a message has to go somewhere")
+        if not callable(getattr(pick, "pick", None)):
+            raise TypeError(f"pick={pick!r} cannot pick: it needs a method pick(outstanding), as RoundRobin() has")
+        self.pick = pick
+        self.name = name
+        self.outstanding = [0] * len(self.places)
+
+    def call(self, message):
+        """Pass ``message`` to the chosen place; returns the status it answers with."""
+        chosen = self.pick.pick(self.outstanding)
+        if not 0 <= chosen < len(self.places):
+            raise IndexError(f"{self.pick!r} picked {chosen}, but the places are 0 to {len(self.places) - 1}")
+        self.outstanding[chosen] += 1
+        status = yield from self.places[chosen].call(message)
+        self.outstanding[chosen] -= 1
+        return status

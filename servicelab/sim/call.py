@@ -1,0 +1,65 @@
+"""A call under way: it goes on by itself while its caller does something else.
+
+Most calls need nothing of the kind, ``yield from place.call(message)`` follows them step by step.
+Two callers cannot do so: an open loop of arrivals, which never waits, and a client with a timeout,
+which waits for a while. They start a :class:`Call`. It does what ``env.process(...)`` does, and for
+a call it does it more cheaply: it takes its first step at once, where a process first asks the
+environment for an event in order to begin, and when nobody waits for its end it makes no event for
+that either. (Two fewer events of the six that a request costs with processes and a ``Resource``.)
+"""
+
+from simpy.events import Event
+
+
+class Call(Event):
+    """Follows the generator ``steps``, and happens when it returns, with what it returned as value.
+
+    ``answer = Call(env, place.call(message))``, then ``status = yield answer``, or nothing at all: a
+    call that nobody waits for goes on to its end. An exception in it is a mistake in the model and
+    stops ``env.run()`` on the spot. Unlike a process it cannot be interrupted, and inside it
+    ``env.active_process`` says nothing of use.
+
+    Raises TypeError if ``steps`` is not a generator, or yields something that is no SimPy event.
+    """
+
+    def __init__(self, env, steps):
+        if not hasattr(steps, "throw"):
+            raise TypeError(f"{steps!r} is not a generator: call(message) of a place must contain a yield")
+        super().__init__(env)
+        self._steps = steps
+        self._step(_BEGIN)
+
+    def _step(self, event):
+        """Take the next step now that ``event`` has happened."""
+        while True:
+            try:
+                if event._ok:
+                    event = self._steps.send(event._value)
+                else:
+                    event.defused = True
+                    event = self._steps.throw(event._value)
+            except StopIteration as end:
+                return self._end(end.value)
+            try:
+                callbacks = event.callbacks
+            except AttributeError:
+                raise TypeError(f"a place yielded {event!r}, which is no event: yield env.timeout(seconds)") from None
+            if callbacks is not None:
+                callbacks.append(self._step)
+                return None
+            # It has happened already: no need to wait.
+
+    def _end(self, value):
+        if self.callbacks:
+            self.succeed(value)
+        else:  # nobody waits, so nobody needs an event
+            self._ok, self._value, self.callbacks = True, value, None
+
+
+class _Begin:
+    """What the first step follows upon: an event that has happened with nothing to tell."""
+
+    _ok, _value = True, None
+
+
+_BEGIN = _Begin()

@@ -1,0 +1,104 @@
+"""A service: workers, and a queue in front of them."""
+
+from collections import deque
+
+from servicelab.policies.status import Status
+from servicelab.sim.client import Client
+from servicelab.sim.place import require_law, require_place, require_share, require_whole
+from servicelab.trace import new_id, reply_id
+
+
+class Service:
+    """A counter with ``workers`` clerks and one queue: who comes first is served first.
+
+    A request takes a free worker or waits for one, is worked on for ``work`` seconds (a number or a
+    law), and is answered ``"ok"``. ``queue_limit`` requests may wait, None for any number; the next one
+    is answered ``"rejected"`` at once. ``fails`` is None or a law that says of each request whether the
+    work ends in ``"error"``.
+
+    ``needs`` are places that the service calls in turn after its own work, *holding its worker*: while
+    it waits for an answer it serves nobody else. That is how a thread behaves, and how a slow service
+    starves those that call it. If a need is answered with anything but ``"ok"`` the rest are not called
+    and the request ends in ``"error"``. Give a need a timeout by making it a ``Client`` with a policy; such a
+    client speaks in the service's name unless it has one of its own.
+
+    A request whose caller has given up is served all the same, as most real servers do; with
+    ``drop_abandoned=True`` it is put aside when its turn comes. ``trace`` records arrivals, work and answers.
+    ``work``, ``fails`` and ``queue_limit`` may be changed while the simulation runs.
+
+    Raises ValueError for a negative time, for less than one worker and for a negative queue limit,
+    TypeError for a need that is no place.
+    """
+
+    def __init__(self, env, name, work, workers=1, queue_limit=None, trace=None, needs=(), *,
+                 fails=None, drop_abandoned=False):
+        self.env = env
+        self.name = name
+        self.work = require_law("work", work)
+        self.workers = require_whole("workers", workers, 1)
+        self.queue_limit = queue_limit if queue_limit is None else require_whole("queue_limit", queue_limit, 0)
+        self.trace = trace
+        self.needs = [self._speak_for_me(need) for need in needs]
+        self.fails = require_share("fails", fails)
+        self.drop_abandoned = drop_abandoned
+        self.free = self.workers  # workers with nothing to do
+        self.waiting = deque()  # the turns that waiting requests wait for
+
+    @property
+    def busy(self) -> int:
+        """Workers that are taken, by work or by waiting for another service."""
+        return self.workers - self.free
+
+    def call(self, message):
+        """Serve ``message``; returns ``"ok"``, ``"error"`` or ``"rejected"``."""
+        trace = self.trace
+        if trace is not None:
+            id = message.id or new_id()
+            trace.receive(id, self.name)
+
+        if self.free:
+            self.free -= 1
+        elif self.queue_limit is not None and len(self.waiting) >= self.queue_limit:
+            if trace is not None:
+                self._reply(id, Status.REJECTED)
+            return Status.REJECTED
+        else:
+            turn = self.env.event()
+            self.waiting.append(turn)
+            yield turn  # whoever finishes hands its worker over
+
+        if self.drop_abandoned and message.abandoned:
+            self._release_worker()
+            return Status.TIMEOUT  # nobody hears it
+
+        if trace is not None:
+            trace.start_work(self.name, message.label, id=id)
+        yield self.env.timeout(self.work())
+        status = Status.OK if self.fails is None or not self.fails() else Status.ERROR
+        for need in self.needs:
+            if status == Status.OK and (yield from need.call(message)) != Status.OK:
+                status = Status.ERROR
+        self._release_worker()
+        if trace is not None:
+            trace.end_work(id)
+            self._reply(id, status)
+        return status
+
+    def _release_worker(self):
+        if self.waiting:
+            self.waiting.popleft().succeed()  # the worker never becomes free: nobody can slip in between
+        else:
+            self.free += 1
+
+    def _reply(self, id, status):
+        self.trace.send(self.name, "", str(status), id=reply_id(id), kind="reply")
+
+    def _speak_for_me(self, need):
+        if not isinstance(need, Client):
+            return Client(self.env, require_place("need", need), name=self.name, trace=self.trace)
+        need.name = need.name or self.name
+        need.trace = self.trace if need.trace is None else need.trace
+        return need
+
+    def __repr__(self):
+        return f"<{self.name}: {self.busy} of {self.workers} workers busy, {len(self.waiting)} waiting>"
