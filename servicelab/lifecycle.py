@@ -31,7 +31,8 @@ class Server:
     what happens behind this address: its own, unless it stands in front of another (a proxy).
 
     Subclasses implement :meth:`_open` (bind, begin to serve, return the port) and :meth:`_close`
-    (end everything that ``_open`` began, within 2 s). Raises :class:`ServerError`.
+    (end everything that ``_open`` began, within 2 s). ``_close`` must also cope with an ``_open``
+    that was cut short, and with being called a second time. Raises :class:`ServerError`.
     """
 
     scheme = "tcp"
@@ -72,10 +73,14 @@ class Server:
     def is_running(self) -> bool:
         return self.port is not None
 
+    def _state(self) -> str:
+        return f"at {self.url}" if self.is_running else "stopped"
+
     def start(self):
         """Start, wait until it answers, return self. Replaces a running server of the same name."""
         if self.is_running:
             return self
+        self.stop()  # what is left of one that died
         with _lock:
             old = _servers.get(self.name)
             if old is not None:
@@ -85,27 +90,29 @@ class Server:
             try:
                 self.port = self._open()
                 self._wait_until_it_answers()
+                _servers[self.name] = self
             except BaseException as error:
-                self._close()
+                self._end()
                 self.port = None
-                if isinstance(error, OSError) and not isinstance(error, ServerError):
+                if isinstance(error, OSError):
+                    holder = server_at(self.wanted_port)
                     raise ServerError(
-                        f"{self.name} could not listen on {HOST}:{self.wanted_port}: {error.strerror or error}. "
-                        "Use port=0 and let the system choose a free one."
+                        f"{self.name} could not listen on {HOST}:{self.wanted_port}: {error.strerror or error}"
+                        + (f" by your server {holder.name!r}" if holder else "")
+                        + ". Use port=0 and let the system choose a free one."
                     ) from error
                 raise
-            _servers[self.name] = self
         return self
 
     def stop(self) -> None:
         """Stop, and return when the port is free again. Stopping twice is fine."""
         with _lock:
-            if not self.is_running:
+            if self.port is None:
                 return
             port, self.port = self.port, None
             if _servers.get(self.name) is self:
                 del _servers[self.name]
-            self._close()
+            self._end()
         if not _wait_for(lambda: not is_listening(port), 2.0):
             raise ServerError(f"{self.name} was stopped, but port {port} still answers")
 
@@ -116,7 +123,14 @@ class Server:
         self.stop()
 
     def __repr__(self):
-        return f"<{self.name} at {self.url}>" if self.is_running else f"<{self.name}, stopped>"
+        return f"<{self.name} {self._state()}>"
+
+    def _end(self):
+        try:
+            self._close()
+        except BaseException:  # an interrupt while it ends must not leave half of it behind
+            self._close()
+            raise
 
     def _wait_until_it_answers(self):
         if not _wait_for(lambda: is_listening(self.port), 5.0):
@@ -125,15 +139,13 @@ class Server:
 
 def running() -> Table:
     """The running servers as a table."""
-    with _lock:
-        rows = [(server.name, type(server).__name__, server.url) for server in _servers.values()]
+    rows = [(server.name, type(server).__name__, server._state().removeprefix("at ")) for server in _all()]
     return Table(("name", "kind", "address"), rows, f"{len(rows)} running" if rows else "nothing is running")
 
 
 def stop_all() -> int:
     """Stop every running server; returns how many there were. One that fails does not spare the rest."""
-    with _lock:
-        servers = list(_servers.values())
+    servers = _all()
     errors = []
     for server in reversed(servers):
         try:
@@ -147,17 +159,22 @@ def stop_all() -> int:
 
 def server_at(port: int) -> Server | None:
     """The running server that listens on ``port``."""
-    with _lock:
-        return next((server for server in _servers.values() if server.port == port), None)
+    return next((server for server in _all() if server.port == port), None)
+
+
+def _all() -> list[Server]:
+    # Without the lock, which is held while a server ends and waits for its handlers: they may ask.
+    return list(_servers.values())
 
 
 def is_listening(port: int) -> bool:
     """Does anything accept connections on 127.0.0.1:port?"""
     try:
-        socket.create_connection((HOST, port), timeout=1).close()
+        with socket.create_connection((HOST, port), timeout=1) as connection:
+            # When nobody listens, Linux may give us that very port and connect us to ourselves.
+            return connection.getsockname() != connection.getpeername()
     except OSError:
         return False
-    return True
 
 
 def _wait_for(condition, limit: float) -> bool:

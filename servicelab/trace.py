@@ -23,6 +23,10 @@ from typing import NamedTuple
 
 from servicelab.table import Table
 
+#: Set in a child process only: the trace whose events go to the parent. A trace that was pickled
+#: together with a handler becomes this one there.
+forwarding: "Trace | None" = None
+
 #: The call that the running code is serving, as ``(trace id, call id)``, or None. A server sets it
 #: before it runs a handler; a traced client reads it to name the parent of a nested call.
 current_call: ContextVar[tuple[str, str] | None] = ContextVar("servicelab_current_call", default=None)
@@ -124,6 +128,8 @@ class Trace:
 
     def __init__(self, clock=time.monotonic):
         self.clock = clock
+        #: Called before every reading; each brings in what was recorded elsewhere (in a child process).
+        self.feeds: list = []
         self._events: list[Event] = []
         self._lock = threading.Lock()
 
@@ -137,6 +143,9 @@ class Trace:
         """Take over events that were recorded elsewhere (in a child process)."""
         with self._lock:
             self._events.extend(Event(*event) for event in events)
+
+    def __reduce__(self):
+        return _unpickled, ()
 
     def send(self, sender, receiver, label, *, id=None, kind="request", at=None) -> str:
         """A message leaves. Returns its id."""
@@ -174,6 +183,7 @@ class Trace:
         self.add(Event(self._at(at), "state", "", who, label=str(value)))
 
     def clear(self) -> None:
+        self._feed()
         with self._lock:
             self._events.clear()
 
@@ -183,17 +193,23 @@ class Trace:
     # -- reading ----------------------------------------------------------------------------
 
     def __len__(self):
+        self._feed()
         return len(self._events)
+
+    def __bool__(self):
+        return True  # an empty trace is a trace: ``if trace`` must not drop it
 
     @property
     def events(self) -> list[Event]:
         """A copy of the log, in order of time."""
+        self._feed()
         with self._lock:
             events = list(self._events)
         return sorted(events, key=lambda event: event.at)
 
     def since(self, mark: int) -> "Trace":
         """What was appended after ``mark = len(trace)``, as a trace of its own."""
+        self._feed()
         part = Trace(self.clock)
         with self._lock:
             part._events = self._events[mark:]
@@ -202,16 +218,18 @@ class Trace:
     @property
     def messages(self) -> list[Message]:
         """Every message, in order of sending. One that nobody received or explained is lost: "no answer"
-        for a request whose call has ended, "came too late" for a reply after it."""
-        sent, got, dropped = self._pick("send"), self._pick("receive"), self._pick("lose")
-        ends = self._pick("end")
+        for a request whose call has ended, "came too late" for a reply whose caller had given up. A request
+        that was answered by someone who does not stamp is left out: only its call is known."""
+        sent, got, dropped, ends = self._pick("send", "receive", "lose", "end")
         found = []
         for id, event in sent.items():
             here, gone = got.get(id), dropped.get(id)
+            if not here and not gone and reply_id(id) in got:
+                continue
             receiver = (here and here.who) or event.whom or self._caller_of(id, sent)
             lost, lost_at = (gone.label, gone.at) if gone else (None, None)
             if not here and not gone and (end := ends.get(id.removesuffix(".reply"))):
-                late = id.endswith(".reply") and event.at >= end.at
+                late = id.endswith(".reply") and (event.at >= end.at or end.label == "timeout")
                 lost, lost_at = ("came too late" if late else "no answer"), None
             kind = event.more[0] if event.more else "message"
             # A copy that did arrive outweighs a note that some bytes of it were dropped.
@@ -223,9 +241,9 @@ class Trace:
 
     @property
     def calls(self) -> list[Call]:
-        ends = self._pick("end")
+        calls, ends = self._pick("call", "end")
         found = []
-        for id, event in self._pick("call").items():
+        for id, event in calls.items():
             end = ends.get(id)
             found.append(Call(id, event.who, event.whom, event.label, event.at,
                               end and end.at, end and end.label, *event.more))
@@ -233,9 +251,9 @@ class Trace:
 
     @property
     def work(self) -> list[Work]:
-        done = self._pick("done")
+        work, done = self._pick("work", "done")
         found = [Work(id, event.who, event.label, event.at, done[id].at if id in done else None)
-                 for id, event in self._pick("work").items()]
+                 for id, event in work.items()]
         return sorted(found, key=lambda work: work.start)
 
     @property
@@ -245,7 +263,7 @@ class Trace:
     def table(self, most=30) -> Table:
         """The messages as a table, times in ms from the first event; ``most`` rows at the most."""
         messages = self.messages
-        start = self.events[0].at if len(self) else 0.0
+        start = min((event.at for event in self.events), default=0.0)
         rows = [
             (
                 f"{(m.sent - start) * 1e3:.2f}",
@@ -257,15 +275,23 @@ class Trace:
         more = f", the first {most} of {len(messages)}" if len(messages) > most else ""
         return Table(("sent (ms)", "received (ms)", "from", "to", "message"), rows, f"{len(messages)} messages{more}")
 
-    def _pick(self, what) -> dict[str, Event]:
-        """The first event of this kind for each id."""
-        found: dict[str, Event] = {}
+    def _feed(self):
+        for feed in list(self.feeds):
+            feed()
+
+    def _pick(self, *kinds) -> list[dict[str, Event]]:
+        """For each kind: the first event of that kind for each id."""
+        found: dict[str, dict[str, Event]] = {kind: {} for kind in kinds}
         for event in self.events:
-            if event.what == what:
-                found.setdefault(event.id, event)
-        return found
+            if event.what in found:
+                found[event.what].setdefault(event.id, event)
+        return list(found.values())
 
     @staticmethod
     def _caller_of(id, sent):
         request = sent.get(id.removesuffix(".reply"))
         return request.who if request else ""
+
+
+def _unpickled() -> Trace:
+    return forwarding if forwarding is not None else Trace()

@@ -1,5 +1,6 @@
 """Servers on real sockets, in the kernel or in a process of their own: one lifecycle for all."""
 
 from servicelab.servers.http import HTTPServer, serve
+from servicelab.servers.process import HTTPProcess
 
-__all__ = ["HTTPServer", "serve"]
+__all__ = ["HTTPProcess", "HTTPServer", "serve"]

@@ -1,15 +1,14 @@
 """HTTP servers on real sockets: ``serve(app, "orders")`` in the kernel, or in a process of its own."""
 
-import inspect
 import threading
 import time
 
-from servicelab.lifecycle import Server, ServerError
+from servicelab.lifecycle import Server
+from servicelab.servers.arguments import check_app, check_options
 from servicelab.servers.engine import Engine
+from servicelab.servers.process import HTTPProcess
 from servicelab.servers.stamps import Stamped
 from servicelab.trace import Trace
-
-MOST_WORKERS = 256
 
 
 class HTTPServer(Server):
@@ -24,7 +23,7 @@ class HTTPServer(Server):
     A handler that raises answers with status 500; its traceback is in ``.errors``, nothing is
     printed. ``stop()`` gives requests in flight ``grace`` seconds, then cuts their connections.
 
-    Raises :class:`ServerError` when ``app`` is no app, ``workers`` is not in 1…256, or a fixed
+    Raises :class:`~servicelab.lifecycle.ServerError` when ``app`` is no app, ``workers`` is not in 1…256, or a fixed
     ``port`` is taken.
     """
 
@@ -66,31 +65,9 @@ class HTTPServer(Server):
 def serve(app, name: str, *, trace: Trace | None = None, workers: int = 8, port: int = 0, process: bool = False):
     """Start a server for ``app`` and return its handle: ``.url``, ``.port``, ``.errors``, ``.stop()``.
 
-    A running server of the same name is replaced. See :class:`HTTPServer` for the arguments.
+    A running server of the same name is replaced. With ``process=True`` the server runs in a child
+    process, and ``app`` is a function without arguments that builds the app there. See
+    :class:`HTTPServer` and :class:`~servicelab.servers.process.HTTPProcess` for arguments and errors.
     """
-    return HTTPServer(app, name, trace=trace, workers=workers, port=port).start()
-
-
-def check_app(app, name):
-    """Refuse what is not a WSGI app: it would only fail at the first request."""
-    mend = f"serve(app, {name!r}) takes a WSGI app, for example app = Flask('{name}')"
-    if not callable(app):
-        raise ServerError(f"{app!r} is no web app: {mend}")
-    if inspect.isclass(app):
-        raise ServerError(f"the class {app.__name__} is no web app yet, an object of it may be: {mend}")
-    try:
-        inspect.signature(app).bind({}, None)
-    except TypeError:
-        raise ServerError(
-            f"{getattr(app, '__name__', app)!r} cannot be called with (environ, start_response): {mend}. "
-            "A function that builds the app is called first, or given with process=True."
-        ) from None
-    except ValueError:  # written in C: it does not say
-        pass
-
-
-def check_options(name, trace, workers):
-    if trace is not None and not isinstance(trace, Trace):
-        raise ServerError(f"trace={trace!r} is no Trace: give {name} a servicelab.trace.Trace() or leave it out")
-    if not isinstance(workers, int) or isinstance(workers, bool) or not 1 <= workers <= MOST_WORKERS:
-        raise ServerError(f"workers={workers!r} must be a whole number from 1 to {MOST_WORKERS}")
+    kind = HTTPProcess if process else HTTPServer
+    return kind(app, name, trace=trace, workers=workers, port=port).start()

@@ -1,0 +1,121 @@
+"""The child process behind :class:`servicelab.servers.process.HTTPProcess`.
+
+Run as ``python -m servicelab.servers.child``; not meant to be imported. It ends when its standard
+input closes, and also when its parent has another process id than at the start: somebody else may
+have inherited the other end of the pipe.
+"""
+
+import json
+import os
+import pickle
+import sys
+import threading
+import time
+import traceback
+
+from servicelab import trace as trace_module
+from servicelab.lifecycle import ServerError
+from servicelab.servers.http import HTTPServer
+from servicelab.trace import Trace
+
+
+class Pipe:
+    """One JSON object a line, to the parent."""
+
+    def __init__(self, fd):
+        self.fd = fd
+        self.lock = threading.Lock()
+
+    def say(self, **news):
+        line = json.dumps(news, default=str).encode() + b"\n"
+        with self.lock:
+            while line:
+                line = line[os.write(self.fd, line):]
+
+
+class PipeTrace(Trace):
+    """Hands every event to the parent and keeps none."""
+
+    def __init__(self, pipe):
+        super().__init__()
+        self.pipe = pipe
+
+    def add(self, event):
+        self.pipe.say(events=[event])
+
+    def extend(self, events):
+        self.pipe.say(events=list(events))
+
+
+class PipeErrors(list):
+    def __init__(self, pipe):
+        super().__init__()
+        self.pipe = pipe
+
+    def append(self, text):
+        self.pipe.say(error=text)
+
+
+def main():
+    commands, pipe = _take_the_pipes()
+    threading.Thread(target=_watch_the_parent, args=(os.getppid(),), daemon=True).start()
+    size = int.from_bytes(commands.read(8), "big")
+    head, _, factory = commands.read(size).partition(b"\n")
+    if len(head) + 1 + len(factory) != size:
+        return
+    head = json.loads(head)
+    sys.path[:] = head["path"]
+    server = _start(factory, pipe, **head["options"])
+    if server is None:
+        return
+    pipe.say(port=server.port)
+    for command in commands:  # "feed 17"; the events before it are already in the pipe
+        pipe.say(fed=int(command.split()[1]))
+    server.stop()
+
+
+def _take_the_pipes():
+    """Keep stdin and stdout for the parent; the app reads nothing, and what it prints goes to stderr."""
+    commands, events = os.fdopen(os.dup(0), "rb"), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return commands, Pipe(events)
+
+
+def _start(factory, pipe, name, workers, port, traced):
+    trace_module.forwarding = PipeTrace(pipe)
+    try:
+        app = pickle.loads(factory)()
+    except BaseException as error:
+        pipe.say(failed=f"the factory of {name!r} failed in the child process: {error!r}\n"
+                        + _last_lines(traceback.format_exc()))
+        return None
+    try:
+        server = HTTPServer(app, name, trace=trace_module.forwarding if traced else None, workers=workers, port=port)
+        server.errors = PipeErrors(pipe)
+        return server.start()
+    except ServerError as error:
+        pipe.say(failed=str(error))
+        return None
+
+
+def _last_lines(text, most=8):
+    return "\n".join("  " + line for line in text.splitlines()[-most:])
+
+
+def _watch_the_parent(parent):
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (BrokenPipeError, KeyboardInterrupt):
+        pass
+    finally:
+        sys.stderr.flush()
+        os._exit(0)  # no thread of the app may keep the process
