@@ -204,18 +204,29 @@ def _variance(lam, mu, c, in_service):
     if lam == 0:
         return 1 / mu**2 if in_service else 0.0
     w = mmc_time(lam, mu, c) if in_service else mmc_wait(lam, mu, c)
-    a, rho = lam / mu, lam / mu / c
-    # π below c is Poisson-like, from c on geometric with ratio ρ; logarithms keep large c from overflowing.
+    a, rho, mean = lam / mu, lam / mu / c, lam * w  # mean: of the number present
+    # π below c is that of Poisson, from c on geometric with ratio ρ; logarithms keep large c from overflowing.
     log_pi = np.array([i * math.log(a) - math.lgamma(i + 1) for i in range(c + 1)])
     pi = np.exp(log_pi - log_pi.max())
     pi /= pi[:c].sum() + pi[c] / (1 - rho)
-    present = np.arange(c) if in_service else np.zeros(c)
-    below = -np.cumsum(pi[:c] * (present - lam * w)) / (lam * pi[:c])
-    total = float(np.sum(pi[:c] * ((below - w) ** 2 + below**2)))
     # For i = c + k: D = start + k × slope.
     first = c if in_service else 0
     slope = rho / (1 - rho) / lam
-    start = ((first - lam * w) * rho / (1 - rho) + rho / (1 - rho) ** 2) / lam
+    start = ((first - mean) * rho / (1 - rho) + rho / (1 - rho) ** 2) / lam
+    # Below c, from πᵢ / πᵢ₋₁ = a / i: upwards while fewer than the mean are present, downwards from c where more
+    # are, so that each sum adds terms of one sign and nothing cancels.
+    d = np.empty(c)
+    present = np.arange(c) if in_service else np.zeros(c)
+    few = int(np.sum(present <= mean))
+    flow = 0.0
+    for i in range(few):
+        flow = flow * i / a + mean - present[i]
+        d[i] = flow / lam
+    flow = start * lam
+    for i in range(c - 1, few - 1, -1):
+        flow = (flow + (i + 1 if in_service else 0) - mean) * a / (i + 1)
+        d[i] = flow / lam
+    total = float(np.sum(pi[:c] * ((d - w) ** 2 + d**2)))
     for offset in (start - w, start):
         squares = (
             offset**2 / (1 - rho)

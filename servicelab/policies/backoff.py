@@ -7,14 +7,14 @@ Rules:
 2. Every delay lies in [0, cap].
 3. The n-th *step* (n = 0, 1, …) is ``min(cap, base * 2**n)``. The laws differ in what they make of it:
 
-| law                | n-th delay                                    | who shares a failure also shares the retry time? |
-|--------------------|-----------------------------------------------|--------------------------------------------------|
-| NoBackoff          | 0                                             | yes, and at once                                 |
-| Exponential        | step                                          | yes, later                                       |
-| ProportionalJitter | uniform(1 - share, 1 + share) * step          | nearly                                           |
-| EqualJitter        | uniform(step / 2, step)                       | partly                                           |
-| FullJitter         | uniform(0, step)                              | no                                               |
-| DecorrelatedJitter | uniform(base, 3 * previous delay)             | no                                               |
+| law                | n-th delay                                 | who shares a failure also shares the retry time? |
+|--------------------|--------------------------------------------|--------------------------------------------------|
+| NoBackoff          | 0                                          | yes, and at once                                 |
+| Exponential        | step                                       | yes, later                                       |
+| ProportionalJitter | uniform(1 - share, 1 + share) * step       | nearly                                           |
+| EqualJitter        | uniform(step / 2, step)                    | partly                                           |
+| FullJitter         | uniform(0, step)                           | no                                               |
+| DecorrelatedJitter | uniform(base, 3 * previous delay)          | no                                               |
 
 Source of exponential, equal, full and decorrelated: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture
 Blog, 2015. The simulator behind that article counts its attempts from 1, so that with its base of 5 ms the first step
@@ -30,7 +30,7 @@ from servicelab.policies import values
 
 
 class NoBackoff:
-    """Retry at once. The fastest for one client alone, the most work for a server that many of them wait for."""
+    """Retry at once. The quickest to succeed, and the most work for a server that many clients contend for."""
 
     def __repr__(self):
         return "NoBackoff()"
@@ -111,8 +111,8 @@ class EqualJitter(Jitter):
 class ProportionalJitter(Jitter):
     """The step, give or take ``share`` of it, never more than ``cap``.
 
-    | setting | default | unit       | consequence                                                    |
-    |---------|---------|------------|----------------------------------------------------------------|
+    | setting | default | unit        | consequence                                                   |
+    |---------|---------|-------------|---------------------------------------------------------------|
     | share   | 0.2     | of the step | 0 is the plain exponential law, 1 spreads over [0, 2 × step]  |
 
     ``base``, ``cap`` as for :class:`Exponential`, and ``rng``. Raises ValueError unless 0 <= share <= 1.

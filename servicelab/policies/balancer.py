@@ -63,7 +63,7 @@ class LeastOutstanding(RandomChoice):
 class PowerOfTwo(RandomChoice):
     """The less busy of two different ones chosen at random.
 
-    Nearly as good as looking at all of them, and immune to herding on stale counts. Source: M. Mitzenmacher, "The
+    Nearly as good as looking at all of them, and on stale counts it herds less. Source: M. Mitzenmacher, "The
     Power of Two Choices in Randomized Load Balancing", IEEE Transactions on Parallel and Distributed Systems 12(10),
     2001; its mean time is :func:`servicelab.theory.supermarket`.
     """

@@ -11,12 +11,12 @@ class RetryBudget:
     When a few calls fail, all of them are retried. When all fail, only ``ratio`` of them are: the load that retries
     add stays bounded, whatever ``tries`` says.
 
-    | setting        | default | unit      | consequence                                                                  |
-    |----------------|---------|-----------|------------------------------------------------------------------------------|
-    | ratio          | 0.1     | retries   | tokens that each first attempt puts in; in the long run the load is at most  |
-    |                |         | per call  | (1 + ratio) × calls, plus min_per_second                                     |
-    | min_per_second | 10      | retries/s | tokens that time puts in, so that a client with few calls may retry at all   |
-    | reserve        | 100     | retries   | tokens in the full bucket, and at the start; bounds a burst of retries       |
+    | setting        | default | unit      | consequence                                                              |
+    |----------------|---------|-----------|--------------------------------------------------------------------------|
+    | ratio          | 0.1     | retries   | tokens that each first attempt puts in; in the long run the load is at   |
+    |                |         | per call  | most (1 + ratio) × calls, plus min_per_second                            |
+    | min_per_second | 10      | retries/s | tokens that time puts in, so that a client with few calls may retry      |
+    | reserve        | 100     | retries   | tokens in the full bucket, and at the start; bounds a burst of retries   |
 
     Rule: up to any time t after the first call, retries <= reserve + ratio × calls + min_per_second × t.
 

@@ -42,7 +42,8 @@ class Recorder:
         self.policy = values.policy("policy", policy)
         self.log: list[Entry] = []
         self._calls = 0
-        self._lock = threading.Lock()
+        # Reentrant: the garbage collector may close an abandoned script while this thread holds the lock.
+        self._lock = threading.RLock()
 
     def __repr__(self):
         return f"Recorder({self.policy!r})"

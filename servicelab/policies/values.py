@@ -5,6 +5,7 @@ TypeError for the wrong kind of thing, ValueError for a number out of range.
 """
 
 import math
+import numbers
 import random
 
 
@@ -34,7 +35,7 @@ def share(name, value, mend):
 
 def count(name, value, mend):
     """A whole number >= 1."""
-    if not isinstance(value, int) or isinstance(value, bool):
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
         raise TypeError(f"{name}={value!r} must be a whole number: {mend}")
     if value < 1:
         raise ValueError(f"{name}={value} must be >= 1: {mend}")

@@ -1,0 +1,238 @@
+"""The closed forms: reference numbers, special cases that must agree, one simulation, and what is refused."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from servicelab import theory
+from servicelab.theory import (
+    availability_parallel,
+    availability_series,
+    bottleneck,
+    busy_workers,
+    erlang_c,
+    fan_out,
+    layered_retries,
+    little,
+    mg1_wait,
+    mm1_quantile,
+    mm1_time,
+    mm1_wait,
+    mmc_time,
+    mmc_wait,
+    retry_load,
+    supermarket,
+    time_band,
+    wait_band,
+)
+
+loads = st.floats(0.001, 0.999)
+rates = st.floats(1e-3, 1e4)
+
+
+# -- reference numbers --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("c, a, probability", [(5, 2.5, 0.1304), (10, 5, 0.0361), (1, 0.7, 0.7), (2, 1, 1 / 3)])
+def test_erlang_c(c, a, probability):
+    assert erlang_c(c, a) == pytest.approx(probability, abs=5e-5)
+
+
+@pytest.mark.parametrize("lam, time", [(0.9, 2.6141), (0.99, 5.4320), (0, 1)])
+def test_supermarket_with_two_choices(lam, time):
+    assert supermarket(lam, 2) == pytest.approx(time, abs=5e-5)
+
+
+def test_supermarket_with_one_choice_is_mm1_and_more_choices_are_better():
+    assert supermarket(0.9, 1) == pytest.approx(mm1_time(0.9, 1.0))
+    assert supermarket(0.9, 1) > supermarket(0.9, 2) > supermarket(0.9, 3) > 1
+
+
+def test_a_page_of_a_hundred_calls():
+    assert fan_out(0.01, 100) == pytest.approx(0.634, abs=5e-4)
+    assert fan_out(0, 100) == 0 and fan_out(1, 3) == 1
+
+
+def test_three_tries_in_five_layers():
+    assert layered_retries(3, 5) == 243
+    assert layered_retries(1, 5) == 1
+
+
+@given(st.floats(0, 0.99))
+def test_four_attempts(p):
+    assert retry_load(p, 4) == pytest.approx((1 - p**4) / (1 - p))
+
+
+def test_when_all_fail_every_attempt_is_made():
+    assert retry_load(1, 4) == 4
+
+
+def test_one_worker_by_hand():
+    assert mm1_wait(80, 100) == pytest.approx(0.04)
+    assert mm1_time(80, 100) == pytest.approx(0.05)
+    assert mm1_quantile(80, 100, 0.99) == pytest.approx(0.05 * math.log(100))
+    assert mm1_quantile(80, 100, 0) == 0
+
+
+def test_availability():
+    assert availability_series(0.99, 0.99, 0.99) == pytest.approx(0.970299)
+    assert availability_parallel(0.99, 0.99) == pytest.approx(0.9999)
+
+
+def test_the_narrowest_stage_decides():
+    found = bottleneck(gateway=0.002, orders=(0.050, 8), network=1_000 / 1_000_000)
+    assert found.name == "orders" and found.rate == pytest.approx(160)
+    assert bottleneck(gateway=0.002, orders=(0.050, 80)) == ("gateway", pytest.approx(500))
+
+
+def test_little():
+    assert little(100, 0.25) == 25
+    assert busy_workers(100, 0.25) == 25
+    assert little(80, mm1_time(80, 100)) == pytest.approx(4)  # ρ / (1 − ρ)
+
+
+# -- forms that must agree ----------------------------------------------------------------------
+
+
+@given(loads, rates)
+def test_one_worker_is_the_case_c_1_and_the_case_scv_1(rho, mu):
+    lam = rho * mu
+    assert mmc_wait(lam, mu, 1) == pytest.approx(mm1_wait(lam, mu))
+    assert mg1_wait(lam, 1 / mu, 1) == pytest.approx(mm1_wait(lam, mu))
+    assert mm1_time(lam, mu) == pytest.approx(mm1_wait(lam, mu) + 1 / mu)
+    assert mmc_time(lam, mu, 3) == pytest.approx(mmc_wait(lam, mu, 3) + 1 / mu)
+
+
+@given(loads, rates)
+def test_constant_services_halve_the_wait(rho, mu):
+    assert mg1_wait(rho * mu, 1 / mu, 0) == pytest.approx(mm1_wait(rho * mu, mu) / 2)
+
+
+@given(loads, st.integers(1, 60))
+def test_erlang_c_is_a_probability_and_agrees_with_its_definition(rho, c):
+    a = rho * c
+    last = a**c / math.factorial(c) / (1 - rho)
+    defined = last / (sum(a**k / math.factorial(k) for k in range(c)) + last)
+    assert erlang_c(c, a) == pytest.approx(defined, rel=1e-9, abs=1e-300)
+    assert 0 <= erlang_c(c, a) <= 1
+
+
+def test_a_thousand_workers_do_not_overflow():
+    assert 0 < erlang_c(1000, 990.0) < 1
+    assert wait_band(990.0, 1.0, 10**6, c=1000) == pytest.approx(wait_band(990, 1000, 10**6), rel=0.1)
+
+
+@pytest.mark.parametrize("c, a", [(1000, 10.0), (1000, 200.0), (500, 499.0), (30, 20.0)])
+def test_with_idle_workers_the_response_time_varies_like_the_service(c, a):
+    if erlang_c(c, a) < 1e-9:  # nobody waits: the services are independent
+        assert time_band(a, 1.0, 100, c=c, z=1) == pytest.approx(0.1, rel=1e-6)
+        assert wait_band(a, 1.0, 100, c=c, z=1) < 1e-6
+    else:
+        assert time_band(a, 1.0, 100, c=c, z=1) > max(0.1, wait_band(a, 1.0, 100, c=c, z=1))
+
+
+@given(loads, st.integers(1, 20))
+def test_one_fast_worker_beats_many_slow_ones_in_time_and_pooling_beats_queues_apart(rho, c):
+    assert mm1_time(rho * c, c) <= mmc_time(rho * c, 1, c) * (1 + 1e-9)
+    assert mmc_time(rho * c, 1, c) <= mm1_time(rho, 1) * (1 + 1e-9)
+
+
+def test_arrays_of_rates_give_arrays():
+    lam = np.array([0.0, 0.3, 0.9])
+    for of in (lambda x: mm1_wait(x, 1), lambda x: mm1_time(x, 1), lambda x: mm1_quantile(x, 1, 0.9),
+               lambda x: mmc_wait(x, 1, 2), lambda x: mmc_time(x, 1, 2), lambda x: mg1_wait(x, 1, 0.5),
+               lambda x: supermarket(x, 2), lambda x: erlang_c(2, x), lambda x: wait_band(x, 1, 100),
+               lambda x: time_band(x, 1, 100, c=2), lambda x: little(x, 2.0)):
+        assert of(lam) == pytest.approx([of(one) for one in lam])
+        assert isinstance(of(0.3), float)
+
+
+# -- the band -----------------------------------------------------------------------------------
+
+
+@given(st.floats(0.01, 0.99), rates, st.integers(1, 10**6))
+def test_the_band_of_one_worker_is_the_published_variance(rho, mu, n):
+    variance = rho * (2 + 5 * rho - 4 * rho**2 + rho**3) / (1 - rho) ** 4 / mu**2
+    assert wait_band(rho * mu, mu, n) == pytest.approx(1.96 * math.sqrt(variance / n), rel=1e-6)
+
+
+def test_four_times_the_requests_halve_the_band():
+    assert wait_band(0.7, 1, 4000) == pytest.approx(wait_band(0.7, 1, 1000) / 2)
+    assert time_band(2.1, 1, 4000, c=3) == pytest.approx(time_band(2.1, 1, 1000, c=3) / 2)
+
+
+def test_without_load_only_the_services_vary():
+    assert wait_band(0, 10, 100) == 0
+    assert time_band(0, 10, 100, z=1) == pytest.approx(0.01)  # a standard deviation of 0.1 s over √100
+    assert time_band(1e-9, 10, 100, z=1) == pytest.approx(0.01, rel=1e-6)
+
+
+@pytest.mark.parametrize("lam, c", [(0.7, 1), (1.8, 3)])
+def test_the_band_holds_what_it_promises(lam, c):
+    """The spread of the mean over 400 independent simulated runs; its own standard error is 3.5 %, so 5 of them."""
+    rng, runs, n, warm = np.random.default_rng(11), 400, 4000, 600
+    arrival, waits, times = np.zeros(runs), np.zeros(runs), np.zeros(runs)
+    free, each = np.zeros((c, runs)), np.arange(runs)
+    for k in range(warm + n):
+        arrival += rng.exponential(1 / lam, runs)
+        service = rng.exponential(1.0, runs)
+        first = free.argmin(0)
+        start = np.maximum(arrival, free[first, each])
+        free[first, each] = start + service
+        if k >= warm:
+            waits += start - arrival
+            times += start + service - arrival
+    assert np.std(waits / n) == pytest.approx(wait_band(lam, 1, n, c, z=1), rel=0.18)
+    assert np.std(times / n) == pytest.approx(time_band(lam, 1, n, c, z=1), rel=0.18)
+    assert np.mean(waits / n) == pytest.approx(mmc_wait(lam, 1, c), abs=5 * wait_band(lam, 1, n, c, z=1) / runs**0.5)
+
+
+# -- misuse -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ask, said", [
+    (lambda: mm1_wait(100, 100), "lam=100 must be < mu=100 requests/s: at or above capacity the queue grows for ever"),
+    (lambda: mm1_time(np.array([50, 120]), 100), "lam=120 must be < mu=100"),
+    (lambda: mm1_time(-1, 100), "lam=-1 must be >= 0 requests/s"),
+    (lambda: mm1_time(float("nan"), 100), "lam=nan must be >= 0"),
+    (lambda: mm1_time(1, 0), "mu=0 must be > 0 requests/s"),
+    (lambda: mm1_quantile(50, 100, 1), r"q=1 must be in \[0, 1\)"),
+    (lambda: mmc_wait(300, 100, 3), "lam=300 must be < c × mu=300"),
+    (lambda: mmc_wait(30, 100, 0), "c=0 must be a whole number >= 1"),
+    (lambda: erlang_c(2, 2), "a=2 must be < c=2"),
+    (lambda: erlang_c(2, -1), "a=-1 must be >= 0"),
+    (lambda: mg1_wait(10, 0.1, 1), "lam=10 must be < 1/mean=10"),
+    (lambda: mg1_wait(10, 0, 1), "mean=0 must be > 0 seconds"),
+    (lambda: mg1_wait(10, 0.01, -1), "scv=-1 must be >= 0"),
+    (lambda: supermarket(1, 2), "lam=1 must be < mu=1.0"),
+    (lambda: supermarket(0.5, 1.5), "d=1.5 must be a whole number"),
+    (lambda: little(1, -2), "w=-2 must be >= 0 seconds"),
+    (lambda: bottleneck(), "at least one stage"),
+    (lambda: bottleneck(orders=0), "orders=0 must be > 0 seconds"),
+    (lambda: bottleneck(orders=(0.1, 0)), "orders=0 must be a whole number >= 1"),
+    (lambda: availability_series(99.9), "99.9 must be a probability from 0 to 1: write 0.99 for 99 %"),
+    (lambda: availability_parallel(), "at least one probability"),
+    (lambda: fan_out(0.01, 0), "n=0 must be a whole number >= 1"),
+    (lambda: fan_out(-0.01, 5), "-0.01 must be a probability"),
+    (lambda: retry_load(1.5, 3), "1.5 must be a probability"),
+    (lambda: retry_load(0.5, 0), "attempts=0 must be"),
+    (lambda: layered_retries(0, 5), "tries=0 must be"),
+    (lambda: wait_band(0.5, 1, 0), "n=0 must be"),
+    (lambda: wait_band(0.5, 1, 100, z=0), "z=0 must be > 0"),
+    (lambda: wait_band(1, 1, 100), "lam=1 must be < mu=1"),
+])
+def test_what_has_no_answer_is_refused_by_name(ask, said):
+    with pytest.raises(ValueError, match=said):
+        ask()
+
+
+def test_every_formula_names_its_source_or_rests_on_one_that_does():
+    own = {"busy_workers", "time_band", "availability_parallel", "retry_load"}  # special cases, or plain sums
+    for name, function in vars(theory).items():
+        if callable(function) and getattr(function, "__module__", "") == theory.__name__ and name[0] != "_":
+            assert function.__doc__, name
+            if name not in own and name != "Bottleneck":
+                assert "Source:" in function.__doc__, name
