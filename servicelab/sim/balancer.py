@@ -9,7 +9,8 @@ class Balancer:
     ``pick`` is a law of choice from ``servicelab.policies``, such as ``PowerOfTwo(rng)``: an object with the
     method ``pick(outstanding)``, which is shown how many calls are under way to each place and returns the index
     of one. The balancer counts its own calls only; what others send to the same places it does not see, as in life.
-    ``outstanding`` is that list of counts.
+    ``outstanding`` is that list of counts. A call that is lost on the way stays in it, for its answer never comes: if
+    there are lossy links behind a balancer, put a ``Client`` with a timeout before each.
 
     Raises ValueError if there are no places, TypeError if one of them is none or ``pick`` cannot pick, and
     IndexError when it picks a place that does not exist.

@@ -4,14 +4,14 @@ Most calls need nothing of the kind, ``yield from place.call(message)`` follows 
 Two callers cannot do so: an open loop of arrivals, which never waits, and a client with a timeout,
 which waits for a while. They start a :class:`Call`. It does what ``env.process(...)`` does, and for
 a call it does it more cheaply: it takes its first step at once, where a process first asks the
-environment for an event in order to begin, and when nobody waits for its end it makes no event for
-that either. (Two fewer events of the six that a request costs with processes and a ``Resource``.)
+environment for an event in order to begin, and its end needs no place in the environment's queue
+either. (Two fewer events of the six that a request costs with processes and a ``Resource``.)
 """
 
-from simpy.events import Event
+from servicelab.sim.prompt import Prompt
 
 
-class Call(Event):
+class Call(Prompt):
     """Follows the generator ``steps``, and happens when it returns, with what it returned as value.
 
     ``answer = Call(env, place.call(message))``, then ``status = yield answer``, or nothing at all: a
@@ -25,35 +25,33 @@ class Call(Event):
     def __init__(self, env, steps):
         if not hasattr(steps, "throw"):
             raise TypeError(f"{steps!r} is not a generator: call(message) of a place must contain a yield")
-        super().__init__(env)
+        self.env = env  # as Event.__init__ does, without the price of calling it
+        self.callbacks = []
         self._steps = steps
         self._step(_BEGIN)
 
     def _step(self, event):
         """Take the next step now that ``event`` has happened."""
+        steps = self._steps
         while True:
             try:
                 if event._ok:
-                    event = self._steps.send(event._value)
+                    event = steps.send(event._value)
                 else:
                     event.defused = True
-                    event = self._steps.throw(event._value)
+                    event = steps.throw(event._value)
             except StopIteration as end:
-                return self._end(end.value)
+                value = end.value
+                break
             try:
                 callbacks = event.callbacks
             except AttributeError:
                 raise TypeError(f"a place yielded {event!r}, which is no event: yield env.timeout(seconds)") from None
             if callbacks is not None:
                 callbacks.append(self._step)
-                return None
+                return
             # It has happened already: no need to wait.
-
-    def _end(self, value):
-        if self.callbacks:
-            self.succeed(value)
-        else:  # nobody waits, so nobody needs an event
-            self._ok, self._value, self.callbacks = True, value, None
+        self.happen(value)
 
 
 class _Begin:

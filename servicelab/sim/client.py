@@ -35,10 +35,10 @@ class Client:
         self.label = label
 
     def call(self, message):
-        """Call for ``message``; returns the status in which the last attempt ended, or what the policy makes of it."""
+        """Call for ``message``: a generator that returns the last status, or what the policy makes of it."""
         if self.policy is None:
-            return (yield from self._attempt(message, None, 1))
-        return (yield from sim_call(self.env, self.policy, partial(self._attempt, message)))
+            return self._attempt(message, None, 1)
+        return sim_call(self.env, self.policy, partial(self._attempt, message))
 
     def _attempt(self, message, timeout, number):
         """Attempt ``number``, given up after ``timeout`` seconds (None: never); returns its status."""
@@ -50,9 +50,8 @@ class Client:
             status = yield from self.to.call(attempt)
         else:
             answer = Call(self.env, self.to.call(attempt))
-            if not answer.triggered:
-                yield FirstOf(self.env, answer, self.env.timeout(timeout))
-            if answer.triggered:
+            first = yield FirstOf(self.env, answer, self.env.timeout(timeout))
+            if first is answer:
                 status = answer.value
             else:
                 status = Status.TIMEOUT

@@ -7,6 +7,9 @@ from servicelab.sim.client import Client
 from servicelab.sim.place import require_law, require_place, require_share, require_whole
 from servicelab.trace import new_id, reply_id
 
+# Looked up once: in Python 3.11 a member of an enumeration is slow to find.
+OK, ERROR, REJECTED, TIMEOUT = Status.OK, Status.ERROR, Status.REJECTED, Status.TIMEOUT
+
 
 class Service:
     """A counter with ``workers`` clerks and one queue: who comes first is served first.
@@ -60,8 +63,8 @@ class Service:
             self.free -= 1
         elif self.queue_limit is not None and len(self.waiting) >= self.queue_limit:
             if trace is not None:
-                self._reply(id, Status.REJECTED)
-            return Status.REJECTED
+                self._reply(id, REJECTED)
+            return REJECTED
         else:
             turn = self.env.event()
             self.waiting.append(turn)
@@ -69,15 +72,15 @@ class Service:
 
         if self.drop_abandoned and message.abandoned:
             self._release_worker()
-            return Status.TIMEOUT  # nobody hears it
+            return TIMEOUT  # nobody hears it
 
         if trace is not None:
             trace.start_work(self.name, message.label, id=id)
         yield self.env.timeout(self.work())
-        status = Status.OK if self.fails is None or not self.fails() else Status.ERROR
+        status = OK if self.fails is None or not self.fails() else ERROR
         for need in self.needs:
-            if status == Status.OK and (yield from need.call(message)) != Status.OK:
-                status = Status.ERROR
+            if status == OK and (yield from need.call(message)) != OK:
+                status = ERROR
         self._release_worker()
         if trace is not None:
             trace.end_work(id)
