@@ -34,7 +34,7 @@ def arguments(extra=(), browser: bool | None = None) -> list[str]:
         f"--ServerApp.root_dir={ROOT}",
         f"--LabApp.default_url=/lab/tree/{START_PAGE}",
         "--ServerApp.answer_yes=True",  # one Ctrl-C ends it, without a question
-        "--ServerApp.log_level=WARN",
+        "--log-level=WARN",
     ]
     if not (has_browser() if browser is None else browser):
         found.append("--no-browser")
