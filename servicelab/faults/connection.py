@@ -14,6 +14,7 @@ from servicelab.lifecycle import ServerError
 from servicelab.trace import from_traceparent, reply_id
 
 _TRACEPARENT = re.compile(rb"\ntraceparent:[ \t]*([0-9a-f-]{55})(?=\s)", re.IGNORECASE)
+_REQUEST = re.compile(rb"[A-Z]{3,10} \S+ HTTP/1")
 _LONGEST_HEADER = 100  # bytes of the last piece to look at again, in case the header was split
 
 # A socket that is closed with a linger time of 0 sends RST instead of FIN (SO_LINGER in socket(7)).
@@ -57,7 +58,7 @@ class Side(asyncio.Protocol):
 class Connection:
     """The connection with the given number, counted from 1 in the order of acceptance."""
 
-    def __init__(self, proxy, number, loop):
+    def __init__(self, proxy, number, loop, accepted):
         self.number = number
         self.is_over = False
         self.end = None  # how it ended, in words
@@ -69,10 +70,12 @@ class Connection:
         self._proxy = proxy
         self._loop = loop
         self._open = {}  # side -> transport
-        self._dial = None
+        self._accepted = accepted  # the client's socket, until it has a transport
+        self._dial = loop.create_task(self._connect())
         self._call = None  # id of the call that is under way on it
         self._tail = b""
-        self._lost = set()
+        self._lost = set()  # ids
+        self._unnamed = {}  # direction -> why it was lost, while the call's id is not known yet
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -82,7 +85,6 @@ class Connection:
             transport.abort()
         elif side is self.client:
             transport.pause_reading()  # until there is someone to give it to
-            self._dial = self._loop.create_task(self._connect())
         else:  # before the first byte of the server is read
             for toxic in self._proxy.acting:
                 self.apply(toxic)
@@ -90,6 +92,8 @@ class Connection:
                 self._open[self.client].resume_reading()
 
     async def _connect(self):
+        sock, self._accepted = self._accepted, None
+        await self._loop.connect_accepted_socket(lambda: self.client, sock)
         try:
             host, port = self._proxy.upstream_address
             await self._loop.create_connection(lambda: self.server, host, port)
@@ -134,12 +138,15 @@ class Connection:
                 transport.abort()
 
     def drop(self, how):
-        """End it now, whatever waits (the proxy stops, or is down). Returns the dialling task, if any."""
+        """End it now, whatever waits (the proxy stops, or is down). Returns the task that connects it."""
         self._finish(how)
         for transport in list(self._open.values()):  # it may have been closing slowly
             transport.abort()
-        if self._dial and not self._dial.done():
-            self._dial.cancel()
+        self._dial.cancel()
+        if self._accepted is not None:  # the task had not begun, and now never will
+            self._accepted.close()
+            self._accepted = None
+            self._proxy.forget(self)
         return self._dial
 
     # -- toxics -------------------------------------------------------------------------------
@@ -177,16 +184,26 @@ class Connection:
         """Find out which call is under way, from its W3C traceparent header (HTTP/1)."""
         if self._proxy.trace is None:
             return
+        if _REQUEST.match(data):  # a new request on a connection that is kept alive
+            self._call = None
+            self._unnamed.clear()
+            self._tail = b""
         data = self._tail + data
         for found in _TRACEPARENT.finditer(data):
             ids = from_traceparent(found[1].decode().lower())
             if ids:
                 self._call = ids[1]
+                for direction, why in self._unnamed.items():
+                    self.lose(direction, why)
+                self._unnamed.clear()
         self._tail = data[-_LONGEST_HEADER:]
 
     def lose(self, direction, why):
         """Tell the trace that the request (upstream) or the reply (downstream) got lost here."""
-        if self._call is None:
+        if self._proxy.trace is None:
+            return
+        if self._call is None:  # its header may come in the next piece
+            self._unnamed.setdefault(direction, why)
             return
         id = self._call if direction == "upstream" else reply_id(self._call)
         if id not in self._lost:

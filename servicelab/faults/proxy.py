@@ -73,7 +73,8 @@ class FaultProxy(Server):
         self._toxics: list[Toxic] = []
         self._connections: list[Connection] = []
         self._live: set[Connection] = set()
-        self._loop = self._thread = self._listener = self._socket = None
+        self._loop = self._thread = self._socket = None
+        self._listens = False
         self._lock = threading.RLock()
 
     # -- toxics -------------------------------------------------------------------------------
@@ -196,12 +197,18 @@ class FaultProxy(Server):
         return self._server_behind.address if self._server_behind else self._address
 
     def _accept(self):
-        connection = Connection(self, len(self._connections) + 1, self._loop)
+        try:
+            sock, _ = self._socket.accept()
+        except (BlockingIOError, ConnectionAbortedError):  # the client has gone again
+            return
+        except OSError as error:  # no file descriptors left: come back when some may be
+            self.errors.append(f"accept: {error}")
+            self._loop.remove_reader(self._socket)
+            self._loop.call_later(0.1, self._look_again)
+            return
+        connection = Connection(self, len(self._connections) + 1, self._loop, sock)
         self._connections.append(connection)
         self._live.add(connection)
-        if self._listener is None:  # it was accepted in the moment in which the port was closed
-            connection.drop("refused")
-        return connection.client
 
     def forget(self, connection):
         self._live.discard(connection)
@@ -210,17 +217,28 @@ class FaultProxy(Server):
         if self._loop is None:
             return
         down = next((toxic for toxic in self._toxics if isinstance(toxic, Down)), None)
-        if down is None and self._listener is None:
-            self._listener = await self._loop.create_server(self._accept, sock=self._socket, backlog=1024)
+        if down is None and not self._listens:
+            self._socket.listen(1024)
+            self._loop.add_reader(self._socket, self._accept)
+            self._listens = True
         elif down is not None:
-            if self._listener is not None:
-                self._listener.close()
-                self._listener = None
-                # Bound and not listening: connections are refused, and nobody else gets the number.
+            if self._listens:
+                self._stop_listening()
+                # Bound and not listening: connections are refused, and the system gives nobody the number.
                 self._socket = _bound(self._socket_port)
             for connection in list(self._live):
                 connection.cut(Cut(down))
                 connection.drop("")
+
+    def _look_again(self):
+        if self._listens:
+            self._loop.add_reader(self._socket, self._accept)
+
+    def _stop_listening(self):
+        if self._listens:
+            self._loop.remove_reader(self._socket)
+            self._listens = False
+        self._socket.close()
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -228,7 +246,7 @@ class FaultProxy(Server):
         self._connections, self._live = [], set()
         self._socket = _bound(self.wanted_port)
         self._socket_port = self._socket.getsockname()[1]
-        self._loop = asyncio.new_event_loop()
+        self._loop = asyncio.SelectorEventLoop()  # on every system: it listens by add_reader
         self._loop.set_exception_handler(lambda loop, context: self.errors.append(
             f"{context.get('message')}: {context.get('exception')!r}"))
         self._thread = threading.Thread(target=self._loop.run_forever, name=f"servicelab {self.name} loop", daemon=True)
@@ -253,14 +271,11 @@ class FaultProxy(Server):
             self._loop = self._thread = None
 
     async def _shut(self):
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
-        self._socket.close()
+        self._stop_listening()
         dials = [connection.drop("proxy stopped") for connection in list(self._live)]
-        await asyncio.gather(*(dial for dial in dials if dial), return_exceptions=True)
-        for turn in range(100):  # transports close in the turns that follow, and the last accepted appear
-            if turn > 5 and not self._live:
+        await asyncio.gather(*dials, return_exceptions=True)
+        for _ in range(100):  # transports close in the turns of the loop that follow
+            if not self._live:
                 break
             await asyncio.sleep(0)
 
