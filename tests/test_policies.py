@@ -301,6 +301,13 @@ def test_a_deadline_for_each_attempt_is_not_retried_but_a_timeout_is():
     assert call(Deadline(1, Retry(Timeout(0.1))), lambda timeout, number: ("timeout", None)).attempts == 3
 
 
+def test_a_deadline_for_each_attempt_begins_after_the_sleep():
+    policy = Retry(Deadline(1.0, Timeout(None)), tries=2, backoff=Exponential(4.0, 4.0), retry_on={"deadline"})
+    recorder = Recorder(policy)
+    assert by_call(recorder, [("ok", 60), ("ok", 0.5)], FakeClock()) == "ok"
+    assert questions(recorder, Try) == [Try(1.0), Try(1.0)]
+
+
 def test_a_policy_that_asks_nothing_ends_at_once():
     class Closed:
         def script(self, now):
@@ -363,7 +370,7 @@ def test_time_fills_a_budget_to_the_brim():
 
 def test_a_clock_that_reads_a_little_earlier_does_no_harm():
     budget = RetryBudget(ratio=0, min_per_second=1, reserve=1)
-    assert budget.withdraw(10.0) and not budget.withdraw(9.0)
+    assert budget.withdraw(10.0) and not budget.withdraw(9.0) and budget.balance(9.0) == 0
     assert budget.balance(10.5) == 0.5  # the second before 10.0 is not counted twice
 
 
@@ -382,16 +389,24 @@ def in_threads(count, work):
         assert not thread.is_alive()
 
 
+class Slow(float):
+    """A number that lets other threads run while it is compared: between reading the tokens and writing them."""
+
+    def __gt__(self, other):
+        time.sleep(0.0001)
+        return float(self) > other
+
+
 def test_a_budget_under_threads_gives_out_each_token_once():
-    budget, paid = RetryBudget(ratio=0.5, min_per_second=0, reserve=1000), []
+    budget, paid = RetryBudget(ratio=0.5, min_per_second=0, reserve=Slow(100)), []
 
     def work():
-        paid.append(sum(budget.withdraw(0.0) for _ in range(400)))
+        paid.append(sum(budget.withdraw(0.0) for _ in range(40)))
 
     in_threads(8, work)
-    assert sum(paid) == 1000 and budget.balance(0.0) == 0
-    in_threads(8, lambda: [budget.deposit(0.0) for _ in range(100)])
-    assert budget.balance(0.0) == 400
+    assert sum(paid) == 100 and budget.balance(0.0) == 0
+    in_threads(8, lambda: [budget.deposit(0.0) for _ in range(20)])
+    assert budget.balance(0.0) == 80
 
 
 # -- balancers ----------------------------------------------------------------------------------
@@ -532,12 +547,17 @@ def test_a_call_that_was_given_up_is_recorded_and_replays():
 
 
 class Watched:
-    """A policy that remembers whether its script was closed."""
+    """A policy that counts how many of its scripts were closed, and keeps them from being collected."""
 
     def __init__(self):
         self.closed = 0
+        self.scripts = []
 
     def script(self, now):
+        self.scripts.append(self.run())
+        return self.scripts[-1]
+
+    def run(self):
         try:
             while True:
                 yield Try(1.0)
