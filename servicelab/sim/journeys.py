@@ -29,14 +29,20 @@ class Journeys:
         self._status: list[str | None] = []
 
     def follow(self, env, place, message):
-        """Send ``message`` to ``place`` and note what becomes of it: a generator for a process or a ``Call``."""
+        """Send ``message`` to ``place`` and note what becomes of it: a generator that returns the status.
+
+        Raises TypeError if the place ends without one.
+        """
         number = len(self._due)
         self._due.append(env.now)
         self._end.append(np.nan)
         self._status.append(None)
         status = yield from place.call(message)
+        if status is None:
+            raise TypeError(f"{place!r} ended a call with None: call(message) must return a status, such as \"ok\"")
         self._end[number] = env.now
         self._status[number] = status
+        return status
 
     # -- reading ----------------------------------------------------------------------------
 
@@ -71,7 +77,7 @@ class Journeys:
         return self._status.count(None)
 
     def waited(self, now: float) -> np.ndarray:
-        """Seconds from due to end, or for an unfinished one to ``now``: the least that it will take."""
+        """Seconds from due to end, or for an unfinished one to ``now``: the least it will take, so their mean is too low."""
         latency = self.latency
         return np.where(np.isnan(latency), now - self.due, latency)
 
