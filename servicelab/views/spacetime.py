@@ -21,10 +21,12 @@ from servicelab.views.timescale import TimeScale, written_duration
 
 WIDTH = 900  # pixels, what a notebook shows at full size
 GUTTER = 66  # for the time scale
+LEFT, RIGHT = GUTTER + 118, 78  # room beside the first lane and the last
 FONT, SMALL = 13, 12  # pixels
 LINE = 16  # height of a line of text
 FAMILY = "Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
 WORK, WAIT, NESTED = 11, 4, 3  # widths of bars
+CUT_INSET = 12  # between the last moment shown and the torn edge
 NOBODY = "(nobody)"
 
 #: Colours of well-known states (band, text); others take turns. The band always says its name as well.
@@ -242,9 +244,13 @@ class _Drawing:
         self.header = 12 + (26 if title else 0)
         self.top = self.header + 24 + 26
         flights = [(message.sent, run.arrivals[message.id]) for message in run.messages]
+        if run.end <= run.begin:
+            height = 30.0  # all at one moment
         self.scale = TimeScale(self._points(), flights, self.top, height, run.zero, breaks)
         self.bottom = self.scale.bottom + 14
 
+        for upper, lower, _ in self.scale.cuts:
+            self.lines += [(GUTTER, y, self.width, y) for y in (upper + CUT_INSET, lower - CUT_INSET)]
         self._lay_out_bars()
         self._draw_states()
         self._draw_bars()
@@ -272,47 +278,56 @@ class _Drawing:
     def _lay_out_lanes(self):
         run = self.run
         count = max(1, len(run.lanes))
-        left, right = GUTTER + 118, 78
-        spacing = (WIDTH - left - right) / max(1, count - 1)
+        spacing = (WIDTH - LEFT - RIGHT) / max(1, count - 1)
         self.spacing = min(spacing, 330.0)
-        self.width = round(left + right + self.spacing * (count - 1)) if count > 1 else 560
-        self.x = {name: left + i * self.spacing for i, name in enumerate(run.lanes)}
+        self.width = round(LEFT + RIGHT + self.spacing * (count - 1)) if count > 1 else 560
+        self.x = {name: LEFT + i * self.spacing for i, name in enumerate(run.lanes)}
 
     def _lay_out_bars(self):
         """Bars that overlap in time stand side by side: work to the right of the lane, waiting to the left."""
         run = self.run
-        self.work_x, self.wait_x, self.nested, self.queued = {}, {}, {}, {}
-        received = {message.id: message.received for message in run.messages if message.received is not None}
-        working = {piece.id: piece for piece in run.work}
+        self.work_x, self.wait_x, self.queue_x = {}, {}, {}
+        self.nested, self.queued = {}, {}
+        self.thick = dict.fromkeys(run.lanes, WORK)
         self.right_edge = dict.fromkeys(run.lanes, 8.0)
-        busy = {piece.who for piece in run.work}
-        limit = max(1, int(0.34 * self.spacing / (WORK + 3)))
+        received = {message.id: message.received for message in run.messages if message.received is not None}
         for name in run.lanes:
-            pieces = [piece for piece in run.work if piece.who == name]
-            for piece, column in _columns([(p.start, self._till(p.end), p) for p in pieces]):
-                column = min(column, limit - 1)
-                self.work_x[piece.id] = self.x[name] + column * (WORK + 3)
-                self.right_edge[name] = max(self.right_edge[name], column * (WORK + 3) + 9.0)
+            pieces = [piece for piece in run.work if (piece.who or NOBODY) == name]
+            room = RIGHT - 12 if name == run.lanes[-1] else 0.36 * self.spacing
+            found = list(_columns([(piece.start, self._till(piece.end), piece.id) for piece in pieces]))
+            step = _step(found, room, WORK + 3)
+            self.thick[name] = min(WORK, max(3, step - 2))
+            for id, column in found:
+                self.work_x[id] = self.x[name] + column * step
+                self.right_edge[name] = max(self.right_edge[name], column * step + 9.0)
             waits = []
             for call in run.calls:
-                if call.caller == name:
-                    host = working.get(call.parent)
-                    if host is None or host.who != name:
-                        host = next((p for p in pieces if p.start <= call.start <= self._till(p.end)), None)
-                    if host is not None and (call.parent or len(pieces) == 1):
-                        self.nested[call.id] = host.id
-                        self.wait_x[call.id] = self.work_x[host.id]
-                    else:
-                        waits.append((call.start, self._till(call.end), call.id))
+                if call.caller != name:
+                    continue
+                host = self._host(call, pieces)
+                if host is None:
+                    waits.append((call.start, self._till(call.end), (self.wait_x, call.id)))
+                else:
+                    self.nested[call.id] = host.id
+                    self.wait_x[call.id] = self.work_x[host.id]
             for piece in pieces:
                 arrived = received.get(piece.id)
                 if arrived is not None and self.scale.y(piece.start) - self.scale.y(arrived) > 4:
-                    waits.append((arrived, piece.start, piece.id))
                     self.queued[piece.id] = (arrived, piece.start)
-            base = WORK if name in busy else 0
-            limit_left = max(1, int(0.3 * self.spacing / 7))
-            for id, column in _columns(waits):
-                self.wait_x[id] = self.x[name] - base - min(column, limit_left - 1) * 7
+                    waits.append((arrived, piece.start, (self.queue_x, piece.id)))
+            base = WORK if pieces else 0
+            found = list(_columns(waits))
+            step = _step(found, 90 if name == run.lanes[0] else 0.3 * self.spacing, WAIT + 3)
+            for (where, id), column in found:
+                where[id] = self.x[name] - base - column * step
+
+    @staticmethod
+    def _host(call, pieces):
+        """The work during which a service made this call: its worker is held until the call ends."""
+        found = next((piece for piece in pieces if piece.id == call.parent), None)
+        if found is None and len(pieces) == 1:
+            found = next((p for p in pieces if p.start <= call.start and (p.end is None or call.start <= p.end)), None)
+        return found
 
     def _till(self, end):
         return self.run.end if end is None else min(end, self.run.end)
@@ -322,13 +337,12 @@ class _Drawing:
         name = (message.sender if is_sender else message.receiver) or NOBODY
         id = message.id.removesuffix(".reply")
         asks = is_sender == (message.kind != "reply")  # this end made the call
-        if asks and id in self.wait_x and id not in self.queued:
-            return self.wait_x[id], (WORK if id in self.nested else WAIT) / 2
-        if not asks:
-            if not is_sender and id in self.queued:
-                return self.wait_x[id], WAIT / 2
-            if id in self.work_x:
-                return self.work_x[id], WORK / 2
+        if asks and id in self.wait_x:
+            return self.wait_x[id], (self.thick[name] if id in self.nested else WAIT) / 2
+        if not asks and not is_sender and id in self.queue_x:
+            return self.queue_x[id], WAIT / 2
+        if not asks and id in self.work_x:
+            return self.work_x[id], self.thick[name] / 2
         return self.x[name], 0.5
 
     def _timed_out(self, call):
@@ -378,15 +392,16 @@ class _Drawing:
         run = self.run
         for id, (start, end) in self.queued.items():
             name = next(piece.who for piece in run.work if piece.id == id)
-            self.back.append(self._bar(self.wait_x[id], start, end, WAIT, self.colours[name][0]))
+            self.back.append(self._bar(self.queue_x[id], start, end, WAIT, self.colours[name or NOBODY][1]))
             self.used.add("wait")
         for piece in run.work:
             fill, ink = self.colours[piece.who or NOBODY]
             x = self.work_x[piece.id]
             start, end = max(piece.start, run.begin), self._till(piece.end)
-            if piece.id in run.marks:
+            thick = self.thick[piece.who or NOBODY]
+            if piece.id in run.marks and piece.id not in run.arrivals:
                 self.back.append(self._bar(x, start, end, WORK + 10, theme.YELLOW))
-            self.back.append(self._bar(x, start, end, WORK, fill, ink, ' rx="1.5"'))
+            self.back.append(self._bar(x, start, end, thick, fill, ink, ' rx="1.5"'))
             self.lines.append((x, self.scale.y(start), x, self.scale.y(end)))
             self.used.add("work")
         for call in run.calls:
@@ -394,7 +409,7 @@ class _Drawing:
             start, end = max(call.start, run.begin), self._till(call.end)
             ink = self.colours[call.caller][1]
             if call.id in self.nested:
-                self.back.append(self._bar(x, start, end, WORK - 3, "#FFFFFF"))
+                self.back.append(self._bar(x, start, end, max(1, self.thick[call.caller] - 3), "#FFFFFF"))
                 self.back.append(self._bar(x, start, end, NESTED, ink))
                 self.used.add("held")
             else:
@@ -405,6 +420,7 @@ class _Drawing:
     def _draw_timeouts_and_failures(self):
         run = self.run
         answered = {message.id for message in run.messages if message.received is not None}
+        said = {message.id: message.lost for message in run.messages if message.lost}
         for call in run.calls:
             x = self.wait_x[call.id]
             timed_out = self._timed_out(call)
@@ -430,7 +446,7 @@ class _Drawing:
                 y = self.scale.y(call.end)
                 self.front.append(_cross(x, y, 5))
                 self.used.add("lost")
-                if not (timed_out and call.status == "timeout"):
+                if call.status not in said.get(call.id, ()) and not (timed_out and call.status == "timeout"):
                     self._add_beside(call.status, x, y, rank=0, gap=9, colour=theme.FAILURE_INK)
 
     def _draw_message(self, message: Message):
@@ -476,7 +492,7 @@ class _Drawing:
         elif message.lost:
             self.front.append(_cross(x2, y2, 6))
             self.used.add("lost")
-            self._add_beside(message.lost, x2, y2, rank=0, gap=11, colour=theme.FAILURE_INK, own=line)
+            self._add_beside(message.lost, x2, y2, rank=0, gap=11, colour=theme.FAILURE_INK)
         self._label_arrow(text, line, (xa, xb), bold, rank=1 if marked else 2 if message.kind == "reply" else 1.5)
         if run.marks.get(message.id):
             self._add_beside(
@@ -519,7 +535,7 @@ class _Drawing:
         """A word beside a point: to its right, its left, above or below."""
         if not text:
             return
-        text = shortened(text, 190, SMALL, look.get("bold", False))
+        text = shortened(text, 260, SMALL, look.get("bold", False))
         wide = text_width(text, SMALL, look.get("bold", False))
         places = []
         for dy in (0, 12, -12, 20, -20, 32, -32, 46, -46):
@@ -535,7 +551,7 @@ class _Drawing:
             return
         x1, y1, x2, y2 = line
         length = math.hypot(x2 - x1, y2 - y1)
-        room = max(length - 14, 60.0)
+        room = max(length - 8, 70.0)
         text = shortened(text, room, FONT, bold)
         wide = text_width(text, FONT, bold)
         if x2 < x1:
@@ -560,7 +576,7 @@ class _Drawing:
                 side = 7 + wide / 2
                 places += [Box(x + side, y, wide, LINE), Box(x - side, y, wide, LINE)]
             else:
-                off = LINE / 2 + 2
+                off = LINE / 2 + (8 if bold and text.startswith("►") else 4)
                 places.append(Box(x + off * nx, y + off * ny, wide, LINE, angle))
                 places.append(Box(x - off * nx, y - off * ny, wide, LINE, angle))
         self._add(text, places, rank=rank, size=FONT, bold=bold, own=line)
@@ -619,10 +635,15 @@ class _Drawing:
         box = label.box
         bold = ' font-weight="bold"' if label.bold else ""
         turn = f' transform="rotate({math.degrees(box.angle):.1f} {box.x:.1f} {box.y:.1f})"' if box.angle else ""
-        halo = "" if label.rank == 0 and box.angle else ' stroke="#FFFFFF" stroke-width="3" paint-order="stroke"'
+        halo = (
+            ""
+            if label.rank == 0 and box.angle
+            else ' stroke="#FFFFFF" stroke-width="3" stroke-linejoin="round" paint-order="stroke"'
+        )
         return (
             f'<text x="{box.x:.1f}" y="{box.y + label.size * 0.35:.1f}" text-anchor="middle" '
-            f'font-size="{label.size}" fill="{label.colour}"{bold}{halo}{turn}>{escape(label.text)}</text>'
+            f'font-size="{label.size}" textLength="{box.width - 1:.1f}" lengthAdjust="spacingAndGlyphs" '
+            f'fill="{label.colour}"{bold}{halo}{turn}>{escape(label.text)}</text>'
         )
 
     def _pill(self, name):
@@ -641,7 +662,7 @@ class _Drawing:
         """A strip torn out of the paper."""
         left, right, tooth = GUTTER - 5, self.width - 12, 7
         count = int((right - left) / tooth)
-        upper, lower = upper + 8, lower - 8
+        upper, lower = upper + CUT_INSET, lower - CUT_INSET
         zig = "".join(f"l{tooth} {3.5 if i % 2 else -3.5}" for i in range(count))
         back = "".join(f"l{-tooth} {-3.5 if i % 2 else 3.5}" for i in reversed(range(count)))
         shape = f"M{left} {upper:.1f}{zig}V{lower + (0 if count % 2 == 0 else -3.5):.1f}{back}Z"
@@ -698,9 +719,15 @@ def _columns(spans):
     """Give every (start, end, what) the first column that is free at its start; yields (what, column)."""
     ends = []
     for start, end, what in sorted(spans, key=lambda span: span[:2]):
-        column = next((i for i, free in enumerate(ends) if free <= start), len(ends))
+        column = next((i for i, free in enumerate(ends) if free <= start + 1e-9), len(ends))
         ends[column : column + 1] = [end]
         yield what, column
+
+
+def _step(found, room, best):
+    """The distance between columns: ``best`` pixels, or less so that all fit into ``room``."""
+    count = max((column for _, column in found), default=0)
+    return min(best, room / count) if count else best
 
 
 def _cross(x, y, size):

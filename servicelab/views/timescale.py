@@ -11,7 +11,7 @@ from bisect import bisect_right
 #: A silence is cut when it is longer than this many times everything else together.
 RATIO = 6
 #: Height of a cut in pixels.
-CUT = 46
+CUT = 54
 #: Distance between two ticks in pixels, at the least.
 TICKS = 44
 

@@ -1,0 +1,85 @@
+"""What a learner can touch on a live panel: sliders, choices, switches and buttons.
+
+Each is a description; ``widget()`` makes the ipywidget. ``name`` is the name under which the panel's ``update`` gets the
+value, or the method that a button calls.
+"""
+
+from dataclasses import dataclass
+
+from servicelab.views.front import widgets
+
+
+@dataclass(frozen=True, slots=True)
+class Slider:
+    """A number from ``low`` to ``high``, at first ``value``, in steps of ``step``.
+
+    The default step is 1 when all three are whole numbers, else a hundredth of the range.
+    """
+
+    name: str
+    label: str
+    low: float
+    high: float
+    value: float
+    step: float | None = None
+
+    def widget(self):
+        if all(isinstance(number, int) for number in (self.low, self.high, self.value, self.step or 1)):
+            return widgets.IntSlider(**self._common(), step=self.step or 1)
+        step = self.step or (self.high - self.low) / 100
+        places = max(0, min(4, -int(f"{step:e}".partition("e")[2])))
+        return widgets.FloatSlider(**self._common(), step=step, readout_format=f".{places}f")
+
+    def _common(self):
+        if not self.low <= self.value <= self.high or self.low == self.high:
+            raise ValueError(f"{self.name}: value={self.value!r} must lie from {self.low!r} to {self.high!r}")
+        return {"min": self.low, "max": self.high, "value": self.value} | _described(self.label)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of ``options``, at first ``value`` (default: the first)."""
+
+    name: str
+    label: str
+    options: tuple
+    value: object = None
+
+    def widget(self):
+        value = self.options[0] if self.value is None else self.value
+        return widgets.Dropdown(options=list(self.options), value=value, **_described(self.label))
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """On or off, at first ``value``."""
+
+    name: str
+    label: str
+    value: bool = False
+
+    def widget(self):
+        return widgets.Checkbox(value=self.value, indent=False, **_described(self.label))
+
+
+@dataclass(frozen=True, slots=True)
+class Press:
+    """A button that calls the panel's method ``name``."""
+
+    name: str
+    label: str
+
+    def widget(self):
+        return widgets.Button(description=self.label, tooltip=self.label)
+
+
+def _described(label):
+    layout = widgets.Layout(width="430px")
+    return {"description": label, "tooltip": label, "layout": layout, "style": {"description_width": "initial"}}
+
+
+def first(control):
+    """The value that a control has before anyone touched it."""
+    if isinstance(control, Choice) and control.value is None:
+        return control.options[0]
+    return control.value

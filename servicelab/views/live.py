@@ -1,0 +1,329 @@
+"""A live panel: a figure that answers while a slider moves.
+
+What never changes (axes, labels, grid) is drawn once and kept as a picture. A step restores that picture, draws only
+the artists that move, and hands a lightly compressed PNG to a widget. That is several times faster than a new figure
+for every step. A chapter's panel is a class of its own::
+
+    class Queue(LivePanel):
+        title = "Waiting grows before the worker is full"
+        question = "At which load does the wait double?"
+        controls = (Slider("load", "requests per second", 0, 95, 50), Press("burst", "Send a burst"))
+
+        def draw(self, fig):  # once: everything that stands still, and the artists that will move
+            ax = fig.add_subplot(xlim=(0, 100), ylim=(0, 200), xlabel="load (requests/s)", ylabel="wait (ms)")
+            self.dot = self.moving(ax.plot([], [], "o")[0])
+
+        def update(self, load):  # every step: move them, and say in a sentence what is to be seen
+            self.dot.set_data([load], [1000 / (100 - load)])
+            return f"At {load:.0f} requests per second a request takes {1000 / (100 - load):.0f} ms."
+
+With a method ``tick()``, which moves the model on by one step, the panel gets a Start/Pause button.
+"""
+
+import asyncio
+import io
+import threading
+import time
+from html import escape
+
+from servicelab.views.controls import Choice, Press, Slider, Switch, first
+from servicelab.views.front import Shown, widgets
+from servicelab.views.show import Picture, checked
+from servicelab.views.theme import FAILURE_INK, INK, RC
+
+__all__ = ["Choice", "LivePanel", "Press", "Slider", "Switch"]
+
+#: Everything a learner can touch, Start and Reset included: more than six nobody finds on a projector.
+MOST_CONTROLS = 6
+
+#: Pixels at 100 dots per inch; 13 points are 18 pixels, which can be read from the last row.
+SIZE = (900, 390)
+FONTS = dict.fromkeys(("font.size", "axes.labelsize", "xtick.labelsize", "ytick.labelsize", "legend.fontsize"), 12.5)
+
+_STYLE = """<style>.servicelab-panel {--jp-widgets-font-size: 16px; --jp-widgets-inline-height: 34px;
+--jp-widgets-inline-label-width: auto; max-width: 920px}
+.servicelab-panel button:focus-visible, .servicelab-panel .noUi-handle:focus {outline: 3px solid #0072B2}</style>"""
+
+_moving = None  # the one panel whose clock runs
+
+
+class LivePanel(Shown):
+    """Base of the demo panels; see the module for how to write one.
+
+    ``title`` and ``question`` stand above the picture, ``controls`` below the question. ``seed`` is for the panel's
+    own use: :meth:`restart` makes everything that was drawn by chance again from it, so that a reset shows every
+    class the same run. ``period`` is the time between two ticks in seconds; after ``limit`` seconds a running panel
+    pauses by itself. One panel runs at a time, in the kernel's own loop, without a thread.
+
+    Raises ValueError for more than six controls (Start and Reset count), for a missing title or question, and when
+    :meth:`update` does not return a sentence.
+    """
+
+    title = ""
+    question = ""
+    controls: tuple = ()
+    size = SIZE
+    period = 0.1
+    limit = 120.0
+
+    def __init__(self, seed: int = 1):
+        self.seed = seed
+        self._lock = threading.RLock()  # a slider may speak from another thread than the cell
+        self._task = self._loop = None
+        self._quiet = False
+        self._said_at = 0.0
+        self.is_running = False
+        self.ticks = callable(getattr(self, "tick", None))
+        if not self.title or not self.question:
+            raise ValueError(f"{type(self).__name__} needs a title and a question: what should the class look for?")
+        count = len(self.controls) + 1 + self.ticks
+        if count > MOST_CONTROLS:
+            raise ValueError(
+                f"{type(self).__name__} has {count} controls with Start and Reset: at most {MOST_CONTROLS}"
+            )
+        self.values = {control.name: first(control) for control in self.controls if not isinstance(control, Press)}
+        self.alt = ""
+        self._open_figure()
+        self.restart()
+        self.png = self._render()
+        checked(self.alt)
+        self.widget = self._build() if widgets else None
+
+    # -- for subclasses ---------------------------------------------------------------------
+
+    def draw(self, fig) -> None:
+        """Draw on ``fig`` what stands still; create what moves with :meth:`moving`."""
+        raise NotImplementedError
+
+    def update(self, **values) -> str:
+        """Move the moving artists to ``values`` (by name of control); return what is to be seen, in a sentence."""
+        raise NotImplementedError
+
+    def restart(self) -> None:
+        """Put the model back to its beginning, seed included. Called at the start and by Reset."""
+
+    def moving(self, artist):
+        """Mark ``artist`` as one that moves, and return it."""
+        artist.set_animated(True)
+        self._artists.append(artist)
+        return artist
+
+    # -- for everyone -----------------------------------------------------------------------
+
+    def set(self, **values) -> None:
+        """Move controls from code: ``panel.set(load=80)``. Raises ValueError for a name that no control has."""
+        unknown = set(values) - set(self.values)
+        if unknown:
+            raise ValueError(f"{sorted(unknown)} are no controls of this panel: it has {sorted(self.values)}")
+        self.values.update(values)
+        self._show_values()
+        self.redraw()
+
+    def redraw(self) -> None:
+        """Draw the present state. An error in the panel is shown beneath it instead of being lost."""
+        with self._lock:
+            try:
+                self.png = self._render()
+            except Exception as error:
+                self._say(f'<b style="color:{FAILURE_INK}">✗ {escape(type(error).__name__)}: {escape(str(error))}</b>')
+                return
+            if self.widget:
+                self.image.value = self.png
+                self._say_what_is_seen()
+
+    def start(self) -> None:
+        """Let the panel run until :meth:`pause`, for ``limit`` seconds at the most."""
+        global _moving
+        if not self.ticks or self.is_running:
+            return
+        try:
+            self._loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self._say("Start needs a notebook kernel; here, call tick() and redraw() yourself.")
+            return
+        if _moving is not None:
+            _moving.pause()
+        _moving = self
+        self.is_running = True
+        self._task = self._loop.create_task(self._run())
+        self._show_running()
+
+    def pause(self) -> None:
+        """Stand still. Pausing twice is fine."""
+        global _moving
+        self.is_running = False
+        if _moving is self:
+            _moving = None
+        task, self._task = self._task, None
+        if task is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(task.cancel)
+        self._show_running()
+
+    def reset(self) -> None:
+        """Pause, and go back to the first values and the seed."""
+        self.pause()
+        with self._lock:
+            self.values = {control.name: first(control) for control in self.controls if not isinstance(control, Press)}
+            self._show_values()
+            self.restart()
+            self.redraw()
+
+    def close(self) -> None:
+        """Pause and take the widget off the page."""
+        self.pause()
+        if self.widget:
+            self.widget.close()
+
+    # -- drawing ----------------------------------------------------------------------------
+
+    def _open_figure(self):
+        import matplotlib
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        self._artists = []
+        with matplotlib.rc_context(RC | FONTS):
+            # Not pyplot's: nobody has to close it, and no other cell draws on it.
+            self.fig = Figure(figsize=(self.size[0] / 100, self.size[1] / 100), dpi=100, layout="constrained")
+            self._canvas = FigureCanvasAgg(self.fig)
+            self.draw(self.fig)
+            self._canvas.draw()
+        self.fig.set_layout_engine("none")
+        self._artists.sort(key=lambda artist: artist.get_zorder())
+        self._background = self._canvas.copy_from_bbox(self.fig.bbox)
+
+    def _render(self) -> bytes:
+        from PIL import Image
+
+        said = self.update(**self.values)
+        if not isinstance(said, str):
+            raise ValueError(f"update() returned {said!r}: it must return a sentence that says what is to be seen")
+        self.alt = said
+        self._canvas.restore_region(self._background)
+        for artist in self._artists:
+            (artist.axes or self.fig).draw_artist(artist)
+        pixels = Image.frombuffer(
+            "RGBA", self._canvas.get_width_height(), self._canvas.buffer_rgba(), "raw", "RGBA", 0, 1
+        )
+        out = io.BytesIO()
+        pixels.convert("RGB").save(out, "PNG", compress_level=1)
+        return out.getvalue()
+
+    async def _run(self):
+        end = time.monotonic() + self.limit
+        try:
+            while self.is_running and time.monotonic() < end:
+                begin = time.monotonic()
+                with self._lock:
+                    self.tick()
+                    self.redraw()
+                # Leave the kernel room for the sliders, however long a step takes.
+                await asyncio.sleep(max(0.02, self.period - (time.monotonic() - begin)))
+        except Exception as error:
+            self._say(f'<b style="color:{FAILURE_INK}">✗ {escape(type(error).__name__)}: {escape(str(error))}</b>')
+        finally:
+            if self._task is asyncio.current_task():
+                self._task = None
+                self.pause()
+
+    # -- the widget -------------------------------------------------------------------------
+
+    def as_text(self):
+        settings = ", ".join(
+            f"{control.label}: {self.values[control.name]}" for control in self.controls if control.name in self.values
+        )
+        return "\n".join(line for line in (self.title, self.question, settings, self.alt) if line)
+
+    def static(self):
+        picture = Picture(self.png, self.alt)
+        head = f"<p><b>{escape(self.title)}</b><br>{escape(self.question)}</p>"
+        return picture._repr_mimebundle_() | {"text/html": head + picture._repr_html_(), "text/plain": self.as_text()}
+
+    def _build(self):
+        self.image = widgets.Image(
+            value=self.png,
+            format="png",
+            tooltip=self.alt,
+            layout=widgets.Layout(width=f"{self.size[0]}px", max_width="100%", height="auto", object_fit="contain"),
+        )
+        self.line = widgets.HTML()
+        self.fields = {}
+        sliders, buttons = [], []
+        for control in self.controls:
+            field = control.widget()
+            self.fields[control.name] = field
+            if isinstance(control, Press):
+                method = getattr(self, control.name, None)
+                if not callable(method):
+                    raise ValueError(f"the button {control.label!r} needs a method {control.name}() of the panel")
+                field.on_click(lambda _, method=method: self._pressed(method))
+                buttons.append(field)
+            else:
+                field.observe(lambda change, name=control.name: self._moved(name, change["new"]), "value")
+                sliders.append(field)
+        if self.ticks:
+            self.start_button = widgets.Button(description="Start", button_style="primary", tooltip="Start or pause")
+            self.start_button.on_click(lambda _: self.pause() if self.is_running else self.start())
+            buttons.insert(0, self.start_button)
+        self.reset_button = widgets.Button(description="Reset", tooltip="Back to the first values and the same seed")
+        self.reset_button.on_click(lambda _: self.reset())
+        buttons.append(self.reset_button)
+        for button in buttons:
+            button.layout = widgets.Layout(width="auto", min_width="110px")
+        head = widgets.HTML(
+            f'{_STYLE}<div style="color:{INK};background:#FFFFFF;padding:4px 8px;line-height:1.35">'
+            f'<div style="font-size:19px;font-weight:bold">{escape(self.title)}</div>'
+            f'<div style="font-size:17px">{escape(self.question)}</div></div>'
+        )
+        wrap = widgets.Layout(flex_flow="row wrap", width="100%")
+        panel = widgets.VBox(
+            [head, widgets.Box(sliders, layout=wrap), widgets.Box(buttons, layout=wrap), self.image, self.line]
+        )
+        panel.add_class("servicelab-panel")
+        self._say_what_is_seen()
+        return panel
+
+    def _moved(self, name, value):
+        self.values[name] = value
+        if not self._quiet:
+            self.redraw()
+
+    def _pressed(self, method):
+        with self._lock:
+            try:
+                method()
+            except Exception as error:
+                self._say(f'<b style="color:{FAILURE_INK}">✗ {escape(type(error).__name__)}: {escape(str(error))}</b>')
+                return
+            self.redraw()
+
+    def _show_values(self):
+        if not self.widget:
+            return
+        self._quiet = True
+        try:
+            for name, value in self.values.items():
+                self.fields[name].value = value
+        finally:
+            self._quiet = False
+
+    def _show_running(self):
+        if self.widget and self.ticks:
+            self.start_button.description = "Pause" if self.is_running else "Start"
+            if not self.is_running:
+                self._say_what_is_seen()
+
+    def _say_what_is_seen(self):
+        # A screen reader that is told ten times a second says nothing at all.
+        if self.is_running and time.monotonic() - self._said_at < 1.0:
+            return
+        self._said_at = time.monotonic()
+        self.image.tooltip = self.alt
+        self._say(escape(self.alt))
+
+    def _say(self, html):
+        if widgets and hasattr(self, "line"):
+            self.line.value = (
+                f'<div role="status" aria-live="polite" style="font-size:17px;line-height:1.35;color:{INK};'
+                f'background:#FFFFFF;padding:2px 8px">{html}</div>'
+            )
