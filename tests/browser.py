@@ -47,12 +47,13 @@ def find_chromium() -> str | None:
 class Lab:
     """A JupyterLab server on 127.0.0.1 with everything it writes in a temporary folder.
 
-    ``root`` is the folder whose ``notebooks/``, ``labs/``, … are copied and served.
-    Raises RuntimeError when the server does not come up within 60 s.
+    ``root`` is the folder whose ``notebooks/``, ``labs/``, … are copied and served; ``workspace`` is a
+    file to import first, as Binder does. Raises RuntimeError when the server does not come up within 60 s.
     """
 
-    def __init__(self, root: Path = ROOT):
+    def __init__(self, root: Path = ROOT, workspace: Path | None = None):
         self.root = Path(root)
+        self.workspace = workspace
         self.token = secrets.token_hex(16)
 
     def __enter__(self):
@@ -76,7 +77,11 @@ class Lab:
             "JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces", "IPYTHONDIR": "ipython",
         }  # fmt: skip
         env = os.environ | {key: str(home / name) for key, name in folders.items()}
+        env["SERVICELAB_PROGRESS"] = str(home / "progress.json")
         env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+        if self.workspace:
+            command = [sys.executable, "-m", "jupyterlab.labapp", "workspaces", "import", str(self.workspace)]
+            subprocess.run(command, env=env, check=True, capture_output=True)
         self._log = open(home / "server.log", "w+", encoding="utf-8")  # closed in __exit__
         self._process = subprocess.Popen(
             [sys.executable, "-m", "jupyterlab", "--no-browser", "--expose-app-in-browser", "--allow-root",
@@ -142,10 +147,15 @@ class Browser:
 
     def open(self, notebook: str) -> "Notebook":
         """Open ``notebook`` (a path below the served folder) and wait until its kernel is ready."""
+        return self.visit(f"lab/tree/{notebook}?reset")
+
+    def visit(self, address: str, lab: Lab | None = None) -> "Notebook":
+        """Open an address of the server, such as ``lab``, and wait for the notebook that it shows."""
+        lab = lab or self.lab
         size = {"width": self.width, "height": self.height}
         page = self._browser.new_context(viewport=size).new_page()
         page.set_default_timeout(60_000)
-        page.goto(f"{self.lab.url}lab/tree/{notebook}?reset&token={self.lab.token}")
+        page.goto(f"{lab.url}{address}{'&' if '?' in address else '?'}token={lab.token}")
         # The page's own data-status="idle" comes 1–2 s too early, and Run All is then silently dropped.
         page.wait_for_function(
             """() => { const w = window.jupyterapp && jupyterapp.shell && jupyterapp.shell.currentWidget;
@@ -201,6 +211,21 @@ class Notebook:
         found = self.page.locator(".jp-Notebook .jp-Cell").nth(index)
         found.scroll_into_view_if_needed()
         return found
+
+    def picture(self, cell) -> str:
+        """Everything that is drawn in a cell's output, to see whether it changes."""
+        return cell.evaluate(
+            """e => Array.from(e.querySelectorAll('img, svg, canvas'))
+                 .map(p => p.tagName === 'IMG' ? p.src : p.tagName === 'CANVAS' ? p.toDataURL() : p.outerHTML).join()"""
+        )
+
+    def wait_for_another_picture(self, cell, before: str, limit: float = 10.0) -> float:
+        """Seconds until ``cell`` shows another picture than ``before``; AssertionError after ``limit`` seconds."""
+        begin = time.monotonic()
+        while self.picture(cell) == before:
+            assert time.monotonic() - begin < limit, f"the picture did not change within {limit} s"
+            self.page.wait_for_timeout(10)
+        return time.monotonic() - begin
 
     def images_without_text(self) -> list[str]:
         """Images and drawings that a screen reader cannot name (a light check; axe-core is the full one)."""

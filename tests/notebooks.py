@@ -34,7 +34,7 @@ CELL_LIMIT = 120  # seconds; a guard against a cell that hangs, not a budget
 
 # What a notebook may leave: tqdm's monitor is one daemon thread per process, by design of tqdm.
 ALLOWED_THREADS = {"tqdm_monitor"}
-ALLOWED_FOLDERS = {"__pycache__", ".ipynb_checkpoints", ".servicelab"}  # .servicelab holds the learner's progress
+CACHES = {"__pycache__", ".ipynb_checkpoints"}
 
 PREPARE = """
 import sys, types
@@ -122,12 +122,13 @@ class Session:
         self.folder = Path(folder) / "course"
         for name in FOLDERS:
             if (root / name).is_dir():
-                ignore = shutil.ignore_patterns(".ipynb_checkpoints", "__pycache__", ".servicelab")
+                ignore = shutil.ignore_patterns(".ipynb_checkpoints", "__pycache__")
                 shutil.copytree(root / name, self.folder / name, ignore=ignore)
         self.path = self.folder / Path(notebook).resolve().relative_to(Path(root).resolve())
         self.nb = nbformat.read(self.path, as_version=4)
         self.env = os.environ | {
             "IPYTHONDIR": str(Path(folder) / "ipython"),
+            "SERVICELAB_PROGRESS": str(Path(folder) / "progress.json"),
             "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
         }
         self.env |= env or {}
@@ -334,7 +335,7 @@ def files_below(folder: Path) -> set[str]:
     return {
         path.relative_to(folder).as_posix()
         for path in folder.rglob("*")
-        if path.is_file() and not ALLOWED_FOLDERS & set(path.relative_to(folder).parts)
+        if path.is_file() and not CACHES & set(path.relative_to(folder).parts)
     }
 
 

@@ -10,8 +10,8 @@ from tests.notebooks import ROOT, Report, Session
 
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SOLUTIONS = sorted((ROOT / "solutions").glob("*.ipynb"))
-# A check that has not passed raises under nbgrader, and renders its report for a lone learner.
-GRADING = {"NBGRADER_EXECUTION": "validate"}
+# A check that has not passed raises with this, and renders its report for a lone learner without it.
+GRADING = {"SERVICELAB_STRICT": "1"}
 MEMORY_BUDGET = 500e6  # bytes, the kernel and its children
 
 each_notebook = pytest.mark.parametrize(

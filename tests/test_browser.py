@@ -1,0 +1,206 @@
+"""JupyterLab in a headless Chromium: the chapters and solutions as a learner sees and uses them.
+
+Screenshots of every screenful are left in ``artefacts/``, for a person to look at.
+"""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from tests.browser import Browser, Lab
+from tests.conftest import ROOT, require
+from tools.lab import START_PAGE
+
+NOTEBOOKS = [path for folder in ("notebooks", "solutions") for path in sorted((ROOT / folder).glob("*.ipynb"))]
+ARTEFACTS = ROOT / "artefacts"
+AXE = "axe-core@4.14.1"
+# What axe-core calls the rules that every picture must have a text.
+AXE_RULES = ["image-alt", "input-image-alt", "object-alt", "role-img-alt", "svg-img-alt"]
+
+pytestmark = pytest.mark.timeout(900)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    require("chromium")
+    with Lab() as lab, Browser(lab, height=1000) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def axe():
+    """The source of axe-core, fetched once with npm into the ignored folder build/."""
+    folder = ROOT / "build" / AXE
+    script = folder / "package" / "axe.min.js"
+    if not script.exists():
+        npm = require("npm")
+        folder.mkdir(parents=True, exist_ok=True)
+        done = subprocess.run([npm, "pack", AXE, "--silent"], cwd=folder, capture_output=True, text=True, timeout=120)
+        if done.returncode:
+            require_network(done.stderr)
+        for archive in folder.glob("*.tgz"):
+            shutil.unpack_archive(archive, folder, filter="data")
+    return script.read_text(encoding="utf-8")
+
+
+def require_network(said: str):
+    reason = f"npm could not fetch {AXE}: {said.strip()[-300:]}"
+    pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+
+
+def pictures_without_text(page, axe: str) -> list[str]:
+    page.add_script_tag(content=axe)
+    found = page.evaluate(
+        """rules => axe.run('.jp-NotebookPanel', {runOnly: {type: 'rule', values: rules}, resultTypes: ['violations']})
+                       .then(r => r.violations.flatMap(v => v.nodes.map(n => v.id + ': ' + n.html.slice(0, 160))))""",
+        AXE_RULES,
+    )
+    return found
+
+
+@pytest.fixture(scope="module")
+def ran(browser):
+    """``ran(path)``: the notebook open in the browser, all its cells run. Each is opened once."""
+    opened = {}
+
+    def get(path):
+        if path not in opened:
+            notebook = browser.open(path.relative_to(ROOT).as_posix())
+            opened[path] = notebook, notebook.run_all(limit=400)
+        return opened[path]
+
+    yield get
+    for notebook, _ in opened.values():
+        notebook.close()
+
+
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+
+
+def test_there_are_notebooks_to_open():
+    assert ROOT / START_PAGE in NOTEBOOKS
+
+
+@each_notebook
+def test_it_runs_and_every_picture_has_a_text(ran, axe, path, report_figure):
+    notebook, seconds = ran(path)
+    shots = notebook.screens(ARTEFACTS / path.parent.name / path.stem)
+    report_figure(
+        f"{path.parent.name}/{path.stem} in Chromium: {seconds:.1f} s, {len(shots)} screenshots in artefacts/"
+    )
+    assert notebook.errors() == []
+    assert all(cell["count"] for cell in notebook.cells() if cell["type"] == "code" and cell["source"].strip())
+    assert pictures_without_text(notebook.page, axe) == []
+    assert notebook.images_without_text() == []
+
+
+def test_axe_finds_a_picture_without_text(browser, axe, ran):
+    notebook, _ = ran(ROOT / START_PAGE)
+    notebook.page.evaluate(
+        """() => { const e = document.createElement('img');
+                   e.id = 'blind';
+                   e.src = 'data:image/png;base64,iVBORw0KGgo=';
+                   document.querySelector('.jp-NotebookPanel .jp-Cell').append(e); }"""
+    )
+    found = pictures_without_text(notebook.page, axe)
+    notebook.page.evaluate("() => document.getElementById('blind').remove()")
+    assert len(found) == 1 and found[0].startswith("image-alt")
+
+
+def controls(notebook, selector: str):
+    """The cells whose output holds something that matches ``selector``."""
+    cells = notebook.page.locator(".jp-Notebook .jp-Cell").filter(has=notebook.page.locator(selector))
+    return [cells.nth(index) for index in range(cells.count())]
+
+
+@each_notebook
+def test_every_slider_moves_its_picture_by_keyboard(ran, path, report_figure):
+    notebook, _ = ran(path)
+    panels = [cell for cell in controls(notebook, ".noUi-handle") if notebook.picture(cell)]
+    if not panels:
+        assert path.parent.name == "solutions", "a chapter has sliders that move a picture"
+        pytest.skip("no slider beside a picture")
+    for cell in panels:
+        cell.scroll_into_view_if_needed()
+        handle = cell.locator(".noUi-handle").first
+        before = notebook.picture(cell)
+        handle.focus()
+        at_end = handle.get_attribute("aria-valuenow") == handle.get_attribute("aria-valuemax")
+        notebook.page.keyboard.press("ArrowLeft" if at_end else "ArrowRight")
+        took = notebook.wait_for_another_picture(cell, before)
+        report_figure(f"{path.stem} in Chromium: a key on a slider changed the picture after {took * 1e3:.0f} ms")
+    assert notebook.errors() == []
+
+
+@each_notebook
+def test_the_demo_has_buttons_that_change_the_picture(ran, path):
+    notebook, _ = ran(path)
+    panels = [cell for cell in controls(notebook, ".jupyter-button") if notebook.picture(cell)]
+    panels = [cell for cell in panels if cell.locator(".noUi-handle").count()]
+    if not panels:
+        pytest.skip("no demo panel in this notebook")
+    for cell in panels:
+        cell.scroll_into_view_if_needed()
+        changed = 0
+        buttons = cell.locator(".jupyter-button:not([disabled])")
+        for index in range(buttons.count()):
+            before = notebook.picture(cell)
+            buttons.nth(index).focus()
+            notebook.page.keyboard.press("Enter")  # full keyboard use
+            try:
+                notebook.wait_for_another_picture(cell, before, limit=3)
+                changed += 1
+            except AssertionError:
+                pass  # a pause changes nothing that is drawn
+        assert changed, "no button changed the picture"
+    assert notebook.errors() == []
+
+
+@each_notebook
+def test_a_prediction_can_be_answered(ran, path):
+    notebook, _ = ran(path)
+    asked = [cell for cell in controls(notebook, ".jupyter-button") if cell.get_by_text("Commit", exact=True).count()]
+    if not asked:
+        assert path.parent.name == "solutions", "a chapter asks for predictions"
+        pytest.skip("no prediction in this notebook")
+    cell = asked[0]
+    cell.scroll_into_view_if_needed()
+    cell.get_by_text("Commit", exact=True).click()
+    cell.get_by_text("Choose first").wait_for()  # an empty answer is not taken
+    if cell.locator("input[type=radio]").count():
+        cell.locator("input[type=radio]").first.check()
+    else:
+        cell.locator("input[type=text]").first.fill("1")
+        notebook.page.keyboard.press("Tab")
+    cell.get_by_text("Commit", exact=True).click()
+    cell.get_by_text("Kept:").wait_for()
+    assert cell.locator(".jupyter-button").first.is_disabled()
+
+
+@each_notebook
+def test_a_quiz_question_answers_back(ran, path):
+    notebook, _ = ran(path)
+    quizzes = [cell for cell in controls(notebook, "input[type=radio]") if cell.get_by_text("at the first try").count()]
+    if not quizzes:
+        assert path.stem[:2] == "00" or path.parent.name == "solutions", "a chapter ends with a quiz"
+        pytest.skip("no quiz in this notebook")
+    cell = quizzes[-1]
+    cell.scroll_into_view_if_needed()
+    options = cell.locator(".widget-radio-box").first.locator("input[type=radio]")
+    said = []
+    for index in range(options.count()):
+        options.nth(index).check()
+        notebook.page.wait_for_timeout(500)
+        said.append(cell.locator("[role=status]").first.inner_text())
+    assert sum(text.startswith("✓") for text in said) >= 1, said
+    assert sum(text.startswith("✗") for text in said) >= 1, said
+    assert len(set(said)) >= 2
+
+
+def test_binder_opens_on_the_start_page(browser):
+    with Lab(workspace=ROOT / "binder" / "workspace.json") as lab:
+        notebook = browser.visit("lab", lab)
+        assert notebook.name == START_PAGE
+        notebook.close()
