@@ -306,6 +306,35 @@ def test_a_call_begins_at_once_and_can_be_waited_for():
     assert env.run(until=Call(env, steps())) == "done" and env.now == 4.0
 
 
+def test_a_call_need_not_wait_for_what_has_happened():
+    env = simpy.Environment()
+    past = env.timeout(0, value="old news")
+    env.run()
+
+    def steps():
+        return (yield past)
+
+    assert Call(env, steps()).value == "old news"
+
+
+def test_stopping_a_run_at_the_end_of_a_call_forgets_no_other_waiter():
+    env, seen = simpy.Environment(), []
+
+    def steps():
+        yield env.timeout(2.0)
+
+    def waiter(call):
+        yield env.timeout(1.0)
+        yield call
+        seen.append(env.now)
+
+    call = Call(env, steps())
+    env.process(waiter(call))
+    env.run(until=call)
+    env.run()
+    assert seen == [2.0]
+
+
 def test_a_call_passes_failures_of_events_to_its_generator():
     env = simpy.Environment()
 

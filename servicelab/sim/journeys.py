@@ -77,7 +77,7 @@ class Journeys:
         return self._status.count(None)
 
     def waited(self, now: float) -> np.ndarray:
-        """Seconds from due to end, or for an unfinished one to ``now``: the least it will take, so their mean is too low."""
+        """Seconds from due to end, or for an unfinished one to ``now``: the least that it will take."""
         latency = self.latency
         return np.where(np.isnan(latency), now - self.due, latency)
 
