@@ -1,7 +1,7 @@
 """What a learner can touch on a live panel: sliders, choices, switches and buttons.
 
-Each is a description; ``widget()`` makes the ipywidget. ``name`` is the name under which the panel's ``update`` gets the
-value, or the method that a button calls.
+Each is a description; ``widget()`` makes the ipywidget. ``name`` is the name under which the panel's ``update`` gets
+the value, or the method that a button calls.
 """
 
 from dataclasses import dataclass

@@ -21,13 +21,13 @@ With a method ``tick()``, which moves the model on by one step, the panel gets a
 """
 
 import asyncio
-import io
 import threading
 import time
 from html import escape
 
 from servicelab.views.controls import Choice, Press, Slider, Switch, first
 from servicelab.views.front import Shown, widgets
+from servicelab.views.png import encode
 from servicelab.views.show import Picture, checked
 from servicelab.views.theme import FAILURE_INK, INK, RC
 
@@ -193,8 +193,6 @@ class LivePanel(Shown):
         self._background = self._canvas.copy_from_bbox(self.fig.bbox)
 
     def _render(self) -> bytes:
-        from PIL import Image
-
         said = self.update(**self.values)
         if not isinstance(said, str):
             raise ValueError(f"update() returned {said!r}: it must return a sentence that says what is to be seen")
@@ -202,12 +200,7 @@ class LivePanel(Shown):
         self._canvas.restore_region(self._background)
         for artist in self._artists:
             (artist.axes or self.fig).draw_artist(artist)
-        pixels = Image.frombuffer(
-            "RGBA", self._canvas.get_width_height(), self._canvas.buffer_rgba(), "raw", "RGBA", 0, 1
-        )
-        out = io.BytesIO()
-        pixels.convert("RGB").save(out, "PNG", compress_level=1)
-        return out.getvalue()
+        return encode(self._canvas.buffer_rgba())
 
     async def _run(self):
         end = time.monotonic() + self.limit
