@@ -15,6 +15,7 @@ Written against cheroot 11: the names with an underscore are its own.
 import contextlib
 import ctypes
 import logging
+import os
 import queue
 import socket
 import threading
@@ -57,10 +58,15 @@ class Engine(wsgi.Server):
 
     def bind(self, *args, **kwargs):
         try:
-            return super().bind(*args, **kwargs)
+            sock = super().bind(*args, **kwargs)
         except OSError as error:
             self.bind_failure = error  # cheroot hides it in a text
             raise
+        if os.name == "posix":
+            # After the system has chosen the port, so that it cannot choose a used one. Our connections inherit
+            # it; without it they would block the port for a minute, and a server could not come back to it.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        return sock
 
     def process_conn(self, conn):
         """A connection was accepted, or has something to read."""
@@ -77,9 +83,15 @@ class Engine(wsgi.Server):
         except (KeyError, ValueError, RuntimeError, OSError):  # the selector was closed in this moment
             conn.close()
 
-    def error_log(self, msg="", level=20, traceback=False):
+    def error_log(self, msg="", level=logging.INFO, traceback=False):
         if level >= logging.WARNING:
             self.errors.append(f"{msg}\n{_traceback()}" if traceback else str(msg))
+
+    def serve(self):
+        try:
+            super().serve()
+        except BaseException:  # an exception that ends a thread would be printed
+            self.errors.append(_traceback())
 
     def _serve_unservicable(self):
         threading.current_thread().name = f"servicelab {self.name} turning away"
@@ -96,8 +108,7 @@ class Engine(wsgi.Server):
                 self._connections._stop_requested = True
             self.requests.stop(self.shutdown_timeout)
         for conn in list(self._opened):
-            with contextlib.suppress(OSError):
-                conn.close()
+            conn.close()
         logging.statistics.pop(f"Cheroot HTTPServer {id(self):d}", None)  # it would keep the app alive
 
 
@@ -116,6 +127,11 @@ class _Connection(cheroot_server.HTTPConnection):
         self.picked_up = self.server.clock()
         return super().communicate()
 
+    def close(self):
+        # The end of the server and the worker that was cut may both come here.
+        with contextlib.suppress(OSError, ValueError):
+            super().close()
+
 
 class _Gateway(wsgi.Gateway_10):
     def get_environ(self):
@@ -126,10 +142,56 @@ class _Gateway(wsgi.Gateway_10):
         return env
 
     def respond(self):
+        """Run the app and write its reply; what goes wrong in the app is a 500, what goes wrong on the wire is not.
+
+        cheroot's own 500 closes the connection without having said so: the client's next request would be lost.
+        """
+        response = ()
         try:
-            super().respond()
-        except (SystemExit, KeyboardInterrupt) as error:  # cheroot would end the whole server
-            raise RuntimeError(f"the handler raised {error!r}") from error
+            response = self.req.server.wsgi_app(self.env, self.start_response)
+            chunks = iter(response)
+        except BaseException:
+            chunks = self._failed()
+        try:
+            while True:
+                try:
+                    chunk = self._next(chunks)
+                except BaseException as error:
+                    if self.req.sent_headers:
+                        raise RuntimeError(f"the reply broke off: {error!r}") from error
+                    chunks = self._failed()
+                    continue
+                if chunk is None:
+                    break
+                if chunk:
+                    self.write(chunk)
+            self.req.ensure_headers_sent()
+        finally:
+            self._close(response)
+
+    def _next(self, chunks):
+        chunk = next(chunks, None)
+        if not (chunk is None or isinstance(chunk, bytes)):
+            raise TypeError(f"the body of a reply is made of bytes, not of {chunk!r}")
+        if not self.started_response:
+            raise RuntimeError("the app did not call start_response")
+        return chunk
+
+    def _failed(self):
+        self.req.server.errors.append(_traceback())
+        self.req.outheaders.clear()
+        self.started_response = False
+        body = b"Internal Server Error"
+        headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))]
+        self.start_response("500 Internal Server Error", headers)
+        return iter([body])
+
+    def _close(self, response):
+        try:
+            if hasattr(response, "close"):
+                response.close()
+        except BaseException:
+            self.req.server.errors.append(_traceback())
 
 
 class _Workers(threadpool.ThreadPool):
@@ -140,7 +202,7 @@ class _Workers(threadpool.ThreadPool):
         self.name = name
 
     def _spawn_worker(self):
-        worker = threadpool.WorkerThread(self.server)
+        worker = _Worker(self.server)
         worker.name = f"servicelab {self.name} worker {worker.name.rpartition('-')[2]}"
         worker.daemon = True
         worker.start()
@@ -167,6 +229,12 @@ class _Workers(threadpool.ThreadPool):
                     "stopped. Their connections were cut; they end as soon as what they wait for ends."
                 )
         self._threads.clear()
+
+
+class _Worker(threadpool.WorkerThread):
+    def run(self):
+        with contextlib.suppress(BaseException):  # it is in the error log; raised it would be printed
+            super().run()
 
 
 def _join(threads, limit):

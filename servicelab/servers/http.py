@@ -1,7 +1,10 @@
 """HTTP servers on real sockets: ``serve(app, "orders")`` in the kernel, or in a process of its own."""
 
+import logging
 import threading
 import time
+
+from flask.logging import default_handler
 
 from servicelab.lifecycle import Server
 from servicelab.servers.arguments import check_app, check_options
@@ -20,8 +23,9 @@ class HTTPServer(Server):
     worker), *start_work* when a worker takes it up, *end_work* when its reply is ready, *send* when
     the reply leaves; without one nothing is stamped and nothing costs anything.
 
-    A handler that raises answers with status 500; its traceback is in ``.errors``, nothing is
-    printed. ``stop()`` gives requests in flight ``grace`` seconds, then cuts their connections.
+    A handler that raises answers with status 500; its traceback is in ``.errors``, as is what a
+    Flask app logs; nothing is printed. ``stop()`` gives requests in flight ``grace`` seconds, then
+    cuts their connections; a handler that sleeps on is left to end by itself.
 
     Raises :class:`~servicelab.lifecycle.ServerError` when ``app`` is no app, ``workers`` is not in 1…256, or a fixed
     ``port`` is taken.
@@ -43,6 +47,7 @@ class HTTPServer(Server):
 
     def _open(self):
         self.errors.clear()
+        _keep_log(self.app)
         app = Stamped(self.app, self.lane, self.trace) if self.trace is not None else self.app
         clock = self.trace.clock if self.trace is not None else time.monotonic
         self._engine = engine = Engine(self.wanted_port, app, self.name, self.workers, self.errors, clock, self.grace)
@@ -60,6 +65,15 @@ class HTTPServer(Server):
             if self._thread is not None and self._thread.ident is not None:
                 self._thread.join(1.0)
             self._engine = self._thread = None
+
+
+def _keep_log(app):
+    """Let a Flask app log to its server's error list only, also when the notebook has configured logging."""
+    logger = getattr(app, "logger", None)
+    if isinstance(logger, logging.Logger):
+        logger.propagate = False
+        if default_handler not in logger.handlers:
+            logger.addHandler(default_handler)
 
 
 def serve(app, name: str, *, trace: Trace | None = None, workers: int = 8, port: int = 0, process: bool = False):
