@@ -1,0 +1,167 @@
+"""The one report type of every check: what was expected, what happened, and what to try next.
+
+A report that has not passed *renders* for a lone learner, so that Run All goes on to the next exercise, and *raises*
+where a grader or a test runs it (:func:`is_strict`).
+"""
+
+import os
+from dataclasses import dataclass, field
+from html import escape
+
+from servicelab.checks import progress
+from servicelab.checks.theirs import in_words
+from servicelab.trace import Trace
+
+_MET, _NOT_MET = "#009E73", "#D55E00"  # Okabe–Ito green and vermilion, always beside a mark and a word
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """One expected behaviour.
+
+    ``what`` was expected, whether it ``passed``, what actually ``happened``, and a ``hint`` for the next step. ``code``
+    is a stable name of this expectation, such as "deadline-per-read"; ``mark`` is the id of the message
+    in the trace which shows the fault.
+    """
+
+    what: str
+    passed: bool
+    happened: str = ""
+    hint: str = ""
+    code: str = ""
+    mark: str | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a check found out about one exercise.
+
+    ``str(report)`` is plain text; a notebook shows it with the space-time diagram of the learner's own run, in which
+    the offending message (``mark``) stands out. ``printed`` is what the learner's code printed during the check.
+    """
+
+    lab: str
+    exercise: int
+    expectations: list[Expectation] = field(default_factory=list)
+    trace: Trace | None = None
+    mark: str | None = None
+    title: str = ""
+    printed: str = ""
+
+    def __post_init__(self):
+        if self.mark is None:
+            marks = [e.mark for e in self.expectations if e.mark and not e.passed]
+            object.__setattr__(self, "mark", marks[0] if marks else None)
+
+    @property
+    def passed(self) -> bool:
+        """Is there an expectation, and did all of them pass?"""
+        return bool(self.expectations) and all(e.passed for e in self.expectations)
+
+    @property
+    def refused(self) -> list[str]:
+        """The codes of the expectations that did not pass, in order."""
+        return [e.code for e in self.expectations if not e.passed]
+
+    @property
+    def headline(self) -> str:
+        met = sum(e.passed for e in self.expectations)
+        verdict = "passed" if self.passed else f"not passed yet, {met} of {len(self.expectations)} expectations met"
+        return f"Lab {self.lab}, exercise {self.exercise}{self.title and ': '}{self.title} – {verdict}"
+
+    def __str__(self):
+        lines = [self.headline]
+        for e in self.expectations:
+            lines.append(f"  {'✓ met:    ' if e.passed else '✗ not met:'} {e.what}")
+            if not e.passed:
+                lines += _indented("what happened: ", e.happened) + _indented("next hint: ", e.hint)
+        if self.printed:
+            lines += ["", "  Your code printed:", *("    " + line for line in self.printed.rstrip().splitlines())]
+        if self._has_run and not self.passed:
+            lines += ["", "  Your run:", *("    " + line for line in str(self.trace.table()).splitlines())]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _repr_html_(self):
+        colour = _MET if self.passed else _NOT_MET
+        parts = [f'<section style="border-left:4px solid {colour};padding:0 0 0 1em">',
+                 f"<p><strong>{'✓' if self.passed else '✗'} {escape(self.headline)}</strong></p>", "<ul>"]
+        parts += [_item(e) for e in self.expectations]
+        parts.append("</ul>")
+        if self.printed:
+            parts.append(f"<details><summary>Your code printed</summary>{_pre(self.printed)}</details>")
+        if self._has_run:
+            parts.append(f"<p>Your own run:</p>{self._diagram()}")
+        return "".join(parts) + "</section>"
+
+    @property
+    def _has_run(self):
+        return self.trace is not None and len(self.trace) > 0
+
+    def _diagram(self):
+        try:
+            from servicelab.views.spacetime import spacetime  # here, so that a report never fails for want of a picture
+
+            return spacetime(self.trace, title="What your code did", mark=self.mark)._repr_html_()
+        except Exception as error:
+            reason = escape(in_words(error))
+            return f"<p>The diagram could not be drawn ({reason}).</p>{self.trace.table()._repr_html_()}"
+
+
+class CheckFailed(Exception):
+    """A check did not pass where a grader or a test runs it. Shows the report instead of a traceback."""
+
+    def __init__(self, report: Report):
+        super().__init__(str(report))
+        self.report = report
+
+    def _render_traceback_(self):
+        return str(self.report).splitlines()
+
+
+def is_strict() -> bool:
+    """Does a grader or a test run this? nbgrader sets NBGRADER_EXECUTION to "autograde" or "validate"; our own tests
+    set SERVICELAB_STRICT=1."""
+    return os.environ.get("NBGRADER_EXECUTION", "") != "" or os.environ.get("SERVICELAB_STRICT", "") == "1"
+
+
+def finish(report: Report) -> Report:
+    """The end of every check. Keeps a pass in the progress file and returns the report, which the cell then shows.
+
+    Raises :class:`CheckFailed` when it has not passed and :func:`is_strict`. A grader's machine keeps no progress.
+    """
+    if report.passed and os.environ.get("NBGRADER_EXECUTION") != "autograde":
+        progress.progress().record_pass(report.lab, report.exercise)
+    if not report.passed and is_strict():
+        raise CheckFailed(report)
+    return report
+
+
+def _indented(head, text):
+    if not text:
+        return []
+    first, *rest = text.splitlines()
+    return [f"      {head}{first}", *("        " + line for line in rest)]
+
+
+def _item(e):
+    mark = (f'<span style="color:{_MET if e.passed else _NOT_MET};font-weight:bold">{"✓" if e.passed else "✗"}</span> '
+            f"<em>{'met' if e.passed else 'not met'}</em>")
+    text = f'<li style="list-style:none">{mark}: {escape(e.what)}'
+    if not e.passed:
+        if e.happened:
+            text += f"<br><strong>What happened:</strong> {_prose(e.happened)}"
+        if e.hint:
+            text += f"<br><strong>Next hint:</strong> {_prose(e.hint)}"
+    return text + "</li>"
+
+
+def _prose(text):
+    """The first line as text, the rest (lines of code) as they stand."""
+    first, _, rest = text.partition("\n")
+    return escape(first) + (_pre(rest) if rest else "")
+
+
+def _pre(text):
+    return f'<pre style="margin:.2em 0;white-space:pre-wrap">{escape(text)}</pre>'
