@@ -12,7 +12,7 @@ pipes, so a whole system is one expression::
 
 * ``message`` what is sent · ``place`` what a place is · ``draws`` random numbers that stay comparable
 * ``service``, ``link``, ``balancer``, ``client`` the places
-* ``call``, ``first_of`` a call under way, and waiting for the first of two things
+* ``call``, ``first_of`` a call under way, and waiting for the first of two things (both a ``prompt`` event)
 * ``arrivals`` open and closed loops of requests · ``journeys`` what became of each
 * ``recursion`` the same queue as an array formula, for steady state
 
