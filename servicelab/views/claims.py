@@ -34,7 +34,11 @@ VERDICTS = {
     "holds if": ("◐", ORANGE, "#7A5200"),
     "holds": ("✓", GREEN, "#00694D"),
     "fails": ("✗", VERMILION, FAILURE_INK),
+    "not shown": ("?", MUTED, MUTED),
 }
+
+#: The verdict of a run that did not show what it was expected to show.
+NOT_SHOWN = "not shown by this run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +86,13 @@ class Claims:
         self.expected = list(expected) if expected is not None else EXPECTED[chapter].split()
         self._settled: dict[str, Claim] = {}
 
-    def settle(self, id: str, *, statement: str, verdict: str, evidence: str) -> Claim:
+    def settle(self, id: str, *, statement: str, verdict: str, evidence: str, shown: bool) -> Claim:
         """Record a verdict and return its card. Settling the same claim again replaces the verdict.
 
         ``verdict`` is "holds", "fails", or begins with "holds" and names the condition ("holds if idle");
         ``statement`` is the claim in the course's own words, ``evidence`` what the run showed, with its numbers.
+        ``shown`` is a condition on what was measured: where it is false the run does not bear the verdict out, and
+        the card says so instead.
         Raises ValueError for a claim of another chapter, an unknown verdict, or an empty text.
         """
         if id not in self.expected:
@@ -96,8 +102,13 @@ class Claims:
         for name, text in (("statement", statement), ("evidence", evidence)):
             if not isinstance(text, str) or not text.strip():
                 raise ValueError(f"{name}={text!r} of {id} must be a sentence")
-        self._settled[id] = Claim(id, statement, verdict, evidence)
+        self._settled[id] = Claim(id, statement, verdict if shown else NOT_SHOWN, evidence)
         return self._settled[id]
+
+    @property
+    def not_shown(self) -> list[str]:
+        """The claims whose verdict this run did not bear out."""
+        return [claim.id for claim in self._settled.values() if claim.verdict == NOT_SHOWN]
 
     @property
     def missing(self) -> list[str]:

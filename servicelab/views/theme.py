@@ -10,6 +10,9 @@ from html import escape
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, VERMILION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
 
+#: For parts of a whole, in this order; neighbours differ in lightness too.
+SEQUENCE = (BLUE, SKY, GREEN, YELLOW, ORANGE, VERMILION, PURPLE)
+
 #: Text on white, lesser text on white (contrast 7:1 and more), lines of a grid.
 INK, MUTED, GRID = "#222222", "#555555", "#DDDDDD"
 #: Vermilion for text: dark enough to be read on white (contrast 5:1).

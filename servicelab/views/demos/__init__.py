@@ -1,0 +1,1 @@
+"""The panels of the chapters' demonstrations, one module each, ready for a projector."""

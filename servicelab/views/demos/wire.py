@@ -1,0 +1,52 @@
+"""The damaged wire (chapter 00): one slider sets a delay, one real order is sent, and its diagram is drawn."""
+
+from html import escape
+
+from servicelab.faults import FaultProxy, Latency
+from servicelab.views.front import Shown, widgets
+from servicelab.views.spacetime import SpaceTime
+
+
+class Wire(Shown):
+    """A slider for the delay on ``proxy`` (ms), and the diagram of one order sent over it.
+
+    ``order()`` sends an order and returns its :class:`SpaceTime`. Letting go of the slider sends one.
+    """
+
+    question = "How many ms of delay on the inner wire until the customer waits a quarter of a second?"
+
+    def __init__(self, proxy: FaultProxy, order):
+        self.proxy = proxy
+        self.order = order
+        self.delay = 0
+        self.diagram: SpaceTime = order()
+        self.widget = self._build() if widgets else None
+
+    def set(self, delay: int) -> None:
+        """Delay every answer by ``delay`` ms, and send an order. The wire is whole again afterwards."""
+        self.delay = delay
+        with self.proxy.applying(Latency(delay / 1000)):
+            self.diagram = self.order()
+        if self.widget:
+            self.picture.value = self.diagram._repr_html_()
+
+    def close(self) -> None:
+        """Take the slider off the page."""
+        if self.widget:
+            self.widget.close()
+
+    def as_text(self):
+        return f"{self.question}\nat {self.delay} ms:\n{self.diagram.table()}"
+
+    def static(self):
+        return {"text/html": f"<p>{escape(self.question)}</p>{self.diagram._repr_html_()}"}
+
+    def _build(self):
+        self.slider = widgets.IntSlider(
+            min=0, max=400, step=10, description="delay (ms)", tooltip=self.question,
+            continuous_update=False, layout=widgets.Layout(width="480px"),
+        )  # fmt: skip
+        self.slider.observe(lambda change: self.set(change["new"]), "value")
+        self.picture = widgets.HTML(self.diagram._repr_html_())
+        asked = widgets.HTML(f'<div style="font-size:16px">{escape(self.question)}</div>')
+        return widgets.VBox([asked, self.slider, self.picture])
