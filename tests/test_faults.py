@@ -461,6 +461,24 @@ def test_what_limit_data_let_through_still_passes_a_latency_after_it(started):
         assert time.monotonic() - start >= 0.2
 
 
+def test_limit_data_delivers_its_bytes_to_a_slow_reader_too(started):
+    def flood(peer, sock):
+        while True:
+            sock.sendall(DATA)
+
+    _, proxy = started(flood)
+    proxy.add(LimitData(8_000_000))
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 20_000)
+        sock.connect(proxy.address)
+        until(lambda: proxy.connections.down)
+        got = 0
+        while more := len(sock.recv(50_000)):
+            got += more
+            time.sleep(0.0005)
+    assert got == 8_000_000
+
+
 def test_down_refuses_and_cuts_and_the_port_comes_back(started):
     _, proxy = started()
     port = proxy.port
@@ -502,6 +520,24 @@ def test_toxics_work_one_after_another(started):
         start = time.monotonic()
         assert ask(sock, DATA[:10_000]) == DATA[:10_000]
         assert time.monotonic() - start >= 0.6
+
+
+def test_the_order_of_adding_is_the_order_of_working(started):
+    """The limit comes first, so its close passes the black hole behind it; the other way round nothing reaches it."""
+    for toxics in ([LimitData(2, toxicity=0), Timeout(0)], [Timeout(0), LimitData(2, toxicity=0)]):
+        _, proxy = started()
+        for toxic in toxics:
+            proxy.add(toxic)
+        with connect(proxy, timeout=0.3) as sock:
+            sock.sendall(b"x")
+            until(lambda: proxy.connections.rows[0][3] == 1)  # noqa: B023
+            proxy.update("limit_data", toxicity=1)
+            sock.sendall(b"hello")
+            if toxics[0].word == "limit_data":
+                assert sock.recv(1) == b""
+            else:
+                with pytest.raises(TimeoutError):
+                    sock.recv(1)
 
 
 # -- toxicity ---------------------------------------------------------------------------------------
@@ -690,8 +726,8 @@ def test_starting_makes_no_connection_of_its_own(started):
 def test_stop_leaves_no_thread_and_no_socket(toxic, capfd):
     peer = Peer(echo).start()
     before = set(threading.enumerate())
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", ResourceWarning)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always", ResourceWarning)
         proxy = FaultProxy(peer).start()
         port = proxy.port
         threads = [t.name for t in threading.enumerate() if t not in before]
@@ -710,6 +746,7 @@ def test_stop_leaves_no_thread_and_no_socket(toxic, capfd):
                 read_all(sock)  # it ends: nobody keeps the connection
             sock.close()
         gc.collect()
+    assert not warned  # such as "unclosed socket"
     peer.stop()
     assert not [t for t in threading.enumerate() if t.name.startswith("servicelab peer-faults")]
     with socket.socket() as free:
@@ -723,17 +760,21 @@ def test_stop_leaves_no_thread_and_no_socket(toxic, capfd):
 def test_stop_while_clients_are_connecting(started, capfd):
     """The awkward moment: connections accepted, and not yet joined to the server."""
     peer, _ = started()
-    for _ in range(10):
-        proxy = FaultProxy(peer, "hasty").start()
-        sockets = [socket.socket() for _ in range(20)]
-        for sock in sockets:
-            sock.setblocking(False)
-            sock.connect_ex(proxy.address)
-        proxy.stop()
-        for sock in sockets:
-            sock.close()
-        assert proxy.errors == []
-    gc.collect()
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always", ResourceWarning)
+        for _ in range(20):
+            proxy = FaultProxy(peer, "hasty").start()
+            sockets = [socket.socket() for _ in range(20)]
+            for sock in sockets:
+                sock.setblocking(False)
+                sock.connect_ex(proxy.address)
+            proxy.stop()
+            for sock in sockets:
+                sock.close()
+            assert proxy.errors == []
+        del proxy
+        gc.collect()
+    assert not warned  # such as "unclosed socket"
     assert capfd.readouterr() == ("", "")
 
 

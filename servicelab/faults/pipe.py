@@ -83,8 +83,6 @@ class Stage:
             if not self._queue and due <= self._pipe.clock():
                 self._pass_on(piece)
                 continue
-            if self._queue:
-                due = max(due, self._queue[-1][0])
             self._queue.append((due, came, piece))
             if isinstance(piece, bytes):
                 self.held += len(piece)

@@ -9,8 +9,8 @@ The rules, in the order in which the pipe applies them:
 
 1. ``begin(stage)`` once, when the toxic starts to act on a connection, and again when it is altered.
 2. ``data(stage, now, data)`` for bytes, ``end(stage, now, signal)`` for ``END`` or a ``Cut``.
-3. Pieces leave in the order in which they came, whatever their times (TCP is a stream): a piece is
-   never due before the one ahead of it.
+3. Pieces leave in the order in which they came, whatever their times (TCP is a stream): a piece
+   that is due before the one ahead of it waits for that one.
 4. Once a ``Cut`` has passed, nothing passes any more; while it waits, the toxic is still asked.
 5. ``leave(stage)`` once, when the toxic is removed: a ``Cut``, or None and what was held goes on at once.
 
