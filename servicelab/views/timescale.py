@@ -28,7 +28,9 @@ class TimeScale:
         points = sorted(set(points)) or [0.0]
         self.zero = points[0] if zero is None else zero
         cut = _silences(points, flights) if breaks else []
-        span = points[-1] - points[0] - sum(end - start for start, end in cut)
+        edges = [points[0], *(at for silence in cut for at in silence), points[-1]]
+        # Summed, not subtracted from the whole: beside a long silence the difference would be mere rounding.
+        span = sum(end - start for start, end in zip(edges[::2], edges[1::2]))
         self.rate = height / span if span > 0 else 0.0  # pixels per second
         # Knots (time, pixel), with the pixels per second that hold from there on.
         self._times, self._pixels, self._rates = [points[0]], [float(top)], [self.rate]
