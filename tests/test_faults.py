@@ -316,6 +316,28 @@ def test_half_the_bandwidth_takes_longer(started):
     assert took[1] > 1.5 * took[0]
 
 
+def test_a_shared_line_carries_its_rate_for_all_connections_together(started):
+    _, proxy = started()
+    proxy.add(Bandwidth(100_000, shared=True))
+    with connect(proxy) as one, connect(proxy) as two:
+        start = time.monotonic()
+        for sock in (one, two):
+            sock.sendall(DATA[:20_000])
+        for sock in (one, two):
+            assert read(sock, 20_000) == DATA[:20_000]
+        assert time.monotonic() - start >= 0.4
+
+
+def test_small_pieces_do_not_wait_for_an_acknowledgement(started):
+    _, proxy = started()
+    with connect(proxy) as sock:
+        ask(sock, b"hello")
+        (connection,) = proxy._live
+        sides = [transport.get_extra_info("socket") for transport in connection._open.values()]
+        assert len(sides) == 2
+        assert all(side.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for side in sides)
+
+
 def test_slow_close_delays_the_close_and_not_the_data(started):
     def answer_and_close(peer, sock):
         sock.recv(10)

@@ -83,8 +83,9 @@ class Toxic:
     @property
     def settings(self) -> str:
         """Its own settings, as in ``latency=0.2, jitter=0.05``."""
-        shared = {"direction", "toxicity", "name"}
-        return ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.name not in shared)
+        common = {"direction", "toxicity", "name"}
+        own = (f.name for f in fields(self) if f.init and f.name not in common)
+        return ", ".join(f"{name}={getattr(self, name)!r}" for name in own)
 
     def __repr__(self):
         where = "" if isinstance(self, Down) else f"direction={self.direction!r}"
@@ -146,7 +147,8 @@ class Bandwidth(Toxic):
     """At most ``rate`` bytes per second get through (Toxiproxy: kB/s), on each connection by itself.
 
     A token bucket without depth: a byte passes when it would have arrived over a line of that rate,
-    so n bytes never take less than n / rate seconds, and an idle line saves nothing up.
+    so n bytes never take less than n / rate seconds, and an idle line saves nothing up. With
+    ``shared=True``, which Toxiproxy does not have, all connections share one such line.
     """
 
     word: ClassVar[str] = "bandwidth"
@@ -154,8 +156,12 @@ class Bandwidth(Toxic):
     piece: ClassVar[float] = 0.02
 
     rate: float
+    shared: bool = False
+    line: "Line" = field(default_factory=lambda: Line(), init=False, repr=False, compare=False)
 
     def _check(self):
+        if not isinstance(self.shared, bool):
+            raise ValueError(f"shared={self.shared!r} must be True (one line for all connections) or False")
         if not _is_number(self.rate) or self.rate <= 0:
             raise ValueError(
                 f"rate={self.rate!r} must be > 0 bytes/s: to let nothing through, add the toxic 'timeout' instead"
@@ -163,9 +169,17 @@ class Bandwidth(Toxic):
 
     def data(self, stage, now, data):
         size = max(1, int(self.rate * self.piece))
+        line = self.line if self.shared else stage
         for piece in _pieces(data, lambda: size):
-            stage.free_at = max(now, stage.free_at) + len(piece) / self.rate
-            yield stage.free_at, piece
+            line.free_at = max(now, line.free_at) + len(piece) / self.rate
+            yield line.free_at, piece
+
+
+@dataclass
+class Line:
+    """When the last piece on a line that connections share will have left."""
+
+    free_at: float = 0.0
 
 
 @dataclass(frozen=True, repr=False)
@@ -357,7 +371,7 @@ def alter(toxic, changes) -> Toxic:
 
 
 def _known(kind, settings):
-    names = [f.name for f in fields(kind)]
+    names = [f.name for f in fields(kind) if f.init]
     for name in settings:
         if name not in names:
             raise ValueError(
