@@ -125,8 +125,7 @@ class LivePanel(Shown):
             try:
                 self.png = self._render()
             except Exception as error:
-                self._say(f'<b style="color:{FAILURE_INK}">✗ {escape(type(error).__name__)}: {escape(str(error))}</b>')
-                return
+                return self._fail(error)
             if self.widget:
                 self.image.value = self.png
                 self._say_what_is_seen()
@@ -171,8 +170,8 @@ class LivePanel(Shown):
     def close(self) -> None:
         """Pause and take the widget off the page."""
         self.pause()
-        if self.widget:
-            self.widget.close()
+        for part in self._parts():
+            part.close()
 
     # -- drawing ----------------------------------------------------------------------------
 
@@ -213,7 +212,7 @@ class LivePanel(Shown):
                 # Leave the kernel room for the sliders, however long a step takes.
                 await asyncio.sleep(max(0.02, self.period - (time.monotonic() - begin)))
         except Exception as error:
-            self._say(f'<b style="color:{FAILURE_INK}">✗ {escape(type(error).__name__)}: {escape(str(error))}</b>')
+            self._fail(error)
         finally:
             if self._task is asyncio.current_task():
                 self._task = None
@@ -276,6 +275,14 @@ class LivePanel(Shown):
         self._say_what_is_seen()
         return panel
 
+    def _parts(self):
+        """Every widget of the panel. Each must be closed by itself, or ipywidgets keeps it, and us, for ever."""
+        waiting = [self.widget] if self.widget else []
+        while waiting:
+            part = waiting.pop()
+            waiting += getattr(part, "children", ())
+            yield part
+
     def _moved(self, name, value):
         self.values[name] = value
         if not self._quiet:
@@ -286,9 +293,13 @@ class LivePanel(Shown):
             try:
                 method()
             except Exception as error:
-                self._say(f'<b style="color:{FAILURE_INK}">✗ {escape(type(error).__name__)}: {escape(str(error))}</b>')
-                return
+                return self._fail(error)
             self.redraw()
+
+    def _fail(self, error):
+        """Stand still, and show ``error`` where everybody looks: a callback's traceback goes to a log."""
+        self.pause()
+        self._say(f'<b style="color:{FAILURE_INK}">✗ {escape(type(error).__name__)}: {escape(str(error))}</b>')
 
     def _show_values(self):
         if not self.widget:
