@@ -36,6 +36,10 @@ SETTINGS = {
     "docmanager-extension/plugin": {"autosave": False},
 }
 
+# All that a cell draws, as one text.
+PICTURE = """e => Array.from(e.querySelectorAll('img, svg, canvas')).map(
+    p => p.tagName === 'IMG' ? p.src : p.tagName === 'CANVAS' ? p.toDataURL() : p.outerHTML).join()"""
+
 
 def find_chromium() -> str | None:
     """The browser to use: $CHROMIUM, or the first known name on the path. None if there is none."""
@@ -214,18 +218,34 @@ class Notebook:
 
     def picture(self, cell) -> str:
         """Everything that is drawn in a cell's output, to see whether it changes."""
-        return cell.evaluate(
-            """e => Array.from(e.querySelectorAll('img, svg, canvas'))
-                 .map(p => p.tagName === 'IMG' ? p.src : p.tagName === 'CANVAS' ? p.toDataURL() : p.outerHTML).join()"""
-        )
+        return cell.evaluate(PICTURE)
 
-    def wait_for_another_picture(self, cell, before: str, limit: float = 10.0) -> float:
-        """Seconds until ``cell`` shows another picture than ``before``; AssertionError after ``limit`` seconds."""
-        begin = time.monotonic()
-        while self.picture(cell) == before:
-            assert time.monotonic() - begin < limit, f"the picture did not change within {limit} s"
-            self.page.wait_for_timeout(10)
-        return time.monotonic() - begin
+    def press_and_wait(self, cell, key: str, limit: float = 10.0) -> float:
+        """Press ``key`` and wait until ``cell`` shows another picture: the seconds that took, in the browser's clock.
+
+        Raises AssertionError after ``limit`` seconds.
+        """
+        cell.evaluate(
+            """(e, limit) => {
+                 const look = () => (PICTURE)(e);
+                 const before = look();
+                 window.pictureChange = new Promise(resolve => {
+                   let begin = null;
+                   const check = () => {
+                     if (begin !== null && look() !== before) resolve(performance.now() - begin);
+                     else if (begin !== null && performance.now() - begin > limit * 1000) resolve(null);
+                     else requestAnimationFrame(check);
+                   };
+                   document.addEventListener('keydown', () => { begin = performance.now(); check(); },
+                                             {once: true, capture: true});
+                 });
+               }""".replace("PICTURE", PICTURE),
+            limit,
+        )
+        self.page.keyboard.press(key)
+        took = self.page.evaluate("() => window.pictureChange")
+        assert took is not None, f"the picture did not change within {limit} s of pressing {key}"
+        return took / 1e3
 
     def images_without_text(self) -> list[str]:
         """Images and drawings that a screen reader cannot name (a light check; axe-core is the full one)."""

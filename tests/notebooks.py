@@ -7,7 +7,6 @@ at the sockets on which the kernel and its children listen, and at their memory.
 """
 
 import json
-import logging
 import os
 import queue
 import shutil
@@ -136,11 +135,11 @@ class Session:
         self.report = Report()
 
     def __enter__(self):
-        logging.getLogger("traitlets").setLevel(logging.ERROR)  # ipykernel 7 warns about TCP in each kernel
         with ExitStack() as stack:
             self.client = NotebookClient(
                 self.nb, timeout=CELL_LIMIT, startup_timeout=60, kernel_name="python3",
                 resources={"metadata": {"path": str(self.path.parent)}},
+                extra_arguments=["--IPKernelApp.log_level=40"],  # ipykernel 7 warns about TCP in each kernel
             )  # fmt: skip
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")

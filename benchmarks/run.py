@@ -1,0 +1,157 @@
+"""All measurements in one go: `make bench`, or ``python -m benchmarks.run [part …]``.
+
+Parts: simulation, faults, drawing (modules beside this one, each in a process of its own, each
+printing JSON), chapters (time and peak memory of every notebook), browser (key press to changed
+picture in Chromium) and environment (size of what a learner installs). Without a name, all of them.
+Writes ``benchmarks/results/<date and time>.json`` and prints a table. A part that fails is reported
+as such, the rest go on, and the exit code is 1.
+"""
+
+import argparse
+import importlib.metadata
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from datetime import datetime
+from pathlib import Path
+
+from servicelab.table import Table
+
+ROOT = Path(__file__).resolve().parent.parent
+MODULES = ("simulation", "faults", "drawing")
+
+
+def module(name: str) -> dict:
+    """What ``python -m benchmarks.<name>`` prints."""
+    command = [sys.executable, "-m", f"benchmarks.{name}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode not in (0, 1):  # 1: measured, and over a limit
+        raise RuntimeError(f"{' '.join(command[1:])} ended with {done.returncode}: {done.stderr.strip()[-400:]}")
+    return json.loads(done.stdout)
+
+
+def chapters() -> dict:
+    """Seconds and peak megabytes (kernel and its children) of one pass over each chapter and solution."""
+    from tests.notebooks import Session
+
+    found = {}
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")) + sorted((ROOT / "solutions").glob("*.ipynb")):
+        with tempfile.TemporaryDirectory() as folder, Session(path, Path(folder)) as session:
+            session.run_all()
+            report = session.report
+        found[f"{path.parent.name}/{path.stem}"] = {
+            "run time (s)": round(report.total, 1), "longest cell (s)": round(max(report.seconds.values()), 1),
+            "peak memory (MB)": round(report.peak_memory / 1e6),
+        }  # fmt: skip
+    return found
+
+
+def browser(presses: int = 20) -> dict:
+    """Milliseconds from a key on a slider to a changed picture in Chromium: median and worst of ``presses``."""
+    from tests.browser import Browser, Lab, find_chromium
+
+    if find_chromium() is None:
+        raise RuntimeError("no Chromium found")
+    found = {}
+    with Lab() as lab, Browser(lab, height=1000) as window:
+        for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+            notebook = window.open(path.relative_to(ROOT).as_posix())
+            notebook.run_all()
+            cells = notebook.page.locator(".jp-Notebook .jp-Cell").filter(has=notebook.page.locator(".noUi-handle"))
+            for index in range(cells.count()):
+                cell = cells.nth(index)
+                if not notebook.picture(cell):
+                    continue
+                cell.scroll_into_view_if_needed()
+                cell.locator(".noUi-handle").first.focus()
+                took = []
+                for press in range(presses):
+                    took.append(notebook.press_and_wait(cell, "ArrowRight" if press % 2 == 0 else "ArrowLeft") * 1e3)
+                found[f"{path.stem}, panel {len(found) + 1}"] = {
+                    "key to picture, median (ms)": round(statistics.median(took)), "worst (ms)": round(max(took)),
+                }  # fmt: skip
+            notebook.close()
+    return found
+
+
+def environment() -> dict:
+    """Megabytes on disk of the locked packages as they are installed here, and of the largest five."""
+    from tools.make_environment import locked_versions
+
+    sizes = {}
+    for name in locked_versions((ROOT / "requirements.txt").read_text(encoding="utf-8")):
+        try:
+            files = importlib.metadata.files(name) or []
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        sizes[name] = sum(path.stat().st_size for file in files if (path := Path(file.locate())).is_file())
+    largest = sorted(sizes, key=sizes.get, reverse=True)[:5]
+    return {
+        "packages": len(sizes),
+        "installed size (MB)": round(sum(sizes.values()) / 1e6),
+        "largest (MB)": ", ".join(f"{name} {sizes[name] / 1e6:.0f}" for name in largest),
+    }
+
+
+PARTS = {
+    **{name: lambda name=name: module(name) for name in MODULES},
+    "chapters": chapters, "browser": browser, "environment": environment,
+}  # fmt: skip
+
+
+def rows(results: dict) -> list[tuple]:
+    """One row per measured value: part, what, value."""
+    found = []
+    for part, values in results.items():
+        for what, value in values.items():
+            if isinstance(value, dict):
+                found += [(part, f"{what}: {name}", inner) for name, inner in value.items()]
+            else:
+                found.append((part, what, value))
+    return found
+
+
+def missed(results) -> list[str]:
+    """The keys under which a ``passed`` is False or an ``error`` stands."""
+    found = []
+    for part, values in results.items():
+        for what, value in [("", values), *values.items()]:
+            if isinstance(value, dict) and (value.get("passed") is False or "error" in value):
+                found.append(f"{part} {what}".strip())
+    return found
+
+
+def main(arguments=None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="default: all")
+    wanted = parser.parse_args(arguments).parts or list(PARTS)
+    results = {}
+    for part in wanted:
+        print(f"measuring: {part} …", file=sys.stderr, flush=True)
+        try:
+            results[part] = PARTS[part]()
+        except Exception as error:
+            results[part] = {"error": f"{type(error).__name__}: {error}"}
+    now = datetime.now().astimezone()
+    machine = {"at": now.isoformat(timespec="seconds"), "python": platform.python_version(),
+               "system": platform.system(), "processors": os.cpu_count(),
+               "command": "python -m benchmarks.run " + " ".join(wanted)}  # fmt: skip
+    folder = ROOT / "benchmarks" / "results"
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{now:%Y-%m-%d-%H%M%S}.json"
+    path.write_text(json.dumps({"machine": machine, **results}, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    caption = f"{machine['at']}, Python {machine['python']}, {machine['processors']} processors"
+    print(Table(("part", "measured", "value"), rows(results), caption))
+    print(f"written to {path.relative_to(ROOT)}")
+    over = missed(results)
+    if over:
+        print("over a limit, or not measured: " + "; ".join(over))
+    return 1 if over else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
