@@ -5,9 +5,9 @@ Rules:
 - The limit is an exception of its own, :class:`TimeLimit`. It is no ``Exception``, so that a learner's
   ``except Exception`` lets it pass.
 - It is raised only while the limited code is on the stack, never in the code that called for the limit.
-- The first one leaves the code ``CLEAN_UP`` seconds for its own ``finally``. Code that swallows it gets
-  another, and then a storm of them at random moments: sooner or later one arrives between the ``except``
-  and the next ``try``.
+- The first one leaves the code ``CLEAN_UP`` seconds for its own ``finally``. Code that swallows it gets more: in the
+  main thread one on the next line that runs, which is the line of the ``except`` itself, and so on outwards through
+  its callers; and all that in a storm at random moments, for an ``except`` within another.
 - In the main thread of a Unix system a timer signal raises it, which also interrupts ``time.sleep``, a lock and
   a socket. Elsewhere the code runs in a thread of its own, where only Python code can be interrupted: a thread
   that still waits in the system after ``PATIENCE`` seconds is given up and reported as stuck.
@@ -27,12 +27,14 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from servicelab.checks.theirs import place
+from servicelab.checks.theirs import is_theirs, place
 
 #: Seconds that limited code has for its own ``finally`` blocks before the limit is raised again.
 CLEAN_UP = 0.5
 #: Seconds after which code that will not end is given up (in a thread) or told so (in the main thread).
 PATIENCE = 5.0
+
+_dice = random.Random()  # of its own, so that a learner's seeded draws stay where they were
 
 
 class TimeLimit(BaseException):
@@ -113,7 +115,7 @@ class _Limited:
             return CLEAN_UP
         if time.monotonic() - self.start > PATIENCE:
             return CLEAN_UP
-        return random.uniform(20e-6, 500e-6)
+        return 10 ** _dice.uniform(-6, -3)
 
 
 class _Alarm(_Limited):
@@ -126,6 +128,7 @@ class _Alarm(_Limited):
     def run(self, call, seconds):
         began = time.monotonic()
         outer = signal.getitimer(signal.ITIMER_REAL)[0]  # somebody else's timer, to be given back what is left of it
+        old_trace, old_profile = sys.gettrace(), sys.getprofile()
         old_alarm = signal.signal(signal.SIGALRM, self.ring)
         self.old_interrupt = signal.getsignal(signal.SIGINT)
         try:
@@ -138,6 +141,8 @@ class _Alarm(_Limited):
         finally:
             self.done = True
             signal.setitimer(signal.ITIMER_REAL, 0)
+            sys.setprofile(old_profile)
+            sys.settrace(old_trace)
             signal.signal(signal.SIGALRM, old_alarm)
             if callable(self.old_interrupt):
                 signal.signal(signal.SIGINT, self.old_interrupt)
@@ -157,8 +162,29 @@ class _Alarm(_Limited):
         if time.monotonic() - self.start > PATIENCE and not self.told:
             self.told = True
             print("This code catches every exception and does not end: restart the kernel.", file=sys.__stderr__)
+        if self.fired > 1:
+            self.raise_on_next_line(frame)
         signal.setitimer(signal.ITIMER_REAL, pause)
         raise TimeLimit
+
+    def raise_on_next_line(self, frame):
+        """Python calls a trace function before each line. One that raises is taken off, so the profile function,
+        which Python calls when a frame is left, puts it on again."""
+        sys.settrace(self.trace)
+        sys.setprofile(self.profile)
+        while frame is not None and frame is not self.frame:
+            if is_theirs(frame.f_code.co_filename):
+                frame.f_trace = self.trace
+            frame = frame.f_back
+
+    def trace(self, frame, event, arg):
+        if event == "line" and not self.done and is_theirs(frame.f_code.co_filename):
+            raise TimeLimit
+        return self.trace
+
+    def profile(self, frame, event, arg):
+        if event == "return" and not self.done and self.is_inside(frame.f_back):
+            self.raise_on_next_line(frame.f_back)
 
     def interrupt(self, signum, frame):
         self.interrupted = True

@@ -62,7 +62,7 @@ def run(function, *args, limit: float = 5.0, keep: bool = False, **kwargs) -> Ou
         seconds = time.monotonic() - start
         if inspect.iscoroutine(ended.value):
             ended.value.close()
-        how, words = _read(ended, limit)
+        how, words = _read(ended, min(limit, seconds))
         if ended.error is not None:
             ended.error.__traceback__ = None  # its frames would keep alive what the function held
         left = () if leftovers is None else tuple(leftovers.end())
@@ -72,7 +72,7 @@ def run(function, *args, limit: float = 5.0, keep: bool = False, **kwargs) -> Ou
 
 def _read(ended, limit):
     if ended.over:
-        words = f"it was still running after {limit:g} s and was ended"
+        words = f"it was still running after {limit:.3g} s and was ended"
         if ended.place:
             words += f", at\n  {ended.place}"
         if ended.stuck:
