@@ -31,8 +31,6 @@ FOLDERS = ("notebooks", "solutions", "labs", "docs")
 LOOPBACK = "127.0.0.1"
 CELL_LIMIT = 120  # seconds; a guard against a cell that hangs, not a budget
 
-# What a notebook may leave: tqdm's monitor is one daemon thread per process, by design of tqdm.
-ALLOWED_THREADS = {"tqdm_monitor"}
 CACHES = {"__pycache__", ".ipynb_checkpoints"}
 
 PREPARE = """
@@ -42,7 +40,9 @@ _m.binds = []
 def _note(event, args, binds=_m.binds):
     # Each bind of a TCP socket, however short its life: the watcher outside only samples.
     if event == "socket.bind" and args[0].family.name != "AF_UNIX" and args[0].type.name == "SOCK_STREAM":
-        binds.append(args[1][0])
+        # At its import urllib3 binds to ::1, without listening, to see whether there is IPv6.
+        if sys._getframe(1).f_globals.get("__name__") != "urllib3.util.connection":
+            binds.append(args[1][0])
 sys.addaudithook(_note)
 del _m, _note, types
 """
@@ -50,7 +50,14 @@ PROBE = """
 def _probe():
     import gc, json, sys, threading
     gc.collect()
-    print(json.dumps({"threads": [t.name for t in threading.enumerate()],
+    def name(t):
+        if not t.name.startswith("Thread-"):
+            return t.name
+        work = getattr(t, "_target", None) or type(t)
+        return f"{t.name} of {work.__module__}.{work.__qualname__}"
+    # tqdm keeps one daemon thread for a process, by design; everything else must have ended.
+    names = [name(t) for t in threading.enumerate() if type(t).__name__ != "TMonitor"]
+    print(json.dumps({"threads": names,
                       "binds": sorted(set(sys.modules["_servicelab_probe"].binds))}))
 _probe()
 del _probe
@@ -272,7 +279,7 @@ class Session:
         for name in self._threads:
             if name in left:
                 left.remove(name)
-        found += [f"thread {name!r} still runs" for name in left if name not in ALLOWED_THREADS]
+        found += [f"thread {name!r} still runs" for name in left]
         kernel = psutil.Process(self.pid)
         for child in family(kernel)[1:]:
             if child.pid not in self._children:
