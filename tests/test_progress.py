@@ -125,7 +125,8 @@ def test_another_program_that_keeps_the_lock_does_not_hold_us(path, monkeypatch,
 
 def test_merging_is_the_same_in_any_order():
     def entries(day, answer):
-        return {"schema": 1, "exercises": {"01/1": {"passed": day}}, "predictions": {"p": {"answer": answer, "at": day}}}
+        predictions = {"p": {"answer": answer, "at": day}}
+        return {"schema": 1, "exercises": {"01/1": {"passed": day}}, "predictions": predictions}
 
     early, late = entries("2026-01-01", 1), entries("2026-02-01", 2)
     assert merged(early, late) == merged(late, early) == merged(merged(early, late), late)
@@ -152,6 +153,21 @@ def test_what_json_cannot_hold_is_refused_and_harms_nothing(path):
         mine.record_prediction("p", object())
     mine.record_pass("01", 1)
     assert parse(path.read_text())["predictions"] == {}
+
+
+def test_predictions_are_kept_and_come_back(path, monkeypatch):
+    from servicelab.views import predict
+
+    monkeypatch.setenv("SERVICELAB_PROGRESS", str(path))
+    monkeypatch.setattr(predict, "answers", {"98-now": "mine"})
+    monkeypatch.setattr(predict, "_listeners", [])
+    Progress(path).record_prediction("98-earlier", 3.5)
+    Progress(path).record_prediction("98-now", "older")
+    room.keep_predictions()
+    room.keep_predictions()
+    assert predict.answers == {"98-now": "mine", "98-earlier": 3.5} and len(predict._listeners) == 1
+    predict._listeners[0]("98-new", "two")
+    assert Progress(path).prediction("98-new") == "two"
 
 
 def test_panel(path, monkeypatch):

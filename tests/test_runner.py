@@ -5,6 +5,7 @@ import itertools
 import os
 import random
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -15,6 +16,9 @@ from servicelab import lifecycle
 from servicelab.checks.leftovers import Leftovers, end_handlers
 from servicelab.checks.limit import limited
 from servicelab.checks.runner import run
+
+# pytest notes a thread that ends with SystemExit; Python itself says nothing of it.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 
 LIMIT = 0.15
 has_alarm = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no interval timer on this system")
@@ -272,6 +276,15 @@ def test_sleeping_thread_is_named_as_still_running(monkeypatch):
     outcome = run(lambda: threading.Thread(target=wake.wait, name="sleeper", daemon=True).start())
     wake.set()
     assert [one.ended for one in outcome.left] == [False] and "could not be ended" in str(outcome.left[0])
+
+
+def test_a_thread_that_is_ended_says_nothing_even_when_it_wakes_late():
+    script = ("import threading, time\nfrom servicelab.checks import leftovers\nfrom servicelab.checks.runner import run\n"
+              "leftovers.PATIENCE = .05\n"
+              "def wait():\n    time.sleep(.6)\n    time.sleep(1000)\n"
+              "print(run(lambda: threading.Thread(target=wait).start()).left[0].ended)")
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("False\n", "")
 
 
 def test_thread_that_ends_by_itself_is_no_leftover():

@@ -7,7 +7,6 @@ be ended from outside; it is named as still running, and the exception waits for
 
 import threading
 import time
-from contextlib import contextmanager
 from typing import NamedTuple
 
 from servicelab import lifecycle
@@ -53,7 +52,7 @@ class Leftovers:
     def _end_threads(self):
         _wait(lambda: not self._new_threads(), GRACE)
         threads = self._new_threads()
-        _end(threads, lambda thread: True)
+        _end(threads, lambda thread: True, SystemExit)  # of which a dying thread says nothing, even when it wakes late
         return [(thread, not thread.is_alive()) for thread in threads]
 
     def _new_threads(self):
@@ -70,42 +69,24 @@ class Leftovers:
 def end_handlers() -> None:
     """End the learner's code that still runs in the threads of our servers (an endless handler), so that the
     servers can stop. The threads themselves live on."""
-    _end([t for t in threading.enumerate() if _is_ours(t)], lambda t: their_frame(frame_of(t)) is not None)
+    ours = [thread for thread in threading.enumerate() if _is_ours(thread)]
+    _end(ours, lambda thread: their_frame(frame_of(thread)) is not None, TimeLimit)
 
 
 def _is_ours(thread):
     return thread.name.startswith("servicelab ")
 
 
-def _end(threads, still_runs):
-    """Raise TimeLimit in those of the threads that still run, again and again, for ``PATIENCE`` seconds."""
+def _end(threads, still_runs, error):
+    """Raise ``error`` in those of the threads that still run, again and again, for ``PATIENCE`` seconds."""
     def busy():
         return [thread for thread in threads if thread.is_alive() and still_runs(thread)]
 
-    if not busy():
-        return
-    with _quiet_threads():
-        end = time.monotonic() + PATIENCE
-        while (rest := busy()) and time.monotonic() < end:
-            for thread in rest:
-                raise_in(thread)
-            _wait(lambda: not busy(), 0.05)
-
-
-@contextmanager
-def _quiet_threads():
-    """A thread that we end need not print a traceback into whichever cell."""
-    old = threading.excepthook
-
-    def hook(args):
-        if not issubclass(args.exc_type, TimeLimit):
-            old(args)
-
-    threading.excepthook = hook
-    try:
-        yield
-    finally:
-        threading.excepthook = old
+    end = time.monotonic() + PATIENCE
+    while (rest := busy()) and time.monotonic() < end:
+        for thread in rest:
+            raise_in(thread, error)
+        _wait(lambda: not busy(), 0.05)
 
 
 def _servers():

@@ -198,6 +198,19 @@ def merged(one: dict, other: dict) -> dict:
     return {"schema": SCHEMA, "exercises": exercises, "predictions": predictions}
 
 
+def keep_predictions() -> None:
+    """From now on keep what the learner predicts, and show again what was predicted in an earlier session."""
+    from servicelab.views import predict
+
+    for key, entry in progress().read()["predictions"].items():
+        predict.answers.setdefault(key, entry.get("answer"))
+    predict.on_answer(_keep_prediction)
+
+
+def _keep_prediction(key, answer):
+    progress().record_prediction(key, answer)
+
+
 def panel():
     """A link that downloads the progress file and a button that puts one back, for Binder, which forgets.
 

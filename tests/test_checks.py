@@ -1,0 +1,330 @@
+"""Reports, exercises, and what a check cell does in a kernel: for a lone learner and for a grader."""
+
+import re
+import threading
+import time
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+from servicelab import lifecycle
+from servicelab.checks import exercise as room
+from servicelab.checks.exercise import Examiner, Exercise, exercise
+from servicelab.checks.progress import Progress
+from servicelab.checks.report import CheckFailed, Expectation, Report, finish
+from servicelab.trace import Trace
+
+# pytest notes a thread that ends with SystemExit; Python itself says nothing of it.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+
+GOOD = Expectation("it asks once", True, code="asks")
+BAD = Expectation("it gives up after 0.5 s", False, "it waited 3.1 s\n  line 2 of f: <get>", "What does timeout count?",
+                  "deadline-per-read")
+
+
+@pytest.fixture(autouse=True)
+def lone_learner(monkeypatch, tmp_path):
+    monkeypatch.setenv("SERVICELAB_PROGRESS", str(tmp_path / "progress.json"))
+    monkeypatch.delenv("SERVICELAB_STRICT", raising=False)
+    monkeypatch.delenv("NBGRADER_EXECUTION", raising=False)
+    return Progress(tmp_path / "progress.json")
+
+
+@pytest.fixture
+def define():
+    """``exercise("99", …)``, forgotten after the test."""
+    yield lambda number=1, title="An exercise", **more: exercise("99", number, title, **more)
+    for key in [key for key in room.exercises if key[0] == "99"]:
+        del room.exercises[key]
+
+
+def run_of(status="HTTP 503"):
+    trace = Trace()
+    call = trace.start_call("client", "orders", "GET /a")
+    trace.send("client", "orders", "GET /a <b>", id=call)
+    trace.receive(call, "orders")
+    trace.end_call(call, status)
+    return trace, call
+
+
+# -- the report -----------------------------------------------------------------------------
+
+
+def test_report_says_everything_in_plain_text():
+    trace, call = run_of()
+    report = Report("01", 2, [GOOD, BAD], trace, title="A deadline", printed="hello\n")
+    text = str(report)
+    assert not report.passed and report.refused == ["deadline-per-read"]
+    assert "Lab 01, exercise 2: A deadline – not passed yet, 1 of 2 expectations met" in text
+    for part in ("✓ met:     it asks once", "✗ not met: it gives up", "what happened: it waited 3.1 s",
+                 "line 2 of f: <get>", "next hint: What does", "hello", "GET /a <b>"):
+        assert part in text, part
+
+
+def test_report_as_html_escapes_and_uses_words_beside_colour():
+    trace, call = run_of()
+    html = Report("01", 2, [GOOD, BAD], trace, mark=call, printed="<script>")._repr_html_()
+    assert "✓" in html and "✗" in html and "not met" in html and ">met<" in html
+    assert "&lt;get&gt;" in html and "<script>" not in html and "<svg" in html
+    assert "could not be drawn" not in html
+    assert html.count("<section") == html.count("</section>") == 1
+
+
+def test_the_offending_message_is_marked():
+    trace, call = run_of()
+    report = Report("01", 2, [GOOD, Expectation("x", False, mark=call), Expectation("y", False, mark="other")], trace)
+    assert report.mark == call
+    drawn = report._repr_html_()
+    assert re.sub(r"\d", "", drawn) != re.sub(r"\d", "", Report("01", 2, report.expectations[:1], trace)._repr_html_())
+
+
+def test_a_picture_that_fails_does_not_hide_the_report(monkeypatch):
+    import servicelab.views.spacetime as view
+
+    def broken(*args, **kwargs):
+        raise RuntimeError("no <picture>")
+
+    monkeypatch.setattr(view, "spacetime", broken)
+    html = Report("01", 2, [BAD], run_of()[0])._repr_html_()
+    assert "no &lt;picture&gt;" in html and "<table>" in html and "not met" in html
+
+
+def test_nothing_checked_is_not_passed():
+    assert not Report("01", 1, []).passed
+    assert Report("01", 1, [GOOD]).passed
+
+
+def test_finish_keeps_a_pass_and_lets_a_lone_learner_go_on(lone_learner):
+    failed = Report("01", 1, [BAD])
+    assert finish(failed) is failed and not lone_learner.has_passed("01", 1)
+    finish(Report("01", 1, [GOOD]))
+    assert lone_learner.has_passed("01", 1)
+
+
+@pytest.mark.parametrize("name, value", [
+    ("SERVICELAB_STRICT", "1"), ("NBGRADER_EXECUTION", "autograde"), ("NBGRADER_EXECUTION", "validate"),
+])
+def test_finish_raises_for_a_grader(monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(CheckFailed) as caught:
+        finish(Report("01", 1, [BAD]))
+    assert caught.value._render_traceback_() == str(caught.value.report).splitlines()
+    assert finish(Report("01", 1, [GOOD])).passed
+
+
+def test_a_graders_machine_keeps_no_progress(monkeypatch, lone_learner):
+    monkeypatch.setenv("NBGRADER_EXECUTION", "autograde")
+    finish(Report("01", 1, [GOOD]))
+    assert not lone_learner.has_passed("01", 1)
+
+
+# -- how a check is written -----------------------------------------------------------------
+
+
+def test_an_exercise_reads_as_a_list_of_expectations(define, lone_learner):
+    @define(3, "Doubling", points=2)
+    def doubling(ask, double):
+        """Doubles."""
+        value = ask.call(double, 4, returns=int, limit=1)
+        ask.need("wrong-value", "double(4) is 8", value == 8, f"it was {value}", "Two times.")
+        ask.expect("no-floats", "double(.5) is 1", ask.call(double, 0.5) == 1)
+
+    assert isinstance(doubling, Exercise) and doubling.points == 2 and room.exercises["99", 3] is doubling
+    assert doubling(lambda x: 2 * x).passed and lone_learner.has_passed("99", 3)
+    assert doubling.report(lambda x: x * x).refused == ["wrong-value"]
+    assert doubling.report(lambda x: int(2 * x) if x > 1 else 0).refused == ["no-floats"]
+    assert doubling.report(lambda x: None).refused == ["wrong-type"]
+    assert doubling.report(lambda x: str(x)).refused == ["wrong-type"]
+    assert "double(4) is 8" in str(doubling.report(lambda x: 8))
+
+
+def endless(x):
+    while True:
+        pass
+
+
+def raising(x):
+    raise KeyError("total")
+
+
+def leaving(x):
+    exit_code = 1
+    raise SystemExit(exit_code)
+
+
+def stub(x):
+    ...
+
+
+def threading_on(x):
+    threading.Thread(target=endless, args=(x,), name="left behind").start()
+    return 8
+
+
+@pytest.mark.parametrize("answer, code, says", [
+    (endless, "time-limit", "of endless: "),
+    (raising, "exception", "KeyError: 'total'"),
+    (leaving, "exit", "exit()"),
+    (stub, "wrong-type", "it returned None"),
+    (8, "not-callable", "it is no function but an int: 8"),
+    (threading_on, "left-running", "thread 'left behind' (ended now)"),
+])
+def test_misbehaviour_is_a_readable_report(define, answer, code, says):
+    @define()
+    def check(ask, function):
+        ask.call(function, 4, returns=int, limit=0.1)
+
+    report = check.report(answer)
+    assert report.refused == [code] and says in str(report)
+    assert "hint: " in str(report) and "runner.py" not in str(report)
+
+
+@pytest.mark.parametrize("answer, code", [(endless, "time-limit"), (raising, "exception"), (leaving, "exit")])
+def test_misbehaviour_outside_of_call_is_a_report_too(define, answer, code):
+    @define(limit=0.2)
+    def check(ask, function):
+        ask.expect("first", "the first thing", True)
+        function(4)
+
+    report = check.report(answer)
+    assert report.refused == [code] and len(report.expectations) == 2
+    assert f"of {answer.__name__}: " in str(report)
+
+
+def test_output_goes_into_the_report(define, capsys):
+    @define()
+    def check(ask, function):
+        ask.call(function, "by the learner")
+        ask.expect("x", "something", False)
+
+    assert "by the learner" in str(check.report(print))
+    assert capsys.readouterr().out == ""
+
+
+def test_used_servers_stop_also_after_a_failure_and_with_an_endless_handler(define):
+    import requests
+
+    from servicelab.servers import serve
+
+    def app(environ, start_response):
+        while True:
+            pass
+
+    @define()
+    def check(ask):
+        server = ask.use(serve(app, "inventory", trace=ask.trace))
+        with pytest.raises(requests.Timeout):
+            requests.get(server.url, timeout=0.2)
+        ask.need("x", "something", False)
+
+    report = check.report()
+    assert report.refused == ["x"], str(report)
+    assert len(lifecycle.running()) == 0
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("servicelab ")]
+
+
+def test_a_server_left_by_the_learner_is_stopped_and_named(define):
+    from servicelab.servers import serve
+
+    @define()
+    def check(ask, function):
+        ask.call(function, keep=True)
+        ask.expect("x", "something", True)
+
+    report = check.report(lambda: serve(lambda environ, start: [], "orders"))
+    assert report.refused == ["left-running"] and "server 'orders' (ended now)" in str(report)
+    assert len(lifecycle.running()) == 0
+
+
+def test_a_thread_that_cannot_be_ended_is_reported_once(monkeypatch):
+    monkeypatch.setattr("servicelab.checks.leftovers.PATIENCE", 0.1)
+    wake, ask = threading.Event(), Examiner()
+    ask.run(lambda: threading.Thread(target=wake.wait, name="sleeper", daemon=True).start())
+    ask.close()
+    wake.set()
+    assert [e.code for e in ask.expectations] == ["left-running"]
+
+
+def test_a_number_is_taken_once(define):
+    @define(1)
+    def one(ask):
+        pass
+
+    with pytest.raises(ValueError, match="has an exercise 1 already"):
+        @define(1)
+        def other(ask):
+            pass
+
+
+# -- in a kernel ----------------------------------------------------------------------------
+
+DEFINE = """
+from servicelab.checks.exercise import exercise
+@exercise("99", 1, "Answer")
+def check(ask, function):
+    ask.expect("answers", "it returns a number", ask.call(function, returns=int, limit=.3) is not None)
+"""
+
+
+@pytest.fixture
+def kernel(tmp_path):
+    """Runs cells one by one in a fresh kernel, and goes on after an error; gives the outputs of a cell."""
+    notebook = nbformat.v4.new_notebook()
+    where = {"metadata": {"path": str(tmp_path)}}
+    client = NotebookClient(notebook, timeout=60, kernel_name="python3", resources=where)
+    with client.setup_kernel():
+        def cell(source):
+            notebook.cells.append(nbformat.v4.new_code_cell(source))
+            client.execute_cell(notebook.cells[-1], len(notebook.cells) - 1)
+            return notebook.cells[-1].outputs
+
+        cell.client = client
+        cell(DEFINE)
+        yield cell
+
+
+def test_a_failing_check_renders_for_a_learner_and_fails_the_cell_for_a_grader(kernel):
+    [shown] = kernel("def answer():\n    while True: pass\ncheck(answer)")
+    assert shown.output_type == "execute_result"
+    assert "✗ not met" in shown.data["text/plain"] and "line 2 of answer: while True: pass" in shown.data["text/plain"]
+    assert "<section" in shown.data["text/html"]
+    kernel("import os; os.environ['NBGRADER_EXECUTION'] = 'validate'")
+    with pytest.raises(CellExecutionError) as caught:
+        kernel("check(answer)")
+    assert caught.value.ename == "CheckFailed"
+    [error] = kernel.client.nb.cells[-1].outputs
+    assert error.traceback == caught.value.evalue.splitlines() and "✗ not met" in caught.value.evalue
+    assert kernel("check(lambda: 1)")[0].data["text/plain"].startswith("Lab 99, exercise 1: Answer – passed")
+
+
+def test_exit_in_a_notebook_does_not_end_the_kernel(kernel):
+    [shown] = kernel("def answer():\n    exit()\ncheck(answer)")
+    assert "line 2 of answer: exit()" in shown.data["text/plain"]
+    time.sleep(0.2)
+    assert kernel("1 + 1")[0].data["text/plain"] == "2"
+
+
+def test_a_learner_can_interrupt_a_check(kernel):
+    import asyncio
+
+    async def interrupt():
+        while not (kernel.client.nb.cells[-1].outputs):
+            await asyncio.sleep(0.05)
+        await kernel.client.km.interrupt_kernel()
+
+    async def both(source):
+        kernel.client.nb.cells.append(nbformat.v4.new_code_cell(source))
+        index = len(kernel.client.nb.cells) - 1
+        task = asyncio.ensure_future(interrupt())
+        try:
+            await kernel.client.async_execute_cell(kernel.client.nb.cells[index], index)
+        finally:
+            task.cancel()
+
+    source = ("from servicelab.checks.runner import run\nfrom IPython.display import display\n"
+              "def sleep():\n    import time\n    display('asleep')\n    time.sleep(1000)\nrun(sleep, limit=1000)")
+    with pytest.raises(CellExecutionError) as caught:
+        asyncio.get_event_loop_policy().new_event_loop().run_until_complete(both(source))
+    assert caught.value.ename == "KeyboardInterrupt"
