@@ -82,7 +82,7 @@ def test_conda_would_accept_every_conda_line():
     rattler = pytest.importorskip("rattler")
     for entry in CONDA:
         rattler.MatchSpec(entry, strict=True)
-    with pytest.raises(Exception, match="(?i)spec|parse|invalid|unable"):
+    with pytest.raises(Exception, match="not valid"):
         rattler.MatchSpec("python==3.11==", strict=True)
 
 
