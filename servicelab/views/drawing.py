@@ -428,7 +428,7 @@ class Drawing:
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-labelledby="st{number}t" '
             f'aria-describedby="st{number}d" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
-            f'style="max-width:100%;height:auto;background:#FFFFFF">'
+            f'style="display:block;max-width:100%;height:auto;background:#FFFFFF">'
             f'<title id="st{number}t">{title}</title><desc id="st{number}d">{escape(description)}</desc>'
             f'<rect width="{width}" height="{height}" fill="#FFFFFF"/>'
             f'<g font-family="{FAMILY}" font-size="{SMALL}" fill="none">{heading}{"".join(out)}</g></svg>'

@@ -14,6 +14,28 @@ except ImportError:  # the course installs it; a learner's own environment may n
 
 _said = False
 
+#: One size for text that is to be read in class, and labels above what they name: beside it they leave no room.
+_STYLE = """<style>
+.servicelab {--jp-widgets-font-size: %(size)dpx; --jp-widgets-inline-height: 32px; max-width: 930px}
+.servicelab .widget-label-basic {width: auto}
+.servicelab .widget-hslider, .servicelab .widget-dropdown {flex-flow: row wrap; height: auto}
+.servicelab .widget-hslider > .widget-label, .servicelab .widget-dropdown > .widget-label {
+  flex: 1 0 100%%; text-align: left; line-height: 24px; height: 24px}
+.servicelab .widget-hslider > .slider-container {flex: 1 1 auto}
+.servicelab .widget-dropdown > select {flex: 1 1 auto; height: 32px}
+.servicelab button:focus-visible, .servicelab .noUi-handle:focus {outline: 3px solid #0072B2}
+</style>"""
+
+
+def styled(box, size: int = 16):
+    """``box``, whose first child is an HTML widget, in the course's look with text of ``size`` pixels."""
+    box.add_class("servicelab")
+    box.add_class(f"servicelab-{size}")
+    box.children[0].value = (
+        _STYLE.replace(".servicelab ", f".servicelab-{size} ") % {"size": size} + box.children[0].value
+    )
+    return box
+
 
 def why_not() -> str | None:
     """None when widgets work here, otherwise the reason and the mend in one sentence."""

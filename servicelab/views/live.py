@@ -21,12 +21,13 @@ With a method ``tick()``, which moves the model on by one step, the panel gets a
 """
 
 import asyncio
+import functools
 import threading
 import time
 from html import escape
 
 from servicelab.views.controls import Choice, Press, Slider, Switch, first
-from servicelab.views.front import Shown, widgets
+from servicelab.views.front import Shown, styled, widgets
 from servicelab.views.png import encode
 from servicelab.views.show import Picture, checked
 from servicelab.views.theme import FAILURE_INK, INK, RC
@@ -40,11 +41,22 @@ MOST_CONTROLS = 6
 SIZE = (900, 390)
 FONTS = dict.fromkeys(("font.size", "axes.labelsize", "xtick.labelsize", "ytick.labelsize", "legend.fontsize"), 12.5)
 
-_STYLE = """<style>.servicelab-panel {--jp-widgets-font-size: 16px; --jp-widgets-inline-height: 34px;
---jp-widgets-inline-label-width: auto; max-width: 920px}
-.servicelab-panel button:focus-visible, .servicelab-panel .noUi-handle:focus {outline: 3px solid #0072B2}</style>"""
-
 _moving = None  # the one panel whose clock runs
+
+
+@functools.cache
+def _image_class():
+    """``widgets.Image`` with a text that a screen reader finds.
+
+    Its page element has no ``alt``, and in ipywidgets 8.1 a ``tooltip``, which would do, fails for want of a
+    ``description``. So it gets an empty one.
+    """
+    from traitlets import Unicode
+
+    class NamedImage(widgets.Image):
+        description = Unicode("").tag(sync=True)
+
+    return NamedImage
 
 
 class LivePanel(Shown):
@@ -232,7 +244,7 @@ class LivePanel(Shown):
         return picture._repr_mimebundle_() | {"text/html": head + picture._repr_html_(), "text/plain": self.as_text()}
 
     def _build(self):
-        self.image = widgets.Image(
+        self.image = _image_class()(
             value=self.png,
             format="png",
             tooltip=self.alt,
@@ -263,7 +275,7 @@ class LivePanel(Shown):
         for button in buttons:
             button.layout = widgets.Layout(width="auto", min_width="110px")
         head = widgets.HTML(
-            f'{_STYLE}<div style="color:{INK};background:#FFFFFF;padding:4px 8px;line-height:1.35">'
+            f'<div style="color:{INK};background:#FFFFFF;padding:4px 8px;line-height:1.35">'
             f'<div style="font-size:19px;font-weight:bold">{escape(self.title)}</div>'
             f'<div style="font-size:17px">{escape(self.question)}</div></div>'
         )
@@ -271,9 +283,8 @@ class LivePanel(Shown):
         panel = widgets.VBox(
             [head, widgets.Box(sliders, layout=wrap), widgets.Box(buttons, layout=wrap), self.image, self.line]
         )
-        panel.add_class("servicelab-panel")
         self._say_what_is_seen()
-        return panel
+        return styled(panel)
 
     def _parts(self):
         """Every widget of the panel. Each must be closed by itself, or ipywidgets keeps it, and us, for ever."""

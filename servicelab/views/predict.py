@@ -7,7 +7,7 @@ with :func:`on_answer` and fills :data:`answers` again at the start.
 import math
 from html import escape
 
-from servicelab.views.front import Shown, widgets
+from servicelab.views.front import Shown, styled, widgets
 from servicelab.views.theme import BLUE, FAILURE_INK, GREEN, MUTED, ORANGE, card
 
 #: What was predicted, by key: the text of an option, or a number.
@@ -124,7 +124,7 @@ class Predict(Shown):
         self.button.on_click(self._pressed)
         if self.answer is not None:
             self._show_kept()
-        return widgets.VBox([head, self.field, widgets.HBox([self.button, self.note])])
+        return styled(widgets.VBox([head, self.field, widgets.HBox([self.button, self.note])]), 15)
 
     def _pressed(self, _):
         value = self.field.value

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from html import escape
 
-from servicelab.views.front import Shown, widgets
+from servicelab.views.front import Shown, styled, widgets
 from servicelab.views.theme import FAILURE_INK
 
 
@@ -100,7 +100,7 @@ class Quiz(Shown):
             self.fields.append(field)
             self.notes.append(note)
             rows += [widgets.HTML(head, layout=wide), field, note]
-        return widgets.VBox([*rows, self.total])
+        return styled(widgets.VBox([*rows, self.total]), 15)
 
     def _chosen(self, number, text):
         if text is not None:

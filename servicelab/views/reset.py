@@ -30,7 +30,6 @@ class Reset(Shown):
         self.button = widgets.Button(
             description="Stop all servers",
             tooltip="Stop every server of the course that runs in this kernel",
-            button_style="warning",
             layout=widgets.Layout(width="180px"),
         )
         self.button.on_click(lambda _: self.press())
@@ -42,4 +41,6 @@ class Reset(Shown):
 
     def _refresh(self):
         if widgets:
-            self.view.value = f'<div role="status">{escape(self.said)}</div>{lifecycle.running()._repr_html_()}'
+            left = lifecycle.running()
+            shown = left._repr_html_() if len(left) else f"<div>{escape(left.caption)}</div>"
+            self.view.value = f'<div role="status">{escape(self.said)}</div>{shown}'
