@@ -414,3 +414,15 @@ def test_misuse_names_the_value(arguments, error, said):
 def test_id_of_reply_is_the_one_the_trace_uses():
     trace = nested()
     assert reply_id(trace.calls[0].id) in {message.id for message in trace.messages}
+
+
+def test_a_reply_that_came_too_late_is_drawn_to_the_end_of_the_wait_not_before():
+    trace = Trace()
+    call(trace, "client", "orders", "GET /first", 0.0, 0.002, 0.02)
+    id = trace.start_call("client", "orders", "GET /second", timeout=0.2, at=0.1)
+    trace.send("client", "orders", "GET /second", id=id, at=0.1)
+    trace.receive(id, at=0.102)
+    trace.send("orders", "client", "held back", id=reply_id(id), kind="reply", at=0.11)
+    trace.end_call(id, "timeout", at=0.3)
+    found = arrows(spacetime(trace, breaks=False))
+    assert found["held back"][1] > 50 * found["GET /first"][1]

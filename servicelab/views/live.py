@@ -38,7 +38,7 @@ __all__ = ["Choice", "LivePanel", "Press", "Slider", "Switch"]
 MOST_CONTROLS = 6
 
 #: Pixels at 100 dots per inch; 13 points are 18 pixels, which can be read from the last row.
-SIZE = (900, 390)
+SIZE = (900, 360)
 FONTS = dict.fromkeys(("font.size", "axes.labelsize", "xtick.labelsize", "ytick.labelsize", "legend.fontsize"), 12.5)
 
 _moving = None  # the one panel whose clock runs

@@ -69,9 +69,12 @@ class Run:
         if message.lost_at is not None:
             return message.lost_at
         end = self.call_ends.get(message.id.removesuffix(".reply"))
-        if end is not None and end > message.sent:
-            return min(end, message.sent + self._typical) if self._typical else end
-        return message.sent + self._typical
+        guess = message.sent + self._typical
+        if message.lost == "came too late" and end is not None:
+            return max(end, guess)  # whenever it came, its caller had gone by then
+        if end is not None and message.sent < end < guess:
+            return end
+        return guess
 
     def in_words(self) -> str:
         """The run as sentences for those who cannot see the picture; the first twelve messages one by one."""
