@@ -37,13 +37,13 @@ class Server:
 
     scheme = "tcp"
 
-    def __init__(self, name: str, port: int = 0):
+    def __init__(self, name: str, port: int = 0, lane: str | None = None):
         if not isinstance(name, str) or not name:
             raise ServerError(f"a server needs a name such as 'orders', not {name!r}")
         if not isinstance(port, int) or isinstance(port, bool) or not 0 <= port <= 65535:
             raise ServerError(f"port={port!r} is no port: use 0 and let the system choose a free one")
         self.name = name
-        self.lane = name
+        self.lane = lane or name
         self.wanted_port = port
         self.port: int | None = None
 

@@ -491,3 +491,22 @@ def test_fifty_servers_leave_no_thread_and_no_socket(session):
     assert listening == []
     after = process.num_fds() if hasattr(process, "num_fds") else 0
     assert after <= before + 2
+
+
+@pytest.mark.parametrize("process", [False, True])
+def test_a_lane_other_than_the_name_is_what_the_trace_shows(process):
+    trace = Trace()
+    app = _plain_app if process else _plain_app()
+    with (
+        serve(app, "orders under test", lane="orders", trace=trace, process=process) as server,
+        traced(requests.Session(), trace, "client") as web,
+    ):
+        web.get(server.url)
+        assert [(m.sender, m.receiver) for m in trace.messages] == [("client", "orders"), ("orders", "client")]
+        assert trace.calls[0].callee == "orders"
+
+
+def _plain_app():
+    app = Flask("orders")
+    app.add_url_rule("/", "home", lambda: "here")
+    return app

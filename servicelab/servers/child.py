@@ -84,7 +84,7 @@ def _take_the_pipes():
     return commands, Pipe(events)
 
 
-def _start(factory, pipe, name, workers, port, traced):
+def _start(factory, pipe, name, lane, workers, port, traced):
     trace_module.forwarding = PipeTrace(pipe)
     try:
         app = pickle.loads(factory)()
@@ -93,7 +93,8 @@ def _start(factory, pipe, name, workers, port, traced):
                         + _last_lines(traceback.format_exc()))
         return None
     try:
-        server = HTTPServer(app, name, trace=trace_module.forwarding if traced else None, workers=workers, port=port)
+        trace = trace_module.forwarding if traced else None
+        server = HTTPServer(app, name, trace=trace, workers=workers, port=port, lane=lane)
         server.errors = PipeErrors(pipe)
         return server.start()
     except ServerError as error:

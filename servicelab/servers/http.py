@@ -23,6 +23,8 @@ class HTTPServer(Server):
     worker), *start_work* when a worker takes it up, *end_work* when its reply is ready, *send* when
     the reply leaves; without one nothing is stamped and nothing costs anything.
 
+    ``lane`` is the service that diagrams show, if it is not to be ``name``: two servers of one service have one lane.
+
     A handler that raises answers with status 500; its traceback is in ``.errors``, as is what a
     Flask app logs; nothing is printed. ``stop()`` gives requests in flight ``grace`` seconds, then
     cuts their connections; a handler that sleeps on is left to end by itself.
@@ -34,8 +36,9 @@ class HTTPServer(Server):
     scheme = "http"
     grace = 0.5  # seconds
 
-    def __init__(self, app, name: str, *, trace: Trace | None = None, workers: int = 8, port: int = 0):
-        super().__init__(name, port)
+    def __init__(self, app, name: str, *, trace: Trace | None = None, workers: int = 8, port: int = 0,
+                 lane: str | None = None):
+        super().__init__(name, port, lane)
         check_app(app, name)
         check_options(name, trace, workers)
         self.app = app
@@ -76,7 +79,8 @@ def _keep_log(app):
             logger.addHandler(default_handler)
 
 
-def serve(app, name: str, *, trace: Trace | None = None, workers: int = 8, port: int = 0, process: bool = False):
+def serve(app, name: str, *, trace: Trace | None = None, workers: int = 8, port: int = 0, lane: str | None = None,
+          process: bool = False):
     """Start a server for ``app`` and return its handle: ``.url``, ``.port``, ``.errors``, ``.stop()``.
 
     A running server of the same name is replaced. With ``process=True`` the server runs in a child
@@ -84,4 +88,4 @@ def serve(app, name: str, *, trace: Trace | None = None, workers: int = 8, port:
     :class:`HTTPServer` and :class:`~servicelab.servers.process.HTTPProcess` for arguments and errors.
     """
     kind = HTTPProcess if process else HTTPServer
-    return kind(app, name, trace=trace, workers=workers, port=port).start()
+    return kind(app, name, trace=trace, workers=workers, port=port, lane=lane).start()

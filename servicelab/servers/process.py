@@ -45,8 +45,9 @@ class HTTPProcess(Server):
 
     scheme = "http"
 
-    def __init__(self, factory, name: str, *, trace: Trace | None = None, workers: int = 8, port: int = 0):
-        super().__init__(name, port)
+    def __init__(self, factory, name: str, *, trace: Trace | None = None, workers: int = 8, port: int = 0,
+                 lane: str | None = None):
+        super().__init__(name, port, lane)
         check_factory(factory, name)
         check_options(name, trace, workers)
         self.factory = factory
@@ -113,7 +114,7 @@ class HTTPProcess(Server):
         return port
 
     def _pack(self) -> bytes:
-        options = {"name": self.name, "workers": self.workers, "port": self.wanted_port,
+        options = {"name": self.name, "lane": self.lane, "workers": self.workers, "port": self.wanted_port,
                    "traced": self.trace is not None}
         try:
             factory = cloudpickle.dumps(self.factory)
