@@ -24,8 +24,14 @@ def check_may_accept(ask, may_accept):
             call = ask.trace.calls[-1].id
             what = f"with {left} left, an order for {wanted} is {'accepted' if possible else 'refused'}"
             if answer.status_code not in (201, 409):
-                ask.need("handler-failed", what, False, f"the server answered {answer.status_code}\n"
-                         + "\n".join(server.errors)[-400:], "Your function raised an exception with these numbers.", call)
+                ask.need(
+                    "handler-failed",
+                    what,
+                    False,
+                    f"the server answered {answer.status_code}\n" + "\n".join(server.errors)[-400:],
+                    "Your function raised an exception with these numbers.",
+                    call,
+                )
             accepted = answer.status_code == 201
             code, happened, hint = _words(left, wanted, accepted)
             ask.need(code, what, accepted == possible, happened, hint, call)
@@ -34,10 +40,16 @@ def check_may_accept(ask, may_accept):
 
 def _words(left, wanted, accepted):
     if accepted:
-        return ("oversold", f"it was accepted, and {left - wanted} mugs were left",
-                "It is not enough that something is left. What must be true of left and wanted together?")
-    return ("refused-in-vain", f"it was refused, with {left} on the shelf",
-            "Is an order for exactly what is left treated as it should be?")
+        return (
+            "oversold",
+            f"it was accepted, and {left - wanted} mugs were left",
+            "It is not enough that something is left. What must be true of left and wanted together?",
+        )
+    return (
+        "refused-in-vain",
+        f"it was refused, with {left} on the shelf",
+        "Is an order for exactly what is left treated as it should be?",
+    )
 
 
 def _shop(may_accept):

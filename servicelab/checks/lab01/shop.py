@@ -1,0 +1,95 @@
+"""Shops with hidden settings, for exercise 4: four stages on real sockets, one of them narrower than the others."""
+
+import random
+import time
+from contextlib import ExitStack
+
+import requests
+from flask import Flask
+
+from servicelab.clients import traced
+from servicelab.faults import Bandwidth, FaultProxy
+from servicelab.servers import serve
+from servicelab.trace import Trace
+
+STAGES = ("orders", "inventory", "payment", "line")
+NARROW, WIDE = 75.0, 180.0  # requests/s, about
+PACKET = 20_000  # bytes that an order sends over the line
+
+
+class Shop:
+    """A running shop. An order visits all the stages, one after the other; what each can do is for you to measure.
+
+    ``stages`` are their names, ``probe(stage)`` is a function that sends one request to that stage alone, ``order()``
+    sends one through all of them, ``trace`` records everything. Three stages are services with workers; the fourth is
+    a line that all orders share. Use it in a ``with`` block: at its end the servers stop.
+    """
+
+    def __init__(self, seed: int, narrow: str, trace: Trace | None = None):
+        rng = random.Random(f"shop {seed}")
+        self.stages = STAGES
+        self.trace = Trace() if trace is None else trace
+        self._narrow = narrow
+        self._limits = {s: (NARROW if s == narrow else WIDE) * rng.uniform(0.9, 1.1) for s in STAGES}
+        # The narrow stage answers a single call sooner than a wide one does: few fast workers against many slow ones.
+        self._workers = {s: 1 if s == "line" else rng.choice((1, 2) if s == narrow else (8, 9)) for s in STAGES}
+        self._stack = ExitStack()
+        self._urls = {}
+
+    def __repr__(self):
+        return f"<a shop with the stages {', '.join(self.stages)}>"
+
+    def __enter__(self):
+        with ExitStack() as stack:
+            for stage in STAGES[:3]:
+                app = _service(stage, self._seconds(stage))
+                server = stack.enter_context(serve(app, stage, workers=self._workers[stage], trace=self.trace))
+                self._urls[stage] = server.url
+            far = stack.enter_context(serve(_packets(), "line", trace=self.trace))
+            line = stack.enter_context(FaultProxy(far))
+            line.add(Bandwidth(PACKET * self._limits["line"], shared=True))
+            self._urls["line"] = line.url
+            self._web = stack.enter_context(traced(requests.Session(), self.trace, "client"))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *error):
+        self._stack.close()
+
+    def probe(self, stage: str):
+        """A function without arguments that sends one request to ``stage`` alone. Raises ValueError for no stage."""
+        if stage not in self.stages:
+            raise ValueError(f"stage={stage!r} is not one of {', '.join(self.stages)}")
+        return lambda: self._web.get(self._urls[stage], timeout=10)
+
+    def order(self):
+        """Send one order through every stage; returns the last response."""
+        for stage in self.stages:
+            answer = self.probe(stage)()
+        return answer
+
+    def _seconds(self, stage) -> float:
+        """What one call takes there when nobody else is about."""
+        return self._workers[stage] / self._limits[stage]
+
+
+def practice_shop(seed: int = 0) -> Shop:
+    """A shop to try things on; the check has others."""
+    return Shop(seed, "inventory")
+
+
+def _service(name, seconds):
+    app = Flask(name)
+
+    @app.get("/")
+    def work():
+        time.sleep(seconds)
+        return "done"
+
+    return app
+
+
+def _packets():
+    app = Flask("line")
+    app.add_url_rule("/", "packet", lambda: b"x" * PACKET)
+    return app
