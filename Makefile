@@ -40,8 +40,8 @@ test: check
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: dev
-	@$(BIN)/ruff check --quiet .
-	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
 	@$(BIN)/python -m tools.make_environment --check
 	@$(BIN)/python -m tools.make_labs --check
 
