@@ -26,9 +26,15 @@ def script(path, text):
     return str(path)
 
 
-def make(*arguments, **kwargs):
-    kwargs = {"cwd": ROOT, "capture_output": True, "text": True, "timeout": 120} | kwargs
-    return subprocess.run([require("make"), *arguments], **kwargs)
+def outside_make() -> dict:
+    """The environment without what an outer make (`make test`) tells an inner one."""
+    return {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+
+
+def make(*arguments):
+    return subprocess.run(
+        [require("make"), *arguments], cwd=ROOT, env=outside_make(), capture_output=True, text=True, timeout=120
+    )
 
 
 # -- making the environment ---------------------------------------------------------------------
@@ -211,7 +217,7 @@ def terminal(tmp_path):
     def start(command, *arguments):
         names = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR",
                  "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR")  # fmt: skip
-        env = os.environ | {name: str(tmp_path / name) for name in names}
+        env = outside_make() | {name: str(tmp_path / name) for name in names}
         for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
             env.pop(name, None)
         child = pexpect.spawn(command, list(arguments), cwd=str(ROOT), env=env, encoding="utf-8", timeout=60)
