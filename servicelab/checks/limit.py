@@ -127,14 +127,14 @@ class _Alarm(_Limited):
 
     def run(self, call, seconds):
         began = time.monotonic()
-        outer = signal.getitimer(signal.ITIMER_REAL)[0]  # somebody else's timer, to be given back what is left of it
+        outer, again = signal.getitimer(signal.ITIMER_REAL)  # somebody else's timer, to be given what is left of it
         old_trace, old_profile = sys.gettrace(), sys.getprofile()
         old_alarm = signal.signal(signal.SIGALRM, self.ring)
         self.old_interrupt = signal.getsignal(signal.SIGINT)
         try:
             if callable(self.old_interrupt):
                 signal.signal(signal.SIGINT, self.interrupt)
-            signal.setitimer(signal.ITIMER_REAL, min(seconds, outer or seconds))
+            _set_alarm(min(seconds, outer or seconds))
             self.enter(call)
         except TimeLimit:  # it came on the last step out of the limited code
             self.ended.over = True
@@ -147,7 +147,7 @@ class _Alarm(_Limited):
             if callable(self.old_interrupt):
                 signal.signal(signal.SIGINT, self.old_interrupt)
             if outer:
-                signal.setitimer(signal.ITIMER_REAL, max(1e-3, outer - (time.monotonic() - began)))
+                signal.setitimer(signal.ITIMER_REAL, max(1e-3, outer - (time.monotonic() - began)), again)
         if self.interrupted:  # even when the code swallowed it
             raise KeyboardInterrupt
         return self.ended
@@ -156,7 +156,7 @@ class _Alarm(_Limited):
         if self.done:
             return
         if not self.is_inside(frame):
-            signal.setitimer(signal.ITIMER_REAL, 0.005)
+            _set_alarm(0.005)
             return
         pause = self.fire(frame)
         if time.monotonic() - self.start > PATIENCE and not self.told:
@@ -164,7 +164,7 @@ class _Alarm(_Limited):
             print("This code catches every exception and does not end: restart the kernel.", file=sys.__stderr__)
         if self.fired > 1:
             self.raise_on_next_line(frame)
-        signal.setitimer(signal.ITIMER_REAL, pause)
+        _set_alarm(pause)
         raise TimeLimit
 
     def raise_on_next_line(self, frame):
@@ -189,6 +189,12 @@ class _Alarm(_Limited):
     def interrupt(self, signum, frame):
         self.interrupted = True
         return self.old_interrupt(signum, frame)
+
+
+def _set_alarm(seconds):
+    """The signal comes after ``seconds``, and then every 50 ms: one that arrives just before a system call begins
+    does not interrupt that call."""
+    signal.setitimer(signal.ITIMER_REAL, seconds, 0.05)
 
 
 def _run_in_thread(call, seconds):
