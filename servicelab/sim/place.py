@@ -34,14 +34,22 @@ def require_whole(what: str, value, least: int) -> int:
     return value
 
 
+def require_seconds(what: str, value) -> float:
+    """``value``, if it is a number of seconds, >= 0 and finite. Raises ValueError, TypeError for no number."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise TypeError(f"{what}={value!r} must be a number of seconds")
+    if not 0 <= value < math.inf:
+        raise ValueError(f"{what}={value!r} must be >= 0 seconds and finite: a time cannot run backwards")
+    return value
+
+
 def require_law(what: str, law) -> Callable[[], float]:
     """A law of seconds: ``law`` itself, or a number of seconds as a law that always gives it.
 
     Raises ValueError for a negative or endless time, TypeError for what is neither.
     """
     if isinstance(law, Real) and not isinstance(law, bool):
-        if not 0 <= law < math.inf:
-            raise ValueError(f"{what}={law!r} must be >= 0 seconds and finite: a time cannot run backwards")
+        require_seconds(what, law)
         return lambda: law
     if not callable(law):
         raise TypeError(f"{what}={law!r} must be a number of seconds or a law: draws.exponential('work', 0.01)")

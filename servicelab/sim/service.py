@@ -1,10 +1,24 @@
-"""A service: workers, and a queue in front of them."""
+"""A service: workers, and a queue in front of them.
+
+What an overloaded service does with its queue decides whether it works for callers who still wait. Its settings, which
+combine freely:
+
+| setting        | who is served next, and who is not                       | what it takes in life                       |
+|----------------|----------------------------------------------------------|---------------------------------------------|
+| order="fifo"   | the one who came first                                   | nothing: every queue is built so            |
+| order="lifo"   | the one who came last, whose caller is likeliest to wait | a stack; unfair to those at its bottom      |
+| queue_limit    | whoever finds the queue full is rejected on arrival      | a number to choose: limit / rate = the wait |
+| max_wait       | whoever has waited for longer is rejected at the counter | the time of arrival, kept with the request  |
+| drop_abandoned | whoever has given up is put aside at the counter         | a cancelled call, or the caller's deadline  |
+
+Source: B. Maurer, "Fail at Scale", ACM Queue 13(8), 2015 (last in, first out under load, and a limit on the wait).
+"""
 
 from collections import deque
 
 from servicelab.policies.status import Status
 from servicelab.sim.client import Client
-from servicelab.sim.place import require_law, require_place, require_share, require_whole
+from servicelab.sim.place import require_law, require_place, require_seconds, require_share, require_whole
 from servicelab.trace import new_id, reply_id
 
 # Looked up once: in Python 3.11 a member of an enumeration is slow to find.
@@ -12,12 +26,13 @@ OK, ERROR, REJECTED, TIMEOUT = Status.OK, Status.ERROR, Status.REJECTED, Status.
 
 
 class Service:
-    """A counter with ``workers`` clerks and one queue: who comes first is served first.
+    """A counter with ``workers`` clerks and one queue: who comes first is served first, unless ``order`` is "lifo".
 
     A request takes a free worker or waits for one, is worked on for ``work`` seconds (a number or a
     law), and is answered ``"ok"``. ``queue_limit`` requests may wait, None for any number; the next one
-    is answered ``"rejected"`` at once. ``fails`` is None or a law that says of each request whether the
-    work ends in ``"error"``.
+    is answered ``"rejected"`` at once. One that has waited for more than ``max_wait`` seconds (None: no limit)
+    when its turn comes is answered ``"rejected"`` then, and costs no work. ``fails`` is None or a law that says
+    of each request whether the work ends in ``"error"``.
 
     ``needs`` are places that the service calls in turn after its own work, *holding its worker*: while
     it waits for an answer it serves nobody else. That is how a thread behaves, and how a slow service
@@ -27,14 +42,15 @@ class Service:
 
     A request whose caller has given up is served all the same, as most real servers do; with
     ``drop_abandoned=True`` it is put aside when its turn comes. ``trace`` records arrivals, work and answers.
-    ``work``, ``fails`` and ``queue_limit`` may be changed while the simulation runs.
+    ``work``, ``fails``, ``queue_limit``, ``order``, ``max_wait`` and ``drop_abandoned`` may be changed while the
+    simulation runs.
 
-    Raises ValueError for a negative time, for less than one worker and for a negative queue limit,
-    TypeError for a need that is no place.
+    Raises ValueError for a negative time, for less than one worker, for a negative queue limit and for an unknown
+    order, TypeError for a need that is no place.
     """
 
     def __init__(self, env, name, work, workers=1, queue_limit=None, trace=None, needs=(), *,
-                 fails=None, drop_abandoned=False):
+                 fails=None, drop_abandoned=False, order="fifo", max_wait=None):
         self.env = env
         self.name = name
         self.work = require_law("work", work)
@@ -45,12 +61,26 @@ class Service:
         self.fails = require_share("fails", fails)
         self.drop_abandoned = drop_abandoned
         self.free = self.workers  # workers with nothing to do
-        self.waiting = deque()  # the turns that waiting requests wait for
+        self.waiting = deque()  # the turns that waiting requests wait for, in order of arrival
+        self.order = order
+        self.max_wait = max_wait if max_wait is None else require_seconds("max_wait", max_wait)
 
     @property
     def busy(self) -> int:
         """Workers that are taken, by work or by waiting for another service."""
         return self.workers - self.free
+
+    @property
+    def order(self) -> str:
+        """``"fifo"``, first in, first out, or ``"lifo"``, last in, first out."""
+        return self._order
+
+    @order.setter
+    def order(self, order):
+        if order not in ("fifo", "lifo"):
+            raise ValueError(f'order={order!r} must be "fifo" (first in, first out) or "lifo" (last in, first out)')
+        self._order = order
+        self._next_turn = self.waiting.popleft if order == "fifo" else self.waiting.pop
 
     def call(self, message):
         """Serve ``message``; returns ``"ok"``, ``"error"`` or ``"rejected"``."""
@@ -66,9 +96,15 @@ class Service:
                 self._reply(id, REJECTED)
             return REJECTED
         else:
+            since = self.env.now
             turn = self.env.event()
             self.waiting.append(turn)
             yield turn  # whoever finishes hands its worker over
+            if self.max_wait is not None and self.env.now - since > self.max_wait:
+                self._release_worker()
+                if trace is not None:
+                    self._reply(id, REJECTED)
+                return REJECTED
 
         if self.drop_abandoned and message.abandoned:
             self._release_worker()
@@ -89,7 +125,7 @@ class Service:
 
     def _release_worker(self):
         if self.waiting:
-            self.waiting.popleft().succeed()  # the worker never becomes free: nobody can slip in between
+            self._next_turn().succeed()  # the worker never becomes free: nobody can slip in between
         else:
             self.free += 1
 
