@@ -12,6 +12,17 @@ SHOPS = ((11, "payment"), (12, "line"), (13, "orders"))
 LIMIT = 15.0  # seconds for one shop
 
 
+_HINTS = {
+    "wrong-stage": "Load every stage by itself, with many clients at once, and take the one that lets least through.",
+    "one-client": "One client at a time keeps one worker busy, however many there are. Send many at once: "
+    "closed_loop(…, clients=16, count=40).",
+    "slowest-call": "A slow call is no bottleneck where many are served side by side. Capacity is workers ÷ seconds: "
+    "measure requests per second under load.",
+    "limit-wrong": "The stage is right. Its limit is requests answered ÷ seconds, with enough clients to keep it busy. "
+    "Stages in a row neither add up nor multiply: the narrowest one decides.",
+}
+
+
 @exercise("01", 4, "Find the bottleneck", limit=90.0)
 def check_bottleneck(ask, find_bottleneck):
     """Let ``find_bottleneck(shop) -> (stage, requests/s)`` measure three shops, each with another narrow stage."""
@@ -30,52 +41,26 @@ def _judge(ask, number, shop, stage, rate, mark):
     narrow = shop._narrow
     limit = shop._limits[narrow]
     told = f"it said {stage}, {rate:.0f} requests/s"
-    alone = 1 / shop._seconds(stage)  # what one client at a time would see
     if stage != narrow:
-        slowest = max(shop.stages, key=shop._seconds)
-        code, hint = (
-            "wrong-stage",
-            "Load every stage by itself, with many clients at once, and compare.",
-        )
-        if shop._workers[stage] > 1 and abs(rate - alone) < TOLERANCE * alone:
-            code, hint = (
-                "one-client",
-                (
-                    "One client at a time keeps one worker busy, however many there are. Send many "
-                    "at once: closed_loop(…, clients=16, count=…)."
-                ),
-            )
-        elif shop._seconds(stage) > 0.8 * shop._seconds(slowest):
-            code, hint = (
-                "slowest-call",
-                (
-                    "A slow call is no bottleneck where many are served side by side. "
-                    "Capacity is workers ÷ seconds: measure requests per second under load."
-                ),
-            )
-        ask.expect(
-            code,
-            f"shop {number}: the bottleneck is found",
-            False,
-            f"{told}; but that stage alone lets through {shop._limits[stage]:.0f} requests/s, and another "
-            f"one only {limit:.0f}",
-            hint,
-            mark,
-        )
+        code = _misled(shop, stage, rate)
+        happened = f"{told}; but alone that stage lets through {shop._limits[stage]:.0f}, and another one {limit:.0f}"
+        ask.expect(code, f"shop {number}: the bottleneck is found", False, happened, _HINTS[code], mark)
         return
     near = _near(rate, limit)
     if not near:  # the machine may be having a bad minute: see what the stage lets through now
         samples = closed_loop(shop.probe(narrow), clients=16, count=40)
         near = _near(rate, len(samples) / max(s.end for s in samples))
-    ask.expect(
-        "limit-wrong",
-        f"shop {number}: the bottleneck is {narrow}, at {limit:.0f} requests/s (± 35 %)",
-        near,
-        told,
-        "The stage is right. The limit is requests answered ÷ seconds, for that stage alone, with enough "
-        "clients to keep it busy. Stages in a row neither add up nor multiply: the narrowest one decides.",
-        mark,
-    )
+    what = f"shop {number}: the bottleneck is {narrow}, at {limit:.0f} requests/s (± 35 %)"
+    ask.expect("limit-wrong", what, near, told, _HINTS["limit-wrong"], mark)
+
+
+def _misled(shop, stage, rate):
+    """By what: the number that was returned beside the wrong stage tells."""
+    if _near(rate, shop._limits[stage]):
+        return "wrong-stage"
+    if _near(rate, 1 / shop._seconds(stage)):
+        return "one-client"
+    return "slowest-call" if shop._seconds(stage) > 2 * shop._seconds(shop._narrow) else "wrong-stage"
 
 
 def _near(rate, limit):
