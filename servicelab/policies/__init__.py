@@ -14,6 +14,8 @@ SimPy process and for asyncio. Policies nest, the outer one first::
 | backoff  | how long to sleep between attempts: no backoff, plain exponential, four laws of jitter  |
 | budget   | how many retries all calls together may make                                            |
 | deadline | how long a call may take in all, attempts and sleeps included                           |
+| breaker  | when to stop asking a service, and when to ask it again                                 |
+| bulkhead | how many calls of a service may be under way at once                                    |
 | balancer | which of several servers to ask                                                         |
 | drive    | the three drivers                                                                       |
 | record   | record a run and replay it                                                              |
@@ -32,7 +34,9 @@ from servicelab.policies.backoff import (
     ProportionalJitter,
 )
 from servicelab.policies.balancer import LeastOutstanding, PowerOfTwo, RandomChoice, RoundRobin
+from servicelab.policies.breaker import CircuitBreaker, Metrics, State
 from servicelab.policies.budget import RetryBudget
+from servicelab.policies.bulkhead import Bulkhead
 from servicelab.policies.deadline import Deadline
 from servicelab.policies.drive import Result, acall, call, sim_call
 from servicelab.policies.record import Entry, Recorder, replay
@@ -43,6 +47,8 @@ from servicelab.policies.timeout import Timeout
 
 __all__ = [
     "Answer",
+    "Bulkhead",
+    "CircuitBreaker",
     "Deadline",
     "DecorrelatedJitter",
     "Entry",
@@ -50,6 +56,7 @@ __all__ = [
     "Exponential",
     "FullJitter",
     "LeastOutstanding",
+    "Metrics",
     "NoBackoff",
     "PowerOfTwo",
     "ProportionalJitter",
@@ -60,6 +67,7 @@ __all__ = [
     "RetryBudget",
     "RoundRobin",
     "Sleep",
+    "State",
     "Status",
     "Timeout",
     "Try",

@@ -1,0 +1,316 @@
+"""When to stop asking, and when to ask again: the circuit breaker.
+
+Everything that changes the state of a breaker is in this file: the rules, the transitions as a table, and little code.
+
+Rules:
+
+1. CLOSED: every call is made. How each ended is recorded in the window; when the window holds ``minimum_calls`` and
+   the share of failed or of slow ones reaches its threshold, the breaker opens.
+2. OPEN: no call is made; it ends with REJECTED, without a Try. The first call that comes ``wait_open`` seconds after
+   the opening, or later, makes the breaker half-open, and is the first probe.
+3. HALF_OPEN: ``permitted_half_open`` calls are made, as probes; the others end with REJECTED. When that many probes
+   have been recorded, the same two thresholds decide: reached, and it is open again; otherwise it is closed, with an
+   empty window.
+4. A half-open breaker that has no decision after ``max_wait_half_open`` seconds is open again from that moment on.
+5. A call belongs to the period (from one change of state to the next) in which it was admitted. If its answer comes
+   in another period it is passed on to the caller and decides nothing: a late reply is no probe.
+6. A probe that decides nothing gives its permission to the next call: one that ended with an ``ignored`` status, and
+   one whose script was closed (the caller gave up, or the attempt raised).
+7. Looking (``state``, ``metrics``) changes nothing, so what a breaker does depends on its calls alone.
+
+The words *closed*, *open* and *half-open* are those of M. Nygard, "Release It!" (2007): as in a fuse box, current
+flows while the circuit is closed. Semantics, settings and defaults are those that resilience4j documents
+(https://resilience4j.readme.io/docs/circuitbreaker), with these differences:
+
+- Rates are shares (0.5), not percentages (50), as everywhere in this room.
+- Rule 3 is what its documentation says. Its code decides after ``min(minimum_calls, permitted_half_open)`` probes.
+- Rule 5: there, a late reply is recorded in whatever state the breaker is in when it comes.
+- The time window is exact (see :mod:`servicelab.policies.breaker_window`), and nothing happens by a timer: rule 4 is
+  applied when the next call begins or ends, and dated back to when the time was up.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from enum import StrEnum
+from typing import NamedTuple
+
+from servicelab.policies import values
+from servicelab.policies.breaker_window import WINDOWS, CountWindow
+from servicelab.policies.script import Policy, Script, follow
+from servicelab.policies.status import Status
+
+
+class State(StrEnum):
+    """The state of a breaker. Each equals its plain string: ``State.HALF_OPEN == "half-open"``."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half-open"
+
+
+class Event(StrEnum):
+    """What can change the state of a breaker."""
+
+    TOO_MANY = "too many calls failed or were slow"
+    WAIT_OVER = "a call comes after wait_open"
+    PROBES_WELL = "enough probes were well"
+    NO_DECISION = "max_wait_half_open is over"
+
+
+CLOSED, OPEN, HALF_OPEN = State
+
+#: Every change of state there is. What is not in the table cannot happen.
+TRANSITIONS = {
+    (CLOSED, Event.TOO_MANY): OPEN,
+    (OPEN, Event.WAIT_OVER): HALF_OPEN,
+    (HALF_OPEN, Event.PROBES_WELL): CLOSED,
+    (HALF_OPEN, Event.TOO_MANY): OPEN,
+    (HALF_OPEN, Event.NO_DECISION): OPEN,
+}
+
+#: What counts as a failure: everything that is no answer, REJECTED included (resilience4j: every exception). A status
+#: of its own, such as "HTTP 404", is the answer of a service that is well.
+FAILURES = frozenset(status for status in Status if status != Status.OK)
+
+
+class Metrics(NamedTuple):
+    """What a breaker knows at a moment.
+
+    ``calls``, ``failures`` and ``slow_calls`` are in the window; in half-open the window holds the probes. The rates
+    are shares from 0 to 1, None while the window is empty; they count once ``calls`` has reached ``needed``.
+    ``rejected`` calls were turned away since the breaker was made or reset. ``probes`` more are permitted (None unless
+    half-open).
+    """
+
+    state: State
+    calls: int
+    needed: int
+    failures: int
+    slow_calls: int
+    failure_rate: float | None
+    slow_call_rate: float | None
+    rejected: int
+    probes: int | None
+
+
+class CircuitBreaker:
+    """Do what ``inner`` says while that goes well; when it does not, turn calls away for a while, then try a few.
+
+    | setting             | default  | unit     | consequence                                                          |
+    |---------------------|----------|----------|----------------------------------------------------------------------|
+    | inner               | none     | policy   | what is counted as one call: ``Timeout(0.5)``                        |
+    | name                | breaker  | text     | who it is, in diagrams and tables                                    |
+    | window              | "count"  |          | "count": the last calls decide; "time": the calls of the last while  |
+    | size                | 100      | calls or | short: opens soon, and by chance; long: still opens for failures     |
+    |                     |          | seconds  | that are over                                                        |
+    | failure_rate        | 0.5      | share    | opens when this share of the window failed, or more                  |
+    | slow_call_rate      | 1.0      | share    | opens when this share was slow, or more, even if it succeeded        |
+    | slow_after          | 60       | seconds  | a call that took longer is slow; it has to be below the timeout of   |
+    |                     |          |          | ``inner`` to be of use                                               |
+    | minimum_calls       | 100      | calls    | fewer in the window decide nothing; of a count window, at most size  |
+    | wait_open           | 60       | seconds  | short: probes a service that had no rest; long: turns away calls     |
+    |                     |          |          | that would succeed                                                   |
+    | permitted_half_open | 10       | calls    | probes: all of them have to end before anything is decided           |
+    | max_wait_half_open  | 0        | seconds  | 0 waits for ever: a probe that hangs then keeps it half-open         |
+    | ignored             | none     | statuses | neither success nor failure; goes before counts_as_failure           |
+    | counts_as_failure   | FAILURES | statuses | all but OK and statuses of the attempt's own, which are successes    |
+
+    The defaults are resilience4j's (failureRateThreshold, slowCallRateThreshold, slowCallDurationThreshold,
+    permittedNumberOfCallsInHalfOpenState, maxWaitDurationInHalfOpenState, slidingWindowType, slidingWindowSize,
+    minimumNumberOfCalls, waitDurationInOpenState). They suit hundreds of calls per second; a lab with twenty calls
+    wants smaller ones.
+
+    A call is counted with the time that ``inner`` took in all, sleeps included, so a breaker belongs inside a
+    ``Retry`` and around a ``Timeout``. Retry does not retry REJECTED.
+
+    ``changes`` lists every change of state as ``(at, state)``, in seconds and in order; before the first one the
+    breaker is closed. ``on_change(at, state)`` is called at each of them, in order and under the breaker's lock: it
+    has to be quick, and what it raises ends the call that caused the change. To draw it::
+
+        breaker.on_change = lambda at, state: trace.state(breaker.name, state, at=at)
+
+    Safe under threads: no lock is held while a call is made. Times are seconds on the caller's clock; one that reads a
+    little earlier than the last does no harm.
+
+    Raises ValueError for a number out of range, an unknown ``window``, and OK among the failures or the ignored;
+    TypeError for an argument of the wrong kind.
+    """
+
+    def __init__(self, inner: Policy, *, name: str = "breaker", window: str = "count", size: float = 100,
+                 failure_rate: float = 0.5, slow_call_rate: float = 1.0, slow_after: float = 60.0,
+                 minimum_calls: int = 100, wait_open: float = 60.0, permitted_half_open: int = 10,
+                 max_wait_half_open: float = 0.0, ignored=frozenset(), counts_as_failure=FAILURES,
+                 on_change: Callable[[float, State], object] | None = None):
+        self.inner = values.policy("inner", inner)
+        if not isinstance(name, str) or not name:
+            raise TypeError(f"name={name!r} must be a text: the name of what the breaker protects")
+        self.name = name
+        if window not in WINDOWS:
+            raise ValueError(f'window={window!r} must be "count" (the last calls) or "time" (the last seconds)')
+        self.window = window
+        if window == "count":
+            self.size = values.count("size", size, 'it counts calls; window="time" takes seconds')
+        else:
+            self.size = values.positive("size", size, "seconds", "a window has to reach back for a while")
+        self.failure_rate = _threshold("failure_rate", failure_rate)
+        self.slow_call_rate = _threshold("slow_call_rate", slow_call_rate)
+        self.slow_after = values.positive("slow_after", slow_after, "seconds", "every call takes some time")
+        self.minimum_calls = values.count("minimum_calls", minimum_calls, "one call at least has to be counted")
+        self.wait_open = values.positive("wait_open", wait_open, "seconds", "an open breaker has to turn calls away")
+        self.permitted_half_open = values.count("permitted_half_open", permitted_half_open,
+                                                "without a probe it would never close")
+        self.max_wait_half_open = values.not_negative("max_wait_half_open", max_wait_half_open, "seconds",
+                                                      "0 waits for ever")
+        self.ignored = _failures("ignored", ignored)
+        self.counts_as_failure = _failures("counts_as_failure", counts_as_failure)
+        if on_change is not None and not callable(on_change):
+            raise TypeError(f"on_change={on_change!r} must be a function of (at, state), or None")
+        self.on_change = on_change
+        # Reentrant, so that on_change may look at the breaker.
+        self._lock = threading.RLock()
+        # Tickets of probes that came to nothing. A script may be closed by the garbage collector at any point of any
+        # thread, even inside the lock; so closing only leaves a note here, which is atomic, and needs no lock.
+        self._returned: deque[int] = deque()
+        self._period = 0
+        self.reset()
+
+    def __repr__(self):
+        return (f"CircuitBreaker({self.inner!r}, name={self.name!r}, window={self.window!r}, size={self.size}, "
+                f"failure_rate={self.failure_rate}, slow_call_rate={self.slow_call_rate}, "
+                f"slow_after={self.slow_after}, minimum_calls={self.minimum_calls}, wait_open={self.wait_open}, "
+                f"permitted_half_open={self.permitted_half_open}, max_wait_half_open={self.max_wait_half_open})")
+
+    def script(self, now: float) -> Script:
+        ticket = self._admit(now)
+        if ticket is None:
+            return Status.REJECTED
+        try:
+            status, end = yield from follow(self.inner, now)
+        except BaseException:
+            self._returned.append(ticket)
+            raise
+        self._record(ticket, status, end - now, end)
+        return status
+
+    # -- looking ------------------------------------------------------------------------------------
+
+    def state(self, now: float) -> State:
+        """The state at ``now`` (seconds). An open breaker stays open until a call comes, however late."""
+        with self._lock:
+            undecided = self._state is HALF_OPEN and now >= self._until
+            return OPEN if undecided else self._state
+
+    def metrics(self, now: float) -> Metrics:
+        """What is in the window at ``now`` (seconds), for a panel."""
+        with self._lock:
+            state = self.state(now)
+            calls, failures, slow = self._window.counts(now)
+            rates = (failures / calls, slow / calls) if calls else (None, None)
+            probes = None
+            if state is HALF_OPEN:
+                probes = self._permits + sum(ticket == self._period for ticket in list(self._returned))
+            return Metrics(state, calls, self._needed, failures, slow, *rates, self._rejected, probes)
+
+    def reset(self) -> None:
+        """As new: closed, with an empty window and no changes. Calls under way will not count. The clock may begin
+        anew, so one breaker can serve a real run and then a simulated one."""
+        with self._lock:
+            self.changes: list[tuple[float, State]] = []
+            self._rejected = 0
+            self._latest = float("-inf")
+            self._begin(CLOSED, self._latest)
+
+    # -- deciding: all of it under the lock ---------------------------------------------------------
+
+    def _admit(self, now):
+        """The ticket of a call that begins, or None to turn it away."""
+        with self._lock:
+            # Threads read the clock before they get the lock, so it may seem to go back.
+            if now < self._latest:
+                now = self._latest
+            self._latest = now
+            if now >= self._until:
+                self._time_is_up()
+            if now >= self._until and self._state is OPEN:
+                self._move(Event.WAIT_OVER, now)
+            if self._state is CLOSED:
+                return self._period
+            if self._state is HALF_OPEN:
+                while self._returned:
+                    self._permits += self._returned.popleft() == self._period
+                if self._permits:
+                    self._permits -= 1
+                    return self._period
+            self._rejected += 1
+            return None
+
+    def _record(self, ticket, status, duration, at):
+        """The call with this ticket ended."""
+        if status in self.ignored:
+            self._returned.append(ticket)
+            return
+        with self._lock:
+            if at < self._latest:
+                at = self._latest
+            self._latest = at
+            if at >= self._until:
+                self._time_is_up()
+            if ticket != self._period:
+                return
+            window = self._window
+            window.record(at, status in self.counts_as_failure, duration > self.slow_after)
+            calls = window.calls
+            if calls < self._needed:
+                return
+            if window.failures / calls >= self.failure_rate or window.slow / calls >= self.slow_call_rate:
+                self._move(Event.TOO_MANY, at)
+            elif self._state is HALF_OPEN:
+                self._move(Event.PROBES_WELL, at)
+
+    def _time_is_up(self):
+        """``_until`` has come: a half-open breaker is open from then on. An open one waits for a call."""
+        if self._state is HALF_OPEN:
+            self._move(Event.NO_DECISION, self._until)
+
+    def _move(self, event, at):
+        self._begin(TRANSITIONS[self._state, event], at)
+        self.changes.append((at, self._state))
+        if self.on_change is not None:
+            self.on_change(at, self._state)
+
+    def _begin(self, state, at):
+        """A new period: tickets of the one before are void from here on."""
+        self._state = state
+        self._period += 1
+        self._returned.clear()
+        self._until = float("inf")  # when the state is over by itself
+        if state is CLOSED:
+            self._window = WINDOWS[self.window](self.size)
+            self._needed = min(self.minimum_calls, self.size) if self.window == "count" else self.minimum_calls
+        elif state is HALF_OPEN:
+            self._window = CountWindow(self.permitted_half_open)
+            self._needed = self._permits = self.permitted_half_open
+            if self.max_wait_half_open:
+                self._until = at + self.max_wait_half_open
+        else:  # the window that opened it stays, to be looked at
+            self._until = at + self.wait_open
+
+
+def _threshold(name, value):
+    values.share(name, value, "0.5 for 50 %")
+    if value == 0:
+        raise ValueError(f"{name}=0 must be > 0: the breaker would open without a reason; 1 wants all of the calls")
+    return value
+
+
+def _failures(name, statuses):
+    if isinstance(statuses, str):
+        raise TypeError(f"{name}={statuses!r} must be a set of statuses: write {name}={{{str(statuses)!r}}}")
+    try:
+        statuses = frozenset(statuses)
+    except TypeError:
+        raise TypeError(f'{name}={statuses!r} must be a set of statuses, such as {{"timeout", "error"}}') from None
+    if Status.OK in statuses:
+        raise ValueError(f"{name} contains 'ok', which is a success: name failures only")
+    return statuses
