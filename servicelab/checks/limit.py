@@ -94,6 +94,7 @@ class _Limited:
             self.ended.value = call()
         except BaseException as error:
             self.ended.error = error
+            self.ended.over = self.ended.over or isinstance(error, TimeLimit)
         finally:
             self.frame = None
 
@@ -110,8 +111,9 @@ class _Limited:
         """Note one more TimeLimit at ``frame``; returns the seconds until the next."""
         self.fired += 1
         if self.fired == 1:
-            self.ended.over, self.ended.place = True, place(frame)
+            self.ended.over = True
             self.start = time.monotonic()
+            self.ended.place = place(frame)
             return CLEAN_UP
         if time.monotonic() - self.start > PATIENCE:
             return CLEAN_UP
