@@ -189,6 +189,17 @@ class Notebook:
         self.page.wait_for_timeout(500)  # widgets draw once more after the last cell
         return time.monotonic() - begin
 
+    def run_to(self, cell) -> None:
+        """Run the notebook from the top down to ``cell`` (a locator), as after "Run All Above" and Shift-Enter."""
+        cell.evaluate(
+            """async e => { const book = jupyterapp.shell.currentWidget.content;
+                 book.activeCellIndex = book.widgets.findIndex(cell => cell.node === e);
+                 await jupyterapp.commands.execute('notebook:run-all-above');
+                 book.activeCellIndex = book.widgets.findIndex(cell => cell.node === e);
+                 await jupyterapp.commands.execute('notebook:run-cell'); }"""
+        )
+        self.page.wait_for_timeout(500)
+
     def cells(self) -> list[dict]:
         """Every cell: ``id``, ``type``, ``source``, ``count`` and ``outputs`` (nbformat)."""
         return self.page.evaluate(
@@ -206,8 +217,18 @@ class Notebook:
             for output in cell["outputs"]
             if output["output_type"] == "error"
         ]
-        broken = self.page.locator(".jp-OutputArea-output").filter(has_text="Error displaying widget").count()
-        return found + [f"{broken} widgets could not be displayed"] * bool(broken)
+        # What ipywidgets shows in the place of a widget that it could not draw.
+        for said in ("Error displaying widget", "Click to show javascript error", "Failed to load model class"):
+            places = self.page.locator(".jp-Notebook .jp-Cell").filter(has_text=said)
+            ids = [
+                self.cells()[i]["id"]
+                for i in places.evaluate_all(
+                    "found => { const all = Array.from(document.querySelectorAll('.jp-Notebook .jp-Cell'));"
+                    " return found.map(cell => all.indexOf(cell)); }"
+                )
+            ]
+            found += [f"{id}: {said}" for id in ids]
+        return found
 
     def cell(self, id: str):
         """Playwright's locator of the cell with this id, scrolled into view."""
@@ -251,7 +272,7 @@ class Notebook:
         """Images and drawings that a screen reader cannot name (a light check; axe-core is the full one)."""
         return self.page.evaluate(
             """() => Array.from(document.querySelectorAll('.jp-OutputArea-output svg[role=img], .jp-Cell img'))
-                 .filter(e => e.tagName === 'IMG' ? !e.hasAttribute('alt') || !e.alt.trim()
+                 .filter(e => e.tagName === 'IMG' ? !(e.alt || e.title || e.getAttribute('aria-label') || '').trim()
                               : !e.hasAttribute('aria-label') && !e.hasAttribute('aria-labelledby')
                                 && !e.querySelector('title'))
                  .map(e => (e.closest('.jp-Cell')?.innerText || '').slice(0, 80) + ' … ' + e.outerHTML.slice(0, 80))"""

@@ -55,8 +55,9 @@ def _probe():
             return t.name
         work = getattr(t, "_target", None) or type(t)
         return f"{t.name} of {work.__module__}.{work.__qualname__}"
-    # tqdm keeps one daemon thread for a process, by design; everything else must have ended.
-    names = [name(t) for t in threading.enumerate() if type(t).__name__ != "TMonitor"]
+    # tqdm and the kernel's own pyzmq keep one daemon thread each for a process; all else must have ended.
+    kept = ("TMonitor", "GarbageCollectorThread")
+    names = [name(t) for t in threading.enumerate() if type(t).__name__ not in kept]
     print(json.dumps({"threads": names,
                       "binds": sorted(set(sys.modules["_servicelab_probe"].binds))}))
 _probe()

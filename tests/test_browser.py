@@ -116,6 +116,14 @@ def controls(notebook, selector: str):
     return [cells.nth(index) for index in range(cells.count())]
 
 
+def move_first_slider(notebook, cell, limit: float) -> float:
+    """Press an arrow key on the cell's first slider; the seconds until the picture changed."""
+    handle = cell.locator(".noUi-handle").first
+    handle.focus()
+    at_end = handle.get_attribute("aria-valuenow") == handle.get_attribute("aria-valuemax")
+    return notebook.press_and_wait(cell, "ArrowLeft" if at_end else "ArrowRight", limit)
+
+
 @each_notebook
 def test_every_slider_moves_its_picture_by_keyboard(ran, path, report_figure):
     notebook, _ = ran(path)
@@ -125,10 +133,11 @@ def test_every_slider_moves_its_picture_by_keyboard(ran, path, report_figure):
         pytest.skip("no slider beside a picture")
     for cell in panels:
         cell.scroll_into_view_if_needed()
-        handle = cell.locator(".noUi-handle").first
-        handle.focus()
-        at_end = handle.get_attribute("aria-valuenow") == handle.get_attribute("aria-valuemax")
-        took = notebook.press_and_wait(cell, "ArrowLeft" if at_end else "ArrowRight")
+        try:
+            took = move_first_slider(notebook, cell, limit=3)
+        except AssertionError:  # it drives servers that the notebook's last cell has stopped: start them again
+            notebook.run_to(cell)
+            took = move_first_slider(notebook, cell, limit=10)
         report_figure(f"{path.stem} in Chromium: a key on a slider changed the picture after {took * 1e3:.0f} ms")
     assert notebook.errors() == []
 
