@@ -48,7 +48,7 @@ class Knee(LivePanel):
     title = "The utilisation knee"
     question = "Raise the load until a request takes twice its work. What would you promise a customer?"
     controls = (
-        Slider("load", "load: share of time a worker is busy (%)", 5, 98, 50),
+        Slider("load", "load: share of time a worker is busy (%)", 5, 98, 10),
         Slider("workers", "workers", 1, 8, 1),
         Choice("work", "work of a request", tuple(LAWS)),
         Press("measure", "Send real requests"),
@@ -87,8 +87,8 @@ class Knee(LivePanel):
         expected = 1 + float(np.interp(load, grid, waits))
         real = f" Measured at {self.measured[-1][0]:.0f} %: {self.measured[-1][1]:.1f}." if self.measured else ""
         return (
-            f"At {load} % load a request takes {times.mean():.1f} times its work, one in a hundred "
-            f"{np.quantile(times, 0.99):.0f} times; the formula says {expected:.1f}.{real}"
+            f"At {load} % load a request takes {times.mean():.1f} times its work on average, one in a hundred "
+            f"{np.quantile(times, 0.99):.0f} times or more; the formula says {expected:.1f}.{real}"
         )
 
     def measure(self, seconds=2.0):
