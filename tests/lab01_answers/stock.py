@@ -115,7 +115,7 @@ class Service:
 
 
 def in_one_function():
-    """Another hand: abort() and one error shape, 400 in place of 422, a dict of its own, one handler for three methods."""
+    """Another hand: abort(), one shape of error, 400 in place of 422, its own dict, one handler for three methods."""
     app, rows, lock, last = Flask("inventory"), {}, threading.RLock(), [0]
 
     @app.errorhandler(HTTPException)

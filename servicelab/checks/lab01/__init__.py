@@ -5,6 +5,7 @@
 ``cache``        3, build: a cache that asks conditionally
 ``bottleneck``   4, measure and decide: which stage sets the pace (``shop``: the shops with hidden settings)
 ``compression``  5, measure and decide: when compressing pays
+``section``      lets the report draw the part of a check where something went wrong
 """
 
 from servicelab.checks.lab01.bottleneck import check_bottleneck

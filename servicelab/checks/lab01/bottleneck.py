@@ -3,6 +3,7 @@
 from numbers import Real
 
 from servicelab.checks.exercise import exercise
+from servicelab.checks.lab01.section import section
 from servicelab.checks.lab01.shop import STAGES, Shop
 from servicelab.checks.theirs import shown
 from servicelab.clients import closed_loop
@@ -27,14 +28,13 @@ _HINTS = {
 def check_bottleneck(ask, find_bottleneck):
     """Let ``find_bottleneck(shop) -> (stage, requests/s)`` measure three shops, each with another narrow stage."""
     for number, (seed, narrow) in enumerate(SHOPS, 1):
-        before = len(ask.trace)
-        with Shop(seed, narrow, ask.trace) as shop:
+        with section(ask), Shop(seed, narrow, ask.trace) as shop:
             answer = ask.call(find_bottleneck, shop, returns=tuple, limit=LIMIT)
             shape = len(answer) == 2 and answer[0] in shop.stages and isinstance(answer[1], Real)
             if not shape:
                 what, hint = "find_bottleneck returns (stage, requests/s)", f"One of {', '.join(STAGES)}, and a number."
                 ask.need("wrong-type", what, False, f"it returned {shown(answer)}", hint)
-            _judge(ask, number, shop, *answer, _longest(ask.trace.since(before), narrow))
+            _judge(ask, number, shop, *answer, _longest(ask.trace, narrow))
 
 
 def _judge(ask, number, shop, stage, rate, mark):
@@ -60,7 +60,7 @@ def _misled(shop, stage, rate):
         return "wrong-stage"
     if _near(rate, 1 / shop._seconds(stage)):
         return "one-client"
-    return "slowest-call" if shop._seconds(stage) > 2 * shop._seconds(shop._narrow) else "wrong-stage"
+    return "slowest-call" if shop._seconds(stage) > shop._seconds(shop._narrow) else "wrong-stage"
 
 
 def _near(rate, limit):

@@ -1,9 +1,12 @@
 """Exercise 3, build: a cache that asks conditionally. A real server counts who asks for what, and with which labels."""
 
+from contextlib import closing
+
 import requests
 from flask import Flask, Response, request
 
 from servicelab.checks.exercise import exercise
+from servicelab.checks.lab01.section import section
 from servicelab.checks.theirs import shown
 from servicelab.clients import traced
 from servicelab.servers import serve
@@ -80,11 +83,8 @@ class _Bench:
 def check_cache(ask, caching_client):
     """Let ``CachingClient(session, clock).get(url) -> (status, body)`` read pages that change, last and fail."""
     for examine in (_revalidates, _weak, _changes, _stays_fresh, _no_store, _several, _unlabelled, _errors):
-        bench = _Bench(ask, caching_client)
-        try:
+        with section(ask), closing(_Bench(ask, caching_client)) as bench:
             examine(ask, bench)
-        finally:
-            bench.close()
 
 
 def _revalidates(ask, bench):

@@ -11,6 +11,7 @@ import requests
 from flask import Flask, Response, request
 
 from servicelab.checks.exercise import exercise
+from servicelab.checks.lab01.section import section
 from servicelab.clients import traced
 from servicelab.faults import Bandwidth, FaultProxy
 from servicelab.servers import serve
@@ -57,31 +58,29 @@ CASES = {
 @exercise("01", 5, "To compress or not", limit=60.0)
 def check_compression(ask, should_compress):
     """Measure bodies of every kind, with and without gzip, and compare ``should_compress(body, bytes_per_second)``."""
-    server = ask.use(serve(_archive(), "shipping", trace=ask.trace))
-    line = ask.use(FaultProxy(server))
-    for code, (name, body, speed, hint) in CASES.items():
-        decision = bool(ask.call(should_compress, body, speed, returns=(bool, np.bool_), limit=4.0))
-        line.clear()
+    for code in CASES:
+        with section(ask):
+            _examine(ask, should_compress, code)
+
+
+def _examine(ask, should_compress, code):
+    name, body, speed, hint = CASES[code]
+    decision = bool(ask.call(should_compress, body, speed, returns=(bool, np.bool_), limit=4.0))
+    runs = 1 if speed and len(body) / speed > 0.08 else 3
+    with serve(_archive(), "shipping", trace=ask.trace) as server, FaultProxy(server) as line:
         if speed:
             line.add(Bandwidth(speed))
-        runs = 1 if speed and len(body) / speed > 0.08 else 3
         plain, plain_call = _seconds(ask, line.url, code, "identity", runs)
         packed, packed_call = _seconds(ask, line.url, code, "gzip", runs)
-        after = len(gzip.compress(body, 6))
-        right = _verdict(len(body), after, plain, packed)
-        where = f"at {speed / 1e6:g} MB/s" if speed else "on the loopback"
-        what = (
-            f"{name} {where}: {len(body):,} bytes in {plain * 1e3:.0f} ms, compressed {after:,} in "
-            f"{packed * 1e3:.0f} ms, so {_WORDS[right]}"
-        )
-        ask.expect(
-            code,
-            what,
-            right in (None, decision),
-            f"should_compress(body, {speed}) said {decision}",
-            hint,
-            packed_call if decision else plain_call,
-        )
+    after = len(gzip.compress(body, 6))
+    right = _verdict(len(body), after, plain, packed)
+    where = f"at {speed / 1e6:g} MB/s" if speed else "on the loopback"
+    what = (
+        f"{name} {where}: {len(body):,} bytes in {plain * 1e3:.0f} ms, compressed {after:,} in "
+        f"{packed * 1e3:.0f} ms, so {_WORDS[right]}"
+    )
+    happened = f"should_compress(body, {speed}) said {decision}"
+    ask.expect(code, what, right in (None, decision), happened, hint, packed_call if decision else plain_call)
 
 
 _WORDS = {True: "compress", False: "do not compress", None: "either will do"}

@@ -4,6 +4,7 @@ import gc
 import socket
 
 from servicelab.checks.exercise import exercise
+from servicelab.checks.lab01.section import section
 from servicelab.checks.lab01.wire import CLOSE, Wire, head
 from servicelab.lifecycle import HOST
 
@@ -62,8 +63,10 @@ def check_deadline(ask, get_within):
     bench.cut("silence", "a server that picks up and says nothing", SILENT, 0.6)
     if not bench.failed:  # the finest test; who failed the others would wait for news that is none
         bench.cut("gasp", "a body that drips for 0.9 s and then stops", GASP, 1.0, LATE_GASP, tries=3)
-    bench.errors()
-    bench.sockets()
+    bench.refused()
+    bench.broken()
+    if not bench.left:
+        ask.expect("socket-left", "afterwards no connection is open", True)
 
 
 class _Bench:
@@ -71,7 +74,7 @@ class _Bench:
 
     def __init__(self, ask, get_within):
         self.ask, self.get_within = ask, get_within
-        self.left = []  # the calls after which the server still saw a connection
+        self.left = False  # did the server still see a connection after a call?
 
     @property
     def failed(self) -> bool:
@@ -82,9 +85,16 @@ class _Bench:
         call = self._begin(name, seconds)
         with Wire("shipping", steps, self.ask.trace, call) as server:
             outcome = self._run(call, server.url, name, seconds)
-            if not server.gone.wait(1.5):
-                self.left.append((name, call))
+            if not server.is_alone(within=0.1 if self.left else 1.5):
+                self._left_open(name, call)
         return outcome, call
+
+    def _left_open(self, name, call):
+        if not self.left:
+            happened = f"a second and a half after the end of GET /{name} the server still saw an open connection"
+            hint = "Close it in a `finally`, or use `with`: also on the way out of an exception."
+            self.ask.expect("socket-left", "afterwards no connection is open", False, happened, hint, call)
+        self.left = True
 
     def _begin(self, name, seconds):
         call = self.ask.trace.start_call("client", "shipping", f"GET /{name}", timeout=seconds)
@@ -104,6 +114,10 @@ class _Bench:
 
     def whole(self, name, what, steps, seconds, body):
         """The body comes back, all of it."""
+        with section(self.ask):
+            self._whole(name, what, steps, seconds, body)
+
+    def _whole(self, name, what, steps, seconds, body):
         outcome, call = self.call(name, steps, seconds)
         code, hint = f"{name}-error", "This server is slow, but within the deadline."
         if outcome.returned:
@@ -116,25 +130,31 @@ class _Bench:
 
     def cut(self, name, what, steps, seconds, margin=LATE, tries=1):
         """DeadlineExceeded, in time."""
-        for _ in range(tries):
-            outcome, call = self.call(name, steps, seconds)
-            kind = _kind(outcome, seconds, margin)
-            if kind not in ("late-answer", "late-error"):
-                break
-        what = f"{what}: DeadlineExceeded after {seconds:g} s"
-        happened = f"after {outcome.seconds:.1f} s {outcome}"
-        self.ask.expect(f"{name}-{kind or 'deadline'}", what, not kind, happened, _HINTS.get(kind, ""), call)
+        for last in range(tries, 0, -1):
+            with section(self.ask):
+                outcome, call = self.call(name, steps, seconds)
+                kind = _kind(outcome, seconds, margin)
+                if last > 1 and kind in ("late-answer", "late-error"):
+                    continue
+                told = f"{what}: DeadlineExceeded after {seconds:g} s"
+                happened = f"after {outcome.seconds:.1f} s {outcome}"
+                self.ask.expect(f"{name}-{kind or 'deadline'}", told, not kind, happened, _HINTS.get(kind, ""), call)
+                return
 
-    def errors(self):
-        """Errors that have nothing to do with the deadline pass as they are."""
-        with socket.socket() as nobody:  # bound, and not listening: whoever calls is refused
+    def refused(self):
+        """Nobody listens: the error passes as it is."""
+        with section(self.ask), socket.socket() as nobody:  # bound, and not listening: whoever calls is refused
             nobody.bind((HOST, 0))
             call = self._begin("nobody", 2.0)
             self.ask.trace.lose(call, "refused")
             outcome = self._run(call, f"http://{HOST}:{nobody.getsockname()[1]}", "nobody", 2.0)
-        self._passes("refused", "nobody is there: the error passes as it is", outcome, call)
-        outcome, call = self.call("broken", BROKEN, 3.0)
-        self._passes("broken", "the server breaks off in the middle: an error, and not the deadline", outcome, call)
+            self._passes("refused", "nobody is there: the error passes as it is", outcome, call)
+
+    def broken(self):
+        """The server breaks off: so does the error."""
+        with section(self.ask):
+            outcome, call = self.call("broken", BROKEN, 3.0)
+            self._passes("broken", "the server breaks off in the middle: an error, and not the deadline", outcome, call)
 
     def _passes(self, name, what, outcome, call):
         kind = "swallowed" if outcome.returned else "endless"
@@ -142,14 +162,6 @@ class _Bench:
             kind = "disguised"
         right = outcome.how == "exception" and kind != "disguised"
         self.ask.expect(f"{name}-{kind}", what, right, str(outcome), _HINTS[kind], call)
-
-    def sockets(self):
-        """No connection is open when the call is over."""
-        names = ", ".join(f"GET /{name}" for name, _ in self.left)
-        happened = f"a second and a half after the end of {names} the server still saw an open connection"
-        hint = "Close it in a `finally`, or use `with`: also on the way out of an exception."
-        mark = self.left[0][1] if self.left else None
-        self.ask.expect("socket-left", "afterwards no connection is open", not self.left, happened, hint, mark)
 
 
 def _kind(outcome, seconds, margin):

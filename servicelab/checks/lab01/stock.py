@@ -8,6 +8,7 @@ import requests
 from flask import Flask
 
 from servicelab.checks.exercise import exercise
+from servicelab.checks.lab01.section import section
 from servicelab.clients import traced
 from servicelab.servers import serve
 from servicelab.trace import from_traceparent
@@ -23,7 +24,7 @@ MUG, CUP, POT = (
 def check_stock(ask, make_stock):
     """Ask the service of ``make_stock()`` what clients really ask: in order, out of order, and twenty at a time."""
     for examine in (_everyday, _ids, _validation, _languages, _nobody, _duplicates, _delete, _takes, _race):
-        with _service(ask, make_stock) as web:
+        with section(ask), _service(ask, make_stock) as web:
             examine(ask, web)
 
 

@@ -23,8 +23,8 @@ def head(length: int) -> bytes:
 class Wire(Server):
     """Reads one request on each connection, and then follows ``steps``: pairs of a pause in seconds and bytes.
 
-    After the last step it keeps silent until the client hangs up; then ``gone`` is set. ``call`` is the id of the call
-    under way, for the stamps in ``trace``.
+    After the last step it keeps silent until the client hangs up. ``call`` is the id of the call under way, for the
+    stamps in ``trace``.
     """
 
     scheme = "http"
@@ -32,9 +32,19 @@ class Wire(Server):
     def __init__(self, name, steps, trace, call):
         super().__init__(name)
         self.steps, self.trace, self.call = steps, trace, call
-        self.gone = threading.Event()
+        self._connected, self._change = 0, threading.Condition()
         self._socket, self._threads, self._lines = None, [], []
         self._over = threading.Event()
+
+    def is_alone(self, within: float) -> bool:
+        """Has every client hung up, now or within so many seconds?"""
+        with self._change:
+            return self._change.wait_for(lambda: not self._connected, within)
+
+    def _count(self, change):
+        with self._change:
+            self._connected += change
+            self._change.notify_all()
 
     def _open(self):
         self._socket = socket.create_server((HOST, 0))
@@ -68,24 +78,31 @@ class Wire(Server):
                 if ready:
                     line, _ = self._socket.accept()
                     self._lines.append(line)
+                    self._count(+1)
                     self._start(self._serve, line)
             except (OSError, ValueError):
                 return
 
     def _serve(self, line):
-        with line, suppress(OSError):
-            asked = b""
-            while b"\r\n\r\n" not in asked:
-                piece = line.recv(4096)
-                if not piece:
-                    self.gone.set()
-                    return
-                asked += piece
-            self.trace.receive(self.call, self.name)
-            work = self.trace.start_work(self.name, "answer")
-            self._answer(line)
-            self.trace.end_work(work)
-        self.gone.set()
+        try:
+            with line, suppress(OSError):
+                if self._was_asked(line):
+                    self.trace.receive(self.call, self.name)
+                    work = self.trace.start_work(self.name, "answer")
+                    self._answer(line)
+                    self.trace.end_work(work)
+        finally:
+            self._count(-1)
+
+    @staticmethod
+    def _was_asked(line):
+        asked = b""
+        while b"\r\n\r\n" not in asked:
+            piece = line.recv(4096)
+            if not piece:
+                return False
+            asked += piece
+        return True
 
     def _answer(self, line):
         for number, (pause, data) in enumerate(self.steps, 1):
