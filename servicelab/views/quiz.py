@@ -20,13 +20,19 @@ class Option:
 class Question:
     """``text`` and two to six ``options``, of which exactly one is right.
 
+    Options may be written as a dictionary: the text of the right one points to True, of each wrong one to the reason
+    why it is wrong.
+
     Raises ValueError when none or several are right, and when a wrong one does not say why it is wrong.
     """
 
     text: str
-    options: list[Option]
+    options: list[Option] | dict[str, str | bool]
 
     def __post_init__(self):
+        if isinstance(self.options, dict):
+            options = [Option(text, why is True, "" if why is True else why) for text, why in self.options.items()]
+            object.__setattr__(self, "options", options)
         if not 2 <= len(self.options) <= 6:
             raise ValueError(f"{self.text!r} has {len(self.options)} options: give two to six")
         right = [option.text for option in self.options if option.right]

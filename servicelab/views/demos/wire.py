@@ -24,6 +24,9 @@ class Wire(Shown):
 
     def set(self, delay: int) -> None:
         """Delay every answer by ``delay`` ms, and send an order. The wire is whole again afterwards."""
+        if not self.proxy.is_running:
+            self._say("The servers of this page have been stopped. Run its cells again from the first order on.")
+            return
         self.delay = delay
         with self.proxy.applying(Latency(delay / 1000)):
             self.diagram = self.order()
@@ -34,6 +37,10 @@ class Wire(Shown):
         """Take the slider off the page."""
         if self.widget:
             self.widget.close()
+
+    def _say(self, text):
+        if self.widget:
+            self.picture.value = f'<div role="status" style="font-size:16px">{escape(text)}</div>'
 
     def as_text(self):
         return f"{self.question}\nat {self.delay} ms:\n{self.diagram.table()}"
