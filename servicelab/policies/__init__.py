@@ -8,21 +8,25 @@ SimPy process and for asyncio. Policies nest, the outer one first::
 | module   | subject                                                                                 |
 |----------|-----------------------------------------------------------------------------------------|
 | status   | how a call can end                                                                      |
-| script   | what a policy says (Try, Sleep) and hears (Answer), and the rules of the conversation   |
+| script   | what a policy says (Try, Sleep, …) and hears (Answer), and the rules of their talk      |
 | timeout  | one attempt, and how long to wait for it                                                |
 | retry    | further attempts after a failure                                                        |
 | backoff  | how long to sleep between attempts: no backoff, plain exponential, four laws of jitter  |
 | budget   | how many retries all calls together may make                                            |
-| deadline | how long a call may take in all, attempts and sleeps included                           |
+| deadline | how long a call may take in all, attempts and sleeps included, here and further down    |
+| hedge    | the same question to a second server when the first is slow to answer                   |
+| limiter  | how many calls in how much time: token bucket, sliding window                           |
+| throttle | asking less when the server says no often                                               |
 | breaker  | when to stop asking a service, and when to ask it again                                 |
 | bulkhead | how many calls of a service may be under way at once                                    |
 | balancer | which of several servers to ask                                                         |
 | drive    | the three drivers                                                                       |
+| race     | what the drivers do when several attempts are under way at once                         |
 | record   | record a run and replay it                                                              |
 
 Rules of the room: time is an argument, in seconds, from whatever clock the driver reads; randomness is a
-``random.Random`` that the caller supplies; what several calls share is safe under threads. Only ``drive`` knows of
-clocks, and only as defaults.
+``random.Random`` that the caller supplies; what several calls share is safe under threads. Only ``drive`` and
+``race`` know of clocks, and only as defaults.
 """
 
 from servicelab.policies.backoff import (
@@ -34,19 +38,25 @@ from servicelab.policies.backoff import (
     ProportionalJitter,
 )
 from servicelab.policies.balancer import LeastOutstanding, PowerOfTwo, RandomChoice, RoundRobin
-from servicelab.policies.breaker import CircuitBreaker, Metrics, State
+from servicelab.policies.breaker import CircuitBreaker, State
 from servicelab.policies.budget import RetryBudget
 from servicelab.policies.bulkhead import Bulkhead
-from servicelab.policies.deadline import Deadline
+from servicelab.policies.deadline import Deadline, InheritedDeadline, current_deadline, remaining
 from servicelab.policies.drive import Result, acall, call, sim_call
+from servicelab.policies.hedge import Hedge
+from servicelab.policies.limiter import RateLimiter, SlidingWindow, TokenBucket
+from servicelab.policies.race import when_abandoned
 from servicelab.policies.record import Entry, Recorder, replay
 from servicelab.policies.retry import Retry
-from servicelab.policies.script import Answer, Sleep, Try
+from servicelab.policies.script import Answer, Await, Sleep, Start, Try
 from servicelab.policies.status import Status
+from servicelab.policies.throttle import AdaptiveThrottle
 from servicelab.policies.timeout import Timeout
 
 __all__ = [
+    "AdaptiveThrottle",
     "Answer",
+    "Await",
     "Bulkhead",
     "CircuitBreaker",
     "Deadline",
@@ -55,24 +65,32 @@ __all__ = [
     "EqualJitter",
     "Exponential",
     "FullJitter",
+    "Hedge",
+    "InheritedDeadline",
     "LeastOutstanding",
-    "Metrics",
     "NoBackoff",
     "PowerOfTwo",
     "ProportionalJitter",
     "RandomChoice",
+    "RateLimiter",
     "Recorder",
     "Result",
     "Retry",
     "RetryBudget",
     "RoundRobin",
     "Sleep",
+    "SlidingWindow",
+    "Start",
     "State",
     "Status",
     "Timeout",
+    "TokenBucket",
     "Try",
     "acall",
     "call",
+    "current_deadline",
+    "remaining",
     "replay",
     "sim_call",
+    "when_abandoned",
 ]

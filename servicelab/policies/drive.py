@@ -5,14 +5,19 @@ Rules, the same for all three:
 1. ``attempt(timeout, number)`` makes one attempt, number 1, 2, …, and reports how it ended instead of raising. It has
    to give up by itself after ``timeout`` seconds (None: never); no driver can stop a blocking call from outside.
 2. An exception out of an attempt is a mistake in the program, not an answer: it ends the call and is passed on.
-3. The policy's script is closed however the call ends.
+3. The policy's script is closed however the call ends, and attempts that are still under way are abandoned.
+4. The value of a call is that of the last attempt whose end the policy heard of.
+
+Attempts under way at once (Start, Await) are the subject of :mod:`servicelab.policies.race`; a call whose policy never
+starts one never comes near it.
 """
 
 import asyncio
 import time
 from typing import Any, NamedTuple
 
-from servicelab.policies.script import SLEPT, Answer, Policy, Sleep, Try
+from servicelab.policies.race import Events, Tasks, Threads
+from servicelab.policies.script import SLEPT, STARTED, WAITED, Answer, Await, Policy, Sleep, Start, Try
 
 
 class Result(NamedTuple):
@@ -24,13 +29,14 @@ class Result(NamedTuple):
     attempts: int
 
 
-def call(policy: Policy, attempt, clock=time.monotonic, sleep=time.sleep) -> Result:
+def call(policy: Policy, attempt, clock=time.monotonic, sleep=time.sleep, race=Threads) -> Result:
     """Make a call on this thread. ``attempt(timeout, number)`` returns ``(status, value)``.
 
-    ``clock()`` gives seconds and ``sleep(seconds)`` waits. Raises TypeError when the attempt returns no pair.
+    ``clock()`` gives seconds, ``sleep(seconds)`` waits, and ``race(attempt)`` runs the attempts of a policy that starts
+    several at once. Raises TypeError when the attempt returns no pair.
     """
     script = policy.script(clock())
-    answer, value, attempts = None, None, 0
+    answer, value, attempts, running = None, None, 0, None
     try:
         while True:
             try:
@@ -40,18 +46,28 @@ def call(policy: Policy, attempt, clock=time.monotonic, sleep=time.sleep) -> Res
             if isinstance(question, Try):
                 attempts += 1
                 status, value = _pair(attempt(question.timeout, attempts))
-            else:
-                sleep(_delay(question))
+            elif isinstance(question, Sleep):
+                sleep(question.delay)
                 status = SLEPT
+            elif isinstance(question, Start):
+                attempts += 1
+                running = _start(running or race(attempt), question, attempts)
+                status = STARTED
+            else:
+                running = running or race(attempt)
+                outcome = running.next(_limit(question))
+                status, value = (WAITED, value) if outcome is None else _pair(outcome)
             answer = Answer(status, clock())
     finally:
         script.close()
+        if running is not None:
+            running.abandon()
 
 
 async def acall(policy: Policy, attempt, clock=time.monotonic, sleep=asyncio.sleep) -> Result:
     """Make a call in asyncio: :func:`call`, with an ``attempt`` and a ``sleep`` that are awaited."""
     script = policy.script(clock())
-    answer, value, attempts = None, None, 0
+    answer, value, attempts, running = None, None, 0, None
     try:
         while True:
             try:
@@ -61,22 +77,35 @@ async def acall(policy: Policy, attempt, clock=time.monotonic, sleep=asyncio.sle
             if isinstance(question, Try):
                 attempts += 1
                 status, value = _pair(await attempt(question.timeout, attempts))
-            else:
-                await sleep(_delay(question))
+            elif isinstance(question, Sleep):
+                await sleep(question.delay)
                 status = SLEPT
+            elif isinstance(question, Start):
+                attempts += 1
+                running = _start(running or Tasks(attempt), question, attempts)
+                status = STARTED
+            else:
+                running = running or Tasks(attempt)
+                outcome = await running.next(_limit(question))
+                status, value = (WAITED, value) if outcome is None else _pair(outcome)
             answer = Answer(status, clock())
     finally:
         script.close()
+        if running is not None:
+            running.abandon()
 
 
-def sim_call(env, policy: Policy, attempt):
+def sim_call(env, policy: Policy, attempt, begin=None):
     """Make a call inside a SimPy process: ``status = yield from sim_call(env, policy, attempt)``.
 
     ``attempt(timeout, number)`` returns a generator that ends with a status; it is run inside this process. Time is
-    ``env.now``. Raises TypeError when an attempt ends without a status.
+    ``env.now``. A policy that starts several attempts at once has each begun by ``begin(timeout, number)``, which
+    returns an event that will have the status as its value: without ``begin``, a process. An abandoned one runs to its
+    end, as a service does whose caller has gone; if the event has a method ``abandon`` it is called. Raises TypeError
+    when an attempt ends without a status.
     """
     script = policy.script(env.now)
-    answer, attempts = None, 0
+    answer, attempts, running = None, 0, None
     try:
         while True:
             try:
@@ -88,12 +117,23 @@ def sim_call(env, policy: Policy, attempt):
                 status = yield from attempt(question.timeout, attempts)
                 if status is None:
                     raise TypeError('the attempt ended with None: it must return a status, such as "ok"')
-            else:
-                yield env.timeout(_delay(question))
+            elif isinstance(question, Sleep):
+                yield env.timeout(question.delay)
                 status = SLEPT
+            elif isinstance(question, Start):
+                attempts += 1
+                running = running or Events(env, begin or (lambda *which: env.process(attempt(*which))))
+                _start(running, question, attempts)
+                status = STARTED
+            else:
+                limit = _limit(question)
+                running = running or Events(env, begin)
+                status = (yield from running.next(limit)) or WAITED
             answer = Answer(status, env.now)
     finally:
         script.close()
+        if running is not None:
+            running.abandon()
 
 
 def _pair(outcome):
@@ -102,7 +142,15 @@ def _pair(outcome):
     return outcome
 
 
-def _delay(question):
-    if not isinstance(question, Sleep):
-        raise TypeError(f"the policy said {question!r}: a script may yield Try(timeout) or Sleep(delay) only")
-    return question.delay
+def _start(running, question, number):
+    if question.anew:
+        running.abandon()
+    running.start(question.timeout, number)
+    return running
+
+
+def _limit(question):
+    if not isinstance(question, Await):
+        raise TypeError(f"the policy said {question!r}: a script may yield Try(timeout) or Sleep(delay) only, and to "
+                        "race attempts Start(timeout) and Await(limit)")
+    return question.limit

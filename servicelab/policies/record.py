@@ -13,7 +13,7 @@ import threading
 from typing import NamedTuple
 
 from servicelab.policies import values
-from servicelab.policies.script import Answer, Policy, Script, Sleep, Try
+from servicelab.policies.script import Answer, Policy, Question, Script
 
 CLOSED = "closed"
 
@@ -21,14 +21,14 @@ CLOSED = "closed"
 class Entry(NamedTuple):
     """At ``now`` (seconds), call number ``call`` was told ``answer``, and the policy said ``question``.
 
-    ``answer`` is None when the call begins. ``question`` is a Try or a Sleep; at the end of the call it is the final
-    status, or CLOSED when the driver gave up in the middle.
+    ``answer`` is None when the call begins. ``question`` is a Try, a Sleep, a Start or an Await; at the end of the call
+    it is the final status, or CLOSED when the driver gave up in the middle.
     """
 
     call: int
     now: float
     answer: Answer | None
-    question: Try | Sleep | str
+    question: Question | str
 
 
 class Recorder:

@@ -8,6 +8,8 @@ import math
 import numbers
 import random
 
+from servicelab.policies.status import Status
+
 
 def positive(name, value, unit, mend):
     """A finite number > 0."""
@@ -60,3 +62,16 @@ def policy(name, value):
     if isinstance(value, type) or not callable(getattr(value, "script", None)):
         raise TypeError(f"{name}={value!r} must be a policy, such as Timeout(0.5)")
     return value
+
+
+def statuses(name, value):
+    """A frozenset of statuses that are failures; from a set, a list or a tuple of them."""
+    if isinstance(value, str):
+        raise TypeError(f"{name}={value!r} must be a set of statuses: write {name}={{{str(value)!r}}}")
+    try:
+        found = frozenset(value)
+    except TypeError:
+        raise TypeError(f'{name}={value!r} must be a set of statuses, such as {{"timeout", "error"}}') from None
+    if Status.OK in found:
+        raise ValueError(f"{name} contains 'ok', which is no failure: name failures only")
+    return found
