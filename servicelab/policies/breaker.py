@@ -207,9 +207,8 @@ class CircuitBreaker:
             state = self.state(now)
             calls, failures, slow = self._window.counts(now)
             rates = (failures / calls, slow / calls) if calls else (None, None)
-            probes = None
-            if state is HALF_OPEN:
-                probes = self._permits + sum(ticket == self._period for ticket in list(self._returned))
+            self._take_back()
+            probes = self._permits if state is HALF_OPEN else None
             return Metrics(state, calls, self._needed, failures, slow, *rates, self._rejected, probes)
 
     def reset(self) -> None:
@@ -230,26 +229,22 @@ class CircuitBreaker:
             if now < self._latest:
                 now = self._latest
             self._latest = now
+            if self._returned:
+                self._take_back()
             if now >= self._until:
                 self._time_is_up()
             if now >= self._until and self._state is OPEN:
                 self._move(Event.WAIT_OVER, now)
             if self._state is CLOSED:
                 return self._period
-            if self._state is HALF_OPEN:
-                while self._returned:
-                    self._permits += self._returned.popleft() == self._period
-                if self._permits:
-                    self._permits -= 1
-                    return self._period
+            if self._state is HALF_OPEN and self._permits:
+                self._permits -= 1
+                return self._period
             self._rejected += 1
             return None
 
     def _record(self, ticket, status, duration, at):
         """The call with this ticket ended."""
-        if status in self.ignored:
-            self._returned.append(ticket)
-            return
         with self._lock:
             if at < self._latest:
                 at = self._latest
@@ -257,6 +252,9 @@ class CircuitBreaker:
             if at >= self._until:
                 self._time_is_up()
             if ticket != self._period:
+                return
+            if status in self.ignored:
+                self._permits += 1
                 return
             window = self._window
             window.record(at, status in self.counts_as_failure, duration > self.slow_after)
@@ -267,6 +265,11 @@ class CircuitBreaker:
                 self._move(Event.TOO_MANY, at)
             elif self._state is HALF_OPEN:
                 self._move(Event.PROBES_WELL, at)
+
+    def _take_back(self):
+        """The permissions of probes that came to nothing are there again. (Nobody asks for those of other calls.)"""
+        while self._returned:
+            self._permits += self._returned.popleft() == self._period
 
     def _time_is_up(self):
         """``_until`` has come: a half-open breaker is open from then on. An open one waits for a call."""
@@ -283,7 +286,7 @@ class CircuitBreaker:
         """A new period: tickets of the one before are void from here on."""
         self._state = state
         self._period += 1
-        self._returned.clear()
+        self._permits = 0
         self._until = float("inf")  # when the state is over by itself
         if state is CLOSED:
             self._window = WINDOWS[self.window](self.size)
