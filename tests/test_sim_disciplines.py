@@ -7,6 +7,7 @@ import pytest
 import simpy
 
 from servicelab.policies import Retry, Status, Timeout
+from servicelab.policies.bulkhead import Bulkhead
 from servicelab.sim import Client, Draws, Service, poisson, replay
 from servicelab.trace import Trace
 
@@ -131,21 +132,6 @@ def test_a_limit_on_the_wait_keeps_the_answers_young():
 # -- a cascade ------------------------------------------------------------------------------------------
 
 
-class Bulkhead:
-    """At most ``limit`` calls to the place ``to`` at once; the next one is rejected."""
-
-    def __init__(self, to, limit):
-        self.to, self.limit, self.inside = to, limit, 0
-
-    def call(self, message):
-        if self.inside >= self.limit:
-            return Status.REJECTED
-        self.inside += 1
-        status = yield from self.to.call(message)
-        self.inside -= 1
-        return status
-
-
 class PerLabel:
     """What a caller's handler does: some requests need payment, the others nothing more."""
 
@@ -174,9 +160,9 @@ def shop(*, slow, cure=None):
                       queue_limit=0 if cure == "queue_limit" else None)
     browsing, paying, services = [], [], []
     for name in CALLERS:
-        to = Bulkhead(payment, 3) if cure == "bulkhead" else payment
-        client = Client(env, PerLabel(env, to), Timeout(0.1) if cure == "timeout" else None)
-        service = Service(env, name, draws.exponential(name, 0.01), workers=WORKERS, needs=[client])
+        policy = {"timeout": Timeout(0.1), "bulkhead": Bulkhead(Timeout(None), limit=3)}.get(cure)
+        handler = PerLabel(env, Client(env, payment, policy))
+        service = Service(env, name, draws.exponential(name, 0.01), workers=WORKERS, needs=[handler])
         services.append(service)
         browsing.append(poisson(env, 40.0, service, draws, until=60.0, name=f"{name} browse", label="browse"))
         paying.append(poisson(env, 40.0, service, draws, until=60.0, name=f"{name} pay", label="pay"))

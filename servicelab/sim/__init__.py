@@ -11,10 +11,13 @@ pipes, so a whole system is one expression::
     env.run(until=60)
 
 * ``message`` what is sent · ``place`` what a place is · ``draws`` random numbers that stay comparable
-* ``service``, ``link``, ``balancer``, ``client`` the places
+* ``service``, ``link``, ``balancer``, ``shards``, ``client`` the places
 * ``call``, ``first_of`` a call under way, and waiting for the first of two things (both a ``prompt`` event)
 * ``arrivals`` open and closed loops of requests · ``journeys`` what became of each
 * ``recursion`` the same queue as an array formula, for steady state
+
+Three more are imported from their own modules: ``sweep`` (an experiment at every point of a grid, on all cores),
+``outage`` (the failure that outlives its cause, its remedies, its phase map) and ``storm`` (it, as a recursion).
 
 Times are in seconds, rates in requests/s. A call ends with a status (:class:`servicelab.policies.Status`),
 never with an exception: an exception in a simulation is a mistake in the model, and stops the run.
@@ -31,8 +34,9 @@ from servicelab.sim.link import Link
 from servicelab.sim.message import Message
 from servicelab.sim.recursion import free_at, lindley
 from servicelab.sim.service import Service
+from servicelab.sim.shards import Shards
 
 __all__ = [
     "Balancer", "Call", "Client", "Draws", "FirstOf", "Journey", "Journeys", "Law", "Link", "Message", "Service",
-    "free_at", "lindley", "poisson", "replay", "users",
+    "Shards", "free_at", "lindley", "poisson", "replay", "users",
 ]

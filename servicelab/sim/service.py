@@ -1,15 +1,15 @@
 """A service: workers, and a queue in front of them.
 
-What an overloaded service does with its queue decides whether it works for callers who still wait. Its settings, which
+What an overloaded service does with its queue decides whether it works for callers who still wait. The settings
 combine freely:
 
-| setting        | who is served next, and who is not                       | what it takes in life                       |
-|----------------|----------------------------------------------------------|---------------------------------------------|
-| order="fifo"   | the one who came first                                   | nothing: every queue is built so            |
-| order="lifo"   | the one who came last, whose caller is likeliest to wait | a stack; unfair to those at its bottom      |
-| queue_limit    | whoever finds the queue full is rejected on arrival      | a number to choose: limit / rate = the wait |
-| max_wait       | whoever has waited for longer is rejected at the counter | the time of arrival, kept with the request  |
-| drop_abandoned | whoever has given up is put aside at the counter         | a cancelled call, or the caller's deadline  |
+| setting        | who is served next, and who is not                      | what it takes in life                    |
+|----------------|---------------------------------------------------------|------------------------------------------|
+| order="fifo"   | the one who came first                                  | nothing: every queue is built so         |
+| order="lifo"   | the one who came last, whose caller likely still waits  | a stack; unfair to those at its bottom   |
+| queue_limit    | who finds the queue full is rejected on arrival         | a number: longest wait × requests/s      |
+| max_wait       | who has waited for longer is rejected at the counter    | the time of arrival kept with a request  |
+| drop_abandoned | who has given up is put aside at the counter            | a cancelled call, or a deadline passed on |
 
 Source: B. Maurer, "Fail at Scale", ACM Queue 13(8), 2015 (last in, first out under load, and a limit on the wait).
 """
