@@ -4,7 +4,6 @@ import gc
 import socket
 
 from servicelab.checks.exercise import exercise
-from servicelab.checks.lab01.section import section
 from servicelab.checks.lab01.wire import CLOSE, Wire, head
 from servicelab.lifecycle import HOST
 
@@ -114,10 +113,6 @@ class _Bench:
 
     def whole(self, name, what, steps, seconds, body):
         """The body comes back, all of it."""
-        with section(self.ask):
-            self._whole(name, what, steps, seconds, body)
-
-    def _whole(self, name, what, steps, seconds, body):
         outcome, call = self.call(name, steps, seconds)
         code, hint = f"{name}-error", "This server is slow, but within the deadline."
         if outcome.returned:
@@ -130,31 +125,28 @@ class _Bench:
 
     def cut(self, name, what, steps, seconds, margin=LATE, tries=1):
         """DeadlineExceeded, in time."""
-        for last in range(tries, 0, -1):
-            with section(self.ask):
-                outcome, call = self.call(name, steps, seconds)
-                kind = _kind(outcome, seconds, margin)
-                if last > 1 and kind in ("late-answer", "late-error"):
-                    continue
-                told = f"{what}: DeadlineExceeded after {seconds:g} s"
-                happened = f"after {outcome.seconds:.1f} s {outcome}"
-                self.ask.expect(f"{name}-{kind or 'deadline'}", told, not kind, happened, _HINTS.get(kind, ""), call)
-                return
+        for _ in range(tries):
+            outcome, call = self.call(name, steps, seconds)
+            kind = _kind(outcome, seconds, margin)
+            if kind not in ("late-answer", "late-error"):
+                break
+        what = f"{what}: DeadlineExceeded after {seconds:g} s"
+        happened = f"after {outcome.seconds:.1f} s {outcome}"
+        self.ask.expect(f"{name}-{kind or 'deadline'}", what, not kind, happened, _HINTS.get(kind, ""), call)
 
     def refused(self):
         """Nobody listens: the error passes as it is."""
-        with section(self.ask), socket.socket() as nobody:  # bound, and not listening: whoever calls is refused
+        with socket.socket() as nobody:  # bound, and not listening: whoever calls is refused
             nobody.bind((HOST, 0))
             call = self._begin("nobody", 2.0)
             self.ask.trace.lose(call, "refused")
             outcome = self._run(call, f"http://{HOST}:{nobody.getsockname()[1]}", "nobody", 2.0)
-            self._passes("refused", "nobody is there: the error passes as it is", outcome, call)
+        self._passes("refused", "nobody is there: the error passes as it is", outcome, call)
 
     def broken(self):
         """The server breaks off: so does the error."""
-        with section(self.ask):
-            outcome, call = self.call("broken", BROKEN, 3.0)
-            self._passes("broken", "the server breaks off in the middle: an error, and not the deadline", outcome, call)
+        outcome, call = self.call("broken", BROKEN, 3.0)
+        self._passes("broken", "the server breaks off in the middle: an error, and not the deadline", outcome, call)
 
     def _passes(self, name, what, outcome, call):
         kind = "swallowed" if outcome.returned else "endless"
