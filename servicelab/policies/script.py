@@ -10,8 +10,8 @@ Rules:
 | Try(timeout)   | makes an attempt and waits for its end                | that of the attempt                         |
 | Sleep(delay)   | does nothing for so long                              | ``SLEPT``                                   |
 | Start(timeout) | begins an attempt and goes on at once                 | ``STARTED``                                 |
-| Await(limit)   | waits for the next end of an attempt that was started | that of the attempt, or ``WAITED`` if none has   |
-|                |                                                       | ended after ``limit`` seconds               |
+| Await(limit)   | waits for the next end of an attempt that was started | that of the attempt, or ``WAITED`` if none  |
+|                |                                                       | has ended after ``limit`` seconds           |
 
 3. The driver does it and sends back ``Answer(status, at)``: how it ended, and the time at which it ended.
 4. The generator's return value is the status of the call.
