@@ -277,7 +277,7 @@ def storm_of(load, retries, seed, *, capacity=300.0, timeout=1.0, outage=(10.0, 
     return due, retry_storm(due, work, timeout, whole + more, outage=outage, until=until, budget=budget)
 
 
-def phase_map(loads=None, retries=None, *, capacity=300.0, replications=2, seed=1, jobs=-1, progress=False) -> Sweep:
+def phase_map(loads=None, retries=None, *, capacity=300.0, replications=1, seed=1, jobs=-1, progress=False) -> Sweep:
     """Does it recover? The share answered in time, a minute after a short outage, over load and retries.
 
     Returns a :class:`~servicelab.sim.sweep.Sweep` with the axes ``load`` (requests/s) and ``retries`` (per call):

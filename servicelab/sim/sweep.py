@@ -29,6 +29,7 @@ from numbers import Real
 
 import joblib
 import numpy as np
+from joblib._parallel_backends import LokyBackend  # the only way to ask which one it is
 from joblib.externals.loky import get_reusable_executor
 from tqdm.auto import tqdm
 
@@ -101,6 +102,8 @@ def sweep(function, grid, *, replications=1, seed=1, jobs=None, progress=False, 
     require_whole("replications", replications, 1)
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
         raise ValueError(f"seed={seed!r} must be a whole number")
+    if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs == 0):
+        raise ValueError(f"jobs={jobs!r} must be a whole number, such as 2, or -1 for all cores, or None")
     _require_parameters(function, axes)
     shape = [len(values) for values in axes.values()]
 
@@ -112,7 +115,7 @@ def sweep(function, grid, *, replications=1, seed=1, jobs=None, progress=False, 
                 yield joblib.delayed(_run)(function, point, own)
 
     total = int(np.prod(shape)) * replications
-    with _nothing_left(), tqdm(total=total, unit="run", disable=not progress) as bar:
+    with _nothing_left(jobs), tqdm(total=total, unit="run", disable=not progress) as bar:
         results = []
         for result in joblib.Parallel(n_jobs=jobs, return_as="generator")(tasks()):
             results.append(result)
@@ -138,14 +141,17 @@ def seed_of(seed, point, replication) -> int:
 
 
 @contextmanager
-def _nothing_left():
-    """End the processes that joblib would keep for the next time, and that would hold memory until then."""
+def _nothing_left(jobs):
+    """End the processes that joblib's backend loky would keep for the next time, and that would hold memory."""
+    backend, _ = joblib.parallel.get_active_backend()
+    mine = isinstance(backend, LokyBackend) and joblib.effective_n_jobs(jobs) > 1
     well = False
     try:
         yield
         well = True
     finally:
-        get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=not well)
+        if mine:
+            get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=not well)
 
 
 def _run(function, point, seed):
@@ -157,6 +163,8 @@ def _run(function, point, seed):
         raise
     if not isinstance(result, Mapping):
         result = {"value": result}
+    if not result:
+        raise TypeError("the function returned {}: it must return a number or a dict of numbers, such as {'wait': 0.2}")
     for name, value in result.items():
         if not isinstance(value, (Real, np.bool_)):
             raise TypeError(f"the function returned {value!r} for {name!r}: it must return a number or a dict of "
