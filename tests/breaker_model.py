@@ -79,7 +79,7 @@ class Model:
         """(calls, failures, slow) in the window of this period."""
         inside = [(at, failed, slow) for period, at, failed, slow in self.ended if period is self.period[-1]]
         if self.state == "closed":
-            inside = inside[-self.size:] if self.window == "count" else [e for e in inside if now - e[0] < self.size]
+            inside = inside[-self.size:] if self.window == "count" else [e for e in inside if now < e[0] + self.size]
         return len(inside), sum(failed for _, failed, _ in inside), sum(slow for _, _, slow in inside)
 
     def state_at(self, now):

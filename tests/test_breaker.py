@@ -383,6 +383,19 @@ def test_an_attempt_that_raises_gives_its_permission_back_in_every_driver():
     assert breaker.metrics(11.0).probes == 1
 
 
+def test_an_inner_policy_that_cannot_begin_keeps_no_permission():
+    class Broken:
+        def script(self, now):
+            raise ZeroDivisionError
+
+    breaker = opened(permitted_half_open=1)
+    breaker.inner = Broken()
+    for now in (8.0, 9.0):
+        with pytest.raises(ZeroDivisionError):
+            Begun(breaker, now)
+    assert breaker.metrics(9.0).probes == 1
+
+
 def test_the_inner_script_is_closed_with_the_outer():
     watched = Watched()
     begun = Begun(small(watched), 0.0)

@@ -37,7 +37,7 @@ from typing import NamedTuple
 
 from servicelab.policies import values
 from servicelab.policies.breaker_window import WINDOWS, CountWindow
-from servicelab.policies.script import Policy, Script, follow
+from servicelab.policies.script import Policy, Script
 from servicelab.policies.status import Status
 
 
@@ -185,10 +185,22 @@ class CircuitBreaker:
         ticket = self._admit(now)
         if ticket is None:
             return Status.REJECTED
+        # script.follow, written out: a generator less is a fifth of what a breaker costs.
+        script, answer, end = None, None, now
         try:
-            status, end = yield from follow(self.inner, now)
+            script = self.inner.script(now)
+            while True:
+                try:
+                    question = script.send(answer)
+                except StopIteration as stop:
+                    status = stop.value
+                    break
+                answer = yield question
+                end = answer.at
         except BaseException:
             self._returned.append(ticket)
+            if script is not None:
+                script.close()
             raise
         self._record(ticket, status, end - now, end)
         return status
@@ -233,8 +245,8 @@ class CircuitBreaker:
                 self._take_back()
             if now >= self._until:
                 self._time_is_up()
-            if now >= self._until and self._state is OPEN:
-                self._move(Event.WAIT_OVER, now)
+                if now >= self._until:
+                    self._move(Event.WAIT_OVER, now)
             if self._state is CLOSED:
                 return self._period
             if self._state is HALF_OPEN and self._permits:
@@ -258,10 +270,11 @@ class CircuitBreaker:
                 return
             window = self._window
             window.record(at, status in self.counts_as_failure, duration > self.slow_after)
-            calls = window.calls
-            if calls < self._needed:
+            if window.calls < self._needed:
                 return
-            if window.failures / calls >= self.failure_rate or window.slow / calls >= self.slow_call_rate:
+            # A threshold is above 0, so none is not too many; to ask first saves the usual call two divisions.
+            if ((window.failures and window.failures / window.calls >= self.failure_rate)
+                    or (window.slow and window.slow / window.calls >= self.slow_call_rate)):
                 self._move(Event.TOO_MANY, at)
             elif self._state is HALF_OPEN:
                 self._move(Event.PROBES_WELL, at)

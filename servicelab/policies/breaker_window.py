@@ -53,16 +53,18 @@ class TimeWindow:
     def __init__(self, size: float):
         self.size = size
         self.calls = self.failures = self.slow = 0
-        self._ends: deque[tuple[float, bool, bool]] = deque()
+        self._ends: deque[tuple[float, bool, bool]] = deque()  # until when it counts, failed, slow
 
     def record(self, at: float, failed: bool, slow: bool) -> None:
         """A call ended at ``at`` (seconds); those that ended ``size`` seconds before it or earlier are forgotten."""
         ends = self._ends
-        ends.append((at, failed, slow))
+        ends.append((at + self.size, failed, slow))
         self.calls += 1
-        self.failures += failed
-        self.slow += slow
-        while at - ends[0][0] >= self.size:
+        if failed:
+            self.failures += 1
+        if slow:
+            self.slow += 1
+        while ends[0][0] <= at:
             _, failed, slow = ends.popleft()
             self.calls -= 1
             self.failures -= failed
@@ -70,7 +72,7 @@ class TimeWindow:
 
     def counts(self, now: float) -> tuple[int, int, int]:
         """``(calls, failures, slow)`` as of ``now`` (seconds); nothing is forgotten by looking."""
-        inside = [(failed, slow) for at, failed, slow in self._ends if now - at < self.size]
+        inside = [(failed, slow) for until, failed, slow in self._ends if now < until]
         return len(inside), sum(failed for failed, _ in inside), sum(slow for _, slow in inside)
 
 
