@@ -12,7 +12,7 @@ class Shelves(MutableMapping):
     itself. What happens *between* two of yours is for you to guard.
     """
 
-    def __init__(self, pause: float = 0.001):
+    def __init__(self, pause: float = 0.004):
         self._rows, self._pause, self._lock = {}, pause, threading.Lock()
 
     def __getitem__(self, id):

@@ -1,5 +1,6 @@
 """Exercise 1, repair: an inventory service that keeps its word. A fresh one for every question, on a real socket."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from urllib.parse import urljoin
@@ -367,10 +368,15 @@ def _race(ask, web):
 
 def _together(ask, web, request, clients=CLIENTS):
     """The statuses of ``clients`` requests sent at once, and the id of the first call among them."""
-    before = len(ask.trace)
+    before, line = len(ask.trace), threading.Barrier(clients, timeout=5)
+
+    def client(number):
+        line.wait()
+        return web(*request(number)).status_code
+
     with ThreadPoolExecutor(clients, thread_name_prefix="servicelab check") as crowd:
-        answers = list(crowd.map(lambda n: web(*request(n)).status_code, range(clients)))
-    return answers, ask.trace.since(before).calls[0].id
+        statuses = list(crowd.map(client, range(clients)))
+    return statuses, ask.trace.since(before).calls[0].id
 
 
 def _call(answer):
