@@ -39,9 +39,10 @@ from servicelab.policies.script import STARTED, WAITED
 def end_of(answers, timeout, number):
     """The scripted (status, seconds) of attempt ``number``, as an obedient attempt gives it."""
     status, takes = answers[(number - 1) % len(answers)]
+    if timeout is not None and takes >= timeout:
+        status, takes = Status.TIMEOUT, timeout
     # No two sums of such parts are equal: who comes first is never decided by the order of simultaneous events.
-    takes += 2.0 ** (number - 30)
-    return (Status.TIMEOUT, timeout) if timeout is not None and takes >= timeout else (status, takes)
+    return status, takes + 2.0 ** (number - 36)
 
 
 class FakeClock:
@@ -151,7 +152,7 @@ scripts = st.lists(st.tuples(statuses, seconds), min_size=1, max_size=6)
 def recipes(draw):
     """A recipe for a hedge: each call of it makes a fresh one."""
     delay = draw(st.sampled_from([0.0]) | seconds)
-    timeout = draw(st.none() | seconds.map(lambda more: delay + more + 1 / 8192))  # never a multiple of the delay
+    timeout = draw(st.none() | seconds.map(lambda more: delay + more))
     most, with_budget = draw(st.integers(2, 5)), draw(st.booleans())
 
     def make():
@@ -226,7 +227,7 @@ def test_a_hedge_is_never_later_than_its_first_attempt(make, answers):
 @given(make=recipes(), answers=scripts, limit=seconds)
 def test_a_deadline_holds_for_all_attempts_together(drive, make, answers, limit):
     status, end, _ = drive(Deadline(limit, make()), answers)
-    assert end <= limit + 1e-9
+    assert end <= limit + 1e-7
     alone, takes, _ = drive(make(), answers)
     if takes < limit - 1e-6:
         assert (status, round(end, 9)) == (alone, round(takes, 9))

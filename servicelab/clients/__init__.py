@@ -1,6 +1,34 @@
-"""Callers of real servers: a session that stamps what it sees, and generators of load."""
+"""Callers of real servers: a session that stamps what it sees, policies around what makes the calls, load.
 
+| module   | subject                                                                                     |
+|----------|---------------------------------------------------------------------------------------------|
+| session  | a ``requests`` session that stamps its calls, and the bridge from a session to the policies |
+| adapters | one policy around a session, a gRPC channel, a function, in one line                        |
+| rpc      | the gRPC part of it                                                                         |
+| deadline | a session that hands down the time its caller has left                                      |
+| layers   | the order of what is put around a session                                                   |
+| errors   | what a call raises that its policy has ended                                                |
+| load     | open and closed loops of real requests                                                      |
+"""
+
+from servicelab.clients.adapters import guard, guard_channel, guard_session
+from servicelab.clients.deadline import propagated
+from servicelab.clients.errors import CallFailed, DeadlineExceeded, RequestFailed
 from servicelab.clients.load import Sample, Samples, closed_loop, open_loop
 from servicelab.clients.session import attempt, traced
 
-__all__ = ["Sample", "Samples", "attempt", "closed_loop", "open_loop", "traced"]
+__all__ = [
+    "CallFailed",
+    "DeadlineExceeded",
+    "RequestFailed",
+    "Sample",
+    "Samples",
+    "attempt",
+    "closed_loop",
+    "guard",
+    "guard_channel",
+    "guard_session",
+    "open_loop",
+    "propagated",
+    "traced",
+]

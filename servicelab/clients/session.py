@@ -5,10 +5,15 @@ from contextvars import ContextVar
 from urllib.parse import urlsplit
 
 import requests
-from requests.adapters import BaseAdapter, HTTPAdapter
+from requests.adapters import HTTPAdapter
 from urllib3.exceptions import NewConnectionError, ReadTimeoutError
 
+from servicelab.clients import layers
+from servicelab.clients.errors import CallFailed
+from servicelab.clients.layers import seconds
 from servicelab.lifecycle import HOST, server_at
+from servicelab.policies.deadline import HEADER
+from servicelab.policies.status import Status
 from servicelab.trace import Trace, current_call, reply_id, to_traceparent
 
 #: The number of the attempt that is being made, from 1; :func:`attempt` sets it, a trace records it.
@@ -43,20 +48,24 @@ def traced(session: requests.Session, trace: Trace, name: str = "client") -> req
     if not isinstance(trace, Trace):
         raise TypeError(f"trace={trace!r} is no servicelab.trace.Trace()")
     session.trust_env = False
-    for prefix, adapter in list(session.adapters.items()):
-        inner = adapter.inner if isinstance(adapter, TracedAdapter) else adapter
+
+    def around(inner):
         if type(inner) is HTTPAdapter and inner._pool_maxsize < POOL:
             inner = HTTPAdapter(pool_maxsize=POOL, max_retries=inner.max_retries)
-        session.mount(prefix, TracedAdapter(inner, trace, name))
+        return TracedAdapter(inner, trace, name)
+
+    layers.add(session, TracedAdapter, around)
     return session
 
 
-class TracedAdapter(BaseAdapter):
+class TracedAdapter(layers.Layer):
     """Sends through the adapter ``inner`` and stamps the call."""
 
+    place = layers.TRACE
+
     def __init__(self, inner, trace: Trace, name: str):
-        super().__init__()
-        self.inner, self.trace, self.name = inner, trace, name
+        super().__init__(inner)
+        self.trace, self.name = trace, name
 
     def send(self, request, stream=False, timeout=None, **options):
         trace = self.trace
@@ -82,17 +91,15 @@ class TracedAdapter(BaseAdapter):
         trace.end_call(call, status_of(response), at=now)
         return response
 
-    def close(self):
-        self.inner.close()
-
 
 def attempt(session: requests.Session, method: str, url: str, **kwargs):
     """One HTTP request as an attempt for :func:`servicelab.policies.drive.call`.
 
     Returns a function ``(timeout, number) -> (status, value)``. ``timeout`` is in seconds, ``value``
     is the response or the exception. A reply of 5xx is ``"error"``, which a retry may mend; one of
-    4xx is ``"HTTP 404"`` and the like: asking again will not help. An exception that is not
-    about the network (a bad URL, an interrupt) is raised.
+    4xx is ``"HTTP 404"`` and the like: asking again will not help. "deadline" is the reply of a
+    server that heeds deadlines and found none of it left. An exception that is not about the
+    network (a bad URL, an interrupt) is raised.
     """
 
     def send(timeout, number=1):
@@ -100,21 +107,32 @@ def attempt(session: requests.Session, method: str, url: str, **kwargs):
         try:
             response = session.request(method, url, timeout=timeout, **kwargs)
         except requests.RequestException as error:
-            status = status_of(error)
-            if status not in ("timeout", "refused", "lost"):
-                raise
-            return status, error
+            return judge(error), error
         finally:
             attempt_number.reset(before)
-        return ("error" if response.status_code >= 500 else status_of(response)), response
+        return judge(response), response
 
     return send
+
+
+def judge(outcome) -> str:
+    """The status of a response or a ``requests.RequestException``, as a policy takes it; raises what is a mistake."""
+    if isinstance(outcome, requests.Response):
+        if outcome.status_code == 504 and HEADER in outcome.headers:
+            return Status.DEADLINE
+        return Status.ERROR if outcome.status_code >= 500 else status_of(outcome)
+    status = status_of(outcome)
+    if status not in (Status.TIMEOUT, Status.REFUSED, Status.LOST) and not isinstance(outcome, CallFailed):
+        raise outcome
+    return status
 
 
 def status_of(outcome) -> str:
     """The status of a response or of an exception, as a trace records it."""
     if isinstance(outcome, requests.Response):
         return "ok" if outcome.status_code < 400 else f"HTTP {outcome.status_code}"
+    if isinstance(outcome, CallFailed):
+        return str(outcome.status)
     if isinstance(outcome, requests.Timeout) or _is_about(outcome, ReadTimeoutError):
         return "timeout"
     if _is_about(outcome, NewConnectionError):
@@ -131,11 +149,6 @@ def callee_of(url: str) -> str:
     port = parts.port or (443 if parts.scheme == "https" else 80)
     server = server_at(port) if parts.hostname in (HOST, "localhost") else None
     return server.lane if server else f"{parts.hostname}:{port}"
-
-
-def seconds(timeout) -> float | None:
-    """The longest silence that ``timeout``, as requests takes it, allows while reading."""
-    return timeout[-1] if isinstance(timeout, tuple) else getattr(timeout, "read_timeout", timeout)
 
 
 def _is_about(error, kind) -> bool:

@@ -22,9 +22,8 @@ from servicelab.policies.status import Status
 #: When whoever waits for the running code stops waiting (seconds, on the clock of this process), None for never.
 current_deadline: ContextVar[float | None] = ContextVar("servicelab_current_deadline", default=None)
 
-#: The header that carries the time left, and its name in lower case, as gRPC metadata have to be.
+#: The header that carries the time left. (gRPC has one of its own, and sends it by itself.)
 HEADER = "Deadline-Left"
-METADATA = HEADER.lower()
 
 #: How near to its end an expired wait may end and still count as expired (seconds): now + (end - now) rounds.
 ROUNDING = 1e-6

@@ -12,6 +12,12 @@ Rules:
 3. So some calls always get through, at least one in ``requests + 1``: they are the probes, and there is no state to
    be stuck in. When the server accepts again, ``accepts`` catch up, and what it refused leaves the window.
 
+The way back takes time. After an outage that has filled the whole window, accepts begin at none and multiply: with
+k = 2 by e in every window / 1.594 (x = 1.594 solves x = 2 (1 - exp(-x)), the growth of accepts that leave the window
+after ``window``), until they are half the requests. That is about window / 1.6 × ln(requests): nine minutes at
+10 calls/s, with a wide spread, for the first probes come by chance. A shorter window comes back sooner, a k near 1
+much later.
+
 Source of the formula, of the window of two minutes and of k = 2: "Site Reliability Engineering" (O'Reilly, 2016),
 chapter 21, "Handling Overload", section "Client-Side Throttling".
 """
