@@ -111,7 +111,8 @@ def test_a_fresh_breaker_says_and_does_the_same(run, kind):
 
 @pytest.mark.parametrize("kind", SETTINGS)
 @pytest.mark.parametrize("other", [
-    {"failure_rate": 0.95}, {"wait_open": 0.3}, {"permitted_half_open": 4}, {"minimum_calls": 3}, {"ignored": ()},
+    {"failure_rate": 0.95}, {"slow_after": 0.5}, {"wait_open": 0.3}, {"permitted_half_open": 4},
+    {"ignored": {"timeout"}},
 ], ids=str)
 def test_a_breaker_with_another_setting_does_not(run, kind, other):
     fresh = breaker(kind, **other)
