@@ -21,6 +21,7 @@ from servicelab.policies import (
     Recorder,
     Retry,
     RetryBudget,
+    RoundRobin,
     Sleep,
     Start,
     Status,
@@ -34,6 +35,11 @@ from servicelab.policies import (
 )
 from servicelab.policies.retry import RETRYABLE
 from servicelab.policies.script import STARTED, WAITED
+from servicelab.sim.balancer import Balancer
+from servicelab.sim.client import Client
+from servicelab.sim.message import Message
+from servicelab.sim.service import Service
+from servicelab.trace import Trace
 
 
 def end_of(answers, timeout, number):
@@ -460,6 +466,62 @@ def test_events_a_loser_goes_on_and_is_told_if_it_wants():
     env.process(client())
     env.run()
     assert log == [(2, 3.0), (1, "abandoned"), ("ok", 3.0), (1, 5.0)]
+
+
+@pytest.mark.parametrize("timeout", [None, 9.0])
+@pytest.mark.parametrize("drops", [False, True])
+def test_a_simulated_client_hedges_and_the_loser_keeps_its_place(timeout, drops):
+    """Two calls to a service with one worker that needs 2 s, each hedged after 0.5 s to a quick one."""
+    env = simpy.Environment()
+    trace = Trace(lambda: env.now)
+    slow = Service(env, "slow", 2.0, trace=trace, drop_abandoned=drops)
+    quick = Service(env, "quick", 0.5, trace=trace)
+    client = Client(env, Balancer(env, [slow, quick], RoundRobin()), Hedge(Timeout(timeout), 0.5), trace=trace)
+    ended = []
+
+    def caller(at):
+        yield env.timeout(at)
+        ended.append(((yield from client.call(Message("order"))), round(env.now, 6)))
+
+    env.process(caller(0.0))
+    env.process(caller(0.6))
+    env.run()
+    assert ended == [("ok", 1.0), ("ok", 1.6)] and slow.free == 1 and not slow.waiting
+    assert [(call.attempt, call.status, round(call.end, 6)) for call in trace.calls] == [
+        (1, "cancelled", 1.0), (2, "ok", 1.0), (1, "cancelled", 1.6), (2, "ok", 1.6)]
+    # The first was being worked on; the second waited, and whether it is worked on is the service's choice.
+    assert len([work for work in trace.work if work.who == "slow"]) == (1 if drops else 2)
+    late = [m.lost for m in trace.messages if m.sender == "slow" and m.received is None]
+    assert late == ["came too late"] * (1 if drops else 2)
+
+
+def test_a_hedge_cuts_the_tail_in_simulated_time_and_costs_what_it_asks():
+    """One answer in ten takes 20 times as long; the hedge waits for two such only once in a hundred."""
+
+    def tail(policy):
+        env, draws, ends, asked = simpy.Environment(), Random(11), [], []
+
+        class Place:
+            def call(self, message):
+                asked.append(env.now)
+                yield env.timeout(2.0 if draws.random() < 0.1 else 0.1)
+                return "ok"
+
+        client = Client(env, Place(), policy)
+
+        def caller(at):
+            yield env.timeout(at)
+            yield from client.call(Message("order"))
+            ends.append(env.now - at)
+
+        for i in range(2000):
+            env.process(caller(i * 0.01))
+        env.run()
+        return sorted(ends)[int(0.98 * len(ends))], len(asked)
+
+    assert tail(None) == (pytest.approx(2.0), 2000)
+    p98, asked = tail(Hedge(Timeout(None), delay=0.15))
+    assert p98 == pytest.approx(0.25) and 2130 < asked < 2270  # a tenth more, five standard errors of 13 each way
 
 
 def test_events_an_attempt_that_fails_at_once_and_one_without_a_status():

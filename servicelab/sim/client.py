@@ -17,6 +17,7 @@ class Client:
     Every attempt is a message of its own. When the policy's timeout ends an attempt the client goes its
     way with ``"timeout"``, but nobody tells the service: the abandoned call keeps its place in the queue, and
     later its worker, until it is done. (That is the work which a retry adds to an overloaded service.)
+    So do the attempts that lose a hedge; in the trace they end as "cancelled".
 
     ``name`` is the client's lane in diagrams, "client" if it has none; ``label`` replaces the text on its messages.
     ``trace`` records each attempt with its number, its timeout in seconds and its end.
@@ -38,11 +39,24 @@ class Client:
         """Call for ``message``: a generator that returns the last status, or what the policy makes of it."""
         if self.policy is None:
             return self._attempt(message, None, 1)
-        return sim_call(self.env, self.policy, partial(self._attempt, message))
+        return sim_call(self.env, self.policy, partial(self._attempt, message), partial(self._begin, message))
 
-    def _attempt(self, message, timeout, number):
-        """Attempt ``number``, given up after ``timeout`` seconds (None: never); returns its status."""
+    def _begin(self, message, timeout, number):
+        """An attempt beside others, for a policy that hedges: a call under way that may be abandoned."""
         attempt = Message(self.label or message.label, message.size)
+        begun = Call(self.env, self._attempt(message, timeout, number, attempt))
+        begun.abandon = partial(self._abandon, attempt)
+        return begun
+
+    def _abandon(self, attempt):
+        attempt.abandoned = True
+        if self.trace is not None:
+            self.trace.end_call(attempt.id, "cancelled")
+
+    def _attempt(self, message, timeout, number, attempt=None):
+        """Attempt ``number``, given up after ``timeout`` seconds (None: never); returns its status."""
+        if attempt is None:
+            attempt = Message(self.label or message.label, message.size)
         if self.trace is not None:
             self._started(attempt, message, timeout, number)
 
@@ -56,11 +70,11 @@ class Client:
             else:
                 status = Status.TIMEOUT
                 attempt.abandoned = True
+                if self.trace is not None:
+                    answer.callbacks.append(lambda _: self._came_too_late(attempt))
 
         if self.trace is not None:
             self._ended(attempt, status)
-            if attempt.abandoned:
-                answer.callbacks.append(lambda _: self.trace.lose(reply_id(attempt.id), "came too late"))
         return status
 
     def _started(self, attempt, message, timeout, number):
@@ -72,4 +86,9 @@ class Client:
     def _ended(self, attempt, status):
         if not attempt.abandoned:
             self.trace.receive(reply_id(attempt.id), self.name or "client")
+        elif status != Status.TIMEOUT:  # answered, after a hedge was won by another
+            self._came_too_late(attempt)
         self.trace.end_call(attempt.id, status)
+
+    def _came_too_late(self, attempt):
+        self.trace.lose(reply_id(attempt.id), "came too late")
