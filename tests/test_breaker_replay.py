@@ -1,8 +1,8 @@
 """The breaker on a real server for eight seconds: recorded under threads, replayed to the letter.
 
-A Flask server is well, fails, hangs, fails in part, is slow, and is well again. Six threads call it through a breaker
-with a count window, six through one with a time window. Nothing here asserts how long anything took: the times that
-the run had are in the log, and a fresh breaker that is told the same must say and do the same.
+A Flask server is well, fails, is well, hangs, fails in part, is slow, and is well again. Six threads call it through a
+breaker with a count window, six through one with a time window. Nothing here asserts how long anything took: the times
+that the run had are in the log, and a fresh breaker that is told the same must say and do the same.
 """
 
 import threading
@@ -20,7 +20,7 @@ from servicelab.servers import serve
 from tests.breaker_model import Model, follow_log
 
 #: From when on (seconds) the server does what.
-PHASES = [(0.0, "well"), (1.0, "errors"), (2.3, "hangs"), (3.8, "in part"), (5.4, "slow"), (6.6, "well")]
+PHASES = [(0.0, "well"), (0.8, "errors"), (1.8, "well"), (2.8, "hangs"), (4.1, "in part"), (5.6, "slow"), (6.7, "well")]
 END = 8.0
 
 SETTINGS = {
@@ -97,7 +97,7 @@ def test_calls_overlapped(run, kind):
     for entry in run[kind].log:
         (under_way.add if isinstance(entry.question, Try) else under_way.discard)(entry.call)
         most = max(most, len(under_way))
-    assert most > 3, "one call after the other would prove little"
+    assert most >= 3, "one call after the other would prove little"
 
 
 @pytest.mark.parametrize("kind", SETTINGS)
