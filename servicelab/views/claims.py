@@ -97,7 +97,7 @@ class Claims:
         """
         if id not in self.expected:
             raise ValueError(f"{id!r} is not a claim of chapter {self.chapter}: it settles {', '.join(self.expected)}")
-        if verdict not in ("holds", "fails") and not verdict.startswith(("holds ", "fails ", "fails:", "holds:")):
+        if verdict not in ("holds", "fails") and not verdict.startswith(("holds ", "fails ", "fails:", "holds:", "holds,", "fails,")):
             raise ValueError(f"verdict={verdict!r} must be 'holds', 'fails' or begin like 'holds if …'")
         for name, text in (("statement", statement), ("evidence", evidence)):
             if not isinstance(text, str) or not text.strip():
