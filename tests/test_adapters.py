@@ -274,6 +274,20 @@ def test_a_hedge_overtakes_a_slow_server_and_stamps_both_attempts(session, order
     assert [(c.attempt, c.status) for c in trace.calls] == [(1, "ok"), (2, "ok")]
 
 
+def test_each_attempt_has_a_request_of_its_own_to_write_into(session, orders):
+    sent = []
+
+    class Noting(requests.adapters.HTTPAdapter):
+        def send(self, request, **options):
+            sent.append(request)
+            request.headers["Attempt"] = str(len(sent))
+            return super().send(request, **options)
+
+    session.mount("http://", Noting())
+    guard_session(session, Retry(Timeout(5), tries=3)).get(orders.url + "/flaky")
+    assert [request.headers["Attempt"] for request in sent] == ["1", "2", "3"]
+
+
 def test_a_body_that_can_be_read_only_once_is_refused(session, orders):
     guard_session(session, Retry(Timeout(5)))
     with pytest.raises(TypeError, match="can be read only once"):

@@ -405,6 +405,27 @@ def test_threads_a_run_on_the_real_clock_replays():
     assert [type(e.question) for e in again] == [type(e.question) for e in recorder.log]
 
 
+def test_threads_an_answer_of_a_settled_race_is_not_heard():
+    gate = threading.Event()
+
+    class Twice:
+        def script(self, now):
+            yield Start(None, anew=True)
+            yield Start(None, anew=True)
+            return (yield Await(None)).status
+
+    def attempt(timeout, number):
+        if number == 1:
+            when_abandoned(gate.set)
+            gate.wait(60)
+            return "error", "stale"
+        while len(attempts_running()) > 1:  # until the first has answered and gone
+            time.sleep(0.005)
+        return "ok", "fresh"
+
+    assert call(Twice(), attempt) == ("ok", "fresh", 2)
+
+
 def test_threads_an_exception_in_the_policy_abandons_what_is_under_way():
     cancelled = threading.Event()
 
