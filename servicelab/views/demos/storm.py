@@ -70,7 +70,7 @@ class Storm(LivePanel):
         Choice("remedy", "remedy", tuple(REMEDIES)),
         Press("toggle", "Break it"),
     )
-    size = (900, 430)
+    size = (900, 390)
 
     def restart(self):
         self.broken = False
