@@ -108,7 +108,7 @@ class Watcher(threading.Thread):
             except psutil.Error:
                 continue
             for ip, port in listening(process):
-                if ip != LOOPBACK:
+                if ip.removeprefix("::ffff:") != LOOPBACK:  # gRPC listens on 127.0.0.1 in IPv6's spelling
                     self.wide.add(f"listened on {ip}, port {port}: only {LOOPBACK} is allowed")
                 if port not in self.own:
                     self.ports.add(port)
