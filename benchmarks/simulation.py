@@ -78,8 +78,11 @@ def mm1_ciw(n):
     import ciw
 
     ciw.seed(1)
-    network = ciw.create_network(arrival_distributions=[ciw.dists.Exponential(rate=LOAD)],
-                                 service_distributions=[ciw.dists.Exponential(rate=1.0)], number_of_servers=[1])
+    network = ciw.create_network(
+        arrival_distributions=[ciw.dists.Exponential(rate=LOAD)],
+        service_distributions=[ciw.dists.Exponential(rate=1.0)],
+        number_of_servers=[1],
+    )
     simulation = ciw.Simulation(network)
     simulation.simulate_until_max_customers(n, method="Finish")
     return np.array([record.exit_date - record.arrival_date for record in simulation.get_all_records()])
@@ -190,10 +193,14 @@ def recursion(n=1_000_000, rounds=9) -> dict:
     """Lindley's recursion (one worker) against drawing the numbers it is given; the heap's cost stands beside it."""
     rng = np.random.default_rng(1)
     arrivals, services = np.cumsum(rng.exponential(1 / LOAD, n)), rng.exponential(1.0, n)
-    costs = interleaved({
-        "drawing": lambda: (rng.exponential(1 / LOAD, n), rng.exponential(1.0, n)),
-        "recursion": lambda: lindley(arrivals, services),
-    }, n, rounds)
+    costs = interleaved(
+        {
+            "drawing": lambda: (rng.exponential(1 / LOAD, n), rng.exponential(1.0, n)),
+            "recursion": lambda: lindley(arrivals, services),
+        },
+        n,
+        rounds,
+    )
     heap = interleaved({"heap of 4 workers": lambda: free_at(arrivals / 4, services, 4)}, n, 3)
     return report(costs | heap, "recursion", "drawing", 3.0)
 

@@ -245,15 +245,18 @@ class Trace:
         found = []
         for id, event in calls.items():
             end = ends.get(id)
-            found.append(Call(id, event.who, event.whom, event.label, event.at,
-                              end and end.at, end and end.label, *event.more))
+            found.append(
+                Call(id, event.who, event.whom, event.label, event.at, end and end.at, end and end.label, *event.more)
+            )
         return sorted(found, key=lambda call: call.start)
 
     @property
     def work(self) -> list[Work]:
         work, done = self._pick("work", "done")
-        found = [Work(id, event.who, event.label, event.at, done[id].at if id in done else None)
-                 for id, event in work.items()]
+        found = [
+            Work(id, event.who, event.label, event.at, done[id].at if id in done else None)
+            for id, event in work.items()
+        ]
         return sorted(found, key=lambda work: work.start)
 
     @property
@@ -268,7 +271,9 @@ class Trace:
             (
                 f"{(m.sent - start) * 1e3:.2f}",
                 f"{(m.received - start) * 1e3:.2f}" if m.received is not None else f"lost: {m.lost or 'under way'}",
-                m.sender, m.receiver, m.label,
+                m.sender,
+                m.receiver,
+                m.label,
             )
             for m in messages[:most]
         ]

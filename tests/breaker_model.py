@@ -8,9 +8,21 @@ from servicelab.policies.script import Try
 
 
 class Model:
-    def __init__(self, *, window="count", size=100, failure_rate=0.5, slow_call_rate=1.0, slow_after=60.0,
-                 minimum_calls=100, wait_open=60.0, permitted_half_open=10, max_wait_half_open=0.0,
-                 ignored=frozenset(), successes=frozenset({"ok"})):
+    def __init__(
+        self,
+        *,
+        window="count",
+        size=100,
+        failure_rate=0.5,
+        slow_call_rate=1.0,
+        slow_after=60.0,
+        minimum_calls=100,
+        wait_open=60.0,
+        permitted_half_open=10,
+        max_wait_half_open=0.0,
+        ignored=frozenset(),
+        successes=frozenset({"ok"}),
+    ):
         self.window, self.size = window, size
         self.failure_rate, self.slow_call_rate, self.slow_after = failure_rate, slow_call_rate, slow_after
         self.minimum_calls, self.wait_open = minimum_calls, wait_open
@@ -79,7 +91,7 @@ class Model:
         """(calls, failures, slow) in the window of this period."""
         inside = [(at, failed, slow) for period, at, failed, slow in self.ended if period is self.period[-1]]
         if self.state == "closed":
-            inside = inside[-self.size:] if self.window == "count" else [e for e in inside if now < e[0] + self.size]
+            inside = inside[-self.size :] if self.window == "count" else [e for e in inside if now < e[0] + self.size]
         return len(inside), sum(failed for _, failed, _ in inside), sum(slow for _, _, slow in inside)
 
     def state_at(self, now):

@@ -75,10 +75,17 @@ def test_a_function_is_tried_again_and_its_last_exception_is_its_callers():
         guard(fails, Retry(Timeout(None), tries=3))()
 
 
-@pytest.mark.parametrize("error, status", [
-    (TimeoutError(), "timeout"), (ConnectionRefusedError(), "refused"), (BrokenPipeError(), "lost"),
-    (ValueError(), "error"), (requests.ReadTimeout(), "timeout"), (CallFailed("deadline"), "deadline"),
-])
+@pytest.mark.parametrize(
+    "error, status",
+    [
+        (TimeoutError(), "timeout"),
+        (ConnectionRefusedError(), "refused"),
+        (BrokenPipeError(), "lost"),
+        (ValueError(), "error"),
+        (requests.ReadTimeout(), "timeout"),
+        (CallFailed("deadline"), "deadline"),
+    ],
+)
 def test_what_an_exception_is_to_a_policy(error, status):
     def fails():
         raise error
@@ -157,15 +164,18 @@ def test_a_coroutine_function_needs_no_timeout():
     assert asyncio.run(guard(quick, Hedge(Timeout(5), delay=1))("pen")) == "pen"
 
 
-@pytest.mark.parametrize("make, said", [
-    (lambda: guard(5, Timeout(1)), "function=5 must be something to call"),
-    (lambda: guard(print, 0.5), "policy=0.5 must be a policy"),
-    (lambda: guard_session("http", Timeout(1)), r"session='http' is no requests.Session\(\)"),
-    (lambda: guard_session(requests.Session(), 3), "policy=3 must be a policy"),
-    (lambda: guard_channel("127.0.0.1:5", Timeout(1)), "channel='127.0.0.1:5' is no grpc.Channel"),
-    (lambda: guard_channel(None, Timeout), "policy=<class .*> must be a policy"),
-    (lambda: propagated(5), r"session=5 is no requests.Session\(\)"),
-])
+@pytest.mark.parametrize(
+    "make, said",
+    [
+        (lambda: guard(5, Timeout(1)), "function=5 must be something to call"),
+        (lambda: guard(print, 0.5), "policy=0.5 must be a policy"),
+        (lambda: guard_session("http", Timeout(1)), r"session='http' is no requests.Session\(\)"),
+        (lambda: guard_session(requests.Session(), 3), "policy=3 must be a policy"),
+        (lambda: guard_channel("127.0.0.1:5", Timeout(1)), "channel='127.0.0.1:5' is no grpc.Channel"),
+        (lambda: guard_channel(None, Timeout), "policy=<class .*> must be a policy"),
+        (lambda: propagated(5), r"session=5 is no requests.Session\(\)"),
+    ],
+)
 def test_misuse_is_refused_by_name(make, said):
     with pytest.raises(TypeError, match=said):
         make()
@@ -329,8 +339,12 @@ class Greeter:
     def __init__(self):
         self.codes, self.hits, self.deadlines = [], 0, []
         self.hold, self.cancelled = threading.Event(), threading.Event()
-        handlers = grpc.method_handlers_generic_handler("lab.Greeter", {
-            "Greet": grpc.unary_unary_rpc_method_handler(self.greet), })
+        handlers = grpc.method_handlers_generic_handler(
+            "lab.Greeter",
+            {
+                "Greet": grpc.unary_unary_rpc_method_handler(self.greet),
+            },
+        )
         self.server = grpc.server(futures.ThreadPoolExecutor(4), options=[("grpc.so_reuseport", 0)])
         self.server.add_generic_rpc_handlers((handlers,))
         self.port = self.server.add_insecure_port("127.0.0.1:0")
@@ -357,8 +371,9 @@ def greeter():
 
 @pytest.fixture
 def stub(greeter):
-    with grpc.insecure_channel(f"127.0.0.1:{greeter.port}", options=[("grpc.enable_http_proxy", 0),
-                                                                     ("grpc.enable_retries", 0)]) as channel:
+    with grpc.insecure_channel(
+        f"127.0.0.1:{greeter.port}", options=[("grpc.enable_http_proxy", 0), ("grpc.enable_retries", 0)]
+    ) as channel:
         yield lambda policy: guard_channel(channel, policy).unary_unary("/lab.Greeter/Greet")
 
 
@@ -383,10 +398,16 @@ def test_a_failed_stub_raises_what_it_always_raised(stub, greeter):
     assert (raised.value.code(), raised.value.details(), greeter.hits) == (CODE.DATA_LOSS, "as told", 3)
 
 
-@pytest.mark.parametrize("code, status", [
-    (CODE.UNAVAILABLE, "lost"), (CODE.RESOURCE_EXHAUSTED, "rejected"), (CODE.DEADLINE_EXCEEDED, "timeout"),
-    (CODE.UNKNOWN, "error"), (CODE.INVALID_ARGUMENT, "INVALID_ARGUMENT"),
-])
+@pytest.mark.parametrize(
+    "code, status",
+    [
+        (CODE.UNAVAILABLE, "lost"),
+        (CODE.RESOURCE_EXHAUSTED, "rejected"),
+        (CODE.DEADLINE_EXCEEDED, "timeout"),
+        (CODE.UNKNOWN, "error"),
+        (CODE.INVALID_ARGUMENT, "INVALID_ARGUMENT"),
+    ],
+)
 def test_what_a_code_is_to_a_policy(stub, greeter, code, status):
     greeter.codes, recorder = [code], Recorder(Timeout(10))
     with pytest.raises(grpc.RpcError):

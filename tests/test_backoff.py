@@ -61,10 +61,14 @@ def test_each_law_keeps_to_its_own_range(base, factor, seed):
     steps = first(40, Exponential(base, cap))
     slack = 1 + 1e-12  # uniform(a, b) may round up to just above b
     assert all(d <= s * slack for d, s in zip(first(40, FullJitter(base, cap, Random(seed))), steps))
-    assert all(s / 2 <= d * slack <= s * slack**2
-               for d, s in zip(first(40, EqualJitter(base, cap, Random(seed))), steps))
-    assert all(0.8 * s <= d * slack <= 1.2 * s * slack**2
-               for d, s in zip(first(40, ProportionalJitter(base, cap, Random(seed))), steps) if 1.2 * s < cap)
+    assert all(
+        s / 2 <= d * slack <= s * slack**2 for d, s in zip(first(40, EqualJitter(base, cap, Random(seed))), steps)
+    )
+    assert all(
+        0.8 * s <= d * slack <= 1.2 * s * slack**2
+        for d, s in zip(first(40, ProportionalJitter(base, cap, Random(seed))), steps)
+        if 1.2 * s < cap
+    )
     before = base
     for delay in first(40, DecorrelatedJitter(base, cap, Random(seed))):
         assert base <= delay * slack <= 3 * before * slack**2
@@ -119,14 +123,17 @@ def test_proportional_with_share_0_is_plain_exponential():
 # -- misuse -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("base, cap, said", [
-    (-0.1, 1, r"base=-0\.1 must be > 0"),
-    (0, 1, r"base=0 must be > 0 .*NoBackoff\(\)"),
-    (float("nan"), 1, "base=nan must be > 0"),
-    (0.1, float("inf"), "cap=inf must be > 0 and finite"),
-    (1, -1, "cap=-1 must be > 0"),
-    (2, 1, "cap=1 must be >= base=2"),
-])
+@pytest.mark.parametrize(
+    "base, cap, said",
+    [
+        (-0.1, 1, r"base=-0\.1 must be > 0"),
+        (0, 1, r"base=0 must be > 0 .*NoBackoff\(\)"),
+        (float("nan"), 1, "base=nan must be > 0"),
+        (0.1, float("inf"), "cap=inf must be > 0 and finite"),
+        (1, -1, "cap=-1 must be > 0"),
+        (2, 1, "cap=1 must be >= base=2"),
+    ],
+)
 def test_a_law_without_sense_is_refused(base, cap, said):
     for make in (Exponential, lambda b, c: FullJitter(b, c, Random(1))):
         with pytest.raises(ValueError, match=said):

@@ -474,14 +474,17 @@ def test_looking_far_ahead_forgets_nothing():
 def test_the_hook_hears_every_change_in_order_and_may_look():
     heard, trace = [], Trace()
     breaker = small(max_wait_half_open=2.0, name="payment")
-    breaker.on_change = lambda at, state: (heard.append((at, state, breaker.state(at), breaker.metrics(at).state)),
-                                           trace.state(breaker.name, state, at=at))
+    breaker.on_change = lambda at, state: (
+        heard.append((at, state, breaker.state(at), breaker.metrics(at).state)),
+        trace.state(breaker.name, state, at=at),
+    )
     calls(breaker, ["error"] * 4, 0.0)
     Begun(breaker, 8.0)
     Begun(breaker, 30.0)
     assert heard == [(at, state, state, state) for at, state in breaker.changes] and len(heard) == 4
     assert [(change.at, change.who, change.value) for change in trace.changes] == [
-        (at, "payment", state) for at, state in breaker.changes]
+        (at, "payment", state) for at, state in breaker.changes
+    ]
 
 
 def test_a_hook_that_raises_ends_its_call_and_leaves_the_breaker_whole():
@@ -564,29 +567,32 @@ def test_the_defaults_are_those_of_resilience4j():
     assert breaker.ignored == frozenset()
 
 
-@pytest.mark.parametrize("settings, error, said", [
-    ({"inner": 3}, TypeError, "inner=3 must be a policy"),
-    ({"name": ""}, TypeError, "name='' must be a text"),
-    ({"window": "sliding"}, ValueError, "window='sliding' must be \"count\" .* or \"time\""),
-    ({"size": 0}, ValueError, "size=0 must be >= 1: it counts calls"),
-    ({"size": 2.5}, TypeError, "size=2.5 must be a whole number: .*window=\"time\""),
-    ({"size": 0, "window": "time"}, ValueError, "size=0 must be > 0 and finite"),
-    ({"failure_rate": 50}, ValueError, "failure_rate=50 must be a share from 0 to 1: 0.5 for 50 %"),
-    ({"failure_rate": 0}, ValueError, "failure_rate=0 must be > 0"),
-    ({"slow_call_rate": -0.1}, ValueError, "slow_call_rate=-0.1 must be a share"),
-    ({"slow_call_rate": "1"}, TypeError, "slow_call_rate='1' must be a number"),
-    ({"slow_after": 0}, ValueError, "slow_after=0 must be > 0"),
-    ({"minimum_calls": 0}, ValueError, "minimum_calls=0 must be >= 1"),
-    ({"wait_open": 0}, ValueError, "wait_open=0 must be > 0"),
-    ({"wait_open": None}, TypeError, "wait_open=None must be a number"),
-    ({"permitted_half_open": 0}, ValueError, "permitted_half_open=0 must be >= 1: without a probe"),
-    ({"max_wait_half_open": -1}, ValueError, "max_wait_half_open=-1 must be >= 0 .*0 waits for ever"),
-    ({"ignored": "timeout"}, TypeError, "ignored='timeout' must be a set of statuses: write ignored={'timeout'}"),
-    ({"ignored": 404}, TypeError, "ignored=404 must be a set of statuses, such as"),
-    ({"ignored": {"ok"}}, ValueError, "ignored contains 'ok', which is a success"),
-    ({"counts_as_failure": ["ok", "error"]}, ValueError, "counts_as_failure contains 'ok'"),
-    ({"on_change": "trace"}, TypeError, "on_change='trace' must be a function of"),
-])
+@pytest.mark.parametrize(
+    "settings, error, said",
+    [
+        ({"inner": 3}, TypeError, "inner=3 must be a policy"),
+        ({"name": ""}, TypeError, "name='' must be a text"),
+        ({"window": "sliding"}, ValueError, 'window=\'sliding\' must be "count" .* or "time"'),
+        ({"size": 0}, ValueError, "size=0 must be >= 1: it counts calls"),
+        ({"size": 2.5}, TypeError, 'size=2.5 must be a whole number: .*window="time"'),
+        ({"size": 0, "window": "time"}, ValueError, "size=0 must be > 0 and finite"),
+        ({"failure_rate": 50}, ValueError, "failure_rate=50 must be a share from 0 to 1: 0.5 for 50 %"),
+        ({"failure_rate": 0}, ValueError, "failure_rate=0 must be > 0"),
+        ({"slow_call_rate": -0.1}, ValueError, "slow_call_rate=-0.1 must be a share"),
+        ({"slow_call_rate": "1"}, TypeError, "slow_call_rate='1' must be a number"),
+        ({"slow_after": 0}, ValueError, "slow_after=0 must be > 0"),
+        ({"minimum_calls": 0}, ValueError, "minimum_calls=0 must be >= 1"),
+        ({"wait_open": 0}, ValueError, "wait_open=0 must be > 0"),
+        ({"wait_open": None}, TypeError, "wait_open=None must be a number"),
+        ({"permitted_half_open": 0}, ValueError, "permitted_half_open=0 must be >= 1: without a probe"),
+        ({"max_wait_half_open": -1}, ValueError, "max_wait_half_open=-1 must be >= 0 .*0 waits for ever"),
+        ({"ignored": "timeout"}, TypeError, "ignored='timeout' must be a set of statuses: write ignored={'timeout'}"),
+        ({"ignored": 404}, TypeError, "ignored=404 must be a set of statuses, such as"),
+        ({"ignored": {"ok"}}, ValueError, "ignored contains 'ok', which is a success"),
+        ({"counts_as_failure": ["ok", "error"]}, ValueError, "counts_as_failure contains 'ok'"),
+        ({"on_change": "trace"}, TypeError, "on_change='trace' must be a function of"),
+    ],
+)
 def test_misuse_is_refused_by_name(settings, error, said):
     with pytest.raises(error, match=said):
         CircuitBreaker(**{"inner": Timeout(1)} | settings)
@@ -608,11 +614,16 @@ class AgainstTheModel(RuleBasedStateMachine):
     """Calls begin, overlap, end late, are ignored and abandoned; after every step the two must look the same."""
 
     @initialize(
-        window=st.sampled_from(["count", "time"]), size=st.integers(1, 6),
-        failure_rate=st.sampled_from([0.25, 0.5, 0.6, 1.0]), slow_call_rate=st.sampled_from([0.34, 0.5, 1.0]),
-        minimum_calls=st.integers(1, 7), wait_open=st.sampled_from([0.5, 2.0, 3.0]),
-        permitted_half_open=st.integers(1, 4), max_wait_half_open=st.sampled_from([0, 0.5, 2.5]),
-        ignores=st.booleans())
+        window=st.sampled_from(["count", "time"]),
+        size=st.integers(1, 6),
+        failure_rate=st.sampled_from([0.25, 0.5, 0.6, 1.0]),
+        slow_call_rate=st.sampled_from([0.34, 0.5, 1.0]),
+        minimum_calls=st.integers(1, 7),
+        wait_open=st.sampled_from([0.5, 2.0, 3.0]),
+        permitted_half_open=st.integers(1, 4),
+        max_wait_half_open=st.sampled_from([0, 0.5, 2.5]),
+        ignores=st.booleans(),
+    )
     def make(self, ignores, **settings):
         settings |= {"slow_after": 1.0, "ignored": frozenset({"HTTP 404"} if ignores else ())}
         self.breaker = CircuitBreaker(Timeout(None), **settings)
@@ -711,8 +722,16 @@ def scripted_world(now):
 
 
 def for_the_world():
-    return small(Timeout(0.875), size=8, slow_after=0.5, failure_rate=0.5, slow_call_rate=0.75, wait_open=1.5,
-                 permitted_half_open=3, max_wait_half_open=2.0)
+    return small(
+        Timeout(0.875),
+        size=8,
+        slow_after=0.5,
+        failure_rate=0.5,
+        slow_call_rate=0.75,
+        wait_open=1.5,
+        permitted_half_open=3,
+        max_wait_half_open=2.0,
+    )
 
 
 def world_attempt(clock_now, timeout):
@@ -779,8 +798,16 @@ def test_simultaneous_simulated_clients_replay_and_agree_with_the_model():
     fresh = for_the_world()
     log = list(recorder.log)
     assert replay(log, fresh) == log and fresh.changes == recorder.policy.changes
-    model = Model(size=8, minimum_calls=4, slow_after=0.5, failure_rate=0.5, slow_call_rate=0.75, wait_open=1.5,
-                  permitted_half_open=3, max_wait_half_open=2.0)
+    model = Model(
+        size=8,
+        minimum_calls=4,
+        slow_after=0.5,
+        failure_rate=0.5,
+        slow_call_rate=0.75,
+        wait_open=1.5,
+        permitted_half_open=3,
+        max_wait_half_open=2.0,
+    )
     assert follow_log(model, log) == [] and model.changes == fresh.changes and len(model.changes) >= 12
 
 
@@ -909,8 +936,16 @@ def test_closing_a_script_waits_for_nobody():
 
 
 def test_threads_on_the_real_clock_agree_with_the_model_call_by_call():
-    settings = {"size": 12, "minimum_calls": 6, "slow_after": 0.004, "slow_call_rate": 0.6, "wait_open": 0.01,
-                "permitted_half_open": 3, "max_wait_half_open": 0.02, "ignored": frozenset({"HTTP 404"})}
+    settings = {
+        "size": 12,
+        "minimum_calls": 6,
+        "slow_after": 0.004,
+        "slow_call_rate": 0.6,
+        "wait_open": 0.01,
+        "permitted_half_open": 3,
+        "max_wait_half_open": 0.02,
+        "ignored": frozenset({"HTTP 404"}),
+    }
     recorder, chance, start = Recorder(CircuitBreaker(Timeout(1), **settings)), Random(3), time.monotonic()
 
     def attempt(timeout, number):

@@ -27,8 +27,15 @@ SETTINGS = {
     "count": {"window": "count", "size": 20, "minimum_calls": 10},
     "time": {"window": "time", "size": 0.5, "minimum_calls": 6},
 }
-COMMON = {"failure_rate": 0.4, "slow_call_rate": 0.7, "slow_after": 0.06, "wait_open": 0.15,
-          "permitted_half_open": 3, "max_wait_half_open": 0.4, "ignored": frozenset({"HTTP 404"})}
+COMMON = {
+    "failure_rate": 0.4,
+    "slow_call_rate": 0.7,
+    "slow_after": 0.06,
+    "wait_open": 0.15,
+    "permitted_half_open": 3,
+    "max_wait_half_open": 0.4,
+    "ignored": frozenset({"HTTP 404"}),
+}
 
 
 def breaker(kind, **other):
@@ -70,8 +77,11 @@ def run():
                 time.sleep(pause)
 
     with serve(moody(start), "payment", workers=16) as server:
-        threads = [threading.Thread(target=client, args=(recorder, 0.02 + 0.003 * number), daemon=True)
-                   for recorder in recorders.values() for number in range(6)]
+        threads = [
+            threading.Thread(target=client, args=(recorder, 0.02 + 0.003 * number), daemon=True)
+            for recorder in recorders.values()
+            for number in range(6)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -87,8 +97,10 @@ def test_the_run_had_what_a_breaker_has_to_cope_with(run, kind, report_figure):
     assert any(entry.question == "rejected" for entry in log)
     assert {state for _, state in changes} == set(State)
     said = Counter("try" if isinstance(entry.question, Try) else entry.question for entry in log)
-    report_figure(f"breaker on a real server, {kind} window: {said['try']} attempts, {said['rejected']} calls turned "
-                  f"away, {len(changes)} changes of state; replayed identically")
+    report_figure(
+        f"breaker on a real server, {kind} window: {said['try']} attempts, {said['rejected']} calls turned "
+        f"away, {len(changes)} changes of state; replayed identically"
+    )
 
 
 @pytest.mark.parametrize("kind", SETTINGS)
@@ -110,10 +122,17 @@ def test_a_fresh_breaker_says_and_does_the_same(run, kind):
 
 
 @pytest.mark.parametrize("kind", SETTINGS)
-@pytest.mark.parametrize("other", [
-    {"failure_rate": 0.95}, {"slow_after": 0.5}, {"wait_open": 0.3}, {"permitted_half_open": 4},
-    {"ignored": {"timeout"}},
-], ids=str)
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"failure_rate": 0.95},
+        {"slow_after": 0.5},
+        {"wait_open": 0.3},
+        {"permitted_half_open": 4},
+        {"ignored": {"timeout"}},
+    ],
+    ids=str,
+)
 def test_a_breaker_with_another_setting_does_not(run, kind, other):
     fresh = breaker(kind, **other)
     assert (replay(run[kind].log, fresh), fresh.changes) != (run[kind].log, run[kind].policy.changes)

@@ -275,11 +275,14 @@ def test_a_run_with_threads_replays():
     assert replay(recorder.log, Bulkhead(Timeout(1), 3)) != recorder.log
 
 
-@pytest.mark.parametrize("make, error, said", [
-    (lambda: Bulkhead(5), TypeError, "inner=5 must be a policy"),
-    (lambda: Bulkhead(Timeout(1), 0), ValueError, "limit=0 must be >= 1: a bulkhead without a place"),
-    (lambda: Bulkhead(Timeout(1), 2.5), TypeError, "limit=2.5 must be a whole number"),
-])
+@pytest.mark.parametrize(
+    "make, error, said",
+    [
+        (lambda: Bulkhead(5), TypeError, "inner=5 must be a policy"),
+        (lambda: Bulkhead(Timeout(1), 0), ValueError, "limit=0 must be >= 1: a bulkhead without a place"),
+        (lambda: Bulkhead(Timeout(1), 2.5), TypeError, "limit=2.5 must be a whole number"),
+    ],
+)
 def test_misuse_is_refused_by_name(make, error, said):
     with pytest.raises(error, match=said):
         make()

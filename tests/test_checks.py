@@ -20,8 +20,13 @@ from servicelab.trace import Trace
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 
 GOOD = Expectation("it asks once", True, code="asks")
-BAD = Expectation("it gives up after 0.5 s", False, "it waited 3.1 s\n  line 2 of f: <get>", "What does timeout count?",
-                  "deadline-per-read")
+BAD = Expectation(
+    "it gives up after 0.5 s",
+    False,
+    "it waited 3.1 s\n  line 2 of f: <get>",
+    "What does timeout count?",
+    "deadline-per-read",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -58,8 +63,15 @@ def test_report_says_everything_in_plain_text():
     text = str(report)
     assert not report.passed and report.refused == ["deadline-per-read"]
     assert "Lab 01, exercise 2: A deadline – not passed yet, 1 of 2 expectations met" in text
-    for part in ("✓ met:     it asks once", "✗ not met: it gives up", "what happened: it waited 3.1 s",
-                 "line 2 of f: <get>", "next hint: What does", "hello", "GET /a <b>"):
+    for part in (
+        "✓ met:     it asks once",
+        "✗ not met: it gives up",
+        "what happened: it waited 3.1 s",
+        "line 2 of f: <get>",
+        "next hint: What does",
+        "hello",
+        "GET /a <b>",
+    ):
         assert part in text, part
 
 
@@ -103,9 +115,14 @@ def test_finish_keeps_a_pass_and_lets_a_lone_learner_go_on(lone_learner):
     assert lone_learner.has_passed("01", 1)
 
 
-@pytest.mark.parametrize("name, value", [
-    ("SERVICELAB_STRICT", "1"), ("NBGRADER_EXECUTION", "autograde"), ("NBGRADER_EXECUTION", "validate"),
-])
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("SERVICELAB_STRICT", "1"),
+        ("NBGRADER_EXECUTION", "autograde"),
+        ("NBGRADER_EXECUTION", "validate"),
+    ],
+)
 def test_finish_raises_for_a_grader(monkeypatch, name, value):
     monkeypatch.setenv(name, value)
     with pytest.raises(CheckFailed) as caught:
@@ -154,8 +171,7 @@ def leaving(x):
     raise SystemExit(exit_code)
 
 
-def stub(x):
-    ...
+def stub(x): ...
 
 
 def threading_on(x):
@@ -163,14 +179,17 @@ def threading_on(x):
     return 8
 
 
-@pytest.mark.parametrize("answer, code, says", [
-    (endless, "time-limit", "of endless: "),
-    (raising, "exception", "KeyError: 'total'"),
-    (leaving, "exit", "exit()"),
-    (stub, "wrong-type", "it returned None"),
-    (8, "not-callable", "it is no function but an int: 8"),
-    (threading_on, "left-running", "thread 'left behind' (ended now)"),
-])
+@pytest.mark.parametrize(
+    "answer, code, says",
+    [
+        (endless, "time-limit", "of endless: "),
+        (raising, "exception", "KeyError: 'total'"),
+        (leaving, "exit", "exit()"),
+        (stub, "wrong-type", "it returned None"),
+        (8, "not-callable", "it is no function but an int: 8"),
+        (threading_on, "left-running", "thread 'left behind' (ended now)"),
+    ],
+)
 def test_misbehaviour_is_a_readable_report(define, answer, code, says):
     @define()
     def check(ask, function):
@@ -253,6 +272,7 @@ def test_a_number_is_taken_once(define):
         pass
 
     with pytest.raises(ValueError, match="has an exercise 1 already"):
+
         @define(1)
         def other(ask):
             pass
@@ -275,6 +295,7 @@ def kernel(tmp_path):
     where = {"metadata": {"path": str(tmp_path)}}
     client = NotebookClient(notebook, timeout=60, kernel_name="python3", resources=where)
     with client.setup_kernel():
+
         def cell(source):
             notebook.cells.append(nbformat.v4.new_code_cell(source))
             client.execute_cell(notebook.cells[-1], len(notebook.cells) - 1)
@@ -323,8 +344,10 @@ def test_a_learner_can_interrupt_a_check(kernel):
         finally:
             task.cancel()
 
-    source = ("from servicelab.checks.runner import run\nfrom IPython.display import display\n"
-              "def sleep():\n    import time\n    display('asleep')\n    time.sleep(1000)\nrun(sleep, limit=1000)")
+    source = (
+        "from servicelab.checks.runner import run\nfrom IPython.display import display\n"
+        "def sleep():\n    import time\n    display('asleep')\n    time.sleep(1000)\nrun(sleep, limit=1000)"
+    )
     with pytest.raises(CellExecutionError) as caught:
         asyncio.get_event_loop_policy().new_event_loop().run_until_complete(both(source))
     assert caught.value.ename == "KeyboardInterrupt"

@@ -128,7 +128,11 @@ def test_a_call_made_in_the_child_is_traced_to_the_server_in_the_kernel(session)
     assert (outer.caller, outer.callee) == ("client", "orders")
     assert (inner.caller, inner.callee, inner.parent) == ("orders", "inventory", outer.id)
     assert [(m.sender, m.receiver) for m in trace.messages] == [
-        ("client", "orders"), ("orders", "inventory"), ("inventory", "orders"), ("orders", "client")]
+        ("client", "orders"),
+        ("orders", "inventory"),
+        ("inventory", "orders"),
+        ("orders", "client"),
+    ]
     assert all(message.received for message in trace.messages)
 
 
@@ -206,15 +210,18 @@ def uses_a_lock():
 uses_a_lock.__module__ = "__main__"  # as in a notebook: sent by value
 
 
-@pytest.mark.parametrize(("thing", "words"), [
-    (Flask("orders"), "takes a function without arguments"),
-    (None, "takes a function without arguments"),
-    (lambda environ, start_response: None, "takes a function without arguments"),
-    (fails, "failed in the child process: ValueError(.|\n)*in fails"),
-    (crashes, "died before it could listen: killed by SIGSEGV(.|\n)*about to crash"),
-    (is_no_app, "3 is no web app"),
-    (uses_a_lock, "cannot be sent to a child process"),
-])
+@pytest.mark.parametrize(
+    ("thing", "words"),
+    [
+        (Flask("orders"), "takes a function without arguments"),
+        (None, "takes a function without arguments"),
+        (lambda environ, start_response: None, "takes a function without arguments"),
+        (fails, "failed in the child process: ValueError(.|\n)*in fails"),
+        (crashes, "died before it could listen: killed by SIGSEGV(.|\n)*about to crash"),
+        (is_no_app, "3 is no web app"),
+        (uses_a_lock, "cannot be sent to a child process"),
+    ],
+)
 def test_a_bad_factory_is_refused(thing, words):
     with pytest.raises(ServerError, match=words):
         serve(thing, "orders", process=True)

@@ -207,7 +207,10 @@ def test_a_policy_drives_real_attempts_and_the_trace_numbers_them(session, trace
     result = call(Retry(Timeout(5.0), tries=4), attempt(session, "GET", orders.url + "/flaky"))
     assert (result.status, result.attempts, result.value.text) == ("ok", 3, "ok")
     assert [(c.attempt, c.status, c.timeout) for c in trace.calls] == [
-        (1, "HTTP 503", 5.0), (2, "HTTP 503", 5.0), (3, "ok", 5.0)]
+        (1, "HTTP 503", 5.0),
+        (2, "HTTP 503", 5.0),
+        (3, "ok", 5.0),
+    ]
 
 
 # -- load -------------------------------------------------------------------------------------
@@ -267,8 +270,14 @@ def test_load_on_more_connections_than_workers_is_served_in_full(trace):
 def test_statuses_of_samples(session, orders):
     with socket.create_server(("127.0.0.1", 0)) as listening:
         gone = f"http://127.0.0.1:{listening.getsockname()[1]}/"
-    sends = iter([lambda: session.get(orders.url + "/status/503"), lambda: session.get(gone), lambda: "my own",
-                  lambda: session.get(orders.url + "/slow", timeout=0.05)])
+    sends = iter(
+        [
+            lambda: session.get(orders.url + "/status/503"),
+            lambda: session.get(gone),
+            lambda: "my own",
+            lambda: session.get(orders.url + "/slow", timeout=0.05),
+        ]
+    )
     samples = open_loop(lambda: next(sends)(), [0, 0, 0, 0], clients=1)
     assert [sample.status for sample in samples] == ["HTTP 503", "refused", "my own", "timeout"]
 
@@ -335,8 +344,9 @@ def test_bad_due_times_are_refused(due):
         open_loop(lambda: None, due)
 
 
-@pytest.mark.parametrize("options", [{"clients": 0}, {"clients": 10_000}, {"clients": 1.5}, {"limit": 0},
-                                     {"limit": math.inf}])
+@pytest.mark.parametrize(
+    "options", [{"clients": 0}, {"clients": 10_000}, {"clients": 1.5}, {"limit": 0}, {"limit": math.inf}]
+)
 def test_bad_options_are_quoted(options):
     [(name, value)] = options.items()
     with pytest.raises(ValueError, match=f"{name}={value!r}"):

@@ -77,10 +77,22 @@ def test_the_header_never_promises_more_than_is_left(left):
     assert left - 2e-6 <= sent <= left
 
 
-@pytest.mark.parametrize("value, left", [
-    ("0.350", 0.35), ("2", 2.0), ("-1", 0.0), ("0", 0.0), (None, None), ("", None), ("soon", None), ("nan", None),
-    ("inf", None), ("1e999", None), (" 1.5 ", 1.5),
-])
+@pytest.mark.parametrize(
+    "value, left",
+    [
+        ("0.350", 0.35),
+        ("2", 2.0),
+        ("-1", 0.0),
+        ("0", 0.0),
+        (None, None),
+        ("", None),
+        ("soon", None),
+        ("nan", None),
+        ("inf", None),
+        ("1e999", None),
+        (" 1.5 ", 1.5),
+    ],
+)
 def test_what_a_stranger_may_send(value, left):
     assert from_header(value) == left
 
@@ -342,10 +354,12 @@ def test_no_hop_begins_when_the_time_is_used_up_on_the_way(session):
 
 
 def grpc_server(handle):
-    server = grpc.server(futures.ThreadPoolExecutor(2), options=[("grpc.so_reuseport", 0)],
-                         interceptors=[heeding_grpc()])
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("lab.Shop", {
-        "Ask": grpc.unary_unary_rpc_method_handler(handle)}),))
+    server = grpc.server(
+        futures.ThreadPoolExecutor(2), options=[("grpc.so_reuseport", 0)], interceptors=[heeding_grpc()]
+    )
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler("lab.Shop", {"Ask": grpc.unary_unary_rpc_method_handler(handle)}),)
+    )
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     channel = grpc.insecure_channel(f"127.0.0.1:{port}", options=[("grpc.enable_http_proxy", 0)])

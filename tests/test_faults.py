@@ -637,8 +637,11 @@ def test_removing_a_toxic_lets_go_what_it_held(started):
 
 def test_altering_judges_what_waits_by_the_new_settings(started):
     _, proxy = started()
-    for toxic, changes in ((Latency(60), {"latency": 0.1}), (Bandwidth(10), {"rate": 1e6}),
-                           (Slicer(5, 0, 60), {"delay": 0.0})):
+    for toxic, changes in (
+        (Latency(60), {"latency": 0.1}),
+        (Bandwidth(10), {"rate": 1e6}),
+        (Slicer(5, 0, 60), {"delay": 0.0}),
+    ):
         with proxy.applying(toxic), connect(proxy) as sock:
             sock.sendall(DATA[:3000])
             until(lambda: proxy.connections.rows and proxy.connections.rows[-1][3] == 3000)
@@ -913,9 +916,11 @@ def test_a_setting_out_of_range_is_refused_by_name(make, says):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda p: p.add("lateny", latency=1),
-         "'lateny' is no toxic: use one of latency, bandwidth, slow_close, timeout, reset_peer, slicer, limit_data, "
-         "down"),
+        (
+            lambda p: p.add("lateny", latency=1),
+            "'lateny' is no toxic: use one of latency, bandwidth, slow_close, timeout, reset_peer, slicer, limit_data, "
+            "down",
+        ),
         (lambda p: p.add(3), "3 is no toxic"),
         (lambda p: p.add(Toxic()), "is no toxic"),
         (lambda p: p.add("latency"), "the toxic 'latency' needs latency"),
@@ -942,8 +947,19 @@ def test_a_wrong_change_is_refused_and_changes_nothing(started, change, says):
 
 @pytest.mark.parametrize(
     "upstream",
-    [None, 3, "orders", "http://127.0.0.1", "http://127.0.0.1:abc", (HOST, 0), (HOST, "80"), (3, 80), ("", 80),
-     (HOST, 70000), (HOST, 80, 1)],
+    [
+        None,
+        3,
+        "orders",
+        "http://127.0.0.1",
+        "http://127.0.0.1:abc",
+        (HOST, 0),
+        (HOST, "80"),
+        (3, 80),
+        ("", 80),
+        (HOST, 70000),
+        (HOST, 80, 1),
+    ],
 )
 def test_an_upstream_that_is_no_server_is_refused(upstream):
     before = threading.active_count(), len(lifecycle.running())

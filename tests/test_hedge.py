@@ -214,8 +214,7 @@ def test_never_more_attempts_than_most_and_never_sooner_than_the_delay(drive, ma
 def test_the_first_ok_wins(drive, make, answers):
     """A model of its own: of all attempts that were begun, the earliest OK or final failure ends the call."""
     status, end, begun = drive(make(), answers)
-    ends = sorted((at + takes, said) for at, number in begun
-                  for said, takes in [end_of(answers, make.timeout, number)])
+    ends = sorted((at + takes, said) for at, number in begun for said, takes in [end_of(answers, make.timeout, number)])
     deciding = [(at, said) for at, said in ends if said not in RETRYABLE]
     at, expected = deciding[0] if deciding else ends[-1]
     assert (status, round(end, 9)) == (expected, round(at, 9))
@@ -247,8 +246,7 @@ def test_a_deadline_holds_for_all_attempts_together(drive, make, answers, limit)
 def test_a_quick_answer_needs_no_second_attempt():
     recorder = Recorder(Hedge(Timeout(1), delay=0.25))
     assert by_call(recorder, [("ok", 0.125)])[0] == "ok"
-    assert said(recorder)[:2] == [("Start", Start(1, anew=True), None),
-                                  ("Await", Await(0.25), Answer(STARTED, 0.0))]
+    assert said(recorder)[:2] == [("Start", Start(1, anew=True), None), ("Await", Await(0.25), Answer(STARTED, 0.0))]
 
 
 def test_a_slow_first_answer_is_overtaken():
@@ -509,7 +507,11 @@ def test_a_simulated_client_hedges_and_the_loser_keeps_its_place(timeout, drops)
     env.run()
     assert ended == [("ok", 1.0), ("ok", 1.6)] and slow.free == 1 and not slow.waiting
     assert [(call.attempt, call.status, round(call.end, 6)) for call in trace.calls] == [
-        (1, "cancelled", 1.0), (2, "ok", 1.0), (1, "cancelled", 1.6), (2, "ok", 1.6)]
+        (1, "cancelled", 1.0),
+        (2, "ok", 1.0),
+        (1, "cancelled", 1.6),
+        (2, "ok", 1.6),
+    ]
     # The first was being worked on; the second waited, and whether it is worked on is the service's choice.
     assert len([work for work in trace.work if work.who == "slow"]) == (1 if drops else 2)
     late = [m.lost for m in trace.messages if m.sender == "slow" and m.received is None]
@@ -592,19 +594,22 @@ def test_a_policy_that_tries_and_sleeps_never_begins_a_race():
     assert call(Patient(), lambda *_: next(answers), sleep=lambda _: None, race=race) == ("ok", 2, 2)
 
 
-@pytest.mark.parametrize("make, error, message", [
-    (lambda: Hedge(0.5, 0.1), TypeError, r"inner=0.5 must be a Timeout, such as Timeout\(0.5\)"),
-    (lambda: Hedge(Retry(Timeout(1)), 0.1), TypeError, r"inner=Retry.* must be a Timeout.*around the hedge"),
-    (lambda: Hedge(Timeout(1), -0.1), ValueError, "delay=-0.1 must be >= 0"),
-    (lambda: Hedge(Timeout(1), "0.1"), TypeError, "delay='0.1' must be a number"),
-    (lambda: Hedge(Timeout(1), 1), ValueError, "delay=1 must be < 1 seconds, the timeout"),
-    (lambda: Hedge(Timeout(1), 0.1, most=1), ValueError, "most=1 must be >= 2: one attempt alone is no hedge"),
-    (lambda: Hedge(Timeout(1), 0.1, most=2.5), TypeError, "most=2.5 must be a whole number"),
-    (lambda: Hedge(Timeout(1), 0.1, budget=0.1), TypeError, "budget=0.1 must be a RetryBudget"),
-    (lambda: Hedge(Timeout(1), 0.1, hedge_on="error"), TypeError, "write hedge_on={'error'}"),
-    (lambda: Hedge(Timeout(1), 0.1, hedge_on={"ok"}), ValueError, "hedge_on contains 'ok'"),
-    (lambda: Hedge(Timeout(1), 0.1, hedge_on=3), TypeError, "hedge_on=3 must be a set of statuses"),
-])
+@pytest.mark.parametrize(
+    "make, error, message",
+    [
+        (lambda: Hedge(0.5, 0.1), TypeError, r"inner=0.5 must be a Timeout, such as Timeout\(0.5\)"),
+        (lambda: Hedge(Retry(Timeout(1)), 0.1), TypeError, r"inner=Retry.* must be a Timeout.*around the hedge"),
+        (lambda: Hedge(Timeout(1), -0.1), ValueError, "delay=-0.1 must be >= 0"),
+        (lambda: Hedge(Timeout(1), "0.1"), TypeError, "delay='0.1' must be a number"),
+        (lambda: Hedge(Timeout(1), 1), ValueError, "delay=1 must be < 1 seconds, the timeout"),
+        (lambda: Hedge(Timeout(1), 0.1, most=1), ValueError, "most=1 must be >= 2: one attempt alone is no hedge"),
+        (lambda: Hedge(Timeout(1), 0.1, most=2.5), TypeError, "most=2.5 must be a whole number"),
+        (lambda: Hedge(Timeout(1), 0.1, budget=0.1), TypeError, "budget=0.1 must be a RetryBudget"),
+        (lambda: Hedge(Timeout(1), 0.1, hedge_on="error"), TypeError, "write hedge_on={'error'}"),
+        (lambda: Hedge(Timeout(1), 0.1, hedge_on={"ok"}), ValueError, "hedge_on contains 'ok'"),
+        (lambda: Hedge(Timeout(1), 0.1, hedge_on=3), TypeError, "hedge_on=3 must be a set of statuses"),
+    ],
+)
 def test_misuse_is_refused_by_name(make, error, message):
     with pytest.raises(error, match=message):
         make()

@@ -104,20 +104,25 @@ def test_the_same_cell_run_again_replaces_the_server(session, capsys):
     assert session.get(second.url).text == "ok"
 
 
-@pytest.mark.parametrize(("thing", "words"), [
-    (None, "None is no web app"),
-    ("orders", "'orders' is no web app"),
-    (Flask, "the class Flask is no web app yet"),
-    (lambda: answer, "given with process=True"),
-])
+@pytest.mark.parametrize(
+    ("thing", "words"),
+    [
+        (None, "None is no web app"),
+        ("orders", "'orders' is no web app"),
+        (Flask, "the class Flask is no web app yet"),
+        (lambda: answer, "given with process=True"),
+    ],
+)
 def test_what_is_no_app_is_refused(thing, words):
     with pytest.raises(ServerError, match=words):
         serve(thing, "orders")
     assert threads_left() == []
 
 
-@pytest.mark.parametrize("options", [{"workers": 0}, {"workers": 2.5}, {"workers": True}, {"workers": 10_000},
-                                     {"trace": "yes"}, {"port": 70_000}])
+@pytest.mark.parametrize(
+    "options",
+    [{"workers": 0}, {"workers": 2.5}, {"workers": True}, {"workers": 10_000}, {"trace": "yes"}, {"port": 70_000}],
+)
 def test_bad_options_are_quoted(options):
     [(name, value)] = options.items()
     with pytest.raises(ServerError, match=f"{name}={value!r}"):

@@ -43,8 +43,9 @@ def turns(law, gaps, patience):
 
 def worst_excess(times, allowance):
     """The most by which any window that begins and ends with a turn holds more than ``allowance(its length)``."""
-    return max((j - i + 1 - allowance(times[j] - times[i]) for i in range(len(times)) for j in range(i, len(times))),
-               default=0)
+    return max(
+        (j - i + 1 - allowance(times[j] - times[i]) for i in range(len(times)) for j in range(i, len(times))), default=0
+    )
 
 
 @given(rates, bursts, gaps, patience)
@@ -210,19 +211,22 @@ def test_threads_do_not_come_between_looking_and_booking():
     assert sorted(delays) == list(range(30)) and all(b - a == 1 for a, b in pairwise(sorted(delays)))
 
 
-@pytest.mark.parametrize("make, error, said", [
-    (lambda: TokenBucket(0, 1), ValueError, "rate=0 must be > 0"),
-    (lambda: TokenBucket(-1, 1), ValueError, "rate=-1 must be > 0"),
-    (lambda: TokenBucket("5", 1), TypeError, "rate='5' must be a number"),
-    (lambda: TokenBucket(5, 0.5), ValueError, r"burst=0.5 must be >= 1 \(calls\)"),
-    (lambda: SlidingWindow(0, 1), ValueError, "limit=0 must be >= 1"),
-    (lambda: SlidingWindow(2.5, 1), TypeError, "limit=2.5 must be a whole number"),
-    (lambda: SlidingWindow(2, 0), ValueError, "window=0 must be > 0"),
-    (lambda: RateLimiter(0.5, TokenBucket(1, 1)), TypeError, "inner=0.5 must be a policy"),
-    (lambda: RateLimiter(Timeout(1), 50), TypeError, "law=50 must be a law, such as TokenBucket"),
-    (lambda: RateLimiter(Timeout(1), TokenBucket), TypeError, "law=<class .*> must be a law"),
-    (lambda: RateLimiter(Timeout(1), TokenBucket(1, 1), patience=-1), ValueError, "patience=-1 must be >= 0"),
-])
+@pytest.mark.parametrize(
+    "make, error, said",
+    [
+        (lambda: TokenBucket(0, 1), ValueError, "rate=0 must be > 0"),
+        (lambda: TokenBucket(-1, 1), ValueError, "rate=-1 must be > 0"),
+        (lambda: TokenBucket("5", 1), TypeError, "rate='5' must be a number"),
+        (lambda: TokenBucket(5, 0.5), ValueError, r"burst=0.5 must be >= 1 \(calls\)"),
+        (lambda: SlidingWindow(0, 1), ValueError, "limit=0 must be >= 1"),
+        (lambda: SlidingWindow(2.5, 1), TypeError, "limit=2.5 must be a whole number"),
+        (lambda: SlidingWindow(2, 0), ValueError, "window=0 must be > 0"),
+        (lambda: RateLimiter(0.5, TokenBucket(1, 1)), TypeError, "inner=0.5 must be a policy"),
+        (lambda: RateLimiter(Timeout(1), 50), TypeError, "law=50 must be a law, such as TokenBucket"),
+        (lambda: RateLimiter(Timeout(1), TokenBucket), TypeError, "law=<class .*> must be a law"),
+        (lambda: RateLimiter(Timeout(1), TokenBucket(1, 1), patience=-1), ValueError, "patience=-1 must be >= 0"),
+    ],
+)
 def test_misuse_is_refused_by_name(make, error, said):
     with pytest.raises(error, match=said):
         make()
@@ -230,5 +234,6 @@ def test_misuse_is_refused_by_name(make, error, said):
 
 def test_a_limiter_shows_its_settings():
     assert repr(RateLimiter(Timeout(1), TokenBucket(50, 10))) == (
-        "RateLimiter(Timeout(1), TokenBucket(rate=50, burst=10), patience=5.0)")
+        "RateLimiter(Timeout(1), TokenBucket(rate=50, burst=10), patience=5.0)"
+    )
     assert repr(SlidingWindow(5, 1.0)) == "SlidingWindow(limit=5, window=1.0)"

@@ -47,28 +47,43 @@ def lab(root, name="01-calls.ipynb"):
 
 
 def test_solution_goes_and_the_stub_stays(root):
-    solution(root, new_code_cell(SOLVED, id="c-solve", execution_count=3,
-                                 outputs=[nbformat.v4.new_output("stream", text="42")],
-                                 metadata={"nbgrader": {"grade_id": "one", "points": 2}, "execution": {"x": "y"}}))
+    solution(
+        root,
+        new_code_cell(
+            SOLVED,
+            id="c-solve",
+            execution_count=3,
+            outputs=[nbformat.v4.new_output("stream", text="42")],
+            metadata={"nbgrader": {"grade_id": "one", "points": 2}, "execution": {"x": "y"}},
+        ),
+    )
     assert make(root).returncode == 0
     cell = lab(root).cells[0]
-    assert cell.source == ('def get_within(url, seconds):\n    """Keep me."""\n    # Your code.\n    if seconds:\n'
-                           "        return None\n\n\nafter = 1")
+    assert cell.source == (
+        'def get_within(url, seconds):\n    """Keep me."""\n    # Your code.\n    if seconds:\n'
+        "        return None\n\n\nafter = 1"
+    )
     assert cell.id == "c-solve" and cell.outputs == [] and cell.execution_count is None
     assert cell.metadata == {"nbgrader": {"grade_id": "one", "points": 2}}
 
 
 def test_a_region_without_stub_leaves_something_that_runs(root):
-    solution(root, new_code_cell("def f():\n    ### BEGIN SOLUTION\n    return 1\n    ### END SOLUTION"),
-             new_code_cell("### BEGIN SOLUTION\nx = 1\n### END SOLUTION"))
+    solution(
+        root,
+        new_code_cell("def f():\n    ### BEGIN SOLUTION\n    return 1\n    ### END SOLUTION"),
+        new_code_cell("### BEGIN SOLUTION\nx = 1\n### END SOLUTION"),
+    )
     assert make(root).returncode == 0
     assert [cell.source for cell in lab(root).cells] == ["def f():\n    ...", "..."]
 
 
 def test_hidden_tests_and_explanations_go(root):
-    solution(root, new_markdown_cell("Task", id="m-task"),
-             new_markdown_cell("Because.", id="m-why", metadata={"tags": ["solution"]}),
-             new_code_cell("a = 1\n### BEGIN HIDDEN TESTS\nassert a\n### END HIDDEN TESTS\nb = 2"))
+    solution(
+        root,
+        new_markdown_cell("Task", id="m-task"),
+        new_markdown_cell("Because.", id="m-why", metadata={"tags": ["solution"]}),
+        new_code_cell("a = 1\n### BEGIN HIDDEN TESTS\nassert a\n### END HIDDEN TESTS\nb = 2"),
+    )
     assert make(root).returncode == 0
     assert [cell.source for cell in lab(root).cells] == ["Task", "a = 1\nb = 2"]
     assert "Because" not in (root / "labs" / "01-calls.ipynb").read_text()
@@ -96,13 +111,16 @@ def test_regeneration_is_byte_identical_and_check_names_what_differs(root):
     assert path.read_bytes() == first and not (root / "labs" / "02-old.ipynb").exists()
 
 
-@pytest.mark.parametrize("cell, says", [
-    (new_code_cell("### BEGIN SOLUTION\nx = 1", id="c-bad"), "BEGIN SOLUTION without its END"),
-    (new_code_cell("x = 1\n### END SOLUTION", id="c-bad"), "END SOLUTION without its BEGIN"),
-    (new_code_cell("### BEGIN SOLUTION\n### BEGIN HIDDEN TESTS", id="c-bad"), "inside SOLUTION"),
-    (new_code_cell("### BEGIN SOLUTION\n# STUB: return )\n### END SOLUTION", id="c-bad"), "no Python"),
-    (new_markdown_cell("[x](../notebooks/nowhere.ipynb)", id="c-bad"), "leads nowhere"),
-])
+@pytest.mark.parametrize(
+    "cell, says",
+    [
+        (new_code_cell("### BEGIN SOLUTION\nx = 1", id="c-bad"), "BEGIN SOLUTION without its END"),
+        (new_code_cell("x = 1\n### END SOLUTION", id="c-bad"), "END SOLUTION without its BEGIN"),
+        (new_code_cell("### BEGIN SOLUTION\n### BEGIN HIDDEN TESTS", id="c-bad"), "inside SOLUTION"),
+        (new_code_cell("### BEGIN SOLUTION\n# STUB: return )\n### END SOLUTION", id="c-bad"), "no Python"),
+        (new_markdown_cell("[x](../notebooks/nowhere.ipynb)", id="c-bad"), "leads nowhere"),
+    ],
+)
 def test_mistakes_of_the_author_are_refused_by_cell(root, cell, says):
     solution(root, cell)
     made = make(root)
@@ -112,8 +130,12 @@ def test_mistakes_of_the_author_are_refused_by_cell(root, cell, says):
 
 
 def test_links_to_other_labs_and_outside_are_fine(root):
-    solution(root, new_markdown_cell("[a](02-next.ipynb) [b](https://example.org/x) [c](#here) "
-                                     "[s](../solutions/01-calls.ipynb#why)"))
+    solution(
+        root,
+        new_markdown_cell(
+            "[a](02-next.ipynb) [b](https://example.org/x) [c](#here) [s](../solutions/01-calls.ipynb#why)"
+        ),
+    )
     solution(root, new_markdown_cell("next"), name="02-next.ipynb")
     assert make(root).returncode == 0
 

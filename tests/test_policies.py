@@ -411,8 +411,12 @@ def test_a_budget_under_threads_gives_out_each_token_once():
 
 # -- balancers ----------------------------------------------------------------------------------
 
-BALANCERS = [RoundRobin, lambda: RandomChoice(Random(1)), lambda: LeastOutstanding(Random(1)),
-             lambda: PowerOfTwo(Random(1))]
+BALANCERS = [
+    RoundRobin,
+    lambda: RandomChoice(Random(1)),
+    lambda: LeastOutstanding(Random(1)),
+    lambda: PowerOfTwo(Random(1)),
+]
 
 
 @pytest.mark.parametrize("make", BALANCERS)
@@ -485,8 +489,15 @@ def test_a_replay_says_the_same(make, calls):
 
 
 def shared_policy(seed=7, reserve=6.0):
-    return Deadline(0.5, Retry(Timeout(0.02), tries=4, backoff=FullJitter(0.001, 0.004, Random(seed)),
-                               budget=RetryBudget(ratio=0.25, min_per_second=1.0, reserve=reserve)))
+    return Deadline(
+        0.5,
+        Retry(
+            Timeout(0.02),
+            tries=4,
+            backoff=FullJitter(0.001, 0.004, Random(seed)),
+            budget=RetryBudget(ratio=0.25, min_per_second=1.0, reserve=reserve),
+        ),
+    )
 
 
 def test_a_run_with_threads_on_the_real_clock_replays():
@@ -628,35 +639,38 @@ def test_a_script_that_says_anything_else_is_told_so(drive):
         drive(Odd(), [("ok", 1)], FakeClock())
 
 
-@pytest.mark.parametrize("make, error, said", [
-    (lambda: Timeout(0), ValueError, "seconds=0 must be > 0 .*None waits for ever"),
-    (lambda: Timeout(-3), ValueError, "seconds=-3 must be > 0"),
-    (lambda: Timeout(float("inf")), ValueError, "seconds=inf must be > 0 and finite"),
-    (lambda: Timeout("1"), TypeError, "seconds='1' must be a number"),
-    (lambda: Timeout(True), TypeError, "seconds=True must be a number"),
-    (lambda: Deadline(0, Timeout(1)), ValueError, "seconds=0 must be > 0 .*leave the deadline out"),
-    (lambda: Deadline(None, Timeout(1)), TypeError, "seconds=None must be a number"),
-    (lambda: Deadline(1, 0.5), TypeError, r"inner=0.5 must be a policy, such as Timeout\(0.5\)"),
-    (lambda: Deadline(1, Timeout), TypeError, "inner=<class .*Timeout'> must be a policy"),
-    (lambda: Retry(None), TypeError, "inner=None must be a policy"),
-    (lambda: Retry(Timeout(1), tries=0), ValueError, "tries=0 must be >= 1: it counts all attempts"),
-    (lambda: Retry(Timeout(1), tries=-1), ValueError, "tries=-1 must be >= 1"),
-    (lambda: Retry(Timeout(1), tries=2.5), TypeError, "tries=2.5 must be a whole number"),
-    (lambda: Retry(Timeout(1), backoff=0.1), TypeError, "backoff=0.1 must be a law of delays"),
-    (lambda: Retry(Timeout(1), backoff=NoBackoff), TypeError, "backoff=<class .*> must be a law"),
-    (lambda: Retry(Timeout(1), budget=0.1), TypeError, "budget=0.1 must be a RetryBudget"),
-    (lambda: Retry(Timeout(1), retry_on="timeout"), TypeError, "retry_on={'timeout'}"),
-    (lambda: Retry(Timeout(1), retry_on={"ok", "error"}), ValueError, "'ok', which must not be retried"),
-    (lambda: RetryBudget(ratio=1.5), ValueError, "ratio=1.5 must be a share from 0 to 1"),
-    (lambda: RetryBudget(ratio=-0.1), ValueError, "ratio=-0.1 must be a share"),
-    (lambda: RetryBudget(min_per_second=-1), ValueError, "min_per_second=-1 must be >= 0"),
-    (lambda: RetryBudget(reserve=0), ValueError, "reserve=0 must be > 0"),
-    (lambda: RetryBudget(reserve=0.5), ValueError, "reserve=0.5 must be >= 1"),
-    (lambda: RandomChoice(None), TypeError, r"rng=None must be a random\.Random"),
-    (lambda: PowerOfTwo(5), TypeError, r"rng=5 must be a random\.Random"),
-    (lambda: Recorder(3), TypeError, "policy=3 must be a policy"),
-    (lambda: replay([], None), TypeError, "policy=None must be a policy"),
-])
+@pytest.mark.parametrize(
+    "make, error, said",
+    [
+        (lambda: Timeout(0), ValueError, "seconds=0 must be > 0 .*None waits for ever"),
+        (lambda: Timeout(-3), ValueError, "seconds=-3 must be > 0"),
+        (lambda: Timeout(float("inf")), ValueError, "seconds=inf must be > 0 and finite"),
+        (lambda: Timeout("1"), TypeError, "seconds='1' must be a number"),
+        (lambda: Timeout(True), TypeError, "seconds=True must be a number"),
+        (lambda: Deadline(0, Timeout(1)), ValueError, "seconds=0 must be > 0 .*leave the deadline out"),
+        (lambda: Deadline(None, Timeout(1)), TypeError, "seconds=None must be a number"),
+        (lambda: Deadline(1, 0.5), TypeError, r"inner=0.5 must be a policy, such as Timeout\(0.5\)"),
+        (lambda: Deadline(1, Timeout), TypeError, "inner=<class .*Timeout'> must be a policy"),
+        (lambda: Retry(None), TypeError, "inner=None must be a policy"),
+        (lambda: Retry(Timeout(1), tries=0), ValueError, "tries=0 must be >= 1: it counts all attempts"),
+        (lambda: Retry(Timeout(1), tries=-1), ValueError, "tries=-1 must be >= 1"),
+        (lambda: Retry(Timeout(1), tries=2.5), TypeError, "tries=2.5 must be a whole number"),
+        (lambda: Retry(Timeout(1), backoff=0.1), TypeError, "backoff=0.1 must be a law of delays"),
+        (lambda: Retry(Timeout(1), backoff=NoBackoff), TypeError, "backoff=<class .*> must be a law"),
+        (lambda: Retry(Timeout(1), budget=0.1), TypeError, "budget=0.1 must be a RetryBudget"),
+        (lambda: Retry(Timeout(1), retry_on="timeout"), TypeError, "retry_on={'timeout'}"),
+        (lambda: Retry(Timeout(1), retry_on={"ok", "error"}), ValueError, "'ok', which must not be retried"),
+        (lambda: RetryBudget(ratio=1.5), ValueError, "ratio=1.5 must be a share from 0 to 1"),
+        (lambda: RetryBudget(ratio=-0.1), ValueError, "ratio=-0.1 must be a share"),
+        (lambda: RetryBudget(min_per_second=-1), ValueError, "min_per_second=-1 must be >= 0"),
+        (lambda: RetryBudget(reserve=0), ValueError, "reserve=0 must be > 0"),
+        (lambda: RetryBudget(reserve=0.5), ValueError, "reserve=0.5 must be >= 1"),
+        (lambda: RandomChoice(None), TypeError, r"rng=None must be a random\.Random"),
+        (lambda: PowerOfTwo(5), TypeError, r"rng=5 must be a random\.Random"),
+        (lambda: Recorder(3), TypeError, "policy=3 must be a policy"),
+        (lambda: replay([], None), TypeError, "policy=None must be a policy"),
+    ],
+)
 def test_misuse_is_refused_by_name(make, error, said):
     with pytest.raises(error, match=said):
         make()

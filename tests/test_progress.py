@@ -51,10 +51,18 @@ def test_two_kernels_at_once_lose_nothing(path):
     assert len(Progress(path).read()["exercises"]) == 60
 
 
-@pytest.mark.parametrize("damage", [
-    b"", b"{", b"\xff\xfe\x00", b"[]", b'{"schema": "x"}', b'{"schema": 1, "exercises": 3}',
-    b'{"schema": 1, "exercises": {"01/1": "yes"}}',
-])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"",
+        b"{",
+        b"\xff\xfe\x00",
+        b"[]",
+        b'{"schema": "x"}',
+        b'{"schema": 1, "exercises": 3}',
+        b'{"schema": 1, "exercises": {"01/1": "yes"}}',
+    ],
+)
 def test_a_damaged_file_is_kept_aside(path, damage, capsys):
     path.parent.mkdir()
     path.write_bytes(damage)
@@ -180,12 +188,26 @@ def test_panel(path, monkeypatch):
     encoded = re.search(r"base64,([^\"]+)", link.value)[1]
     assert parse(base64.b64decode(encoded))["exercises"].keys() == {"01/1"}
     other = json.dumps({"schema": 1, "exercises": {"01/2": {"passed": "2026"}}})
-    upload.value = ({"name": "a.json", "type": "", "size": 1, "content": memoryview(other.encode()),
-                     "last_modified": room.datetime.now(room.UTC)},)
+    upload.value = (
+        {
+            "name": "a.json",
+            "type": "",
+            "size": 1,
+            "content": memoryview(other.encode()),
+            "last_modified": room.datetime.now(room.UTC),
+        },
+    )
     assert room.progress().has_passed("01", 2) and "1 entries" in said.value
     assert encoded not in link.value
-    upload.value = ({"name": "<b>", "type": "", "size": 1, "content": memoryview(b"no"),
-                     "last_modified": room.datetime.now(room.UTC)},)
+    upload.value = (
+        {
+            "name": "<b>",
+            "type": "",
+            "size": 1,
+            "content": memoryview(b"no"),
+            "last_modified": room.datetime.now(room.UTC),
+        },
+    )
     assert "was not put back" in said.value and "<b>" not in said.value
 
 

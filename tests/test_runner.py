@@ -36,6 +36,7 @@ def elsewhere(function):
 @pytest.fixture(params=["main thread", "other thread"])
 def go(request):
     """``run``, with time enough for a busy machine, in the main thread and in another."""
+
     def in_main(function, **options):
         return run(function, **{"limit": 30, **options})
 
@@ -45,6 +46,7 @@ def go(request):
 @pytest.fixture(autouse=True)
 def nothing_changed():
     """Signal handlers, timer, streams and trace function are what they were."""
+
     def state():
         signals = [signal.getsignal(s) for s in (signal.SIGINT, getattr(signal, "SIGALRM", signal.SIGINT))]
         return signals, sys.stdout, sys.stderr, sys.gettrace(), threading.excepthook
@@ -76,11 +78,14 @@ def test_endless_loop(go):
 
 
 @has_alarm
-@pytest.mark.parametrize("wait", [
-    lambda: time.sleep(1e6),
-    lambda: threading.Event().wait(),
-    lambda: threading.Lock().acquire() and threading.Condition().__enter__() and threading.Event().wait(),
-])
+@pytest.mark.parametrize(
+    "wait",
+    [
+        lambda: time.sleep(1e6),
+        lambda: threading.Event().wait(),
+        lambda: threading.Lock().acquire() and threading.Condition().__enter__() and threading.Event().wait(),
+    ],
+)
 def test_endless_wait(wait):
     assert run(wait, limit=LIMIT).how == "time-limit"
 
@@ -151,9 +156,16 @@ def swallow_below():
 
 
 @has_alarm
-@pytest.mark.parametrize("function", [
-    swallow_exceptions, swallow_everything, swallow_long_sleeps, swallow_twice, swallow_below,
-])
+@pytest.mark.parametrize(
+    "function",
+    [
+        swallow_exceptions,
+        swallow_everything,
+        swallow_long_sleeps,
+        swallow_twice,
+        swallow_below,
+    ],
+)
 def test_code_that_swallows_the_limit(function):
     assert run(function, limit=LIMIT).how == "time-limit"
 
@@ -191,6 +203,7 @@ def test_its_own_clean_up_is_let_through():
 def test_an_exception_shows_only_the_learners_lines(go):
     def parse():
         import json
+
         return json.loads("{")
 
     outcome = go(parse)
@@ -279,10 +292,12 @@ def test_sleeping_thread_is_named_as_still_running(monkeypatch):
 
 
 def test_a_thread_that_is_ended_says_nothing_even_when_it_wakes_late():
-    script = ("import threading, time\nfrom servicelab.checks import leftovers\n"
-              "from servicelab.checks.runner import run\nleftovers.PATIENCE = .05\n"
-              "def wait():\n    time.sleep(2)\n    time.sleep(1000)\n"
-              "print(run(lambda: threading.Thread(target=wait).start()).left[0].ended)")
+    script = (
+        "import threading, time\nfrom servicelab.checks import leftovers\n"
+        "from servicelab.checks.runner import run\nleftovers.PATIENCE = .05\n"
+        "def wait():\n    time.sleep(2)\n    time.sleep(1000)\n"
+        "print(run(lambda: threading.Thread(target=wait).start()).left[0].ended)"
+    )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ("False\n", "")
 
@@ -350,8 +365,9 @@ def pool_code(function):
 
     from servicelab.checks import leftovers
 
-    return types.FunctionType(function.__code__.replace(co_filename=leftovers.__file__), function.__globals__,
-                              closure=function.__closure__)
+    return types.FunctionType(
+        function.__code__.replace(co_filename=leftovers.__file__), function.__globals__, closure=function.__closure__
+    )
 
 
 @has_alarm

@@ -53,6 +53,7 @@ def test_the_order_changes_who_waits_but_not_how_many(load):
 
     Source: J. F. C. Kingman, "The effect of queue discipline on waiting time variance", 1962.
     """
+
     def run(order):
         env, draws = simpy.Environment(), Draws(3)
         service = Service(env, "orders", draws.exponential("work", 1.0), order=order)
@@ -156,8 +157,9 @@ def shop(*, slow, cure=None):
     """
     env, draws = simpy.Environment(), Draws(1)
     mean = 2.0 if slow else 0.02
-    payment = Service(env, "payment", draws.exponential("payment", mean), workers=12,
-                      queue_limit=0 if cure == "queue_limit" else None)
+    payment = Service(
+        env, "payment", draws.exponential("payment", mean), workers=12, queue_limit=0 if cure == "queue_limit" else None
+    )
     browsing, paying, services = [], [], []
     for name in CALLERS:
         policy = {"timeout": Timeout(0.1), "bulkhead": Bulkhead(Timeout(None), limit=3)}.get(cure)
@@ -177,7 +179,7 @@ def shop(*, slow, cure=None):
     env.run(until=60.0)
     late = [np.quantile(journeys.waited(60.0)[journeys.due > 30.0], 0.95) for journeys in browsing]
     paid = sum(int(((journeys.end > 30.0) & journeys.ok).sum()) for journeys in paying) / 30.0
-    return max(late), paid, np.mean(busy[len(busy) // 2:], axis=0), payment
+    return max(late), paid, np.mean(busy[len(busy) // 2 :], axis=0), payment
 
 
 def test_one_slow_service_empties_the_pools_of_three_callers():
@@ -216,20 +218,34 @@ def test_a_queue_limit_at_payment_itself_says_no_early_and_keeps_it_busy():
 ENV = simpy.Environment()
 
 
-@pytest.mark.parametrize("wrong, error, quoted", [
-    (lambda: Service(ENV, "orders", 0.1, order="newest"), ValueError, "order='newest' must be \"fifo\""),
-    (lambda: Service(ENV, "orders", 0.1, max_wait=-1), ValueError, "max_wait=-1 must be >= 0 seconds"),
-    (lambda: Service(ENV, "orders", 0.1, max_wait=math.inf), ValueError, "max_wait=inf"),
-    (lambda: Service(ENV, "orders", 0.1, max_wait="long"), TypeError, "max_wait='long' must be a number of seconds"),
-    (lambda: setattr(Service(ENV, "orders", 0.1), "order", None), ValueError, "order=None"),
-])
+@pytest.mark.parametrize(
+    "wrong, error, quoted",
+    [
+        (lambda: Service(ENV, "orders", 0.1, order="newest"), ValueError, "order='newest' must be \"fifo\""),
+        (lambda: Service(ENV, "orders", 0.1, max_wait=-1), ValueError, "max_wait=-1 must be >= 0 seconds"),
+        (lambda: Service(ENV, "orders", 0.1, max_wait=math.inf), ValueError, "max_wait=inf"),
+        (
+            lambda: Service(ENV, "orders", 0.1, max_wait="long"),
+            TypeError,
+            "max_wait='long' must be a number of seconds",
+        ),
+        (lambda: setattr(Service(ENV, "orders", 0.1), "order", None), ValueError, "order=None"),
+    ],
+)
 def test_misuse_is_refused_by_name(wrong, error, quoted):
     with pytest.raises(error, match=quoted):
         wrong()
 
 
-@pytest.mark.parametrize("settings", [{"order": "lifo"}, {"max_wait": 0.2}, {"order": "lifo", "max_wait": 0.2},
-                                      {"order": "lifo", "drop_abandoned": True, "queue_limit": 20}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"order": "lifo"},
+        {"max_wait": 0.2},
+        {"order": "lifo", "max_wait": 0.2},
+        {"order": "lifo", "drop_abandoned": True, "queue_limit": 20},
+    ],
+)
 def test_no_discipline_loses_a_request_or_a_worker(settings):
     env, draws = simpy.Environment(), Draws(2)
     service = Service(env, "orders", draws.exponential("work", 0.1), workers=3, **settings)

@@ -87,21 +87,24 @@ def test_common_random_numbers_make_the_difference_steadier():
     assert separate.var() > 5 * common.var()
 
 
-@pytest.mark.parametrize("wrong, quoted", [
-    (lambda: Draws("one"), "seed='one'"),
-    (lambda: Draws(1).exponential("x", 0), "mean=0"),
-    (lambda: Draws(1).exponential("x", -3), "mean=-3"),
-    (lambda: Draws(1).exponential("x", math.nan), "mean=nan"),
-    (lambda: Draws(1).exponential("x", "fast"), "mean='fast'"),
-    (lambda: Draws(1).exponential("", 1), "name=''"),
-    (lambda: Draws(1).constant("x", -1), "value=-1"),
-    (lambda: Draws(1).uniform("x", -1, 2), "low=-1"),
-    (lambda: Draws(1).uniform("x", 3, 2), "high=2"),
-    (lambda: Draws(1).lognormal("x", 1, -1), "scv=-1"),
-    (lambda: Draws(1).normal("x", 1, -2), "sd=-2"),
-    (lambda: Draws(1).bernoulli("x", 1.5), "p=1.5"),
-    (lambda: Draws(1).constant("x", 1).sample(-1), "n=-1"),
-])
+@pytest.mark.parametrize(
+    "wrong, quoted",
+    [
+        (lambda: Draws("one"), "seed='one'"),
+        (lambda: Draws(1).exponential("x", 0), "mean=0"),
+        (lambda: Draws(1).exponential("x", -3), "mean=-3"),
+        (lambda: Draws(1).exponential("x", math.nan), "mean=nan"),
+        (lambda: Draws(1).exponential("x", "fast"), "mean='fast'"),
+        (lambda: Draws(1).exponential("", 1), "name=''"),
+        (lambda: Draws(1).constant("x", -1), "value=-1"),
+        (lambda: Draws(1).uniform("x", -1, 2), "low=-1"),
+        (lambda: Draws(1).uniform("x", 3, 2), "high=2"),
+        (lambda: Draws(1).lognormal("x", 1, -1), "scv=-1"),
+        (lambda: Draws(1).normal("x", 1, -2), "sd=-2"),
+        (lambda: Draws(1).bernoulli("x", 1.5), "p=1.5"),
+        (lambda: Draws(1).constant("x", 1).sample(-1), "n=-1"),
+    ],
+)
 def test_misuse_is_refused_by_name(wrong, quoted):
     with pytest.raises(ValueError, match=quoted):
         wrong()

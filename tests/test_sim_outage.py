@@ -39,8 +39,10 @@ def budget():
 # -- simulation and recursion -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("load, retries, seed", [(280.0, 1.0, 1), (140.0, 1.0, 2), (100.0, 1.5, 3), (70.0, 2.25, 4),
-                                                 (250.0, 0.0, 5), (320.0, 0.5, 6)])
+@pytest.mark.parametrize(
+    "load, retries, seed",
+    [(280.0, 1.0, 1), (140.0, 1.0, 2), (100.0, 1.5, 3), (70.0, 2.25, 4), (250.0, 0.0, 5), (320.0, 0.5, 6)],
+)
 def test_the_exact_trajectory_is_that_of_the_recursion(load, retries, seed):
     model = Outage(load, retries=retries, begins=5.0, ends=10.0, seed=seed)
     course = model.run(until=40.0)
@@ -172,7 +174,7 @@ def test_a_breaker_turns_callers_away_until_the_queue_is_gone(at):
     course = outage(with_policy(breaker()), at=at, until=160)
     assert math.isfinite(course.recovered_at())
     # While it was open, offered load was a few probes.
-    assert course.offered[max(at, 12) + 3:max(at, 12) + 15].min() < 20
+    assert course.offered[max(at, 12) + 3 : max(at, 12) + 15].min() < 20
 
 
 def test_a_remedy_works_on_a_model_that_runs():
@@ -212,21 +214,24 @@ def test_the_phase_map_has_its_border_on_the_line():
 # -- misuse ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("wrong, quoted", [
-    (lambda: Outage(load=0), "load=0 must be > 0 requests/s"),
-    (lambda: Outage(capacity=-300), "capacity=-300 must be > 0 requests/s"),
-    (lambda: Outage(timeout=0), "timeout=0 must be > 0 seconds"),
-    (lambda: Outage(retries=-1), "retries=-1 must be >= 0"),
-    (lambda: Outage(begins=20, ends=10), "ends=10 must be >= begins=20"),
-    (lambda: Outage(order="random"), "order='random'"),
-    (lambda: Outage().run(0.5), "until=0.5 must be later than now"),
-    (lambda: Outage().run(math.inf), "until=inf"),
-    (lambda: outage(at=-1), "at=-1 must be >= 0 seconds"),
-    (lambda: storm_of(0, 1, 1), "load=0 must be > 0 requests/s"),
-    (lambda: retry_storm([0.0], [1.0], 0, 1, until=1), "timeout=0 must be > 0"),
-    (lambda: retry_storm([1.0, 0.0], [1.0] * 2, 1, 1, until=3), "ascending"),
-    (lambda: retry_storm([0.0, 0.1], [1.0], 1, 1, until=3), "services has 1 times"),
-])
+@pytest.mark.parametrize(
+    "wrong, quoted",
+    [
+        (lambda: Outage(load=0), "load=0 must be > 0 requests/s"),
+        (lambda: Outage(capacity=-300), "capacity=-300 must be > 0 requests/s"),
+        (lambda: Outage(timeout=0), "timeout=0 must be > 0 seconds"),
+        (lambda: Outage(retries=-1), "retries=-1 must be >= 0"),
+        (lambda: Outage(begins=20, ends=10), "ends=10 must be >= begins=20"),
+        (lambda: Outage(order="random"), "order='random'"),
+        (lambda: Outage().run(0.5), "until=0.5 must be later than now"),
+        (lambda: Outage().run(math.inf), "until=inf"),
+        (lambda: outage(at=-1), "at=-1 must be >= 0 seconds"),
+        (lambda: storm_of(0, 1, 1), "load=0 must be > 0 requests/s"),
+        (lambda: retry_storm([0.0], [1.0], 0, 1, until=1), "timeout=0 must be > 0"),
+        (lambda: retry_storm([1.0, 0.0], [1.0] * 2, 1, 1, until=3), "ascending"),
+        (lambda: retry_storm([0.0, 0.1], [1.0], 1, 1, until=3), "services has 1 times"),
+    ],
+)
 def test_misuse_is_refused_by_name(wrong, quoted):
     with pytest.raises(ValueError, match=quoted):
         wrong()

@@ -394,8 +394,14 @@ def test_the_trace_of_a_chain_shows_waiting_and_working():
     env = simpy.Environment()
     trace = Trace(clock=lambda: env.now)
     inventory = Service(env, "inventory", 2.0, trace=trace)
-    gateway = Service(env, "gateway", 1.0, workers=1, trace=trace,
-                      needs=[Client(env, Link(env, inventory, 0.25), Timeout(9.0), label="reserve")])
+    gateway = Service(
+        env,
+        "gateway",
+        1.0,
+        workers=1,
+        trace=trace,
+        needs=[Client(env, Link(env, inventory, 0.25), Timeout(9.0), label="reserve")],
+    )
     client = Client(env, Link(env, gateway, 0.5), name="client", trace=trace)
     replay(env, [0.0], client, label="order A")
     replay(env, [1.0], client, label="order B")
@@ -412,8 +418,10 @@ def test_the_trace_of_a_chain_shows_waiting_and_working():
         ("gateway", "client", "ok", "reply", 7.5, 8.0),
     ]
     assert [(w.who, w.label, w.start, w.end) for w in trace.work] == [
-        ("gateway", "order A", 0.5, 4.0), ("inventory", "reserve", 1.75, 3.75),
-        ("gateway", "order B", 4.0, 7.5), ("inventory", "reserve", 5.25, 7.25),
+        ("gateway", "order A", 0.5, 4.0),
+        ("inventory", "reserve", 1.75, 3.75),
+        ("gateway", "order B", 4.0, 7.5),
+        ("inventory", "reserve", 5.25, 7.25),
     ]
     outer, waiting = [call for call in trace.calls if call.caller == "client"]
     inner = [call for call in trace.calls if call.caller == "gateway"]
@@ -468,8 +476,14 @@ def test_a_trace_changes_nothing():
         trace = Trace(clock=lambda: env.now) if traced else None
         inventory = Service(env, "inventory", draws.exponential("a", 0.1), trace=trace)
         link = Link(env, inventory, 0.01, draws.bernoulli("loss", 0.05), trace=trace)
-        gateway = Service(env, "gateway", draws.exponential("b", 0.05), workers=4, trace=trace,
-                          needs=[Client(env, link, Retry(Timeout(0.5)), trace=trace)])
+        gateway = Service(
+            env,
+            "gateway",
+            draws.exponential("b", 0.05),
+            workers=4,
+            trace=trace,
+            needs=[Client(env, link, Retry(Timeout(0.5)), trace=trace)],
+        )
         journeys = poisson(env, 8.0, Client(env, gateway, Timeout(1.0), trace=trace), draws, count=500)
         env.run()
         return journeys.end.tolist(), journeys.counts()
@@ -544,39 +558,46 @@ ENV = simpy.Environment()
 ORDERS = Service(ENV, "orders", 0.1)
 
 
-@pytest.mark.parametrize("wrong, error, quoted", [
-    (lambda: Service(ENV, "orders", -0.1), ValueError, "work=-0.1 must be >= 0 seconds"),
-    (lambda: Service(ENV, "orders", math.nan), ValueError, "work=nan"),
-    (lambda: Service(ENV, "orders", "fast"), TypeError, "work='fast'"),
-    (lambda: Service(ENV, "orders", 0.1, workers=0), ValueError, "workers=0"),
-    (lambda: Service(ENV, "orders", 0.1, workers=1.5), ValueError, "workers=1.5"),
-    (lambda: Service(ENV, "orders", 0.1, queue_limit=-1), ValueError, "queue_limit=-1"),
-    (lambda: Service(ENV, "orders", 0.1, fails=2), ValueError, "fails=2"),
-    (lambda: Service(ENV, "orders", 0.1, needs=["inventory"]), TypeError, "need='inventory' is not a place"),
-    (lambda: Link(ENV, ORDERS, -3), ValueError, "delay=-3 must be >= 0 seconds"),
-    (lambda: Link(ENV, ORDERS, 0.1, loss=1.5), ValueError, "loss=1.5 must be a share from 0 to 1"),
-    (lambda: Link(ENV, ORDERS, 0.1, loss=0.1), ValueError, r"loss=0.1 needs draws.*draws\.bernoulli\('loss', 0.1\)"),
-    (lambda: Link(ENV, ORDERS, 0.1, loss="some"), TypeError, "loss='some'"),
-    (lambda: Link(ENV, None, 0.1), TypeError, "to=None is not a place"),
-    (lambda: Client(ENV, "orders"), TypeError, "to='orders' is not a place"),
-    (lambda: Client(ENV, ORDERS, policy=0.5), TypeError, "policy=0.5 is not a policy"),
-    (lambda: Balancer(ENV, [], RoundRobin()), ValueError, "at least one place"),
-    (lambda: Balancer(ENV, [ORDERS, 3], RoundRobin()), TypeError, "place=3"),
-    (lambda: Balancer(ENV, [ORDERS], "random"), TypeError, "pick='random'"),
-    (lambda: poisson(ENV, 0, ORDERS, Draws(1), count=1), ValueError, "rate=0"),
-    (lambda: poisson(ENV, math.nan, ORDERS, Draws(1), count=1), ValueError, "rate=nan"),
-    (lambda: poisson(ENV, 1, ORDERS, Draws(1)), ValueError, "give a bound"),
-    (lambda: poisson(ENV, 1, ORDERS, Draws(1), count=0), ValueError, "count=0"),
-    (lambda: poisson(ENV, 1, ORDERS, Draws(1), until=-1), ValueError, "until=-1"),
-    (lambda: poisson(ENV, 1, "orders", Draws(1), count=1), TypeError, "place='orders'"),
-    (lambda: users(ENV, 0, 1.0, ORDERS, count=1), ValueError, "n=0"),
-    (lambda: users(ENV, 1, -1.0, ORDERS, count=1), ValueError, "think=-1.0"),
-    (lambda: users(ENV, 1, 1.0, ORDERS), ValueError, "give a bound"),
-    (lambda: replay(ENV, [1.0, 0.5], ORDERS), ValueError, "due=0.5 after 1.0"),
-    (lambda: replay(ENV, [-1.0], ORDERS), ValueError, "due=-1.0"),
-    (lambda: Call(ENV, "ok"), TypeError, "'ok' is not a generator"),
-    (lambda: FirstOf(ENV), ValueError, "at least one event"),
-])
+@pytest.mark.parametrize(
+    "wrong, error, quoted",
+    [
+        (lambda: Service(ENV, "orders", -0.1), ValueError, "work=-0.1 must be >= 0 seconds"),
+        (lambda: Service(ENV, "orders", math.nan), ValueError, "work=nan"),
+        (lambda: Service(ENV, "orders", "fast"), TypeError, "work='fast'"),
+        (lambda: Service(ENV, "orders", 0.1, workers=0), ValueError, "workers=0"),
+        (lambda: Service(ENV, "orders", 0.1, workers=1.5), ValueError, "workers=1.5"),
+        (lambda: Service(ENV, "orders", 0.1, queue_limit=-1), ValueError, "queue_limit=-1"),
+        (lambda: Service(ENV, "orders", 0.1, fails=2), ValueError, "fails=2"),
+        (lambda: Service(ENV, "orders", 0.1, needs=["inventory"]), TypeError, "need='inventory' is not a place"),
+        (lambda: Link(ENV, ORDERS, -3), ValueError, "delay=-3 must be >= 0 seconds"),
+        (lambda: Link(ENV, ORDERS, 0.1, loss=1.5), ValueError, "loss=1.5 must be a share from 0 to 1"),
+        (
+            lambda: Link(ENV, ORDERS, 0.1, loss=0.1),
+            ValueError,
+            r"loss=0.1 needs draws.*draws\.bernoulli\('loss', 0.1\)",
+        ),
+        (lambda: Link(ENV, ORDERS, 0.1, loss="some"), TypeError, "loss='some'"),
+        (lambda: Link(ENV, None, 0.1), TypeError, "to=None is not a place"),
+        (lambda: Client(ENV, "orders"), TypeError, "to='orders' is not a place"),
+        (lambda: Client(ENV, ORDERS, policy=0.5), TypeError, "policy=0.5 is not a policy"),
+        (lambda: Balancer(ENV, [], RoundRobin()), ValueError, "at least one place"),
+        (lambda: Balancer(ENV, [ORDERS, 3], RoundRobin()), TypeError, "place=3"),
+        (lambda: Balancer(ENV, [ORDERS], "random"), TypeError, "pick='random'"),
+        (lambda: poisson(ENV, 0, ORDERS, Draws(1), count=1), ValueError, "rate=0"),
+        (lambda: poisson(ENV, math.nan, ORDERS, Draws(1), count=1), ValueError, "rate=nan"),
+        (lambda: poisson(ENV, 1, ORDERS, Draws(1)), ValueError, "give a bound"),
+        (lambda: poisson(ENV, 1, ORDERS, Draws(1), count=0), ValueError, "count=0"),
+        (lambda: poisson(ENV, 1, ORDERS, Draws(1), until=-1), ValueError, "until=-1"),
+        (lambda: poisson(ENV, 1, "orders", Draws(1), count=1), TypeError, "place='orders'"),
+        (lambda: users(ENV, 0, 1.0, ORDERS, count=1), ValueError, "n=0"),
+        (lambda: users(ENV, 1, -1.0, ORDERS, count=1), ValueError, "think=-1.0"),
+        (lambda: users(ENV, 1, 1.0, ORDERS), ValueError, "give a bound"),
+        (lambda: replay(ENV, [1.0, 0.5], ORDERS), ValueError, "due=0.5 after 1.0"),
+        (lambda: replay(ENV, [-1.0], ORDERS), ValueError, "due=-1.0"),
+        (lambda: Call(ENV, "ok"), TypeError, "'ok' is not a generator"),
+        (lambda: FirstOf(ENV), ValueError, "at least one event"),
+    ],
+)
 def test_misuse_is_refused_by_name_and_leaves_nothing_behind(wrong, error, quoted):
     with pytest.raises(error, match=quoted):
         wrong()

@@ -116,7 +116,7 @@ def test_two_choices_make_the_supermarket():
         journeys = poisson(env, load * servers, balancer, draws, count=count)
         env.run()
         assert balancer.outstanding == [0] * servers
-        return journeys.latency[count // 4:].mean()  # the first quarter found the tills emptier than usual
+        return journeys.latency[count // 4 :].mean()  # the first quarter found the tills emptier than usual
 
     assert mean_time(PowerOfTwo) == pytest.approx(theory.supermarket(0.9, 2), rel=0.05)
     assert mean_time(RandomChoice, load=0.5) == pytest.approx(theory.supermarket(0.5, 1), rel=0.05)
@@ -133,8 +133,9 @@ def test_replaying_a_run_gives_the_run():
 def test_a_closed_loop_obeys_the_interactive_response_time_law():
     # N = X (R + Z): users are always either thinking or waiting (Denning and Buzen, 1978).
     env, draws = simpy.Environment(), Draws(2)
-    journeys = users(env, 10, draws.exponential("think", 2.0), Service(env, "orders", draws.exponential("work", 0.3)),
-                     until=20_000)
+    journeys = users(
+        env, 10, draws.exponential("think", 2.0), Service(env, "orders", draws.exponential("work", 0.3)), until=20_000
+    )
     env.run(until=20_000)
     throughput = (len(journeys) - journeys.unfinished) / 20_000
     response = np.nanmean(journeys.latency)
@@ -144,15 +145,18 @@ def test_a_closed_loop_obeys_the_interactive_response_time_law():
     assert journeys.unfinished <= 10
 
 
-@pytest.mark.parametrize("wrong, quoted", [
-    (lambda: lindley([1.0, 2.0], [1.0]), "equal length"),
-    (lambda: lindley([2.0, 1.0], [1.0, 1.0]), "ascending"),
-    (lambda: lindley([1.0, np.nan], [1.0, 1.0]), "ascending"),
-    (lambda: lindley([1.0, np.inf], [1.0, 1.0]), "finite"),
-    (lambda: lindley([1.0, 2.0], [1.0, -0.5]), "services=-0.5"),
-    (lambda: free_at([1.0], [1.0], 0), "workers=0"),
-    (lambda: free_at([1.0], [1.0], 1.5), "workers=1.5"),
-])
+@pytest.mark.parametrize(
+    "wrong, quoted",
+    [
+        (lambda: lindley([1.0, 2.0], [1.0]), "equal length"),
+        (lambda: lindley([2.0, 1.0], [1.0, 1.0]), "ascending"),
+        (lambda: lindley([1.0, np.nan], [1.0, 1.0]), "ascending"),
+        (lambda: lindley([1.0, np.inf], [1.0, 1.0]), "finite"),
+        (lambda: lindley([1.0, 2.0], [1.0, -0.5]), "services=-0.5"),
+        (lambda: free_at([1.0], [1.0], 0), "workers=0"),
+        (lambda: free_at([1.0], [1.0], 1.5), "workers=1.5"),
+    ],
+)
 def test_misuse_of_the_recursion_is_refused(wrong, quoted):
     with pytest.raises(ValueError, match=quoted):
         wrong()

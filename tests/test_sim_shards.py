@@ -12,9 +12,11 @@ N = 4
 
 def answer(env, place, message):
     """The status of one call, and when it came."""
+
     def run():
         status = yield from place.call(message)
         return status, env.now
+
     return env.run(until=env.process(run()))
 
 
@@ -66,11 +68,14 @@ def test_with_a_breaker_for_each_shard_only_its_own_users_suffer():
 ENV = simpy.Environment()
 
 
-@pytest.mark.parametrize("wrong, error, quoted", [
-    (lambda: Shards(ENV, []), ValueError, "at least one place"),
-    (lambda: Shards(ENV, ["a"]), TypeError, "place='a' is not a place"),
-    (lambda: Shards(ENV, [Service(ENV, "a", 1.0)], key="user"), TypeError, "key='user' must be a function"),
-])
+@pytest.mark.parametrize(
+    "wrong, error, quoted",
+    [
+        (lambda: Shards(ENV, []), ValueError, "at least one place"),
+        (lambda: Shards(ENV, ["a"]), TypeError, "place='a' is not a place"),
+        (lambda: Shards(ENV, [Service(ENV, "a", 1.0)], key="user"), TypeError, "key='user' must be a function"),
+    ],
+)
 def test_misuse_is_refused_by_name(wrong, error, quoted):
     with pytest.raises(error, match=quoted):
         wrong()

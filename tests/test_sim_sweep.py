@@ -22,8 +22,9 @@ GRID = {"load": [0.3, 0.6], "workers": [1, 2, 3]}
 def queue(load, workers, seed):
     """A small SimPy run that draws enough numbers to give any mix-up away."""
     env, draws = simpy.Environment(), Draws(seed)
-    journeys = poisson(env, load * workers, Service(env, "orders", draws.exponential("work", 1.0), workers), draws,
-                       count=200)
+    journeys = poisson(
+        env, load * workers, Service(env, "orders", draws.exponential("work", 1.0), workers), draws, count=200
+    )
     env.run()
     return {"latency": journeys.latency.mean(), "end": env.now}
 
@@ -65,8 +66,9 @@ def test_the_standard_error_covers_as_it_should():
 
 
 def test_the_table_has_a_row_for_each_point():
-    found = sweep(lambda load, kind, seed: {"wait": load, "well": True}, {"load": [0.5, 1.0], "kind": ["a"]},
-                  replications=2)
+    found = sweep(
+        lambda load, kind, seed: {"wait": load, "well": True}, {"load": [0.5, 1.0], "kind": ["a"]}, replications=2
+    )
     table = found.table()
     assert table.headings == ["load", "kind", "wait", "± wait", "well", "± well"]
     assert list(table) == [[0.5, "a", 0.5, 0.0, 1.0, 0.0], [1.0, "a", 1.0, 0.0, 1.0, 0.0]]
@@ -125,8 +127,12 @@ def _eventually(true, limit=10.0):
 
 def _listening():
     """The addresses on which this process and its children listen."""
-    return {socket.laddr.ip for process in [psutil.Process(), *psutil.Process().children(recursive=True)]
-            for socket in process.net_connections("inet") if socket.status == psutil.CONN_LISTEN}
+    return {
+        socket.laddr.ip
+        for process in [psutil.Process(), *psutil.Process().children(recursive=True)]
+        for socket in process.net_connections("inet")
+        if socket.status == psutil.CONN_LISTEN
+    }
 
 
 def _workers(before):
@@ -155,17 +161,31 @@ def test_a_dask_cluster_gives_the_same_numbers(serial, processes):
     import distributed
 
     children, listened = set(psutil.Process().children()), _listening()
-    with (warnings.catch_warnings(),
-          distributed.LocalCluster(n_workers=1, threads_per_worker=2, processes=processes, host="127.0.0.1",
-                                   protocol="tcp://", scheduler_port=0, dashboard_address=None,
-                                   silence_logs=logging.CRITICAL) as cluster,
-          distributed.Client(cluster), joblib.parallel_config(backend="dask")):
+    with (
+        warnings.catch_warnings(),
+        distributed.LocalCluster(
+            n_workers=1,
+            threads_per_worker=2,
+            processes=processes,
+            host="127.0.0.1",
+            protocol="tcp://",
+            scheduler_port=0,
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+        distributed.Client(cluster),
+        joblib.parallel_config(backend="dask"),
+    ):
         warnings.simplefilter("ignore")
         found = sweep(queue, GRID, replications=2, seed=7, progress=True)
         assert _listening() == {"127.0.0.1"}
         # It did run there, not here.
-        where = sweep(lambda a, seed: float("distributed.worker" in sys.modules and
-                                            threading.current_thread() is not threading.main_thread()), {"a": [1, 2]})
+        where = sweep(
+            lambda a, seed: float(
+                "distributed.worker" in sys.modules and threading.current_thread() is not threading.main_thread()
+            ),
+            {"a": [1, 2]},
+        )
     assert equal(found, serial)
     assert where.values["value"].sum() == 2
     assert _eventually(lambda: not _workers(children)) and _listening() <= listened
@@ -189,8 +209,10 @@ print(found.mean("value").tolist(), found.values["seed"].ravel().tolist() ==
 
 
 def test_one_after_another_starts_no_process_at_all():
-    code = ("import psutil; from servicelab.sim.sweep import sweep; sweep(lambda a, seed: a, {'a': [1]}); "
-            "print(psutil.Process().children())")
+    code = (
+        "import psutil; from servicelab.sim.sweep import sweep; sweep(lambda a, seed: a, {'a': [1]}); "
+        "print(psutil.Process().children())"
+    )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60).stdout == "[]\n"
 
 
@@ -223,29 +245,40 @@ def test_an_error_is_passed_on_and_says_where(jobs):
     assert _eventually(lambda: not _workers(children))
 
 
-@pytest.mark.parametrize("wrong, error, quoted", [
-    (lambda: sweep(queue, {}), ValueError, "grid={} must map parameters to their values"),
-    (lambda: sweep(queue, [0.5]), ValueError, r"grid=\[0.5\] must map"),
-    (lambda: sweep(queue, {"load": 0.5, "workers": [1]}), ValueError, r"load=0.5 must be a list.*\{'load': \[0.5\]\}"),
-    (lambda: sweep(queue, {"load": [], "workers": [1]}), ValueError, r"load=\[\] has no values"),
-    (lambda: sweep(queue, {"load": "0.5", "workers": [1]}), ValueError, "load='0.5' must be a list"),
-    (lambda: sweep(queue, {**GRID, "seed": [1]}), ValueError, "seed must not be in it"),
-    (lambda: sweep(queue, {"load": [0.5]}), TypeError, "must take load and seed: missing.*'workers'"),
-    (lambda: sweep(queue, {**GRID, "speed": [1]}), TypeError, "unexpected keyword argument 'speed'"),
-    (lambda: sweep(lambda load: 1.0, {"load": [0.5]}), TypeError, "unexpected keyword argument 'seed'"),
-    (lambda: sweep("queue", GRID), TypeError, "function='queue' must be a function"),
-    (lambda: sweep(queue, GRID, replications=0), ValueError, "replications=0"),
-    (lambda: sweep(queue, GRID, seed=1.5), ValueError, "seed=1.5 must be a whole number"),
-    (lambda: sweep(queue, GRID, seed=True), ValueError, "seed=True"),
-    (lambda: sweep(queue, GRID, jobs=0), ValueError, "jobs=0 must be"),
-    (lambda: sweep(queue, GRID, jobs="two"), ValueError, "jobs='two' must be"),
-    (lambda: sweep(lambda a, seed: "fast", {"a": [1]}), TypeError, "returned 'fast' for 'value': it must return a num"),
-    (lambda: sweep(lambda a, seed: {"x": None}, {"a": [1]}), TypeError, "returned None for 'x'"),
-    (lambda: sweep(lambda a, seed: {}, {"a": [1]}), TypeError, "returned {}"),
-    (lambda: sweep(lambda a, seed: {str(a): 1}, {"a": [1, 2]}), ValueError, "same quantities"),
-    (lambda: sweep(queue, GRID).mean(), ValueError, "quantity=None must be one of 'latency', 'end'"),
-    (lambda: sweep(queue, GRID).error("wait"), ValueError, "quantity='wait' must be one of"),
-])
+@pytest.mark.parametrize(
+    "wrong, error, quoted",
+    [
+        (lambda: sweep(queue, {}), ValueError, "grid={} must map parameters to their values"),
+        (lambda: sweep(queue, [0.5]), ValueError, r"grid=\[0.5\] must map"),
+        (
+            lambda: sweep(queue, {"load": 0.5, "workers": [1]}),
+            ValueError,
+            r"load=0.5 must be a list.*\{'load': \[0.5\]\}",
+        ),
+        (lambda: sweep(queue, {"load": [], "workers": [1]}), ValueError, r"load=\[\] has no values"),
+        (lambda: sweep(queue, {"load": "0.5", "workers": [1]}), ValueError, "load='0.5' must be a list"),
+        (lambda: sweep(queue, {**GRID, "seed": [1]}), ValueError, "seed must not be in it"),
+        (lambda: sweep(queue, {"load": [0.5]}), TypeError, "must take load and seed: missing.*'workers'"),
+        (lambda: sweep(queue, {**GRID, "speed": [1]}), TypeError, "unexpected keyword argument 'speed'"),
+        (lambda: sweep(lambda load: 1.0, {"load": [0.5]}), TypeError, "unexpected keyword argument 'seed'"),
+        (lambda: sweep("queue", GRID), TypeError, "function='queue' must be a function"),
+        (lambda: sweep(queue, GRID, replications=0), ValueError, "replications=0"),
+        (lambda: sweep(queue, GRID, seed=1.5), ValueError, "seed=1.5 must be a whole number"),
+        (lambda: sweep(queue, GRID, seed=True), ValueError, "seed=True"),
+        (lambda: sweep(queue, GRID, jobs=0), ValueError, "jobs=0 must be"),
+        (lambda: sweep(queue, GRID, jobs="two"), ValueError, "jobs='two' must be"),
+        (
+            lambda: sweep(lambda a, seed: "fast", {"a": [1]}),
+            TypeError,
+            "returned 'fast' for 'value': it must return a num",
+        ),
+        (lambda: sweep(lambda a, seed: {"x": None}, {"a": [1]}), TypeError, "returned None for 'x'"),
+        (lambda: sweep(lambda a, seed: {}, {"a": [1]}), TypeError, "returned {}"),
+        (lambda: sweep(lambda a, seed: {str(a): 1}, {"a": [1, 2]}), ValueError, "same quantities"),
+        (lambda: sweep(queue, GRID).mean(), ValueError, "quantity=None must be one of 'latency', 'end'"),
+        (lambda: sweep(queue, GRID).error("wait"), ValueError, "quantity='wait' must be one of"),
+    ],
+)
 def test_misuse_is_refused_by_name(wrong, error, quoted):
     with pytest.raises(error, match=quoted):
         wrong()

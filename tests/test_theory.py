@@ -142,10 +142,19 @@ def test_one_fast_worker_beats_many_slow_ones_in_time_and_pooling_beats_queues_a
 
 def test_arrays_of_rates_give_arrays():
     lam = np.array([0.0, 0.3, 0.9])
-    for of in (lambda x: mm1_wait(x, 1), lambda x: mm1_time(x, 1), lambda x: mm1_quantile(x, 1, 0.9),
-               lambda x: mmc_wait(x, 1, 2), lambda x: mmc_time(x, 1, 2), lambda x: mg1_wait(x, 1, 0.5),
-               lambda x: supermarket(x, 2), lambda x: erlang_c(2, x), lambda x: wait_band(x, 1, 100),
-               lambda x: time_band(x, 1, 100, c=2), lambda x: little(x, 2.0)):
+    for of in (
+        lambda x: mm1_wait(x, 1),
+        lambda x: mm1_time(x, 1),
+        lambda x: mm1_quantile(x, 1, 0.9),
+        lambda x: mmc_wait(x, 1, 2),
+        lambda x: mmc_time(x, 1, 2),
+        lambda x: mg1_wait(x, 1, 0.5),
+        lambda x: supermarket(x, 2),
+        lambda x: erlang_c(2, x),
+        lambda x: wait_band(x, 1, 100),
+        lambda x: time_band(x, 1, 100, c=2),
+        lambda x: little(x, 2.0),
+    ):
         assert of(lam) == pytest.approx([of(one) for one in lam])
         assert isinstance(of(0.3), float)
 
@@ -193,37 +202,43 @@ def test_the_band_holds_what_it_promises(lam, c):
 # -- misuse -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("ask, said", [
-    (lambda: mm1_wait(100, 100), "lam=100 must be < mu=100 requests/s: at or above capacity the queue grows for ever"),
-    (lambda: mm1_time(np.array([50, 120]), 100), "lam=120 must be < mu=100"),
-    (lambda: mm1_time(-1, 100), "lam=-1 must be >= 0 requests/s"),
-    (lambda: mm1_time(float("nan"), 100), "lam=nan must be >= 0"),
-    (lambda: mm1_time(1, 0), "mu=0 must be > 0 requests/s"),
-    (lambda: mm1_quantile(50, 100, 1), r"q=1 must be in \[0, 1\)"),
-    (lambda: mmc_wait(300, 100, 3), "lam=300 must be < c × mu=300"),
-    (lambda: mmc_wait(30, 100, 0), "c=0 must be a whole number >= 1"),
-    (lambda: erlang_c(2, 2), "a=2 must be < c=2"),
-    (lambda: erlang_c(2, -1), "a=-1 must be >= 0"),
-    (lambda: mg1_wait(10, 0.1, 1), "lam=10 must be < 1/mean=10"),
-    (lambda: mg1_wait(10, 0, 1), "mean=0 must be > 0 seconds"),
-    (lambda: mg1_wait(10, 0.01, -1), "scv=-1 must be >= 0"),
-    (lambda: supermarket(1, 2), "lam=1 must be < mu=1.0"),
-    (lambda: supermarket(0.5, 1.5), "d=1.5 must be a whole number"),
-    (lambda: little(1, -2), "w=-2 must be >= 0 seconds"),
-    (lambda: bottleneck(), "at least one stage"),
-    (lambda: bottleneck(orders=0), "orders=0 must be > 0 seconds"),
-    (lambda: bottleneck(orders=(0.1, 0)), "orders=0 must be a whole number >= 1"),
-    (lambda: availability_series(99.9), "99.9 must be a probability from 0 to 1: write 0.99 for 99 %"),
-    (lambda: availability_parallel(), "at least one probability"),
-    (lambda: fan_out(0.01, 0), "n=0 must be a whole number >= 1"),
-    (lambda: fan_out(-0.01, 5), "-0.01 must be a probability"),
-    (lambda: retry_load(1.5, 3), "1.5 must be a probability"),
-    (lambda: retry_load(0.5, 0), "attempts=0 must be"),
-    (lambda: layered_retries(0, 5), "tries=0 must be"),
-    (lambda: wait_band(0.5, 1, 0), "n=0 must be"),
-    (lambda: wait_band(0.5, 1, 100, z=0), "z=0 must be > 0"),
-    (lambda: wait_band(1, 1, 100), "lam=1 must be < mu=1"),
-])
+@pytest.mark.parametrize(
+    "ask, said",
+    [
+        (
+            lambda: mm1_wait(100, 100),
+            "lam=100 must be < mu=100 requests/s: at or above capacity the queue grows for ever",
+        ),
+        (lambda: mm1_time(np.array([50, 120]), 100), "lam=120 must be < mu=100"),
+        (lambda: mm1_time(-1, 100), "lam=-1 must be >= 0 requests/s"),
+        (lambda: mm1_time(float("nan"), 100), "lam=nan must be >= 0"),
+        (lambda: mm1_time(1, 0), "mu=0 must be > 0 requests/s"),
+        (lambda: mm1_quantile(50, 100, 1), r"q=1 must be in \[0, 1\)"),
+        (lambda: mmc_wait(300, 100, 3), "lam=300 must be < c × mu=300"),
+        (lambda: mmc_wait(30, 100, 0), "c=0 must be a whole number >= 1"),
+        (lambda: erlang_c(2, 2), "a=2 must be < c=2"),
+        (lambda: erlang_c(2, -1), "a=-1 must be >= 0"),
+        (lambda: mg1_wait(10, 0.1, 1), "lam=10 must be < 1/mean=10"),
+        (lambda: mg1_wait(10, 0, 1), "mean=0 must be > 0 seconds"),
+        (lambda: mg1_wait(10, 0.01, -1), "scv=-1 must be >= 0"),
+        (lambda: supermarket(1, 2), "lam=1 must be < mu=1.0"),
+        (lambda: supermarket(0.5, 1.5), "d=1.5 must be a whole number"),
+        (lambda: little(1, -2), "w=-2 must be >= 0 seconds"),
+        (lambda: bottleneck(), "at least one stage"),
+        (lambda: bottleneck(orders=0), "orders=0 must be > 0 seconds"),
+        (lambda: bottleneck(orders=(0.1, 0)), "orders=0 must be a whole number >= 1"),
+        (lambda: availability_series(99.9), "99.9 must be a probability from 0 to 1: write 0.99 for 99 %"),
+        (lambda: availability_parallel(), "at least one probability"),
+        (lambda: fan_out(0.01, 0), "n=0 must be a whole number >= 1"),
+        (lambda: fan_out(-0.01, 5), "-0.01 must be a probability"),
+        (lambda: retry_load(1.5, 3), "1.5 must be a probability"),
+        (lambda: retry_load(0.5, 0), "attempts=0 must be"),
+        (lambda: layered_retries(0, 5), "tries=0 must be"),
+        (lambda: wait_band(0.5, 1, 0), "n=0 must be"),
+        (lambda: wait_band(0.5, 1, 100, z=0), "z=0 must be > 0"),
+        (lambda: wait_band(1, 1, 100), "lam=1 must be < mu=1"),
+    ],
+)
 def test_what_has_no_answer_is_refused_by_name(ask, said):
     with pytest.raises(ValueError, match=said):
         ask()

@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 from servicelab.policies import AdaptiveThrottle, Recorder, Retry, Status, Timeout, call, replay
 from servicelab.policies.throttle import SLICES
 
-steps = st.lists(st.tuples(st.integers(0, 4096).map(lambda k: k / 64), st.sampled_from(["ok", "error", "HTTP 404"])),
-                 min_size=1, max_size=80)
+steps = st.lists(
+    st.tuples(st.integers(0, 4096).map(lambda k: k / 64), st.sampled_from(["ok", "error", "HTTP 404"])),
+    min_size=1,
+    max_size=80,
+)
 
 
 class Never(Random):
@@ -114,10 +117,19 @@ def test_memory_does_not_grow_with_the_load():
     assert len(throttle._slices) <= SLICES
 
 
-@pytest.mark.parametrize("status, accepted", [
-    ("ok", 1), ("HTTP 404", 1), ("error", 0), ("timeout", 0), ("refused", 0), ("lost", 0), ("rejected", 0),
-    ("deadline", 0),
-])
+@pytest.mark.parametrize(
+    "status, accepted",
+    [
+        ("ok", 1),
+        ("HTTP 404", 1),
+        ("error", 0),
+        ("timeout", 0),
+        ("refused", 0),
+        ("lost", 0),
+        ("rejected", 0),
+        ("deadline", 0),
+    ],
+)
 def test_what_counts_as_accepted(status, accepted):
     throttle = fresh()
     ask(throttle, status, 0.0)
@@ -175,15 +187,18 @@ def test_threads_lose_no_count():
     assert throttle.counts(1.0) == (800, 400)
 
 
-@pytest.mark.parametrize("make, error, said", [
-    (lambda: AdaptiveThrottle(0.5, Random(1)), TypeError, "inner=0.5 must be a policy"),
-    (lambda: AdaptiveThrottle(Timeout(1), None), TypeError, r"rng=None must be a random\.Random"),
-    (lambda: fresh(k=0.5), ValueError, "k=0.5 must be >= 1"),
-    (lambda: fresh(k="2"), TypeError, "k='2' must be a number"),
-    (lambda: fresh(window=0), ValueError, "window=0 must be > 0"),
-    (lambda: fresh(not_accepted="error"), TypeError, "write not_accepted={'error'}"),
-    (lambda: fresh(not_accepted={"ok"}), ValueError, "not_accepted contains 'ok'"),
-])
+@pytest.mark.parametrize(
+    "make, error, said",
+    [
+        (lambda: AdaptiveThrottle(0.5, Random(1)), TypeError, "inner=0.5 must be a policy"),
+        (lambda: AdaptiveThrottle(Timeout(1), None), TypeError, r"rng=None must be a random\.Random"),
+        (lambda: fresh(k=0.5), ValueError, "k=0.5 must be >= 1"),
+        (lambda: fresh(k="2"), TypeError, "k='2' must be a number"),
+        (lambda: fresh(window=0), ValueError, "window=0 must be > 0"),
+        (lambda: fresh(not_accepted="error"), TypeError, "write not_accepted={'error'}"),
+        (lambda: fresh(not_accepted={"ok"}), ValueError, "not_accepted contains 'ok'"),
+    ],
+)
 def test_misuse_is_refused_by_name(make, error, said):
     with pytest.raises(error, match=said):
         make()

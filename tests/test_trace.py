@@ -37,9 +37,20 @@ def test_a_call_its_messages_and_its_work_are_joined(trace):
     call = exchange(trace)
     request, reply = trace.messages
     assert (request.id, request.sender, request.receiver, request.sent, request.received) == (
-        call, "client", "orders", 1.0, 2.0)
+        call,
+        "client",
+        "orders",
+        1.0,
+        2.0,
+    )
     assert (reply.sender, reply.receiver, reply.kind, reply.sent, reply.received, reply.lost) == (
-        "orders", "client", "reply", 3.0, 4.0, None)
+        "orders",
+        "client",
+        "reply",
+        3.0,
+        4.0,
+        None,
+    )
     [record] = trace.calls
     assert (record.start, record.end, record.status, record.timeout) == (1.0, 4.0, "ok", 2.5)
     [work] = trace.work

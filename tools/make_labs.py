@@ -100,7 +100,8 @@ def labs(root: Path) -> dict[Path, str]:
 def differing(made: dict[Path, str], root: Path) -> list[str]:
     """The labs that differ from what would be made: missing, changed, or without a solution."""
     found = [
-        str(path.relative_to(root)) for path, text in made.items()
+        str(path.relative_to(root))
+        for path, text in made.items()
         if not path.exists() or path.read_bytes() != text.encode()
     ]
     return found + [f"{path.relative_to(root)} (has no solution)" for path in _orphans(made, root)]

@@ -80,9 +80,15 @@ class Examiner:
         if returns is not None and not isinstance(outcome.value, returns):
             kinds = returns if isinstance(returns, tuple) else (returns,)
             wanted = " or ".join(kind.__name__ for kind in kinds)
-            self.need("wrong-type", f"{name} returns {wanted}", False, str(outcome),
-                      "Does every path through your function end with a return?" if outcome.value is None
-                      else f"The check can only go on with {wanted}.")
+            self.need(
+                "wrong-type",
+                f"{name} returns {wanted}",
+                False,
+                str(outcome),
+                "Does every path through your function end with a return?"
+                if outcome.value is None
+                else f"The check can only go on with {wanted}.",
+            )
         return outcome.value
 
     def close(self) -> None:
@@ -90,8 +96,13 @@ class Examiner:
         end_handlers()
         outcome = run(self._stack.close, limit=10.0, keep=True)
         if not outcome.returned:
-            self.expect("not-stopped", "the servers of this exercise stop", False, str(outcome),
-                        "Does one of your handlers never return?")
+            self.expect(
+                "not-stopped",
+                "the servers of this exercise stop",
+                False,
+                str(outcome),
+                "Does one of your handlers never return?",
+            )
         if left := self._leftovers.end():
             self._refuse_left(left)
 
@@ -99,8 +110,13 @@ class Examiner:
         new = [one for one in left if one.name not in self._named]
         self._named.update(one.name for one in new)
         if new:
-            self.expect("left-running", "your code leaves nothing running", False, "; ".join(str(one) for one in new),
-                        "Stop each server and let each thread end, for instance with a `with` block or join().")
+            self.expect(
+                "left-running",
+                "your code leaves nothing running",
+                False,
+                "; ".join(str(one) for one in new),
+                "Stop each server and let each thread end, for instance with a `with` block or join().",
+            )
 
 
 class Exercise:
@@ -137,6 +153,7 @@ def exercise(lab: str, number: int, title: str, *, points: int = 1, limit: float
 
     ``limit`` is the time in seconds for the whole check. Raises ValueError when another function has the number.
     """
+
     def register(examine):
         taken = exercises.get((lab, number))
         if taken is not None and taken.examine.__qualname__ != examine.__qualname__:

@@ -57,7 +57,8 @@ class Leftovers:
 
     def _new_threads(self):
         return [
-            thread for thread in threading.enumerate()
+            thread
+            for thread in threading.enumerate()
             if thread not in self._threads
             and thread is not threading.current_thread()
             and not isinstance(thread, threading._DummyThread)
@@ -79,6 +80,7 @@ def _is_ours(thread):
 
 def _end(threads, still_runs, error):
     """Raise ``error`` in those of the threads that still run, again and again, for ``PATIENCE`` seconds."""
+
     def busy():
         return [thread for thread in threads if thread.is_alive() and still_runs(thread)]
 

@@ -120,9 +120,11 @@ class Progress:
                         self._write(self.read())
                         self._memory = _empty()
             except OSError as error:
-                self._note(f"Your progress cannot be kept in {self.path} ({error.strerror or error}). It is kept in "
-                           "memory until the kernel ends: download it before you leave, or set SERVICELAB_PROGRESS "
-                           "to a file that you may write.")
+                self._note(
+                    f"Your progress cannot be kept in {self.path} ({error.strerror or error}). It is kept in "
+                    "memory until the kernel ends: download it before you leave, or set SERVICELAB_PROGRESS "
+                    "to a file that you may write."
+                )
 
     def _read_file(self) -> dict:
         try:
@@ -219,15 +221,18 @@ def panel():
     try:
         import ipywidgets as widgets
     except ImportError as error:
-        raise RuntimeError("this kernel has no ipywidgets: install it, or copy the file "
-                           f"{default_path()} by hand") from error
+        raise RuntimeError(
+            f"this kernel has no ipywidgets: install it, or copy the file {default_path()} by hand"
+        ) from error
 
     link, upload, said = widgets.HTML(), widgets.FileUpload(accept=".json", description="Put back"), widgets.HTML()
 
     def refresh():
         encoded = base64.b64encode(progress().text().encode()).decode()
-        link.value = (f'<a download="servicelab-progress.json" href="data:application/json;base64,{encoded}">'
-                      "Download your progress</a>")
+        link.value = (
+            f'<a download="servicelab-progress.json" href="data:application/json;base64,{encoded}">'
+            "Download your progress</a>"
+        )
 
     def put_back(change):
         for file in change["new"]:

@@ -85,8 +85,11 @@ class Report:
 
     def _repr_html_(self):
         colour = _MET if self.passed else _NOT_MET
-        parts = [f'<section style="border-left:4px solid {colour};padding:0 0 0 1em">',
-                 f"<p><strong>{'✓' if self.passed else '✗'} {escape(self.headline)}</strong></p>", "<ul>"]
+        parts = [
+            f'<section style="border-left:4px solid {colour};padding:0 0 0 1em">',
+            f"<p><strong>{'✓' if self.passed else '✗'} {escape(self.headline)}</strong></p>",
+            "<ul>",
+        ]
         parts += [_item(e) for e in self.expectations]
         parts.append("</ul>")
         if self.printed:
@@ -146,8 +149,10 @@ def _indented(head, text):
 
 
 def _item(e):
-    mark = (f'<span style="color:{_MET if e.passed else _NOT_MET};font-weight:bold">{"✓" if e.passed else "✗"}</span> '
-            f"<em>{'met' if e.passed else 'not met'}</em>")
+    mark = (
+        f'<span style="color:{_MET if e.passed else _NOT_MET};font-weight:bold">{"✓" if e.passed else "✗"}</span> '
+        f"<em>{'met' if e.passed else 'not met'}</em>"
+    )
     text = f'<li style="list-style:none">{mark}: {escape(e.what)}'
     if not e.passed:
         if e.happened:

@@ -103,7 +103,7 @@ class _Clipped(io.TextIOBase):
         return True
 
     def write(self, text):
-        kept = text[:self._room]
+        kept = text[: self._room]
         if kept:
             self._parts.append(kept)
             self._room -= len(kept)

@@ -59,8 +59,10 @@ def guard(function, policy, *, timeout: str | bool | None = None, mistakes=()):
         def attempt(limit, number):
             arguments = kwargs
             if limit is not None and timeout is None:
-                raise TypeError(f"{name} takes no timeout, so nothing can end it after {limit} seconds: name its "
-                                "argument with timeout='…', or say timeout=False if it always ends soon")
+                raise TypeError(
+                    f"{name} takes no timeout, so nothing can end it after {limit} seconds: name its "
+                    "argument with timeout='…', or say timeout=False if it always ends soon"
+                )
             if limit is not None and timeout:
                 arguments = {**kwargs, timeout: layers.at_most(kwargs.get(timeout), limit)}
             try:
@@ -125,15 +127,17 @@ class PolicyAdapter(layers.Layer):
 
     def send(self, request, stream=False, timeout=None, **options):
         if not isinstance(request.body, (bytes, str, type(None))):
-            raise TypeError(f"data={request.body!r} can be read only once, and a policy may send it again: "
-                            "give the bytes")
+            raise TypeError(
+                f"data={request.body!r} can be read only once, and a policy may send it again: give the bytes"
+            )
 
         def attempt(limit, number):
             before = attempt_number.set(number)
             try:
                 # A copy, for attempts that are under way at once would write into each other's headers.
-                response = self.inner.send(request.copy(), stream=stream, timeout=layers.at_most(timeout, limit),
-                                           **options)
+                response = self.inner.send(
+                    request.copy(), stream=stream, timeout=layers.at_most(timeout, limit), **options
+                )
                 if not stream:
                     response.content  # noqa: B018 -- reads the body: only then is the attempt at its end
             except requests.RequestException as error:

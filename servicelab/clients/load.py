@@ -111,8 +111,10 @@ class _Load:
         self.halt = threading.Event()
 
     def run(self, clients, work, last_due):
-        threads = [threading.Thread(target=self.client, args=(work,), name=f"servicelab load {number}", daemon=True)
-                   for number in range(1, clients + 1)]
+        threads = [
+            threading.Thread(target=self.client, args=(work,), name=f"servicelab load {number}", daemon=True)
+            for number in range(1, clients + 1)
+        ]
         try:
             for thread in threads:
                 thread.start()

@@ -50,8 +50,17 @@ class PolicyInterceptor(grpc.UnaryUnaryClientInterceptor):
             if left is not None and left <= 0:
                 return Status.DEADLINE, None
             timeout = at_most(at_most(details.timeout, limit), left)
-            outcome = continuation(_Details(details.method, timeout, details.metadata, details.credentials,
-                                            details.wait_for_ready, details.compression), request)
+            outcome = continuation(
+                _Details(
+                    details.method,
+                    timeout,
+                    details.metadata,
+                    details.credentials,
+                    details.wait_for_ready,
+                    details.compression,
+                ),
+                request,
+            )
             if not outcome.done():
                 when_abandoned(outcome.cancel)
             code = outcome.code()  # waits for the end

@@ -72,8 +72,9 @@ class TracedAdapter(layers.Layer):
         label = f"{request.method} {urlsplit(request.url).path or '/'}"
         callee = callee_of(request.url)
         trace_id, parent = current_call.get() or (secrets.token_hex(16), None)
-        call = trace.start_call(self.name, callee, label, attempt=attempt_number.get(),
-                                timeout=seconds(timeout), parent=parent)
+        call = trace.start_call(
+            self.name, callee, label, attempt=attempt_number.get(), timeout=seconds(timeout), parent=parent
+        )
         request.headers["traceparent"] = to_traceparent(trace_id, call)
         trace.send(self.name, callee, label, id=call)
         try:
@@ -137,8 +138,10 @@ def status_of(outcome) -> str:
         return "timeout"
     if _is_about(outcome, NewConnectionError):
         return "refused"
-    if isinstance(outcome, (requests.ConnectionError, requests.exceptions.ChunkedEncodingError,
-                            requests.exceptions.ContentDecodingError)):
+    if isinstance(
+        outcome,
+        (requests.ConnectionError, requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError),
+    ):
         return "lost"
     return "interrupted" if isinstance(outcome, KeyboardInterrupt) else type(outcome).__name__
 

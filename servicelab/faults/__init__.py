@@ -32,6 +32,15 @@ from servicelab.faults.toxics import (
 )
 
 __all__ = [
-    "TOXICS", "Bandwidth", "Down", "FaultProxy", "Latency", "LimitData", "ResetPeer", "Slicer", "SlowClose",
-    "Timeout", "Toxic",
+    "TOXICS",
+    "Bandwidth",
+    "Down",
+    "FaultProxy",
+    "Latency",
+    "LimitData",
+    "ResetPeer",
+    "Slicer",
+    "SlowClose",
+    "Timeout",
+    "Toxic",
 ]

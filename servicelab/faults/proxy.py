@@ -33,8 +33,15 @@ class Connections(Table):
         super().__init__(
             ("connection", "from client", "to server", "from server", "to client", "toxics", "state"),
             [
-                (c.number, c.upstream.came, c.upstream.went, c.downstream.came, c.downstream.went,
-                 ", ".join(c.acted) or None, c.end or "open")
+                (
+                    c.number,
+                    c.upstream.came,
+                    c.upstream.went,
+                    c.downstream.came,
+                    c.downstream.went,
+                    ", ".join(c.acted) or None,
+                    c.end or "open",
+                )
                 for c in connections[-20:]
             ],
             f"{self.count} connections, {self.open} open, {self.failed} failed; "
@@ -82,8 +89,10 @@ class FaultProxy(Server):
     @property
     def toxics(self) -> Table:
         """The toxics that are on, in the order in which data passes them."""
-        rows = [(t.name, t.word, t.settings or None, None if isinstance(t, Down) else t.direction, t.toxicity)
-                for t in self._toxics]
+        rows = [
+            (t.name, t.word, t.settings or None, None if isinstance(t, Down) else t.direction, t.toxicity)
+            for t in self._toxics
+        ]
         caption = f"{len(rows)} on" if rows else "no toxics: everything passes"
         return Table(("name", "toxic", "settings", "direction", "toxicity"), rows, caption)
 
@@ -247,8 +256,9 @@ class FaultProxy(Server):
         self._socket = _bound(self.wanted_port)
         self._socket_port = self._socket.getsockname()[1]
         self._loop = asyncio.SelectorEventLoop()  # on every system: it listens by add_reader
-        self._loop.set_exception_handler(lambda loop, context: self.errors.append(
-            f"{context.get('message')}: {context.get('exception')!r}"))
+        self._loop.set_exception_handler(
+            lambda loop, context: self.errors.append(f"{context.get('message')}: {context.get('exception')!r}")
+        )
         self._thread = threading.Thread(target=self._loop.run_forever, name=f"servicelab {self.name} loop", daemon=True)
         self._thread.start()
         self._do(self._listen_or_refuse)

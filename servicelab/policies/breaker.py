@@ -137,11 +137,24 @@ class CircuitBreaker:
     TypeError for an argument of the wrong kind.
     """
 
-    def __init__(self, inner: Policy, *, name: str = "breaker", window: str = "count", size: float = 100,
-                 failure_rate: float = 0.5, slow_call_rate: float = 1.0, slow_after: float = 60.0,
-                 minimum_calls: int = 100, wait_open: float = 60.0, permitted_half_open: int = 10,
-                 max_wait_half_open: float = 0.0, ignored=frozenset(), counts_as_failure=FAILURES,
-                 on_change: Callable[[float, State], object] | None = None):
+    def __init__(
+        self,
+        inner: Policy,
+        *,
+        name: str = "breaker",
+        window: str = "count",
+        size: float = 100,
+        failure_rate: float = 0.5,
+        slow_call_rate: float = 1.0,
+        slow_after: float = 60.0,
+        minimum_calls: int = 100,
+        wait_open: float = 60.0,
+        permitted_half_open: int = 10,
+        max_wait_half_open: float = 0.0,
+        ignored=frozenset(),
+        counts_as_failure=FAILURES,
+        on_change: Callable[[float, State], object] | None = None,
+    ):
         self.inner = values.policy("inner", inner)
         if not isinstance(name, str) or not name:
             raise TypeError(f"name={name!r} must be a text: the name of what the breaker protects")
@@ -158,10 +171,12 @@ class CircuitBreaker:
         self.slow_after = values.positive("slow_after", slow_after, "seconds", "every call takes some time")
         self.minimum_calls = values.count("minimum_calls", minimum_calls, "one call at least has to be counted")
         self.wait_open = values.positive("wait_open", wait_open, "seconds", "an open breaker has to turn calls away")
-        self.permitted_half_open = values.count("permitted_half_open", permitted_half_open,
-                                                "without a probe it would never close")
-        self.max_wait_half_open = values.not_negative("max_wait_half_open", max_wait_half_open, "seconds",
-                                                      "0 waits for ever")
+        self.permitted_half_open = values.count(
+            "permitted_half_open", permitted_half_open, "without a probe it would never close"
+        )
+        self.max_wait_half_open = values.not_negative(
+            "max_wait_half_open", max_wait_half_open, "seconds", "0 waits for ever"
+        )
         self.ignored = _failures("ignored", ignored)
         self.counts_as_failure = _failures("counts_as_failure", counts_as_failure)
         if on_change is not None and not callable(on_change):
@@ -176,10 +191,12 @@ class CircuitBreaker:
         self.reset()
 
     def __repr__(self):
-        return (f"CircuitBreaker({self.inner!r}, name={self.name!r}, window={self.window!r}, size={self.size}, "
-                f"failure_rate={self.failure_rate}, slow_call_rate={self.slow_call_rate}, "
-                f"slow_after={self.slow_after}, minimum_calls={self.minimum_calls}, wait_open={self.wait_open}, "
-                f"permitted_half_open={self.permitted_half_open}, max_wait_half_open={self.max_wait_half_open})")
+        return (
+            f"CircuitBreaker({self.inner!r}, name={self.name!r}, window={self.window!r}, size={self.size}, "
+            f"failure_rate={self.failure_rate}, slow_call_rate={self.slow_call_rate}, "
+            f"slow_after={self.slow_after}, minimum_calls={self.minimum_calls}, wait_open={self.wait_open}, "
+            f"permitted_half_open={self.permitted_half_open}, max_wait_half_open={self.max_wait_half_open})"
+        )
 
     def script(self, now: float) -> Script:
         ticket = self._admit(now)
@@ -273,8 +290,9 @@ class CircuitBreaker:
             if window.calls < self._needed:
                 return
             # A threshold is above 0, so none is not too many; to ask first saves the usual call two divisions.
-            if ((window.failures and window.failures / window.calls >= self.failure_rate)
-                    or (window.slow and window.slow / window.calls >= self.slow_call_rate)):
+            if (window.failures and window.failures / window.calls >= self.failure_rate) or (
+                window.slow and window.slow / window.calls >= self.slow_call_rate
+            ):
                 self._move(Event.TOO_MANY, at)
             elif self._state is HALF_OPEN:
                 self._move(Event.PROBES_WELL, at)

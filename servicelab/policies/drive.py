@@ -151,6 +151,8 @@ def _start(running, question, number):
 
 def _limit(question):
     if not isinstance(question, Await):
-        raise TypeError(f"the policy said {question!r}: a script may yield Try(timeout) or Sleep(delay) only, and to "
-                        "race attempts Start(timeout) and Await(limit)")
+        raise TypeError(
+            f"the policy said {question!r}: a script may yield Try(timeout) or Sleep(delay) only, and to "
+            "race attempts Start(timeout) and Await(limit)"
+        )
     return question.limit

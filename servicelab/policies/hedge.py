@@ -48,16 +48,21 @@ class Hedge:
     wrong kind.
     """
 
-    def __init__(self, inner: Timeout, delay: float, most: int = 2, budget: RetryBudget | None = None,
-                 hedge_on=RETRYABLE):
+    def __init__(
+        self, inner: Timeout, delay: float, most: int = 2, budget: RetryBudget | None = None, hedge_on=RETRYABLE
+    ):
         if not isinstance(inner, Timeout):
-            raise TypeError(f"inner={inner!r} must be a Timeout, such as Timeout(0.5): put other policies around the "
-                            "hedge, as in Retry(Hedge(Timeout(0.5), delay=0.05))")
+            raise TypeError(
+                f"inner={inner!r} must be a Timeout, such as Timeout(0.5): put other policies around the "
+                "hedge, as in Retry(Hedge(Timeout(0.5), delay=0.05))"
+            )
         self.inner = inner
         self.delay = values.not_negative("delay", delay, "seconds", "0 begins all attempts at once")
         if inner.seconds is not None and delay >= inner.seconds:
-            raise ValueError(f"delay={delay} must be < {inner.seconds} seconds, the timeout of an attempt: later there "
-                             "is nothing left to hedge, and a Retry says the same with fewer words")
+            raise ValueError(
+                f"delay={delay} must be < {inner.seconds} seconds, the timeout of an attempt: later there "
+                "is nothing left to hedge, and a Retry says the same with fewer words"
+            )
         self.most = values.count("most", most, "it counts all attempts, the first included")
         if most < 2:
             raise ValueError(f"most={most} must be >= 2: one attempt alone is no hedge, use its Timeout")

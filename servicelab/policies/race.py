@@ -77,8 +77,12 @@ class Threads:
     def start(self, timeout, number):
         begun = _Begun()
         self._under_way.add(begun)
-        threading.Thread(target=copy_context().run, args=(self._run, begun, self._ended, timeout, number),
-                         name=f"servicelab attempt {number}", daemon=True).start()
+        threading.Thread(
+            target=copy_context().run,
+            args=(self._run, begun, self._ended, timeout, number),
+            name=f"servicelab attempt {number}",
+            daemon=True,
+        ).start()
 
     def next(self, limit):
         _require(self._under_way)

@@ -30,8 +30,9 @@ class Retry:
     Raises ValueError for ``tries`` < 1 and for OK in ``retry_on``; TypeError for an argument of the wrong kind.
     """
 
-    def __init__(self, inner: Policy, tries: int = 3, backoff=None, budget: RetryBudget | None = None,
-                 retry_on=RETRYABLE):
+    def __init__(
+        self, inner: Policy, tries: int = 3, backoff=None, budget: RetryBudget | None = None, retry_on=RETRYABLE
+    ):
         self.inner = values.policy("inner", inner)
         self.tries = values.count("tries", tries, "it counts all attempts, so tries=1 never retries")
         self.backoff = NoBackoff() if backoff is None else backoff

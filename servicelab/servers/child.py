@@ -30,7 +30,7 @@ class Pipe:
         line = json.dumps(news, default=str).encode() + b"\n"
         with self.lock:
             while line:
-                line = line[os.write(self.fd, line):]
+                line = line[os.write(self.fd, line) :]
 
 
 class PipeTrace(Trace):
@@ -89,8 +89,10 @@ def _start(factory, pipe, name, lane, workers, port, traced):
     try:
         app = pickle.loads(factory)()
     except BaseException as error:
-        pipe.say(failed=f"the factory of {name!r} failed in the child process: {error!r}\n"
-                        + _last_lines(traceback.format_exc()))
+        pipe.say(
+            failed=f"the factory of {name!r} failed in the child process: {error!r}\n"
+            + _last_lines(traceback.format_exc())
+        )
         return None
     try:
         trace = trace_module.forwarding if traced else None

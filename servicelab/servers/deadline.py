@@ -41,8 +41,10 @@ class HeedsDeadline:
         end = (now if arrived is None else min(arrived, now)) + left
         if end <= now:
             current_deadline.set(None)
-            start_response("504 Gateway Timeout", [("Content-Type", "text/plain"), (HEADER, "0.000000"),
-                                                   ("Content-Length", str(len(GONE)))])
+            start_response(
+                "504 Gateway Timeout",
+                [("Content-Type", "text/plain"), (HEADER, "0.000000"), ("Content-Length", str(len(GONE)))],
+            )
             return [GONE]
         current_deadline.set(end)
         return self.app(environ, start_response)
@@ -62,6 +64,7 @@ def heeding_grpc(clock=time.monotonic):
             handler = continuation(details)
             if handler is None or handler.unary_unary is None:
                 return handler
+
             def handle(request, context):
                 left = context.time_remaining()
                 limited = left is not None and left < NO_DEADLINE
@@ -73,7 +76,8 @@ def heeding_grpc(clock=time.monotonic):
                 finally:
                     current_deadline.reset(before)
 
-            return grpc.unary_unary_rpc_method_handler(handle, handler.request_deserializer,
-                                                       handler.response_serializer)
+            return grpc.unary_unary_rpc_method_handler(
+                handle, handler.request_deserializer, handler.response_serializer
+            )
 
     return Heeding()

@@ -36,8 +36,9 @@ class HTTPServer(Server):
     scheme = "http"
     grace = 0.5  # seconds
 
-    def __init__(self, app, name: str, *, trace: Trace | None = None, workers: int = 8, port: int = 0,
-                 lane: str | None = None):
+    def __init__(
+        self, app, name: str, *, trace: Trace | None = None, workers: int = 8, port: int = 0, lane: str | None = None
+    ):
         super().__init__(name, port, lane)
         check_app(app, name)
         check_options(name, trace, workers)
@@ -79,8 +80,16 @@ def _keep_log(app):
             logger.addHandler(default_handler)
 
 
-def serve(app, name: str, *, trace: Trace | None = None, workers: int = 8, port: int = 0, lane: str | None = None,
-          process: bool = False):
+def serve(
+    app,
+    name: str,
+    *,
+    trace: Trace | None = None,
+    workers: int = 8,
+    port: int = 0,
+    lane: str | None = None,
+    process: bool = False,
+):
     """Start a server for ``app`` and return its handle: ``.url``, ``.port``, ``.errors``, ``.stop()``.
 
     A running server of the same name is replaced. With ``process=True`` the server runs in a child

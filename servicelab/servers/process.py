@@ -45,8 +45,16 @@ class HTTPProcess(Server):
 
     scheme = "http"
 
-    def __init__(self, factory, name: str, *, trace: Trace | None = None, workers: int = 8, port: int = 0,
-                 lane: str | None = None):
+    def __init__(
+        self,
+        factory,
+        name: str,
+        *,
+        trace: Trace | None = None,
+        workers: int = 8,
+        port: int = 0,
+        lane: str | None = None,
+    ):
         super().__init__(name, port, lane)
         check_factory(factory, name)
         check_options(name, trace, workers)
@@ -95,15 +103,19 @@ class HTTPProcess(Server):
         luggage = self._pack()
         self._child = subprocess.Popen(
             [sys.executable, "-u", "-m", "servicelab.servers.child"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             env=_environment(),
             start_new_session=True,  # the kernel's interrupt goes to its whole process group
         )
         self._threads = [
-            threading.Thread(target=self._listen, args=(self._child.stdout,), daemon=True,
-                             name=f"servicelab {self.name} events"),
-            threading.Thread(target=self._copy, args=(self._child.stderr,), daemon=True,
-                             name=f"servicelab {self.name} output"),
+            threading.Thread(
+                target=self._listen, args=(self._child.stdout,), daemon=True, name=f"servicelab {self.name} events"
+            ),
+            threading.Thread(
+                target=self._copy, args=(self._child.stderr,), daemon=True, name=f"servicelab {self.name} output"
+            ),
         ]
         for thread in self._threads:
             thread.start()
@@ -114,8 +126,13 @@ class HTTPProcess(Server):
         return port
 
     def _pack(self) -> bytes:
-        options = {"name": self.name, "lane": self.lane, "workers": self.workers, "port": self.wanted_port,
-                   "traced": self.trace is not None}
+        options = {
+            "name": self.name,
+            "lane": self.lane,
+            "workers": self.workers,
+            "port": self.wanted_port,
+            "traced": self.trace is not None,
+        }
         try:
             factory = cloudpickle.dumps(self.factory)
         except Exception as error:

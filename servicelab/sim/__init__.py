@@ -37,6 +37,21 @@ from servicelab.sim.service import Service
 from servicelab.sim.shards import Shards
 
 __all__ = [
-    "Balancer", "Call", "Client", "Draws", "FirstOf", "Journey", "Journeys", "Law", "Link", "Message", "Service",
-    "Shards", "free_at", "lindley", "poisson", "replay", "users",
+    "Balancer",
+    "Call",
+    "Client",
+    "Draws",
+    "FirstOf",
+    "Journey",
+    "Journeys",
+    "Law",
+    "Link",
+    "Message",
+    "Service",
+    "Shards",
+    "free_at",
+    "lindley",
+    "poisson",
+    "replay",
+    "users",
 ]

@@ -79,8 +79,9 @@ class Client:
 
     def _started(self, attempt, message, timeout, number):
         name, callee = self.name or "client", getattr(self.to, "name", "")
-        attempt.id = self.trace.start_call(name, callee, attempt.label, attempt=number, timeout=timeout,
-                                           parent=message.id)
+        attempt.id = self.trace.start_call(
+            name, callee, attempt.label, attempt=number, timeout=timeout, parent=message.id
+        )
         self.trace.send(name, callee, attempt.label, id=attempt.id)
 
     def _ended(self, attempt, status):

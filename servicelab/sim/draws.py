@@ -45,7 +45,7 @@ class Law:
         if not self._left:
             return self._make(n)
         first = self._left[::-1][:n]
-        del self._left[len(self._left) - len(first):]
+        del self._left[len(self._left) - len(first) :]
         return np.concatenate([np.array(first), self._make(n - len(first))])
 
     def __repr__(self):
@@ -109,8 +109,10 @@ class Draws:
         """Normal with ``mean`` and standard deviation ``sd`` seconds (both >= 0); a draw below zero counts as zero."""
         mean, sd = _at_least_zero("mean", mean), _at_least_zero("sd", sd)
         rng = self._stream(name)
-        return Law(f"{name}: normal, mean {mean:g} s, sd {sd:g} s",
-                   lambda n: np.maximum(mean + sd * rng.standard_normal(n), 0.0))
+        return Law(
+            f"{name}: normal, mean {mean:g} s, sd {sd:g} s",
+            lambda n: np.maximum(mean + sd * rng.standard_normal(n), 0.0),
+        )
 
     # -- other laws -------------------------------------------------------------------------
 

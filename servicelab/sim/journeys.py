@@ -39,7 +39,7 @@ class Journeys:
         self._status.append(None)
         status = yield from place.call(message)
         if status is None:
-            raise TypeError(f"{place!r} ended a call with None: call(message) must return a status, such as \"ok\"")
+            raise TypeError(f'{place!r} ended a call with None: call(message) must return a status, such as "ok"')
         self._end[number] = env.now
         self._status[number] = status
         return status

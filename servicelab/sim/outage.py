@@ -52,8 +52,19 @@ class Outage:
     that is not above 0, negative retries and an outage that ends before it begins.
     """
 
-    def __init__(self, load=280.0, capacity=300.0, timeout=1.0, retries=1.0, policy=None, *,
-                 begins=10.0, ends=20.0, seed=1, **settings):
+    def __init__(
+        self,
+        load=280.0,
+        capacity=300.0,
+        timeout=1.0,
+        retries=1.0,
+        policy=None,
+        *,
+        begins=10.0,
+        ends=20.0,
+        seed=1,
+        **settings,
+    ):
         _require_above_zero(load=load, capacity=capacity, timeout=timeout)
         self.load, self.capacity, self.timeout = load, capacity, timeout
         self.begins, self.ends = _require_span(begins, ends)
@@ -81,8 +92,10 @@ class Outage:
         Raises ValueError if that time has passed, or lies in the first bin.
         """
         if not max(self.env.now, _BIN) <= until < math.inf or until == self.env.now:
-            raise ValueError(f"until={until!r} must be later than now, {self.env.now:g} seconds, finite, and at least "
-                             f"{_BIN:g}: the course comes in bins of that length")
+            raise ValueError(
+                f"until={until!r} must be later than now, {self.env.now:g} seconds, finite, and at least "
+                f"{_BIN:g}: the course comes in bins of that length"
+            )
         self.env.run(until=until)
         return Course(self)
 
@@ -115,7 +128,7 @@ class Course:
         self.load = per_bin(due) / _BIN
         self.offered = per_bin(model._meter.attempts) / _BIN
         self.goodput = per_bin(journeys.end[ok]) / _BIN
-        self.waiting = np.array(model._meter.waiting[:len(self.time)])
+        self.waiting = np.array(model._meter.waiting[: len(self.time)])
         with np.errstate(invalid="ignore"):
             self.success = per_bin(due[ok]) / per_bin(due[decided])
 
@@ -210,8 +223,10 @@ def limit_queue(model, share=0.5):
 
 def with_policy(policy):
     """A remedy: callers change to ``policy``, such as ``CircuitBreaker(Timeout(1.0), wait_open=5.0)``."""
+
     def remedy(model):
         model.client.policy = policy
+
     return remedy
 
 
@@ -286,8 +301,14 @@ def phase_map(loads=None, retries=None, *, capacity=300.0, replications=1, seed=
     """
     loads = np.linspace(0.15, 0.95, 17) * capacity if loads is None else loads
     retries = np.linspace(0.0, 4.0, 17) if retries is None else retries
-    return sweep(partial(recovery, capacity=capacity), {"load": loads, "retries": retries},
-                 replications=replications, seed=seed, jobs=jobs, progress=progress)
+    return sweep(
+        partial(recovery, capacity=capacity),
+        {"load": loads, "retries": retries},
+        replications=replications,
+        seed=seed,
+        jobs=jobs,
+        progress=progress,
+    )
 
 
 def _require_above_zero(**settings):

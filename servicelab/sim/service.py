@@ -49,8 +49,21 @@ class Service:
     order, TypeError for a need that is no place.
     """
 
-    def __init__(self, env, name, work, workers=1, queue_limit=None, trace=None, needs=(), *,
-                 fails=None, drop_abandoned=False, order="fifo", max_wait=None):
+    def __init__(
+        self,
+        env,
+        name,
+        work,
+        workers=1,
+        queue_limit=None,
+        trace=None,
+        needs=(),
+        *,
+        fails=None,
+        drop_abandoned=False,
+        order="fifo",
+        max_wait=None,
+    ):
         self.env = env
         self.name = name
         self.work = require_law("work", work)

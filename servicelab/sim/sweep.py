@@ -124,10 +124,13 @@ def sweep(function, grid, *, replications=1, seed=1, jobs=None, progress=False, 
     names = list(results[0])
     for result in results:
         if list(result) != names:
-            raise ValueError(f"the function returned {list(result)} at one point and {names} at another: "
-                             "return the same quantities, in the same order, at every point")
-    return Sweep(axes, {name: np.array([result[name] for result in results]).reshape(*shape, replications)
-                        for name in names})
+            raise ValueError(
+                f"the function returned {list(result)} at one point and {names} at another: "
+                "return the same quantities, in the same order, at every point"
+            )
+    return Sweep(
+        axes, {name: np.array([result[name] for result in results]).reshape(*shape, replications) for name in names}
+    )
 
 
 def seed_of(seed, point, replication) -> int:
@@ -167,8 +170,10 @@ def _run(function, point, seed):
         raise TypeError("the function returned {}: it must return a number or a dict of numbers, such as {'wait': 0.2}")
     for name, value in result.items():
         if not isinstance(value, (Real, np.bool_)):
-            raise TypeError(f"the function returned {value!r} for {name!r}: it must return a number or a dict of "
-                            "numbers, such as {'wait': 0.2}")
+            raise TypeError(
+                f"the function returned {value!r} for {name!r}: it must return a number or a dict of "
+                "numbers, such as {'wait': 0.2}"
+            )
     return {name: float(value) for name, value in result.items()}
 
 
