@@ -1,0 +1,381 @@
+"""Exercise 2: a right client in small parts, a second one written otherwise, and mistakes as changes to the first."""
+
+import itertools
+import random
+import threading
+import time
+
+import requests
+
+
+def delays(base, cap, rng):
+    step = base
+    while True:
+        yield rng.uniform(0, min(step, cap))
+        step = min(cap, step * 2)
+
+
+class Budget:
+    def __init__(self, ratio, reserve):
+        self.ratio, self.reserve, self.tokens = ratio, reserve, reserve
+        self.lock = threading.Lock()
+
+    def deposit(self):
+        with self.lock:
+            self.tokens = min(self.reserve, self.tokens + self.ratio)
+
+    def withdraw(self):
+        with self.lock:
+            if self.tokens < 1:
+                return False
+            self.tokens -= 1
+            return True
+
+
+class Client:
+    """A right answer. A mistake is a subclass that overrides one part."""
+
+    tries = 4
+
+    def __init__(self, session, budget, rng, sleep=time.sleep):
+        self.session, self.budget, self.rng, self.sleep = session, budget, rng, sleep
+
+    def is_safe(self, method, key):
+        return method != "POST" or key is not None
+
+    def headers(self, key):
+        return {"Idempotency-Key": key} if key else {}
+
+    def is_worth_it(self, response):
+        return response.status_code >= 500
+
+    def delays(self):
+        return delays(0.05, 1.0, self.rng)
+
+    def deposit(self, attempt):
+        if attempt == 1:
+            self.budget.deposit()
+
+    def may(self, attempt, method, key):
+        return attempt < self.tries and self.is_safe(method, key) and self.budget.withdraw()
+
+    def request(self, method, url, key=None):
+        pauses = self.delays()
+        for attempt in itertools.count(1):
+            self.deposit(attempt)
+            try:
+                response = self.session.request(method, url, headers=self.headers(key), timeout=2)
+            except requests.RequestException:
+                if not self.may(attempt, method, key):
+                    raise
+            else:
+                if not self.is_worth_it(response) or not self.may(attempt, method, key):
+                    return response
+            self.sleep(next(pauses))
+
+
+def other_delays(base, cap, rng):
+    for n in itertools.count():
+        yield cap * rng.random() if n > 60 else rng.random() * min(cap, base * 2**n)
+
+
+class Pot:
+    """Another hand: counts in whole thousandths, under a condition."""
+
+    def __init__(self, ratio, reserve):
+        self.change, self.coin, self.most = threading.Condition(), round(ratio * 1000), round(reserve * 1000)
+        self.held = self.most
+
+    def deposit(self):
+        with self.change:
+            self.held = min(self.held + self.coin, self.most)
+
+    def withdraw(self):
+        with self.change:
+            enough = self.held >= 1000
+            self.held -= 1000 * enough
+            return enough
+
+
+class Recursive:
+    """Another hand: one attempt, and the rest of the tries by recursion; an outcome in place of two branches."""
+
+    SAFE = {"GET", "HEAD", "PUT", "DELETE", "OPTIONS"}
+
+    def __init__(self, session, budget, rng, sleep):
+        self.web, self.pot, self.rng, self.rest = session, budget, rng, sleep
+
+    def request(self, method, url, key=None):
+        self.pot.deposit()
+        headers = None if key is None else {"Idempotency-Key": key}
+        return self._try(
+            lambda: self.web.request(method, url, headers=headers, timeout=1.5),
+            3 if method in self.SAFE or key is not None else 0,
+            other_delays(0.05, 1, self.rng),
+        )
+
+    def _try(self, send, left, pauses):
+        error = answer = None
+        try:
+            answer = send()
+        except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as failure:
+            error = failure
+        if (error or answer.status_code // 100 == 5) and left and self.pot.withdraw():
+            self.rest(next(pauses))
+            return self._try(send, left - 1, pauses)
+        if error:
+            raise error
+        return answer
+
+
+# -- the delays
+
+
+def no_jitter(base, cap, rng):
+    step = base
+    while True:
+        yield min(step, cap)
+        step = min(cap, step * 2)
+
+
+def constant(base, cap, rng):
+    while True:
+        yield base
+
+
+def equal_seeds(base, cap, rng):
+    return delays(base, cap, random.Random(42))
+
+
+def global_rng(base, cap, rng):
+    return delays(base, cap, random)
+
+
+def no_cap(base, cap, rng):
+    step = base
+    while True:
+        yield rng.uniform(0, step)
+        step = min(step * 2, 1e6)
+
+
+def overflows(base, cap, rng):
+    for n in itertools.count():
+        yield rng.uniform(0, min(cap, base * 2**n))
+
+
+def equal_jitter(base, cap, rng):
+    step = base
+    while True:
+        yield rng.uniform(step / 2, step)
+        step = min(cap, step * 2)
+
+
+def starts_at_twice(base, cap, rng):
+    return delays(2 * base, cap, rng)
+
+
+def linear(base, cap, rng):
+    for n in itertools.count(1):
+        yield rng.uniform(0, min(cap, base * n))
+
+
+def three(base, cap, rng):
+    return itertools.islice(delays(base, cap, rng), 3)
+
+
+def a_list(base, cap, rng):
+    return list(three(base, cap, rng))
+
+
+# -- the budget
+
+
+class NoBrim(Budget):
+    def deposit(self):
+        with self.lock:
+            self.tokens += self.ratio
+
+
+class StartsEmpty(Budget):
+    def __init__(self, ratio, reserve):
+        super().__init__(ratio, reserve)
+        self.tokens = 0.0
+
+
+class AlwaysTrue(Budget):
+    def withdraw(self):
+        super().withdraw()
+        return True
+
+
+class HalfATokenIsEnough(Budget):
+    def withdraw(self):
+        with self.lock:
+            if self.tokens <= 0:
+                return False
+            self.tokens -= 1
+            return True
+
+
+class WholeDeposit(Budget):
+    def deposit(self):
+        with self.lock:
+            self.tokens = min(self.reserve, self.tokens + 1)
+
+
+class Unlocked(Budget):
+    def withdraw(self):
+        if self.tokens < 1:
+            return False
+        self.tokens -= 1
+        return True
+
+
+# -- the client
+
+
+class RepeatsPost(Client):
+    def is_safe(self, method, key):
+        return True
+
+
+class NeverPosts(Client):
+    def is_safe(self, method, key):
+        return method != "POST"
+
+
+class NewKeys(Client):
+    def headers(self, key):
+        return {"Idempotency-Key": f"{key}-{random.random()}"} if key else {}
+
+
+class NoKey(Client):
+    def headers(self, key):
+        return {}
+
+
+class Retries4xx(Client):
+    def is_worth_it(self, response):
+        return not response.ok
+
+
+class StatusOnly(Client):
+    """Looks at the status, and forgets that a lost reply has none."""
+
+    def request(self, method, url, key=None):
+        self.budget.deposit()
+        for attempt, pause in zip(itertools.count(1), self.delays()):
+            response = self.session.request(method, url, headers=self.headers(key), timeout=2)
+            if not self.is_worth_it(response) or not self.may(attempt, method, key):
+                return response
+            self.sleep(pause)
+
+
+class FourRetries(Client):
+    tries = 5
+
+
+class Once(Client):
+    tries = 1
+
+
+class SleepsFirst(Client):
+    """Sleeps, and then looks whether it may."""
+
+    def may(self, attempt, method, key):
+        if attempt == self.tries:
+            self.sleep(0.01)
+        return super().may(attempt, method, key)
+
+
+class HidesTheError(Client):
+    def request(self, method, url, key=None):
+        try:
+            return super().request(method, url, key)
+        except requests.RequestException:
+            return None
+
+
+class OwnSeed(Client):
+    def delays(self):
+        return delays(0.05, 1.0, random.Random(7))
+
+
+class OneStream(Client):
+    """The delays go on from call to call."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.stream = super().delays()
+
+    def delays(self):
+        return self.stream
+
+
+class NoBudget(Client):
+    def may(self, attempt, method, key):
+        return attempt < self.tries and self.is_safe(method, key)
+
+
+class BudgetPerCall(Client):
+    def request(self, method, url, key=None):
+        self.budget = Budget(0.5, 5)
+        return super().request(method, url, key)
+
+
+class DepositsEachAttempt(Client):
+    def deposit(self, attempt):
+        self.budget.deposit()
+
+
+class NeverDeposits(Client):
+    def deposit(self, attempt):
+        pass
+
+
+class NeverSleeps(Client):
+    def request(self, method, url, key=None):
+        self.sleep = lambda seconds: None
+        return super().request(method, url, key)
+
+
+RIGHT = {
+    "in small parts": (delays, Budget, Client),
+    "another hand": (other_delays, Pot, Recursive),
+}
+WRONG = {
+    "no jitter": ((no_jitter, Budget, Client), {"no-jitter"}),
+    "always the base": ((constant, Budget, Client), {"no-jitter"}),
+    "equal seeds": ((equal_seeds, Budget, Client), {"equal-seeds"}),
+    "the global generator": ((global_rng, Budget, Client), {"other-rng"}),
+    "no cap": ((no_cap, Budget, Client), {"no-cap"}),
+    "overflow": ((overflows, Budget, Client), {"overflow"}),
+    "equal jitter": ((equal_jitter, Budget, Client), {"not-full"}),
+    "starts at twice the base": ((starts_at_twice, Budget, Client), {"wrong-steps"}),
+    "linear steps": ((linear, Budget, Client), {"wrong-steps"}),
+    "three delays and no more": ((three, Budget, Client), {"delays-end"}),
+    "a list": ((a_list, Budget, Client), {"wrong-type"}),
+    "no brim": ((delays, NoBrim, Client), {"no-brim"}),
+    "starts empty": ((delays, StartsEmpty, Client), {"reserve"}),
+    "always pays": ((delays, AlwaysTrue, Client), {"reserve"}),
+    "debts": ((delays, HalfATokenIsEnough, Client), {"ratio"}),
+    "deposits a whole token": ((delays, WholeDeposit, Client), {"ratio"}),
+    "a budget without a lock": ((delays, Unlocked, Client), {"budget-race"}),
+    "repeats any POST": ((delays, Budget, RepeatsPost), {"post-repeated", "post-repeated-503"}),
+    "never repeats a POST": ((delays, Budget, NeverPosts), {"key-not-used"}),
+    "a new key at each attempt": ((delays, Budget, NewKeys), {"key-changed"}),
+    "no key": ((delays, Budget, NoKey), {"key-changed"}),
+    "retries 4xx": ((delays, Budget, Retries4xx), {"retries-4xx"}),
+    "lost replies are not failures": ((delays, Budget, StatusOnly), {"lost-not-retried"}),
+    "four retries": ((delays, Budget, FourRetries), {"tries"}),
+    "never retries": ((delays, Budget, Once), {"no-retry"}),
+    "sleeps at the end": ((delays, Budget, SleepsFirst), {"sleeps"}),
+    "hides the error": ((delays, Budget, HidesTheError), {"wrong-type"}),
+    "a seed of its own": ((delays, Budget, OwnSeed), {"clients-alike"}),
+    "delays that go on": ((delays, Budget, OneStream), {"steps-go-on"}),
+    "no budget": ((delays, Budget, NoBudget), {"not-shared"}),
+    "a budget for each call": ((delays, Budget, BudgetPerCall), {"not-shared"}),
+    "retries refill the budget": ((delays, Budget, DepositsEachAttempt), {"refilled-by-retries"}),
+    "never deposits": ((delays, Budget, NeverDeposits), {"budget-too-tight"}),
+    "never sleeps": ((delays, Budget, NeverSleeps), {"no-sleep"}),
+}

@@ -1,0 +1,393 @@
+"""Exercise 1: a right breaker in small parts, two written otherwise, and mistakes as changes to the first."""
+
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field
+
+
+class Breaker:
+    """A right answer. A mistake is a subclass that overrides one part."""
+
+    def __init__(self, size, failure_rate, minimum_calls, wait_open, probes):
+        self.size, self.failure_rate, self.minimum_calls = size, failure_rate, minimum_calls
+        self.wait_open, self.probes = wait_open, probes
+        self.lock = threading.Lock()
+        self.period = 0
+        self.become("closed", 0.0)
+
+    def time(self, now):
+        return now
+
+    def become(self, state, now):
+        self.state, self.since, self.period = state, now, self.period + 1
+        self.results = self.new_window(self.probes if state == "half-open" else self.size)
+        self.permits = self.probes
+
+    def new_window(self, size):
+        return deque(maxlen=size)
+
+    def allow(self, now):
+        with self.lock:
+            return self.decide(self.time(now))
+
+    def decide(self, now):
+        if self.state == "open" and self.is_over(now):
+            self.become("half-open", now)
+        if self.state == "open":
+            return self.turn_away(now)
+        if self.state == "half-open":
+            if not self.permits:
+                return self.turn_away(now)
+            self.permits -= 1
+        return self.ticket()
+
+    def is_over(self, now):
+        return now - self.since >= self.wait_open
+
+    def turn_away(self, now):
+        return None
+
+    def ticket(self):
+        return self.period
+
+    def counts(self, ticket):
+        return ticket == self.period and self.state != "open"
+
+    def needed(self):
+        return self.probes if self.state == "half-open" else self.minimum_calls
+
+    def is_bad(self):
+        return self.results.count(False) / len(self.results) >= self.failure_rate
+
+    def record(self, ticket, ok, now):
+        with self.lock:
+            if self.counts(ticket):
+                self.note(ok, self.time(now))
+
+    def note(self, ok, now):
+        self.results.append(ok)
+        if len(self.results) < self.needed():
+            return
+        if self.is_bad():
+            self.become("open", now)
+        elif self.state == "half-open":
+            self.become("closed", now)
+
+
+@dataclass
+class Period:
+    """Another hand: a period is an object, and the ticket is the period itself."""
+
+    permits: float = float("inf")
+    results: list = field(default_factory=list)
+    reopens: float = float("-inf")
+
+
+class Periods:
+    def __init__(self, size, failure_rate, minimum_calls, wait_open, probes):
+        self.keep, self.share, self.least, self.wait, self.trial = size, failure_rate, minimum_calls, wait_open, probes
+        self.now, self.lock = Period(), threading.RLock()
+
+    def allow(self, now):
+        with self.lock:
+            if self.now.permits == 0 and self.now.reopens is not None and now >= self.now.reopens:
+                self.now = Period(self.trial, [], None)
+            if self.now.permits > 0:
+                self.now.permits -= 1
+                return self.now
+
+    def record(self, ticket, ok, now):
+        with self.lock:
+            if ticket is not self.now:
+                return
+            results, trying = ticket.results, ticket.reopens is None
+            results.append(not ok)
+            last = results[-self.keep :]
+            if len(last) >= (self.trial if trying else self.least):
+                if sum(last) >= self.share * len(last):
+                    self.now = Period(0, [], now + self.wait)
+                elif trying:
+                    self.now = Period()
+
+
+class Tickets:
+    """A third: tickets are objects of their own, the set of those that still count is emptied at each change."""
+
+    def __init__(self, size, failure_rate, minimum_calls, wait_open, probes):
+        self.s = size, failure_rate, minimum_calls, wait_open, probes
+        self.state, self.good, self.valid, self.opened, self.left = "closed", [], set(), None, 0
+        self.changing = threading.Condition()
+
+    def allow(self, now):
+        *_, wait, probes = self.s
+        with self.changing:
+            if self.opened is not None and now >= self.opened + wait:
+                self._turn("half-open", None, probes)
+            if self.state == "closed" or (self.state == "half-open" and self.left > 0):
+                self.left -= 1
+                self.valid.add(ticket := object())
+                return ticket
+            return None
+
+    def record(self, ticket, ok, now):
+        size, share, least, _, probes = self.s
+        with self.changing:
+            if ticket not in self.valid:
+                return
+            self.valid.remove(ticket)
+            self.good = [*self.good, ok][-(probes if self.state == "half-open" else size) :]
+            failed = 1 - sum(self.good) / len(self.good)
+            if len(self.good) >= (probes if self.state == "half-open" else least):
+                if failed >= share:
+                    self._turn("open", now, 0)
+                elif self.state == "half-open":
+                    self._turn("closed", None, 0)
+
+    def _turn(self, state, opened, left):
+        self.state, self.opened, self.left, self.good, self.valid = state, opened, left, [], set()
+
+
+class EveryoneThrough(Breaker):
+    def decide(self, now):
+        if self.state == "open" and self.is_over(now):
+            self.become("half-open", now)
+        return None if self.state == "open" else self.ticket()
+
+
+class OneProbe(Breaker):
+    def become(self, state, now):
+        super().become(state, now)
+        self.permits = 1
+
+
+class CountsAnswers(Breaker):
+    """Takes a permit when the answer comes instead of when the call begins."""
+
+    def decide(self, now):
+        if self.state == "open" and self.is_over(now):
+            self.become("half-open", now)
+        if self.state == "open" or (self.state == "half-open" and len(self.results) >= self.probes):
+            return None
+        return self.ticket()
+
+
+class NeverForgets(Breaker):
+    def new_window(self, size):
+        return deque()
+
+
+class ShortWindow(Breaker):
+    def new_window(self, size):
+        return deque(maxlen=self.minimum_calls if size == self.size else size)
+
+
+class FirstError(Breaker):
+    def note(self, ok, now):
+        if not ok:
+            self.become("open", now)
+        else:
+            super().note(ok, now)
+
+
+class NoMinimum(Breaker):
+    def needed(self):
+        return self.probes if self.state == "half-open" else 2
+
+
+class InARow(Breaker):
+    """Four failures in a row, as in many a tutorial."""
+
+    def is_bad(self):
+        last = list(self.results)[-self.minimum_calls :]
+        return not any(last)
+
+
+class CountsFailures(Breaker):
+    """The number of failures, not their share."""
+
+    def __init__(self, *args, **kwargs):
+        self.failed = 0
+        super().__init__(*args, **kwargs)
+
+    def become(self, state, now):
+        super().become(state, now)
+        self.failed = 0
+
+    def note(self, ok, now):
+        self.failed += not ok
+        super().note(ok, now)
+
+    def is_bad(self):
+        return self.failed >= (self.minimum_calls if self.state == "closed" else 2)
+
+
+class Strict(Breaker):
+    def is_bad(self):
+        return self.results.count(False) / len(self.results) > self.failure_rate
+
+
+class NeverOpens(Breaker):
+    def is_bad(self):
+        return False
+
+
+class NeverCloses(Breaker):
+    def note(self, ok, now):
+        if self.state == "half-open" and ok:
+            return
+        super().note(ok, now)
+
+
+class NeverTries(Breaker):
+    def is_over(self, now):
+        return False
+
+
+class FirstGoodProbe(Breaker):
+    def note(self, ok, now):
+        if self.state == "half-open":
+            self.become("closed" if ok else "open", now)
+        else:
+            super().note(ok, now)
+
+
+class KeepsTheWindow(Breaker):
+    """The failures from before the opening are still there after the closing."""
+
+    def __init__(self, *args, **kwargs):
+        self.kept = None
+        super().__init__(*args, **kwargs)
+
+    def become(self, state, now):
+        before = getattr(self, "results", None)
+        super().become(state, now)
+        if state == "open":
+            self.kept = before if self.kept is None else self.kept
+        if state == "closed" and self.kept is not None:
+            self.results = self.kept
+
+
+class WallClock(Breaker):
+    def time(self, now):
+        return time.monotonic()
+
+
+class OldWait(Breaker):
+    """The wait counts from the first opening."""
+
+    first = None
+
+    def is_over(self, now):
+        if self.first is None:
+            self.first = self.since
+        return now - self.first >= self.wait_open
+
+
+class WaitOfTheProbes(Breaker):
+    """The second wait counts from when it became half-open."""
+
+    def become(self, state, now):
+        super().become(state, self.since if state == "open" and self.period > 1 else now)
+
+
+class Impatient(Breaker):
+    def is_over(self, now):
+        return now - self.since >= self.wait_open / 2
+
+
+class RejectionsRenew(Breaker):
+    def turn_away(self, now):
+        self.since = now
+
+
+class RejectionsFail(Breaker):
+    def turn_away(self, now):
+        if self.state == "half-open":
+            self.note(False, now)
+
+
+class NoTicket(Breaker):
+    """Every ticket is alike."""
+
+    def ticket(self):
+        return True
+
+    def counts(self, ticket):
+        return self.state != "open"
+
+
+class TicketIsTheState(Breaker):
+    """Closed then is taken for closed now."""
+
+    def ticket(self):
+        return self.state
+
+    def counts(self, ticket):
+        return ticket == self.state
+
+
+class LateRepliesReopen(Breaker):
+    """A late failure while it is open begins the wait anew."""
+
+    def record(self, ticket, ok, now):
+        if self.state == "open" and not ok:
+            self.since = now
+        super().record(ticket, ok, now)
+
+
+class HoldsTheLock(Breaker):
+    def allow(self, now):
+        self.lock.acquire()
+        ticket = self.decide(now)
+        if ticket is None:
+            self.lock.release()
+        return ticket
+
+    def record(self, ticket, ok, now):
+        if self.counts(ticket):
+            self.note(ok, now)
+        self.lock.release()
+
+
+class NoLock(Breaker):
+    def allow(self, now):
+        return self.decide(now)
+
+
+class SaysFalse(Breaker):
+    def turn_away(self, now):
+        return False
+
+
+RIGHT = {"in small parts": (Breaker,), "periods": (Periods,), "tickets": (Tickets,)}
+WRONG = {
+    "half-open lets everyone through": (EveryoneThrough, {"everyone-through"}),
+    "one probe in place of three": (OneProbe, {"too-few-probes"}),
+    "permits counted by the answers": (CountsAnswers, {"everyone-through"}),
+    "a window that never forgets": (NeverForgets, {"never-forgets"}),
+    "a window too short": (ShortWindow, {"window-too-short"}),
+    "opens on the first error": (FirstError, {"opens-on-first-error"}),
+    "no minimum": (NoMinimum, {"minimum-ignored"}),
+    "failures in a row": (InARow, {"at-the-threshold"}),
+    "number of failures": (CountsFailures, {"rate-ignored"}),
+    "above the threshold": (Strict, {"at-the-threshold"}),
+    "never opens": (NeverOpens, {"never-opens"}),
+    "never closes again": (NeverCloses, {"never-closes"}),
+    "never tries again": (NeverTries, {"never-half-opens"}),
+    "the first good probe closes": (FirstGoodProbe, {"first-probe-decides"}),
+    "keeps the window": (KeepsTheWindow, {"window-kept"}),
+    "the wall clock": (WallClock, {"own-clock"}),
+    "the first opening's wait": (OldWait, {"probes-ignored"}),
+    "the wait of the probes": (WaitOfTheProbes, {"wait-not-renewed"}),
+    "half the wait": (Impatient, {"waits-too-short"}),
+    "rejections begin the wait anew": (RejectionsRenew, {"rejections-prolong"}),
+    "rejections count as failures": (RejectionsFail, {"rejections-count"}),
+    "no tickets": (NoTicket, {"late-reply-decides"}),
+    "the state as a ticket": (TicketIsTheState, {"late-reply-counts"}),
+    "late failures begin the wait anew": (LateRepliesReopen, {"late-reply-prolongs"}),
+    "a lock held during the call": (HoldsTheLock, {"lock-held"}),
+    "no lock": (NoLock, {"probes-in-a-race"}),
+    "says False": (SaysFalse, {"wrong-type"}),
+}
+WRONG = {name: ((answer,), codes) for name, (answer, codes) in WRONG.items()}

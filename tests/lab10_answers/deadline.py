@@ -1,0 +1,279 @@
+"""Exercise 3: right hops in small parts, two written otherwise, and mistakes as changes to the first."""
+
+import functools
+import time
+
+import requests
+from flask import Flask, abort, g, request
+
+HEADER = "Time-Left"
+
+
+class Hop:
+    """A right answer. A mistake is a subclass that overrides one part."""
+
+    def __init__(self, name, steps, below, web):
+        self.name, self.steps, self.below, self.web = name, steps, below, web
+
+    @classmethod
+    def make(cls, name, steps, below, web):
+        app, hop = Flask(name), cls(name, steps, below, web)
+        app.add_url_rule("/charge", "charge", hop.handle, methods=["POST"])
+        return app
+
+    def allowed(self):
+        return float(request.headers.get(HEADER, 2.0))
+
+    def left(self, end):
+        return end - time.monotonic()
+
+    def is_over(self, end):
+        return self.left(end) <= 0
+
+    def headers(self, end):
+        return {HEADER: f"{self.left(end):.3f}"}
+
+    def timeout(self, end):
+        return self.left(end)
+
+    def work(self, end):
+        """True when it came to its end."""
+        for step in self.steps:
+            if self.is_over(end):
+                return False
+            step()
+        return True
+
+    def handle(self):
+        end = time.monotonic() + self.allowed()
+        if not self.work(end) or self.is_over(end):
+            return "too late", 504
+        return self.call_below(end) if self.below else "paid"
+
+    def call_below(self, end):
+        try:
+            answer = self.web.post(self.below, headers=self.headers(end), timeout=self.timeout(end))
+        except requests.Timeout:
+            return "too late", 504
+        return answer.text, answer.status_code
+
+
+def by_hooks(name, steps, below, web):
+    """Another hand: a before_request hook sets the end, a helper aborts, an error handler speaks."""
+    app = Flask(name)
+
+    @app.before_request
+    def begin():
+        said = request.headers.get(HEADER)
+        g.end = time.perf_counter() + (2.0 if said is None else float(said))
+
+    def left():
+        rest = g.end - time.perf_counter()
+        return rest if rest > 0 else abort(504)
+
+    @app.errorhandler(requests.exceptions.Timeout)
+    def gone(error):
+        return "nobody waits", 504
+
+    @app.route("/charge", methods=["POST"])
+    def charge():
+        for step in steps:
+            left()
+            step()
+        rest = left()
+        if not below:
+            return "paid"
+        reply = web.post(below, headers={HEADER: repr(rest)}, timeout=(rest, rest))
+        return reply.content, reply.status_code
+
+    return app
+
+
+def by_decorator(name, steps, below, web):
+    """A third: a decorator that hands the rest of the time to the handler as a function."""
+
+    def heeding(handler):
+        @functools.wraps(handler)
+        def outer():
+            start = time.monotonic()
+            return handler(lambda: float(request.headers.get(HEADER, "2")) - (time.monotonic() - start))
+
+        return outer
+
+    app = Flask(name)
+
+    @app.post("/charge")
+    @heeding
+    def charge(rest):
+        todo = list(steps)
+        while todo and rest() > 0:
+            todo.pop(0)()
+        if rest() <= 0:
+            return "late", 504
+        if below is None:
+            return "done", 200
+        try:
+            there = web.request("POST", below, timeout=max(0.001, rest()), headers={HEADER: str(rest())})
+            return there.text, there.status_code
+        except requests.RequestException:
+            return "late", 504
+
+    return app
+
+
+class EachHopAnew(Hop):
+    """Two seconds at every hop: how the exercise begins."""
+
+    def allowed(self):
+        return 2.0
+
+
+class Restarts(Hop):
+    """Reads what came, and hands down a limit of its own."""
+
+    def headers(self, end):
+        return {HEADER: "4.900"}
+
+
+class Unchanged(Hop):
+    def headers(self, end):
+        return {HEADER: request.headers.get(HEADER, "2.0")}
+
+
+class Absolute(Hop):
+    def headers(self, end):
+        return {HEADER: f"{time.time() + self.left(end):.3f}"}
+
+
+class DropsIt(Hop):
+    def headers(self, end):
+        return {}
+
+
+class DropsItAtTheSecondHop(Hop):
+    def headers(self, end):
+        return super().headers(end) if self.name == "gateway" else {}
+
+
+class Milliseconds(Hop):
+    def headers(self, end):
+        return {HEADER: f"{int(self.left(end) * 1000)} ms"}
+
+
+class Halves(Hop):
+    def headers(self, end):
+        return {HEADER: f"{self.left(end) / 2:.3f}"}
+
+
+class ZeroIsNoHeader(Hop):
+    """`or` takes 0 for nothing said."""
+
+    def allowed(self):
+        left = float(request.headers.get(HEADER, 0))
+        return left if left > 0 else 2.0
+
+
+class ZeroStillCalls(Hop):
+    """Does no work of its own, and calls all the same."""
+
+    def timeout(self, end):
+        return max(0.1, self.left(end))
+
+    def handle(self):
+        end = time.monotonic() + self.allowed()
+        self.work(end)
+        if self.below:
+            return self.call_below(end)
+        return ("too late", 504) if self.is_over(end) else "paid"
+
+
+class FirstStepForFree(Hop):
+    def work(self, end):
+        for step in self.steps:
+            step()
+            if self.is_over(end):
+                return False
+        return True
+
+
+class OnlyAtTheDoor(Hop):
+    """Looks at the clock when the request comes, and never again."""
+
+    def work(self, end):
+        if self.is_over(end):
+            return False
+        for step in self.steps:
+            step()
+        return True
+
+    def handle(self):
+        end = time.monotonic() + self.allowed()
+        if not self.work(end):
+            return "too late", 504
+        return self.call_below(end) if self.below else "paid"
+
+    def timeout(self, end):
+        return max(0.1, self.left(end))
+
+
+class WorksToTheEnd(Hop):
+    """Looks before it works and after it, not in between."""
+
+    def work(self, end):
+        if self.is_over(end):
+            return False
+        for step in self.steps:
+            step()
+        return True
+
+
+class NoTimeout(Hop):
+    def timeout(self, end):
+        return None
+
+
+class TimeoutIs500(Hop):
+    def call_below(self, end):
+        answer = self.web.post(self.below, headers=self.headers(end), timeout=self.timeout(end))
+        return answer.text, answer.status_code
+
+
+class Says408(Hop):
+    def handle(self):
+        answer = super().handle()
+        return ("too late", 408) if answer == ("too late", 504) else answer
+
+
+class NeedsTheHeader(Hop):
+    def allowed(self):
+        return float(request.headers[HEADER])
+
+
+class NothingReturned(Hop):
+    @classmethod
+    def make(cls, *args):
+        super().make(*args)
+
+
+RIGHT = {"in small parts": (Hop.make,), "hooks": (by_hooks,), "a decorator": (by_decorator,)}
+WRONG = {
+    "the clock restarts at each hop": (EachHopAnew, {"restarted"}),
+    "a limit of its own below": (Restarts, {"restarted"}),
+    "handed down unchanged": (Unchanged, {"unchanged"}),
+    "the time of day": (Absolute, {"absolute"}),
+    "no header below": (DropsIt, {"dropped"}),
+    "no header at the second hop": (DropsItAtTheSecondHop, {"dropped"}),
+    "milliseconds": (Milliseconds, {"no-number"}),
+    "half of it": (Halves, {"too-little"}),
+    "zero is no header": (ZeroIsNoHeader, {"zero-calls"}),
+    "zero left still calls": (ZeroStillCalls, {"zero-calls", "calls-too-late"}),
+    "the first step for free": (FirstStepForFree, {"zero-works"}),
+    "looks only at the door": (OnlyAtTheDoor, {"calls-too-late", "work-goes-on", "work-for-nobody"}),
+    "works to the end": (WorksToTheEnd, {"work-goes-on", "work-for-nobody"}),
+    "no timeout": (NoTimeout, {"waits-too-long"}),
+    "a timeout is a 500": (TimeoutIs500, {"timeout-is-500"}),
+    "408": (Says408, {"zero-status", "late-status", "timeout-is-500"}),
+    "needs the header": (NeedsTheHeader, {"needs-header"}),
+    "returns nothing": (NothingReturned, {"wrong-type"}),
+}
+WRONG = {name: ((answer.make,), codes) for name, (answer, codes) in WRONG.items()}
