@@ -25,28 +25,44 @@ PATIENCE = 4.0  # seconds for one call of the learner's
 
 @exercise("10", 2, "Backoff, jitter, budget", limit=60.0)
 def check_backoff(ask, delays, budget, client):
-    """``delays(base, cap, rng)`` alone, ``Budget(ratio, reserve)`` alone, and ``Client`` against a real payment."""
-    with section(ask), closing(Bench(ask, budget, client)) as bench:
-        _first_run(bench)
-        _law(ask, delays, bench.last)
-        _tokens(ask, budget, bench.last)
-    for examine in (_repeats, _not_for_ever, _answers, _posts, _keys, _spread, _one_pot):
-        with section(ask), closing(Bench(ask, budget, client)) as bench:
+    """``Client`` against a real payment, ``delays(base, cap, rng)`` and ``Budget(ratio, reserve)`` alone, and then all
+    of them together."""
+    _first(ask, delays, 3, random.Random(1))
+    for examine in (_repeats, _not_for_ever, _answers, _posts, _keys):
+        with section(ask), closing(Bench(ask, client, Purse())) as bench:
             examine(bench)
+    with section(ask):
+        _law(ask, delays)
+    _tokens(ask, budget)
+    with section(ask), closing(Bench(ask, client, Purse())) as bench:
+        _spread(bench)
+    with section(ask), closing(Bench(ask, client, ask.call(budget, 0.5, 5, limit=PATIENCE))) as bench:
+        _one_pot(bench)
+
+
+class Purse:
+    """A budget that always pays: for the parts of the check that are not about budgets."""
+
+    def deposit(self):
+        """Nothing to do."""
+
+    def withdraw(self) -> bool:
+        return True
 
 
 class Bench:
     """A real payment that does as it is told, and clients of the learner's. Nobody really sleeps."""
 
-    def __init__(self, ask, budget, client):
-        self.ask, self.make_budget, self.make_client = ask, budget, client
+    def __init__(self, ask, client, budget):
+        self.ask, self.make_client, self.budget = ask, client, budget
         self.todo, self.always, self.seen, self.slept, self.charged = [], "ok", [], [], []
         app = Flask("payment")
         for method in ("GET", "PUT", "POST"):
             app.add_url_rule("/charges", method, self._handle, methods=[method])
         self.server = serve(app, "payment", trace=ask.trace)
         self.web = traced(requests.Session(), ask.trace, "orders")
-        self.budget = self.client = self.last = None
+        self.last = None
+        self.client = self.another(1)
 
     def close(self):
         self.web.close()
@@ -64,24 +80,19 @@ class Bench:
             return "paid"
         return lost_reply() if what == "lost" else (f"this is a {what}", int(what))
 
-    def prepare(self, ratio=0.5, reserve=100.0, seed=1):
-        """A new budget and a client with it."""
-        self.budget = self.ask.call(self.make_budget, ratio, reserve, limit=PATIENCE)
-        self.client = self.another(seed)
-
     def another(self, seed):
         """A further client with the same budget."""
         client = self.ask.call(
             self.make_client, self.web, self.budget, random.Random(seed), self.slept.append, limit=PATIENCE
         )
-        self.ask.need(
-            "no-request",
-            "a Client has the method request",
-            callable(getattr(client, "request", None)),
-            f"it is {shown(client)}",
-            "def request(self, method, url, key=None).",
-            self.last,
-        )
+        if not callable(getattr(client, "request", None)):
+            self.need(
+                "no-request",
+                "a Client has the method request",
+                False,
+                f"it is {shown(client)}",
+                "def request(self, method, url, key=None).",
+            )
         return client
 
     def send(self, method, *todo, key=None, client=None):
@@ -121,41 +132,47 @@ class Bench:
         self.ask.need(code, what, passed, happened, hint, self.last)
 
 
-def _first_run(bench):
-    bench.prepare()
-    status, told = bench.send("GET")
-    bench.need(
-        "first-answer",
-        "a call that goes well needs one attempt",
-        status == 200 and len(bench.seen) == 1,
-        told,
-        "self.session.request(method, url, timeout=2), and return what it returns.",
-    )
+def _first(ask, delays, count, rng):
+    """The first values of the learner's generator."""
+    stream = ask.call(delays, BASE, CAP, rng, limit=PATIENCE)
+    if not hasattr(stream, "__next__"):
+        what, hint = "delays(base, cap, rng) is a generator", "`while True:` with a `yield` in it."
+        ask.need("wrong-type", what, False, f"it returned {shown(stream)}", hint)
+    found = ask.call(lambda: list(itertools.islice(stream, count)), limit=PATIENCE)
+    if len(found) < count or not all(isinstance(one, Real) for one in found):
+        ask.need(
+            "delays-end",
+            "delays never ends, and yields seconds",
+            False,
+            f"it yielded {len(found)} values, the last of them {shown(found[-1:])}",
+            "How often to try is the client's business: `while True:`.",
+        )
+    return found
 
 
-def _law(ask, delays, mark):
+def _draw(ask, first):
+    """The same delays as a diagram: four clients that failed together, and when they come back. The id of a retry."""
+    mark = None
+    for number in range(1, 5):
+        name, at = "client" if number == 1 else f"client {number}", 0.0
+        for retry, delay in enumerate([0.0, *first(3, number)]):
+            at += min(max(delay, 0.0), 60.0)
+            id = ask.trace.send(name, "payment", f"retry {retry}" if retry else "call", at=at)
+            if retry:
+                ask.trace.receive(id, "payment", at=at + 0.01)
+                mark = mark or id
+            else:
+                ask.trace.lose(id, "no answer", at=at + 0.01)
+    return mark
+
+
+def _law(ask, delays):
     """The delays by themselves: their bounds, their mean, and where the chance comes from."""
 
     def first(count, seed=1, rng=None):
-        stream = ask.call(delays, BASE, CAP, rng or random.Random(seed), limit=PATIENCE)
-        ask.need(
-            "wrong-type",
-            "delays(base, cap, rng) is a generator",
-            hasattr(stream, "__next__"),
-            f"it returned {shown(stream)}",
-            "`while True:` with a `yield` in it.",
-            mark,
-        )
-        found = ask.call(lambda: list(itertools.islice(stream, count)), limit=PATIENCE)
-        ask.need(
-            "delays-end",
-            "it never ends, and yields seconds",
-            len(found) == count and all(isinstance(one, Real) for one in found),
-            f"it yielded {len(found)} values, the last of them {shown(found[-1:])}",
-            "How often to try is the client's business: `while True:`.",
-            mark,
-        )
-        return found
+        return _first(ask, delays, count, rng or random.Random(seed))
+
+    mark = _draw(ask, first)
 
     def expect(code, what, passed, happened, hint):
         ask.need(code, what, passed, happened, hint, mark)
@@ -220,19 +237,14 @@ def _law(ask, delays, mark):
     )
 
 
-def _tokens(ask, make, mark):
+def _tokens(ask, make):
     """The budget by itself."""
 
     def budget(ratio, reserve):
         made = ask.call(make, ratio, reserve, limit=PATIENCE)
-        ask.need(
-            "no-methods",
-            "a Budget has the methods deposit and withdraw",
-            all(callable(getattr(made, name, None)) for name in ("deposit", "withdraw")),
-            f"it is {shown(made)}",
-            "def deposit(self) and def withdraw(self).",
-            mark,
-        )
+        if not all(callable(getattr(made, name, None)) for name in ("deposit", "withdraw")):
+            what, hint = "a Budget has the methods deposit and withdraw", "def deposit(self) and def withdraw(self)."
+            ask.need("no-methods", what, False, f"it is {shown(made)}", hint)
         return made
 
     full = budget(0.5, 5)
@@ -243,7 +255,6 @@ def _tokens(ask, make, mark):
         taken == 5,
         f"it paid for {taken}",
         "It begins full. withdraw takes a whole token and says True, or takes nothing and says False.",
-        mark,
     )
     for _ in range(3):
         ask.call(full.deposit, limit=PATIENCE)
@@ -254,7 +265,6 @@ def _tokens(ask, make, mark):
         taken == 1,
         f"they paid for {taken}",
         "deposit adds `ratio`, and less than one token is none.",
-        mark,
     )
     for _ in range(100):
         ask.call(full.deposit, limit=PATIENCE)
@@ -265,7 +275,6 @@ def _tokens(ask, make, mark):
         taken == 5,
         f"it paid for {taken}",
         "min(reserve, …): what was saved in a good hour would feed a storm.",
-        mark,
     )
     raced = ask.call(make, SlowNumber(0.5), SlowNumber(5), limit=PATIENCE)
     with ThreadPoolExecutor(16, thread_name_prefix="servicelab check") as crowd:
@@ -276,12 +285,10 @@ def _tokens(ask, make, mark):
         taken == 5,
         f"they got {taken}",
         "Looking and taking are one step: put a lock around both.",
-        mark,
     )
 
 
 def _repeats(bench):
-    bench.prepare()
     status, told = bench.send("GET", "503")
     bench.need(
         "no-retry",
@@ -317,7 +324,6 @@ def _repeats(bench):
 
 
 def _not_for_ever(bench):
-    bench.prepare()
     bench.always = "503"
     status, told = bench.send("GET")
     bench.expect(
@@ -346,7 +352,6 @@ def _not_for_ever(bench):
 
 
 def _answers(bench):
-    bench.prepare()
     for code in ("404", "409"):
         bench.always = code
         status, told = bench.send("PUT")
@@ -360,7 +365,6 @@ def _answers(bench):
 
 
 def _posts(bench):
-    bench.prepare()
     bench.send("POST", "lost")
     bench.expect(
         "post-repeated",
@@ -380,7 +384,6 @@ def _posts(bench):
 
 
 def _keys(bench):
-    bench.prepare()
     status, told = bench.send("POST", "lost", key="order-17")
     keys = [key for _, key in bench.seen]
     bench.expect(
@@ -400,7 +403,6 @@ def _keys(bench):
 
 
 def _spread(bench):
-    bench.prepare()
     bench.always = "503"
     slept = []
     for seed in (1, 2):
@@ -428,7 +430,6 @@ def _spread(bench):
 
 def _one_pot(bench):
     """Forty calls to a payment that is down. Right: about 5 + 0.5 × 40 retries."""
-    bench.prepare(ratio=0.5, reserve=5)
     other, bench.always, attempts = bench.another(2), "503", 0
     for number in range(40):
         bench.send("GET", client=other if number % 2 else bench.client)

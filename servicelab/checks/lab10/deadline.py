@@ -60,14 +60,9 @@ class Chain:
             web = traced(requests.Session(), self.ask.trace, name)
             self.sessions.append(web)
             app = self.ask.call(self.make_hop, name, self._steps(name, steps.get(name, 1)), below, web)
-            self.ask.need(
-                "wrong-type",
-                "make_hop returns a Flask app",
-                hasattr(app, "before_request"),
-                f"it returned {shown(app)}",
-                "Does it end with return app?",
-                self.last,
-            )
+            if not hasattr(app, "before_request"):
+                what, hint = "make_hop returns a Flask app", "Does it end with return app?"
+                self.ask.need("wrong-type", what, False, f"it returned {shown(app)}", hint)
             try:
                 app.before_request(self._note(name))
                 self.servers.append(serve(app, name, trace=self.ask.trace))

@@ -50,9 +50,9 @@ class TowerShop:
     def __exit__(self, *error):
         self._stack.close()
 
-    def customers(self, count: int):
-        """Send ``count`` orders, a few at a time; returns the samples. A customer tries once."""
-        return closed_loop(self._order, clients=min(CLIENTS, count), count=count)
+    def customers(self, count: int, clients: int = CLIENTS):
+        """Send ``count`` orders, ``clients`` at a time; returns the samples. A customer tries once."""
+        return closed_loop(self._order, clients=min(clients, count), count=count)
 
     def outage(self) -> None:
         """From now on every call of the bank ends in 503."""
