@@ -351,3 +351,13 @@ def test_a_learner_can_interrupt_a_check(kernel):
     with pytest.raises(CellExecutionError) as caught:
         asyncio.get_event_loop_policy().new_event_loop().run_until_complete(both(source))
     assert caught.value.ename == "KeyboardInterrupt"
+
+
+def test_a_long_report_shows_what_to_mend_first_and_folds_the_rest():
+    expectations = [Expectation(f"rule {n}", n % 2 == 0, "it was not", "mend it", f"code-{n}") for n in range(20)]
+    shown, *folded = Report("01", 1, expectations)._repr_html_().split("<details>")
+    assert [f"rule {n}" in shown for n in (1, 3, 5, 7)] == [True] * 4
+    assert "rule 9" not in shown and "rule 0" not in shown
+    assert "6 more not met" in folded[0] and "rule 9" in folded[0]
+    assert "10 met" in folded[1] and "rule 0" in folded[1]
+    assert all(f"rule {n}" in str(Report("01", 1, expectations)) for n in range(20))

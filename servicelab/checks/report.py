@@ -12,6 +12,9 @@ from servicelab.checks import progress
 from servicelab.checks.theirs import in_words
 from servicelab.trace import Trace
 
+#: So many expectations are shown at once; of more, the first few that are not met, and the rest folded.
+AT_ONCE, MEND_FIRST = 10, 4
+
 _MET, _NOT_MET = "#009E73", "#D55E00"  # Okabe–Ito green and vermilion, always beside a mark and a word
 
 
@@ -88,15 +91,25 @@ class Report:
         parts = [
             f'<section style="border-left:4px solid {colour};padding:0 0 0 1em">',
             f"<p><strong>{'✓' if self.passed else '✗'} {escape(self.headline)}</strong></p>",
-            "<ul>",
         ]
-        parts += [_item(e) for e in self.expectations]
-        parts.append("</ul>")
+        parts += self._lists()
         if self.printed:
             parts.append(f"<details><summary>Your code printed</summary>{_pre(self.printed)}</details>")
         if self._has_run:
             parts.append(f"<p>Your own run:</p>{self._diagram()}")
         return "".join(parts) + "</section>"
+
+    def _lists(self):
+        """The expectations: all in order if they are few, else the first that are not met and the others folded."""
+        if len(self.expectations) <= AT_ONCE:
+            return [_list(self.expectations)]
+        not_met = [e for e in self.expectations if not e.passed]
+        now, later = not_met[:MEND_FIRST], not_met[MEND_FIRST:]
+        met = [e for e in self.expectations if e.passed]
+        parts = [_list(now)] if now else []
+        if later:
+            parts.append(_folded(f"{len(later)} more not met; some of them may go with the first", later))
+        return parts + ([_folded(f"{len(met)} met", met)] if met else [])
 
     @property
     def _has_run(self):
@@ -146,6 +159,14 @@ def _indented(head, text):
         return []
     first, *rest = text.splitlines()
     return [f"      {head}{first}", *("        " + line for line in rest)]
+
+
+def _list(expectations):
+    return "<ul>" + "".join(_item(e) for e in expectations) + "</ul>"
+
+
+def _folded(summary, expectations):
+    return f"<details><summary>{summary}</summary>{_list(expectations)}</details>"
 
 
 def _item(e):
