@@ -588,7 +588,7 @@ def test_the_defaults_are_those_of_resilience4j():
         ({"max_wait_half_open": -1}, ValueError, "max_wait_half_open=-1 must be >= 0 .*0 waits for ever"),
         ({"ignored": "timeout"}, TypeError, "ignored='timeout' must be a set of statuses: write ignored={'timeout'}"),
         ({"ignored": 404}, TypeError, "ignored=404 must be a set of statuses, such as"),
-        ({"ignored": {"ok"}}, ValueError, "ignored contains 'ok', which is a success"),
+        ({"ignored": {"ok"}}, ValueError, "ignored contains 'ok', which is no failure"),
         ({"counts_as_failure": ["ok", "error"]}, ValueError, "counts_as_failure contains 'ok'"),
         ({"on_change": "trace"}, TypeError, "on_change='trace' must be a function of"),
     ],

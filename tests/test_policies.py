@@ -659,7 +659,7 @@ def test_a_script_that_says_anything_else_is_told_so(drive):
         (lambda: Retry(Timeout(1), backoff=NoBackoff), TypeError, "backoff=<class .*> must be a law"),
         (lambda: Retry(Timeout(1), budget=0.1), TypeError, "budget=0.1 must be a RetryBudget"),
         (lambda: Retry(Timeout(1), retry_on="timeout"), TypeError, "retry_on={'timeout'}"),
-        (lambda: Retry(Timeout(1), retry_on={"ok", "error"}), ValueError, "'ok', which must not be retried"),
+        (lambda: Retry(Timeout(1), retry_on={"ok", "error"}), ValueError, "'ok', which is no failure"),
         (lambda: RetryBudget(ratio=1.5), ValueError, "ratio=1.5 must be a share from 0 to 1"),
         (lambda: RetryBudget(ratio=-0.1), ValueError, "ratio=-0.1 must be a share"),
         (lambda: RetryBudget(min_per_second=-1), ValueError, "min_per_second=-1 must be >= 0"),

@@ -177,8 +177,8 @@ class CircuitBreaker:
         self.max_wait_half_open = values.not_negative(
             "max_wait_half_open", max_wait_half_open, "seconds", "0 waits for ever"
         )
-        self.ignored = _failures("ignored", ignored)
-        self.counts_as_failure = _failures("counts_as_failure", counts_as_failure)
+        self.ignored = values.statuses("ignored", ignored)
+        self.counts_as_failure = values.statuses("counts_as_failure", counts_as_failure)
         if on_change is not None and not callable(on_change):
             raise TypeError(f"on_change={on_change!r} must be a function of (at, state), or None")
         self.on_change = on_change
@@ -336,15 +336,3 @@ def _threshold(name, value):
     if value == 0:
         raise ValueError(f"{name}=0 must be > 0: the breaker would open without a reason; 1 wants all of the calls")
     return value
-
-
-def _failures(name, statuses):
-    if isinstance(statuses, str):
-        raise TypeError(f"{name}={statuses!r} must be a set of statuses: write {name}={{{str(statuses)!r}}}")
-    try:
-        statuses = frozenset(statuses)
-    except TypeError:
-        raise TypeError(f'{name}={statuses!r} must be a set of statuses, such as {{"timeout", "error"}}') from None
-    if Status.OK in statuses:
-        raise ValueError(f"{name} contains 'ok', which is a success: name failures only")
-    return statuses

@@ -41,11 +41,7 @@ class Retry:
         if budget is not None and not (hasattr(budget, "deposit") and hasattr(budget, "withdraw")):
             raise TypeError(f"budget={budget!r} must be a RetryBudget, such as RetryBudget(ratio=0.1), or None")
         self.budget = budget
-        if isinstance(retry_on, str):
-            raise TypeError(f"retry_on={retry_on!r} must be a set of statuses: write retry_on={{{str(retry_on)!r}}}")
-        self.retry_on = frozenset(retry_on)
-        if Status.OK in self.retry_on:
-            raise ValueError("retry_on contains 'ok', which must not be retried: name failures only")
+        self.retry_on = values.statuses("retry_on", retry_on)
 
     def __repr__(self):
         return f"Retry({self.inner!r}, tries={self.tries}, backoff={self.backoff!r}, budget={self.budget!r})"
