@@ -154,7 +154,7 @@ def _draw(ask, first):
     """The same delays as a diagram: four clients that failed together, and when they come back. The id of a retry."""
     mark = None
     for number in range(1, 5):
-        name, at = "client" if number == 1 else f"client {number}", 0.0
+        name, at = f"client {number}", 0.0
         for retry, delay in enumerate([0.0, *first(3, number)]):
             at += min(max(delay, 0.0), 60.0)
             id = ask.trace.send(name, "payment", f"retry {retry}" if retry else "call", at=at)

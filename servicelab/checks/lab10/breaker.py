@@ -55,6 +55,7 @@ class Bench:
 
     def __init__(self, ask, make, **changed):
         self.ask, self.make, self.now, self.last, self._state = ask, make, START, None, None
+        self._drawn = 0.0
         self.breaker = ask.call(make, **{**SETTINGS, **changed}, limit=PATIENCE)
         has = [name for name in ("allow", "record") if callable(getattr(self.breaker, name, None))]
         if len(has) < 2:
@@ -78,12 +79,13 @@ class Bench:
                 "None turns a call away; anything else is a ticket.",
             )
         trace, self.last = self.ask.trace, new_id()
-        trace.send("orders", "payment", "charge", id=self.last, at=self.now)
+        at = self._apart()
+        trace.send("orders", "payment", "charge", id=self.last, at=at)
         if ticket is None:
-            trace.lose(self.last, "turned away", at=self.now)
+            trace.lose(self.last, "turned away", at=at)
         else:
-            trace.receive(self.last, "payment", at=self.now + 0.05)
-        self._note_state()
+            trace.receive(self.last, "payment", at=at + 0.02)
+        self._note_state(at)
         return ticket, self.last
 
     def end(self, call, ok):
@@ -92,11 +94,12 @@ class Bench:
         if ticket is None:
             return
         trace, label = self.ask.trace, "paid" if ok else "500"
-        trace.send("payment", "orders", label, id=reply_id(id), kind="reply", at=self.now + 0.1)
-        trace.receive(reply_id(id), "orders", at=self.now + 0.15)
+        at = self._apart()
+        trace.send("payment", "orders", label, id=reply_id(id), kind="reply", at=at)
+        trace.receive(reply_id(id), "orders", at=at + 0.02)
         self.ask.call(self.breaker.record, ticket, ok, self.now, limit=PATIENCE)
         self.last = id
-        self._note_state()
+        self._note_state(at + 0.02)
 
     def call(self, ok) -> bool:
         """One call from beginning to end. Was it made?"""
@@ -127,11 +130,16 @@ class Bench:
         """Each rule rests on those before it: the first that does not hold ends the check."""
         self.ask.need(code, what, passed, happened, hint, self.last)
 
-    def _note_state(self):
+    def _apart(self):
+        """Where in the diagram: what happens at the same moment is drawn a little apart."""
+        self._drawn = max(self.now, self._drawn + 0.04)
+        return self._drawn
+
+    def _note_state(self, at):
         state = getattr(self.breaker, "state", None)
         if isinstance(state, str) and state != self._state:
             self._state = state
-            self.ask.trace.state("orders", str(state), at=self.now)
+            self.ask.trace.state("orders", str(state), at=at)
 
 
 def _closed(bench):
@@ -268,7 +276,9 @@ def _asked_meanwhile(bench):
 def _half_open(bench):
     bench.open()
     bench.now = START + 30
-    made = bench.permits(10)
+    calls = [bench.begin() for _ in range(10)]
+    made = sum(ticket is not None for ticket, _ in calls)
+    bench.last = calls[3][1]  # the first that should have been turned away
     code = "everyone-through" if made > 3 else "too-few-probes"
     bench.expect(
         code,

@@ -144,12 +144,13 @@ def _note(trace, name, start, now, duration, stuck, full):
     """Stamp a call: as far as the diagram will show it."""
     if trace is None or len(trace) > 4000:
         return None
-    if stuck or full:  # it never left orders
-        call = trace.send("orders", name, f"GET /{name}", at=start)
-        trace.lose(call, "no worker" if stuck else "turned away", at=now)
-        return call
     call = trace.start_call("orders", name, f"GET /{name}", at=start)
     trace.send("orders", name, f"GET /{name}", id=call, at=now)
+    if stuck or full:  # it never left orders
+        why = "no worker" if stuck else "turned away"
+        trace.lose(call, why, at=now)
+        trace.end_call(call, why, at=now)
+        return call
     trace.receive(call, name, at=now + 0.002)
     trace.send(name, "orders", "200", id=reply_id(call), kind="reply", at=now + duration - 0.002)
     trace.receive(reply_id(call), "orders", at=now + duration)
