@@ -42,3 +42,12 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.section("measured")
         for line in sorted(_figures):
             terminalreporter.line(line)
+
+
+@pytest.fixture
+def no_progress_of_mine(tmp_path, monkeypatch):
+    """A lone learner's surroundings, with a progress file of the test's own; returns ``monkeypatch``."""
+    monkeypatch.setenv("SERVICELAB_PROGRESS", str(tmp_path / "progress.json"))
+    monkeypatch.delenv("SERVICELAB_STRICT", raising=False)
+    monkeypatch.delenv("NBGRADER_EXECUTION", raising=False)
+    return monkeypatch

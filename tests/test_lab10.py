@@ -189,14 +189,6 @@ def test_a_thread_left_running_is_a_report():
 # -- both modes ---------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def no_progress_of_mine(tmp_path, monkeypatch):
-    monkeypatch.setenv("SERVICELAB_PROGRESS", str(tmp_path / "progress.json"))
-    monkeypatch.delenv("SERVICELAB_STRICT", raising=False)
-    monkeypatch.delenv("NBGRADER_EXECUTION", raising=False)
-    return monkeypatch
-
-
 def test_a_lone_learner_gets_the_report_and_goes_on(no_progress_of_mine):
     report = lab10.check_breaker(CATALOGUES["breaker"].EveryoneThrough)
     assert report.refused == ["everyone-through"]

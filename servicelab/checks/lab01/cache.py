@@ -6,7 +6,7 @@ import requests
 from flask import Flask, Response, request
 
 from servicelab.checks.exercise import exercise
-from servicelab.checks.lab01.section import section
+from servicelab.checks.section import section
 from servicelab.checks.theirs import shown
 from servicelab.clients import traced
 from servicelab.servers import serve

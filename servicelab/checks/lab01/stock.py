@@ -9,7 +9,7 @@ import requests
 from flask import Flask
 
 from servicelab.checks.exercise import exercise
-from servicelab.checks.lab01.section import section
+from servicelab.checks.section import section
 from servicelab.clients import traced
 from servicelab.servers import serve
 from servicelab.trace import from_traceparent

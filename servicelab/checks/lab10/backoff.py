@@ -10,7 +10,7 @@ import requests
 from flask import Flask, request
 
 from servicelab.checks.exercise import exercise
-from servicelab.checks.lab01.section import section
+from servicelab.checks.section import section
 from servicelab.checks.lab10.lost import lost_reply
 from servicelab.checks.lab10.slow import SlowNumber
 from servicelab.checks.theirs import shown

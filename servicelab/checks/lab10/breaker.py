@@ -11,7 +11,7 @@ import requests
 from flask import Flask
 
 from servicelab.checks.exercise import exercise
-from servicelab.checks.lab01.section import section
+from servicelab.checks.section import section
 from servicelab.checks.lab10.slow import SlowNumber
 from servicelab.checks.theirs import shown
 from servicelab.clients import traced

@@ -11,7 +11,7 @@ import requests
 from flask import request
 
 from servicelab.checks.exercise import exercise
-from servicelab.checks.lab01.section import section
+from servicelab.checks.section import section
 from servicelab.checks.theirs import shown
 from servicelab.clients import traced
 from servicelab.lifecycle import ServerError

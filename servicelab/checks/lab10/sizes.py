@@ -8,7 +8,7 @@ import math
 from numbers import Integral
 
 from servicelab.checks.exercise import exercise
-from servicelab.checks.lab01.section import section
+from servicelab.checks.section import section
 from servicelab.checks.lab10.mixed import CHECKED, DEPENDENCIES, WORKERS, MixedShop, simulate
 from servicelab.checks.theirs import shown
 

@@ -4,7 +4,7 @@ import math
 from numbers import Real
 
 from servicelab.checks.exercise import exercise
-from servicelab.checks.lab01.section import section
+from servicelab.checks.section import section
 from servicelab.checks.lab10.tower import LAYERS, TowerShop, tower_shop
 from servicelab.checks.theirs import shown
 
