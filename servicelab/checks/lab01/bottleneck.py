@@ -3,8 +3,8 @@
 from numbers import Real
 
 from servicelab.checks.exercise import exercise
-from servicelab.checks.section import section
 from servicelab.checks.lab01.shop import STAGES, Shop
+from servicelab.checks.section import section
 from servicelab.checks.theirs import shown
 from servicelab.clients import closed_loop
 

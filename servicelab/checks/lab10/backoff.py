@@ -10,9 +10,9 @@ import requests
 from flask import Flask, request
 
 from servicelab.checks.exercise import exercise
-from servicelab.checks.section import section
 from servicelab.checks.lab10.lost import lost_reply
 from servicelab.checks.lab10.slow import SlowNumber
+from servicelab.checks.section import section
 from servicelab.checks.theirs import shown
 from servicelab.clients import traced
 from servicelab.servers import serve

@@ -11,8 +11,8 @@ import requests
 from flask import Flask
 
 from servicelab.checks.exercise import exercise
-from servicelab.checks.section import section
 from servicelab.checks.lab10.slow import SlowNumber
+from servicelab.checks.section import section
 from servicelab.checks.theirs import shown
 from servicelab.clients import traced
 from servicelab.servers import serve

@@ -8,8 +8,8 @@ import math
 from numbers import Integral
 
 from servicelab.checks.exercise import exercise
-from servicelab.checks.section import section
 from servicelab.checks.lab10.mixed import CHECKED, DEPENDENCIES, WORKERS, MixedShop, simulate
+from servicelab.checks.section import section
 from servicelab.checks.theirs import shown
 
 TURNED_AWAY = 0.10  # the share of calls that may be turned away on an ordinary day

@@ -4,8 +4,8 @@ import math
 from numbers import Real
 
 from servicelab.checks.exercise import exercise
-from servicelab.checks.section import section
 from servicelab.checks.lab10.tower import LAYERS, TowerShop, tower_shop
+from servicelab.checks.section import section
 from servicelab.checks.theirs import shown
 
 #: Shops to be measured: tries of each layer. What is not named tries once.
