@@ -153,6 +153,8 @@ class Session:
                 warnings.simplefilter("ignore")
                 stack.enter_context(self.client.setup_kernel(env=self.env))
             poll_in_slices(self.client.kc.shell_channel)
+            poll_in_slices(self.client.kc.iopub_channel)
+            self._wait_until_it_is_heard()
             self.pid = self.client.km.provisioner.pid
             self.run_code(PREPARE)
             self._own = {port for _, port in listening(psutil.Process(self.pid))}
@@ -164,6 +166,14 @@ class Session:
             stack.callback(self.watcher.stop)
             self._stack = stack.pop_all()
         return self
+
+    def _wait_until_it_is_heard(self):
+        """What a kernel says before our subscription has reached it is lost (a slow joiner, as ZeroMQ has it). So it is
+        made to speak until we hear it, as jupyter-server does too."""
+        for _ in range(10):
+            if self.run_code("print('here')"):
+                return
+        raise RuntimeError("the kernel answers, but nothing that it prints arrives")
 
     def __exit__(self, *error):
         self._stack.close()
@@ -288,7 +298,8 @@ class Session:
                 found.append(f"child process still runs: {describe(child)}")
         for link in kernel.net_connections("inet"):
             if link.laddr and link.laddr.port not in self._own and not (link.raddr and link.raddr.port in self._own):
-                found.append(f"socket still open: {link.laddr.ip}:{link.laddr.port} {link.status}")
+                other = f" to port {link.raddr.port}" if link.raddr else ""
+                found.append(f"socket still open: {link.laddr.ip}:{link.laddr.port}{other} {link.status}")
         found += [f"file left: {name}" for name in sorted(files_below(self.folder) - self._files)]
         return found
 

@@ -120,7 +120,7 @@ def test_each_failure_is_seen_named_and_comes_with_its_mend(name):
     assert finding.verdict == verdict
     assert found in finding.found
     assert mend in finding.mend
-    assert threading.active_count() == before
+    assert threading.active_count() <= before
 
 
 def test_every_check_can_find_something_wrong():
@@ -154,7 +154,7 @@ def test_this_machine_is_ready():
     diagnosis = doctor()
     assert diagnosis.passed, str(diagnosis)
     assert len(diagnosis.findings) == len(module.CHECKS)
-    assert threading.active_count() == before
+    assert threading.active_count() <= before
 
 
 def test_a_check_that_fails_itself_is_a_problem_and_the_rest_go_on():
