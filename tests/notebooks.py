@@ -49,6 +49,9 @@ del _m, _note, types
 PROBE = """
 def _probe():
     import gc, json, sys, threading
+    # The traceback of an interrupt holds the frames of the interrupted call, and they its connections.
+    for kept in ("last_type", "last_value", "last_traceback"):
+        sys.__dict__.pop(kept, None)
     gc.collect()
     def name(t):
         if not t.name.startswith("Thread-"):

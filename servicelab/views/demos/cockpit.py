@@ -138,6 +138,8 @@ class Cockpit(LivePanel):
         ax.set_xticks(range(-SPAN, 1, 5), [f"{-s} s ago" if s == -SPAN else -s or "now" for s in range(-SPAN, 1, 5)])
         ax.axhline(limit, color=MUTED, linewidth=1.2, linestyle=":")
         ax.text(-SPAN + 0.3, limit + 10, "timeout", color=MUTED, va="bottom")
+        # What is set takes effect with the next calls; until then this line says that it has been heard.
+        self.now_set = self.moving(ax.text(-0.3, limit + 10, "", color=MUTED, va="bottom", ha="right"))
         dot, cross, tick, ring = (
             {"marker": "o", "markersize": 4.5, "linestyle": "none", "color": GREEN, "label": "ok"},
             FAILURE | {"markersize": 7, "markeredgewidth": 1.8, "label": "failed or too late"},
@@ -177,6 +179,7 @@ class Cockpit(LivePanel):
         turned_away = [mark.at - now for mark in self.marks if mark.status == refused]
         self.refused.set_data(turned_away, [18] * len(turned_away))
         self._show_states(now)
+        self.now_set.set_text(f"payment fails {fails} %, takes {takes} ms · wait {wait} s")
         said = self._show_window(self.breaker.metrics(now), threshold)
         return (
             f"The breaker is {said} In the last {SPAN} s {len(turned_away)} calls were refused and {len(reached)} "
