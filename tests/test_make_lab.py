@@ -7,6 +7,8 @@ import re
 import stat
 import subprocess
 import sys
+import time
+import urllib.error
 import urllib.request
 
 import pexpect
@@ -229,6 +231,18 @@ def terminal(tmp_path):
         child.close(force=True)
 
 
+def once_it_listens(url, limit=30.0):
+    """The answer to ``url``. Jupyter prints its address a moment before it listens there."""
+    end = time.monotonic() + limit
+    while True:
+        try:
+            return urllib.request.urlopen(url)
+        except urllib.error.URLError as error:
+            if not isinstance(error.reason, ConnectionRefusedError) or time.monotonic() > end:
+                raise
+            time.sleep(0.05)
+
+
 def see_it_serve_and_end(child):
     """The address works, only loopback is listened on, one Ctrl-C ends server and kernel. Returns what was said."""
     child.expect(r"http://127\.0\.0\.1:(\d+)(/\S+)\?token=(\w+)")
@@ -236,7 +250,7 @@ def see_it_serve_and_end(child):
     port, page, token = child.match.groups()
     assert page == f"/lab/tree/{lab.START_PAGE}"
     address = f"http://127.0.0.1:{port}"
-    assert urllib.request.urlopen(f"{address}{page}?token={token}").status == 200
+    assert once_it_listens(f"{address}{page}?token={token}").status == 200
     order = urllib.request.Request(f"{address}/api/kernels?token={token}", data=json.dumps({}).encode(), method="POST")
     kernel = json.load(urllib.request.urlopen(order))
     assert kernel["name"] == "python3"
