@@ -14,6 +14,7 @@ Written against cheroot 11: the names with an underscore are its own.
 
 import contextlib
 import ctypes
+import itertools
 import logging
 import os
 import queue
@@ -55,6 +56,8 @@ class Engine(wsgi.Server):
         self.shutdown_timeout = grace
         self.bind_failure = None
         self._opened = weakref.WeakSet()
+        self._at_stop = {}  # number -> function
+        self._number = itertools.count()
 
     def bind(self, *args, **kwargs):
         try:
@@ -97,8 +100,22 @@ class Engine(wsgi.Server):
         threading.current_thread().name = f"servicelab {self.name} turning away"
         super()._serve_unservicable()
 
+    def at_stop(self, function):
+        """Call ``function`` when the server ends, before its grace begins: a reply without an end shall end then.
+
+        Returns a function that calls it off. A handler finds this method as ``environ["servicelab.at_stop"]``.
+        """
+        number = next(self._number)
+        self._at_stop[number] = function
+        return lambda: self._at_stop.pop(number, None)
+
     def end(self):
         """Stop listening, let requests in flight finish for the grace, then cut. May be called again."""
+        for function in list(self._at_stop.values()):
+            try:
+                function()
+            except Exception:
+                self.errors.append(_traceback())
         if self.ready:
             self.stop()
         else:  # it never became ready, or an interrupt came while it ended
@@ -139,6 +156,7 @@ class _Gateway(wsgi.Gateway_10):
         env["wsgi.errors"] = _ErrorStream(self.req.server.errors)
         env["servicelab.arrived"] = self.req.conn.arrived
         env["servicelab.picked_up"] = self.req.conn.picked_up
+        env["servicelab.at_stop"] = self.req.server.at_stop
         return env
 
     def respond(self):

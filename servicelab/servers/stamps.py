@@ -28,6 +28,7 @@ class Stamped:
 
     def __call__(self, environ, start_response):
         trace = self.trace
+        environ["servicelab.stamped"] = self  # for a stream, which stamps each of its events
         caller = from_traceparent(environ.get("HTTP_TRACEPARENT"))
         trace_id, call_id = caller or (secrets.token_hex(16), new_id())
         if caller:
