@@ -237,6 +237,116 @@ def _variance(lam, mu, c, in_service):
     return total
 
 
+# -- a queue that is filled for a while -----------------------------------------------------------
+
+
+class Burst(NamedTuple):
+    """What a burst does to a queue: see :func:`burst`."""
+
+    peak: float  #: messages that wait when the burst ends
+    longest_wait: float  #: seconds that the last message of the burst waits
+    drained: float  #: seconds from the beginning of the burst until nothing waits
+
+
+def burst(lam, mu, c, seconds, after=0.0) -> Burst:
+    """The backlog that ``lam`` messages/s for some ``seconds`` leave before ``c`` consumers of rate ``mu`` each.
+
+    Peak (λ − cμ) T messages, longest wait peak / (cμ), drained peak / (cμ − λ₂) seconds after the burst, while λ₂ =
+    ``after`` messages/s still come. With λ <= cμ there is no backlog. A *fluid*: messages flow evenly and chance is
+    left out, which is good for a backlog of hundreds. :func:`burst_band` says how far chance goes.
+
+    Source: Newell, "Applications of Queueing Theory" (2nd ed., Chapman and Hall, 1982), chapter 2.
+    """
+    lam, capacity, seconds, after = _fluid(lam, mu, c, seconds, after)
+    peak = max(0.0, (lam - capacity) * seconds)
+    return Burst(peak, peak / capacity, seconds + peak / (capacity - after) if peak else 0.0)
+
+
+def burst_backlog(t, lam, mu, c, seconds, after=0.0):
+    """Messages that wait at the times ``t`` (seconds from the beginning of the burst), as :func:`burst` has it.
+
+    Q(t) = (λ − cμ) t up to T, then peak − (cμ − λ₂)(t − T), and never below 0.
+    """
+    lam, capacity, seconds, after = _fluid(lam, mu, c, seconds, after)
+    t = _at_least_0("t", t, "seconds")
+    peak = max(0.0, (lam - capacity) * seconds)
+    rising = np.maximum(0.0, (lam - capacity) * t)
+    return _plain(np.where(t <= seconds, rising, np.maximum(0.0, peak - (capacity - after) * (t - seconds))))
+
+
+def burst_band(t, lam, mu, c, seconds, after=0.0, scv=1.0, gaps_scv=1.0, z=1.96):
+    """Half the width of the band around :func:`burst_backlog` in which a run lies at the times ``t`` (messages).
+
+    z √(variance), z = 1.96 for 19 runs in 20. By time t the arrivals vary by (λ min(t, T) + λ₂ (t − T)⁺) gaps_scv, and
+    what c busy consumers finish by cμ t scv. ``scv`` is the squared coefficient of variation of the work (0 constant,
+    1 exponential), ``gaps_scv`` that of the times between arrivals (0 paced, 1 Poisson). Good as long as all consumers
+    are busy, so the band ends where the fluid has run out; not exact near both ends of the backlog, where somebody is
+    idle now and then.
+
+    Source: Newell 1982, chapter 2; the variance of a renewal count is Feller, "An Introduction to Probability Theory",
+    vol. 2 (Wiley, 1971), section XI.4.
+    """
+    for name, value in (("scv", scv), ("gaps_scv", gaps_scv)):
+        if not value >= 0:
+            raise ValueError(f"{name}={value} must be >= 0: it is variance / mean²; 0 is constant, 1 exponential")
+    if not z > 0:
+        raise ValueError(f"z={z} must be > 0 standard errors: 1.96 holds 95 % of runs")
+    drained = burst(lam, mu, c, seconds, after).drained
+    lam, capacity, seconds, after = _fluid(lam, mu, c, seconds, after)
+    t = _at_least_0("t", t, "seconds")
+    arrived = lam * np.minimum(t, seconds) + after * np.maximum(0.0, t - seconds)
+    return _plain(np.where(t <= drained, z * np.sqrt(arrived * gaps_scv + capacity * t * scv), 0.0))
+
+
+def window_rate(work, round_trip, window):
+    """Messages/s of one consumer that may hold ``window`` messages unacknowledged (its prefetch).
+
+    The least of 1 / work and window / (work + round trip), for work that does not vary (otherwise it is the most that
+    can be had). ``work`` is seconds of work for each, ``round_trip`` seconds from its acknowledgement until the next is
+    there. The least window that keeps a consumer at work is 1 + round trip / work. Who fetches messages one by one has
+    a window of 1.
+
+    Source: the asymptotic bounds of Denning and Buzen, Computing Surveys 10(3), 1978, with the window as population.
+    """
+    if not work > 0:
+        raise ValueError(f"work={work} must be > 0 seconds for each message")
+    round_trip = _at_least_0("round_trip", round_trip, "seconds")
+    return _plain(np.minimum(1 / work, _count("window", window, "messages") / (work + round_trip)))
+
+
+def deliveries(p, limit=None):
+    """Mean deliveries of a message, when each ends before its acknowledgement with probability ``p``: 1 / (1 − p).
+
+    If the crash comes after the work, it is also how often the work is done. ``limit`` is how often a message may come
+    back before it is put aside (the delivery limit of a quorum queue): then (1 − pⁿ) / (1 − p) with n = limit + 1, and
+    pⁿ of the messages are put aside. Independent crashes: a poison message has p = 1, and without a limit no end.
+
+    Source: Feller, "An Introduction to Probability Theory", vol. 1 (Wiley, 1968), section VI.8
+    (the geometric law).
+    """
+    _probabilities([p])
+    if limit is not None:
+        return retry_load(p, _count("limit + 1", limit + 1, "deliveries"))
+    if p == 1:
+        raise ValueError("p=1 must be < 1 without a limit: a poison message comes back for ever; give limit=3")
+    return float(1 / (1 - p))
+
+
+def _fluid(lam, mu, c, seconds, after):
+    """The arguments of a burst as floats, with the capacity c × mu; refused unless it ends."""
+    capacity = _count("c", c, "consumers") * mu
+    if not mu > 0:
+        raise ValueError(f"mu={mu} must be > 0 messages/s: it is the rate at which one consumer works")
+    for name, value in (("lam", lam), ("after", after)):
+        if not 0 <= value < math.inf:
+            raise ValueError(f"{name}={value} must be >= 0 messages/s and finite")
+    if not 0 <= seconds < math.inf:
+        raise ValueError(f"seconds={seconds} must be >= 0 and finite: a burst without an end fills any queue")
+    if after >= capacity:
+        raise ValueError(f"after={after} must be < c × mu={capacity} messages/s: otherwise the backlog never drains")
+    return float(lam), float(capacity), float(seconds), float(after)
+
+
 # -- availability, fan-out and retries ----------------------------------------------------------
 
 

@@ -245,9 +245,86 @@ def test_what_has_no_answer_is_refused_by_name(ask, said):
 
 
 def test_every_formula_names_its_source_or_rests_on_one_that_does():
-    own = {"busy_workers", "time_band", "availability_parallel", "retry_load"}  # special cases, or plain sums
+    own = {
+        "busy_workers",
+        "time_band",
+        "availability_parallel",
+        "retry_load",
+        "burst_backlog",
+    }  # special cases, or plain sums
     for name, function in vars(theory).items():
         if callable(function) and getattr(function, "__module__", "") == theory.__name__ and name[0] != "_":
             assert function.__doc__, name
-            if name not in own and name != "Bottleneck":
+            if name not in own and name not in ("Bottleneck", "Burst"):
                 assert "Source:" in function.__doc__, name
+
+
+# -- a burst into a queue -----------------------------------------------------------------------
+
+
+def test_a_burst_rises_waits_and_drains():
+    # 300/s for 10 s before 4 consumers of 50/s: 100/s too many.
+    assert theory.burst(300, 50, 4, 10) == (1000, 5.0, 15.0)
+    assert theory.burst(300, 50, 4, 10, after=100) == (1000, 5.0, 20.0)
+    assert theory.burst(200, 50, 4, 10) == (0, 0, 0)
+    assert theory.burst_backlog([0, 5, 10, 12.5, 15, 20], 300, 50, 4, 10) == pytest.approx([0, 500, 1000, 500, 0, 0])
+    assert theory.burst_backlog(15, 300, 50, 4, 10, after=100) == pytest.approx(500)
+
+
+@given(lam=rates, mu=rates, c=st.integers(1, 50), seconds=st.floats(0.1, 100), share=st.floats(0, 0.9))
+def test_the_backlog_agrees_with_its_three_numbers(lam, mu, c, seconds, share):
+    after = share * c * mu
+    peak, longest, drained = theory.burst(lam, mu, c, seconds, after)
+    assert theory.burst_backlog(seconds, lam, mu, c, seconds, after) == pytest.approx(peak)
+    assert theory.burst_backlog(drained, lam, mu, c, seconds, after) == pytest.approx(0, abs=1e-6 * (1 + lam * seconds))
+    assert longest * c * mu == pytest.approx(peak)
+
+
+def test_the_band_holds_the_runs_that_it_should():
+    lam, mu, c, seconds, t, runs = 300, 50, 4, 10, 8.0, 2000
+    rng = np.random.default_rng(1)
+    # While all are busy, what is there is what came less what was finished, both Poisson here.
+    there = rng.poisson(lam * t, runs) - rng.poisson(c * mu * t, runs)
+    inside = np.abs(there - theory.burst_backlog(t, lam, mu, c, seconds)) <= theory.burst_band(t, lam, mu, c, seconds)
+    assert inside.mean() == pytest.approx(0.95, abs=5 * math.sqrt(0.95 * 0.05 / runs))
+    assert theory.burst_band(t, lam, mu, c, seconds, scv=0, gaps_scv=0) == 0
+    assert theory.burst_band(99, lam, mu, c, seconds) == 0
+    assert theory.burst_band(12, lam, mu, c, seconds, after=90) > theory.burst_band(12, lam, mu, c, seconds)
+
+
+def test_a_window_limits_the_rate_until_it_covers_the_round_trip():
+    assert theory.window_rate(0.010, 0.020, 1) == pytest.approx(1 / 0.030)
+    assert theory.window_rate(0.010, 0.020, 3) == pytest.approx(100)
+    assert theory.window_rate(0.010, 0.020, 300) == pytest.approx(100)
+    assert list(theory.window_rate(0.010, np.array([0, 0.010]), 1)) == pytest.approx([100, 50])
+
+
+def test_deliveries_are_a_geometric_sum():
+    assert theory.deliveries(0) == 1 and theory.deliveries(0.5) == 2
+    assert theory.deliveries(0.5, limit=1) == 1.5 and theory.deliveries(1, limit=3) == 4
+    assert theory.deliveries(0.9, limit=1000) == pytest.approx(theory.deliveries(0.9))
+
+
+@pytest.mark.parametrize(
+    "wrong, quoted",
+    [
+        (lambda: theory.burst(1, 1, 1, 1, after=1), "after=1 must be < c × mu"),
+        (lambda: theory.burst(-1, 1, 1, 1), "lam=-1"),
+        (lambda: theory.burst(1, 0, 1, 1), "mu=0"),
+        (lambda: theory.burst(1, 1, 0, 1), "c=0"),
+        (lambda: theory.burst(1, 1, 1, math.inf), "seconds=inf"),
+        (lambda: theory.burst_backlog(-1, 1, 1, 1, 1), "t=-1"),
+        (lambda: theory.burst_band(1, 1, 1, 1, 1, scv=-1), "scv=-1"),
+        (lambda: theory.burst_band(1, 1, 1, 1, 1, gaps_scv=-1), "gaps_scv=-1"),
+        (lambda: theory.burst_band(1, 1, 1, 1, 1, z=0), "z=0"),
+        (lambda: theory.window_rate(0, 1, 1), "work=0"),
+        (lambda: theory.window_rate(1, -1, 1), "round_trip=-1"),
+        (lambda: theory.window_rate(1, 1, 0), "window=0"),
+        (lambda: theory.deliveries(1), "comes back for ever"),
+        (lambda: theory.deliveries(0.5, limit=-1), "limit"),
+        (lambda: theory.deliveries(1.5), "1.5 must be a probability"),
+    ],
+)
+def test_misuse_of_the_queue_formulas_is_refused(wrong, quoted):
+    with pytest.raises(ValueError, match=quoted):
+        wrong()

@@ -12,6 +12,7 @@ pipes, so a whole system is one expression::
 
 * ``message`` what is sent · ``place`` what a place is · ``draws`` random numbers that stay comparable
 * ``service``, ``link``, ``balancer``, ``shards``, ``client`` the places
+* ``queue`` a message queue and its broker, ``publisher`` and ``consumer`` those at its ends, ``task`` what they hand on
 * ``call``, ``first_of`` a call under way, and waiting for the first of two things (both a ``prompt`` event)
 * ``arrivals`` open and closed loops of requests · ``journeys`` what became of each
 * ``recursion`` the same queue as an array formula, for steady state
@@ -27,31 +28,44 @@ from servicelab.sim.arrivals import poisson, replay, users
 from servicelab.sim.balancer import Balancer
 from servicelab.sim.call import Call
 from servicelab.sim.client import Client
+from servicelab.sim.consumer import Consumer
 from servicelab.sim.draws import Draws, Law
 from servicelab.sim.first_of import FirstOf
 from servicelab.sim.journeys import Journey, Journeys
 from servicelab.sim.link import Link
 from servicelab.sim.message import Message
+from servicelab.sim.publisher import Publisher
+from servicelab.sim.queue import Broker, Queue
 from servicelab.sim.recursion import free_at, lindley
 from servicelab.sim.service import Service
 from servicelab.sim.shards import Shards
+from servicelab.sim.task import Letter, Outcome, Task, outcome, waits
 
 __all__ = [
     "Balancer",
+    "Broker",
     "Call",
     "Client",
+    "Consumer",
     "Draws",
     "FirstOf",
     "Journey",
     "Journeys",
     "Law",
+    "Letter",
     "Link",
     "Message",
+    "Outcome",
+    "Publisher",
+    "Queue",
     "Service",
     "Shards",
+    "Task",
     "free_at",
     "lindley",
+    "outcome",
     "poisson",
     "replay",
     "users",
+    "waits",
 ]
