@@ -86,7 +86,7 @@ class Server:
             if old is not None:
                 port = old.port
                 old.stop()
-                print(f"{self.name}: replaced the one that ran on port {port}")
+                print(f"{self.name}: replaced the one that ran" + (f" on port {port}" if port else ""))
             try:
                 self.port = self._open()
                 self._wait_until_it_answers()
