@@ -51,7 +51,7 @@ class HTTPServer(Server):
 
     def _open(self):
         self.errors.clear()
-        _keep_log(self.app)
+        keep_log(self.app)
         app = Stamped(self.app, self.lane, self.trace) if self.trace is not None else self.app
         clock = self.trace.clock if self.trace is not None else time.monotonic
         self._engine = engine = Engine(self.wanted_port, app, self.name, self.workers, self.errors, clock, self.grace)
@@ -71,7 +71,7 @@ class HTTPServer(Server):
             self._engine = self._thread = None
 
 
-def _keep_log(app):
+def keep_log(app):
     """Let a Flask app log to its server's error list only, also when the notebook has configured logging."""
     logger = getattr(app, "logger", None)
     if isinstance(logger, logging.Logger):
