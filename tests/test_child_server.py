@@ -233,13 +233,13 @@ def test_a_taken_port_is_refused():
 
 
 def test_an_interrupt_in_start_leaves_no_process(monkeypatch):
-    from servicelab.servers.process import HTTPProcess
+    from servicelab.servers.parent import Child
 
     def interrupt(self):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(HTTPProcess, "_wait_for_port", interrupt)
+        patch.setattr(Child, "_wait_for_port", interrupt)
         with pytest.raises(KeyboardInterrupt):
             serve(factory(), "orders", process=True)
     assert psutil.Process().children() == []

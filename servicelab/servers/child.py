@@ -1,8 +1,8 @@
-"""The child process behind :class:`servicelab.servers.process.HTTPProcess`.
+"""The child's side of a server in a process of its own; run as a module, the one with a WSGI app.
 
-Run as ``python -m servicelab.servers.child``; not meant to be imported. It ends when its standard
-input closes, and also when its parent has another process id than at the start: somebody else may
-have inherited the other end of the pipe.
+``python -m servicelab.servers.child`` is the process behind :class:`servicelab.servers.process.HTTPProcess`;
+:mod:`servicelab.servers.parent` is the other side. A child ends when its standard input closes, and also when its
+parent has another process id than at the start: somebody else may have inherited the other end of the pipe.
 """
 
 import json
@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import traceback
+from typing import NamedTuple
 
 from servicelab import trace as trace_module
 from servicelab.lifecycle import ServerError
@@ -56,22 +57,65 @@ class PipeErrors(list):
         self.pipe.say(error=text)
 
 
-def main():
+class Luggage(NamedTuple):
+    """What the parent gave: ``options``, ``cargo``, the file from which its ``commands`` come, and the way back."""
+
+    options: dict
+    cargo: bytes
+    commands: object
+    pipe: Pipe
+
+
+def unpack() -> Luggage | None:
+    """Take the pipes and read what the parent sends first; None when it died meanwhile."""
     commands, pipe = _take_the_pipes()
     threading.Thread(target=_watch_the_parent, args=(os.getppid(),), daemon=True).start()
     size = int.from_bytes(commands.read(8), "big")
-    head, _, factory = commands.read(size).partition(b"\n")
-    if len(head) + 1 + len(factory) != size:
-        return
+    head, _, cargo = commands.read(size).partition(b"\n")
+    if len(head) + 1 + len(cargo) != size:
+        return None
     head = json.loads(head)
     sys.path[:] = head["path"]
-    server = _start(factory, pipe, **head["options"])
-    if server is None:
-        return
-    pipe.say(port=server.port)
-    for command in commands:  # "feed 17"; the events before it are already in the pipe
-        pipe.say(fed=int(command.split()[1]))
-    server.stop()
+    return Luggage(head["options"], cargo, commands, pipe)
+
+
+def obey(luggage: Luggage, do=None) -> None:
+    """Answer the parent's commands until it closes the pipe: ``do(word, *arguments)`` is what they mean.
+
+    To "feed", nothing need be done: the events before it are already in the pipe.
+    """
+    for line in luggage.commands:
+        command = json.loads(line)
+        number, word = command["number"], command["do"]
+        try:
+            value = do(word, *command["arguments"]) if word != "feed" else None
+            luggage.pipe.say(answer=number, value=value)
+        except Exception as error:
+            luggage.pipe.say(answer=number, failed=str(error))
+
+
+def end(main) -> None:
+    """Run ``main``, then end the process: no thread of what it serves may keep it."""
+    try:
+        main()
+    except (BrokenPipeError, KeyboardInterrupt):
+        pass
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)
+    finally:
+        sys.stderr.flush()
+        os._exit(0)
+
+
+def main():
+    luggage = unpack()
+    server = luggage and _start(luggage.cargo, luggage.pipe, **luggage.options)
+    if server is not None:
+        luggage.pipe.say(port=server.port)
+        obey(luggage)
+        server.stop()
 
 
 def _take_the_pipes():
@@ -115,10 +159,4 @@ def _watch_the_parent(parent):
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (BrokenPipeError, KeyboardInterrupt):
-        pass
-    finally:
-        sys.stderr.flush()
-        os._exit(0)  # no thread of the app may keep the process
+    end(main)
