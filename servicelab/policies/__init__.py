@@ -20,6 +20,9 @@ SimPy process and for asyncio. Policies nest, the outer one first::
 | breaker  | when to stop asking a service, and when to ask it again                                 |
 | bulkhead | how many calls of a service may be under way at once                                    |
 | balancer | which of several servers to ask                                                         |
+| reconnect | when to come back after a lost connection, and from where in its stream to go on       |
+| heartbeat | is the peer of a silent connection still there                                         |
+| buffer   | what waits for a slower reader, and what is given up when it is too much                |
 | drive    | the three drivers                                                                       |
 | race     | what the drivers do when several attempts are under way at once                         |
 | record   | record a run and replay it                                                              |
@@ -40,12 +43,15 @@ from servicelab.policies.backoff import (
 from servicelab.policies.balancer import LeastOutstanding, PowerOfTwo, RandomChoice, RoundRobin
 from servicelab.policies.breaker import CircuitBreaker, State
 from servicelab.policies.budget import RetryBudget
+from servicelab.policies.buffer import BoundedBuffer, Offer
 from servicelab.policies.bulkhead import Bulkhead
 from servicelab.policies.deadline import Deadline, InheritedDeadline, current_deadline, remaining
 from servicelab.policies.drive import Result, acall, call, sim_call
+from servicelab.policies.heartbeat import Heartbeat
 from servicelab.policies.hedge import Hedge
 from servicelab.policies.limiter import RateLimiter, SlidingWindow, TokenBucket
 from servicelab.policies.race import when_abandoned
+from servicelab.policies.reconnect import Reconnect, Resume, Seen
 from servicelab.policies.record import Entry, Recorder, replay
 from servicelab.policies.retry import Retry
 from servicelab.policies.script import Answer, Await, Sleep, Start, Try
@@ -57,6 +63,7 @@ __all__ = [
     "AdaptiveThrottle",
     "Answer",
     "Await",
+    "BoundedBuffer",
     "Bulkhead",
     "CircuitBreaker",
     "Deadline",
@@ -65,19 +72,24 @@ __all__ = [
     "EqualJitter",
     "Exponential",
     "FullJitter",
+    "Heartbeat",
     "Hedge",
     "InheritedDeadline",
     "LeastOutstanding",
     "NoBackoff",
+    "Offer",
     "PowerOfTwo",
     "ProportionalJitter",
     "RandomChoice",
     "RateLimiter",
+    "Reconnect",
     "Recorder",
     "Result",
+    "Resume",
     "Retry",
     "RetryBudget",
     "RoundRobin",
+    "Seen",
     "Sleep",
     "SlidingWindow",
     "Start",

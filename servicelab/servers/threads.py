@@ -1,0 +1,84 @@
+"""What all servers with a thread for each connection need: a listening socket, an end within a bound, silence."""
+
+import contextlib
+import ctypes
+import logging
+import os
+import socket
+import threading
+import time
+import traceback
+
+from servicelab.lifecycle import HOST
+
+#: Connections which the operating system holds until they are accepted.
+BACKLOG = 1024
+
+
+def listen(port: int, send_buffer: int | None = None) -> socket.socket:
+    """A socket that listens on 127.0.0.1. ``send_buffer``: bytes of the kernel's buffer for what each connection sends
+    (Linux doubles it); None leaves it to the system, which lets it grow to megabytes. Raises OSError."""
+    sock = socket.socket()
+    try:
+        if os.name == "posix":  # elsewhere the option would let two servers share a port
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if send_buffer is not None:  # connections inherit it
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
+        sock.bind((HOST, port))
+        sock.listen(BACKLOG)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def shut(sock: socket.socket) -> None:
+    """End a connection whatever its threads are doing: those that read or write it wake up."""
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
+
+
+def join(threads, limit: float) -> list[threading.Thread]:
+    """Wait at most ``limit`` seconds in all; returns the threads that still run."""
+    end = time.monotonic() + limit
+    for thread in threads:
+        if thread is not threading.current_thread() and thread.ident is not None:
+            thread.join(max(0.0, end - time.monotonic()))
+    return [thread for thread in threads if thread.is_alive() and thread is not threading.current_thread()]
+
+
+def end(threads, name: str, errors: list[str], patience: float = 0.2) -> None:
+    """Raise SystemExit in threads that run on. One that sleeps ends when it wakes; that is noted in ``errors``."""
+    threads = list(threads)
+    for thread in threads:
+        if thread.is_alive() and thread.ident is not None:
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
+    if left := join(threads, patience):
+        errors.append(
+            f"{name}: {len(left)} handlers were still running after the server was stopped. Their connections were "
+            "cut; they end as soon as what they wait for ends."
+        )
+
+
+def traceback_text() -> str:
+    """The traceback of the exception that is being handled."""
+    return traceback.format_exc().rstrip()
+
+
+def errors_logger(name: str, errors: list[str], level=logging.WARNING) -> logging.Logger:
+    """A logger that appends what is of ``level`` or worse to ``errors`` and prints nothing."""
+    logger = logging.Logger(f"servicelab {name}", level)  # not registered, so that it goes with its server
+    logger.addHandler(_Append(errors))
+    return logger
+
+
+class _Append(logging.Handler):
+    def __init__(self, errors):
+        super().__init__()
+        self.errors = errors
+
+    def emit(self, record):
+        text = record.getMessage()
+        if record.exc_info and record.exc_info[0] is not None:
+            text += "\n" + "".join(traceback.format_exception(*record.exc_info)).rstrip()
+        self.errors.append(text)
