@@ -1,0 +1,221 @@
+"""A service registry on a real socket, with Consul's HTTP API: ``start_registry()``."""
+
+import asyncio
+import threading
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from random import Random
+
+from tornado.netutil import bind_sockets
+
+from servicelab.leases import Instance, TTLExpiry
+from servicelab.lifecycle import HOST, Server, ServerError
+from servicelab.servers.arguments import check_options
+from servicelab.servers.registry.agent import Agent, Contents
+from servicelab.servers.registry.http import Listener, application
+from servicelab.table import Table
+from servicelab.trace import Trace
+
+_LIMIT = 5.0  # seconds for the loop to do what it is asked; it needs well under one
+
+
+class Registry(Server):
+    """A registry whose HTTP API is Consul's, in a thread of this kernel. The stock client works with it::
+
+        registry = start_registry(trace=trace)
+        consul = Consul(port=registry.port)
+
+    ``eviction`` is a rule of :mod:`servicelab.leases.eviction`; the default, TTL expiry, is Consul's. ``seed`` draws
+    the jitter of blocking queries and the phases of the checks the registry makes. With a ``trace`` every request and
+    every change of a service's health is in it.
+
+    Different from a real Consul on purpose: a check may be made more often than once a second, and a service may be
+    removed sooner than a minute after it became critical (Consul raises both, and looks only every 30 s). There is one
+    server: no Raft, no gossip, no access control, no sessions, no service mesh, no filter expressions; each is refused.
+
+    ``kill()`` ends it without a goodbye, ``restart()`` brings it back to the same port with or without what it knew,
+    ``pause()`` and ``resume()`` are a process that hangs. Raises ServerError.
+    """
+
+    scheme = "http"
+    host = HOST
+
+    def __init__(
+        self, name: str = "registry", *, trace: Trace | None = None, port: int = 0, seed: int = 0,
+        eviction: TTLExpiry | None = None, lane: str | None = None,
+    ):  # fmt: skip
+        super().__init__(name, port, lane)
+        check_options(name, trace, 1)
+        if not isinstance(eviction, TTLExpiry | None):
+            raise ServerError(
+                f"eviction={eviction!r} is no rule: use TTLExpiry(), SelfPreservation(rng) or NeverEvict()"
+            )
+        self.trace = trace
+        self.eviction = eviction or TTLExpiry()
+        #: What went wrong inside, if anything ever does: nothing is printed.
+        self.errors: list[str] = []
+        #: How many requests of each kind came, as in ``registry.requests["PUT /v1/agent/check/pass/"]``.
+        self.requests: Counter[str] = Counter()
+        self._rng = Random(seed)
+        self._contents = Contents(self.eviction)
+        self._agent: Agent | None = None
+        self._listener = self._loop = self._thread = None
+        self._again_at: int | None = None  # the port to come back to
+        self._is_cut = False
+
+    # -- what it knows ------------------------------------------------------------------------
+
+    def ask(self, question: Callable):
+        """``question(catalog)``, asked in the registry's own thread, with all that is due done. Raises ServerError."""
+
+        async def answer():
+            self._agent.advance()
+            return question(self._agent.catalog)
+
+        return self._do(answer)
+
+    def instances(self, name: str, passing: bool = False) -> list[Instance]:
+        """The instances of a service. A paused registry answers here too: it is not asked over its socket."""
+        return self.ask(lambda catalog: catalog.instances(name, passing=passing))
+
+    @property
+    def index(self) -> int:
+        return self.ask(lambda catalog: catalog.index)
+
+    @property
+    def waiting(self) -> int:
+        """How many blocking queries wait now."""
+
+        async def count():
+            return self._agent.waiting
+
+        return self._do(count)
+
+    def table(self) -> Table:
+        """Every registered instance, with its checks."""
+
+        def look(catalog):
+            found = [one for name in catalog.services() for one in catalog.instances(name)]
+            return catalog.index, [one for one in found if one.service.id != "consul"]
+
+        index, found = self.ask(look)
+        rows = [
+            (
+                one.service.name, one.service.id, f"{one.address}:{one.service.port}", one.status,
+                ", ".join(f"{check.id} {check.status}" for check in one.checks if check.service_id) or None,
+                ", ".join(one.service.tags) or None,
+            )
+            for one in found
+        ]  # fmt: skip
+        caption = f"{len(rows)} instances, index {index}"
+        return Table(("service", "instance", "address", "status", "checks", "tags"), rows, caption)
+
+    # -- what may befall it -----------------------------------------------------------------------
+
+    def kill(self) -> None:
+        """Die without a goodbye: connections are reset, waiting queries get no answer, the port refuses."""
+        self._is_cut = True
+        try:
+            self.stop()
+        finally:
+            self._is_cut = False
+
+    def restart(self, keep: bool = True) -> "Registry":
+        """Come back to the same port, after a stop or a kill too. Without ``keep`` everything is forgotten, and the
+        index starts again at 1: a client that waits for "more than 40" has to notice. Leases that ran out while it
+        was down have run out."""
+        if self.is_running:
+            self.stop()
+        if not keep:
+            self._contents = Contents(self.eviction)
+        wanted, self.wanted_port = self.wanted_port, self._again_at or self.wanted_port
+        try:
+            return self.start()
+        finally:
+            self.wanted_port = wanted
+
+    def pause(self) -> None:
+        """Hang: accept connections, answer nothing, look after nothing. Leases go on running."""
+        self._do_sync(lambda: self._agent.pause())
+        self._state("paused")
+
+    def resume(self) -> None:
+        """Go on: requests that came meanwhile are answered now, and leases that ran out are found to have."""
+        self._state("running")
+        self._do_sync(lambda: self._agent.resume())
+
+    # -- life -----------------------------------------------------------------------------------
+
+    def _open(self) -> int:
+        self._loop = asyncio.SelectorEventLoop()  # tornado needs one, on every system
+        self._loop.set_exception_handler(
+            lambda loop, context: self.errors.append(f"{context.get('message')}: {context.get('exception')!r}")
+        )
+        # asyncio looks up the hosts of HTTP checks in threads, which are to have our name.
+        names = ThreadPoolExecutor(4, thread_name_prefix=f"servicelab {self.name} resolver")
+        self._loop.set_default_executor(names)
+        self._thread = threading.Thread(target=self._loop.run_forever, name=f"servicelab {self.name} loop", daemon=True)
+        self._thread.start()
+        self._again_at = self._do(self._listen)
+        self._state("running")
+        return self._again_at
+
+    async def _listen(self) -> int:
+        sockets = bind_sockets(self.wanted_port, HOST, backlog=1024)
+        self._agent = Agent(self._contents, self.lane, self._rng, self.trace, self.errors)
+        self._listener = Listener(application(self._agent, self.requests, self.errors))
+        self._listener.add_sockets(sockets)
+        return sockets[0].getsockname()[1]
+
+    def _wait_until_it_answers(self):
+        """It listens already."""
+
+    def _close(self) -> None:
+        loop, thread = self._loop, self._thread
+        if loop is None:
+            return
+        if thread.is_alive():
+            asyncio.run_coroutine_threadsafe(self._shut(), loop).result(_LIMIT)
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join(_LIMIT)
+        loop._default_executor.shutdown(wait=False, cancel_futures=True)
+        loop.close()
+        self._loop = self._thread = self._agent = self._listener = None
+
+    async def _shut(self) -> None:
+        """Stop listening, let waiting queries return what there is, as Consul does, or cut them."""
+        if self._listener is None:
+            return
+        self._state("down")
+        self._listener.stop()
+        self._agent.is_cut = self._is_cut
+        if self._is_cut:
+            self._listener.cut()
+        self._agent.close()
+        if not self._is_cut:
+            await asyncio.sleep(0)
+        await self._listener.close_all_connections()
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        if left:
+            await asyncio.wait(left, timeout=0.5)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+    def _state(self, value: str) -> None:
+        if self.trace is not None:
+            self.trace.state(self.lane, value)
+
+    def _do(self, work):
+        """Run a coroutine function in the loop and wait for its result. Raises ServerError while it is stopped."""
+        loop = self._loop
+        if loop is None:
+            raise ServerError(f"{self.name} is not running: call .start() or .restart() first")
+        return asyncio.run_coroutine_threadsafe(work(), loop).result(_LIMIT)
+
+    def _do_sync(self, work):
+        async def run():
+            return work()
+
+        return self._do(run)
