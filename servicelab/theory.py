@@ -391,6 +391,162 @@ def layered_retries(tries, layers):
     return _count("tries", tries, "attempts") ** _count("layers", layers, "layers")
 
 
+# -- service discovery: how long is a dead instance called? ---------------------------------------
+
+
+class Window(NamedTuple):
+    """From when to when something may happen, and when on average: ``least``, ``mean``, ``most`` seconds.
+
+    Delays that follow each other add up: ``lease_window(10, 3) + poll_window(5)``.
+    """
+
+    least: float
+    mean: float
+    most: float
+
+    def __add__(self, other):
+        return Window(*(a + b for a, b in zip(self, other, strict=True)))
+
+
+def lease_window(ttl, period, check=0.0) -> Window:
+    """Seconds from a crash until its lease of ``ttl`` s has run out, with a heartbeat every ``period`` s.
+
+    The last heartbeat was sent an *age* before the crash, anything from 0 to ``period`` alike, so what is left is
+    ttl − age: on average ttl − period / 2. A registry that looks only every ``check`` seconds adds 0 to ``check``.
+    Derived: the age of a process with constant intervals is uniform (Cox, "Renewal Theory", Methuen 1962, section 5.2).
+    Raises ValueError for a period above the TTL: then the lease runs out while the instance lives.
+    """
+    if not 0 < period <= ttl:
+        raise ValueError(
+            f"period={period:g} must be > 0 and <= ttl={ttl:g} seconds: slower heartbeats lose the lease of the living"
+        )
+    check = float(_at_least_0("check", check, "seconds"))
+    return Window(ttl - period, ttl - period / 2 + check / 2, ttl + check)
+
+
+def poll_window(period, jitter=0.0) -> Window:
+    """Seconds from a change until a client that asks every ``period`` s knows of it: up to it, on average half.
+
+    With intervals of period × uniform(1 − ``jitter``, 1 + ``jitter``) a change falls into a long one more often:
+    the mean is period / 2 × (1 + jitter² / 3), the half of E[X²] / E[X]. Source: Cox 1962, section 5.2.
+    """
+    _at_least_0("period", period, "seconds")
+    if not 0 <= jitter <= 1:
+        raise ValueError(f"jitter={jitter} must be a share of the period from 0 to 1")
+    return Window(0.0, period / 2 * (1 + jitter**2 / 3), period * (1 + jitter))
+
+
+def cache_window(ttl, rate=math.inf) -> Window:
+    """Seconds from a change until a client asks anew that keeps an answer for ``ttl`` s and makes ``rate`` calls/s.
+
+    As in DNS: an answer is fresh for ``ttl``, then the next call asks, on average 1 / rate later. That cycle has a
+    mean length of ttl + 1/rate, and is in its fresh part for the share f = ttl / (ttl + 1/rate). What is left of it is
+    f × ttl / 2 + 1 / rate on average; of that, 1 / rate passes without any call. ``most`` is ttl with the mean gap.
+    Derived: Poisson calls, so the gap after the end of the TTL has no memory.
+    """
+    _at_least_0("ttl", ttl, "seconds")
+    if not rate > 0:
+        raise ValueError(f"rate={rate} must be > 0 calls/s: without calls nobody asks")
+    gap = 1 / rate
+    fresh = ttl / (ttl + gap) if ttl else 0.0
+    return Window(0.0, fresh * ttl / 2 + gap, ttl + gap)
+
+
+def watch_window(one_way) -> Window:
+    """Seconds from a change until a client knows that has a blocking query waiting: one way of the network."""
+    one_way = float(_at_least_0("one_way", one_way, "seconds"))
+    return Window(one_way, one_way, one_way)
+
+
+def failed_calls(rate, share, seconds):
+    """Calls that fail on a dead route: ``rate`` calls/s × ``share`` that the dead instance gets × ``seconds``.
+
+    The share is 1/n for n instances in turn. No retries: with one, a call fails only if it meets the dead one twice.
+    """
+    _probabilities([share])
+    return _plain(_at_least_0("rate", rate, "calls/s") * share * _at_least_0("seconds", seconds, "seconds"))
+
+
+def lookup_rate(clients, period):
+    """Lookups/s at the source from ``clients`` that ask every ``period`` seconds: the price of freshness."""
+    if not np.all(np.asarray(period) > 0):
+        raise ValueError(f"period={period} must be > 0 seconds: to ask without a pause has no rate")
+    return _plain(_at_least_0("clients", clients, "clients") / np.asarray(period, dtype=float))
+
+
+def false_expiries(loss, ttl, period):
+    """How often per second the lease of a *living* instance runs out because heartbeats are lost.
+
+    ``loss`` is the share lost, each by itself. After one that arrives, k = ⌊ttl / period⌋ more would be in time; the
+    lease ends if all of them are lost. (1 − loss) × lossᵏ / period. At k whole the last one comes with the end: choose
+    a TTL that is no whole multiple. Derived: one that arrives begins a new lease, so these are renewals.
+    """
+    _probabilities([loss])
+    lease_window(ttl, period)
+    return (1 - loss) * loss ** math.floor(ttl / period) / period
+
+
+# -- streams: a fast producer, a slow reader, a silent connection ----------------------------------
+
+
+def buffer_growth(lam, mu, t):
+    """Items that wait after ``t`` seconds when ``lam`` items/s come and ``mu`` are read: (λ − μ) t, never below 0.
+
+    The fluid limit: chance adds and takes about the root of λ t. Source: Kleinrock, "Queueing Systems", vol. 2
+    (Wiley, 1976), section 2.7.
+    """
+    lam, mu, t = (_at_least_0(*each) for each in (("lam", lam, "items/s"), ("mu", mu, "items/s"), ("t", t, "seconds")))
+    return _plain(np.maximum(lam - mu, 0.0) * t)
+
+
+def time_to_fill(lam, mu, size):
+    """Seconds until a buffer of ``size`` items is full: size / (λ − μ); inf when the reader keeps up."""
+    lam, mu = np.asarray(_at_least_0("lam", lam, "items/s")), np.asarray(_at_least_0("mu", mu, "items/s"))
+    size = _at_least_0("size", size, "items")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return _plain(np.where(lam > mu, size / (lam - mu), np.inf))
+
+
+def freshness_bound(size, mu):
+    """The oldest that an item can be when it is read from a buffer of ``size`` items: size / μ seconds.
+
+    At most that many are before it or being read, whatever the producer does. Holds for a reader of constant rate
+    ``mu`` (items/s) and a producer that does not wait; one that waits for room adds its own wait.
+    """
+    mu = np.asarray(_at_least_0("mu", mu, "items/s"))
+    if np.any(mu == 0):
+        raise ValueError("mu=0 must be > 0 items/s: what nobody reads grows old for ever")
+    return _plain(_at_least_0("size", size, "items") / mu)
+
+
+def credit_rate(window, round_trip):
+    """The most that flow control by credit lets through: ``window`` items (or bytes) per ``round_trip`` seconds.
+
+    A credit comes back one round trip after it was spent. True of TCP's and HTTP/2's windows alike. Source: Stevens,
+    "TCP/IP Illustrated", vol. 1 (Addison-Wesley, 1994), section 20.7 (the bandwidth-delay product).
+    """
+    if np.any(~(np.asarray(round_trip) > 0)):
+        raise ValueError(f"round_trip={round_trip} must be > 0 seconds: without a delay a window limits nothing")
+    return _plain(_at_least_0("window", window, "items") / np.asarray(round_trip, dtype=float))
+
+
+def silence_window(interval, timeout, delay=0.0) -> Window:
+    """Seconds from a peer's death until a heartbeat finds it: a ping after ``interval`` s of silence, dead after
+    ``timeout`` s. ``delay`` is one way of the network.
+
+    The peer was last heard at anything from one cycle (interval + a round trip) ago to just now, all alike. So that
+    much of the timeout has passed: the mean is timeout − cycle / 2; what it sent while it lived still arrives, which
+    adds one ``delay``. Derived as :func:`lease_window` is. Raises ValueError for a timeout that is not above the
+    cycle: then the living count as dead.
+    """
+    cycle = float(_at_least_0("interval", interval, "seconds")) + 2 * float(_at_least_0("delay", delay, "seconds"))
+    if not timeout > cycle:
+        raise ValueError(
+            f"timeout={timeout:g} must be > interval + round trip = {cycle:g} seconds: the living would count as dead"
+        )
+    return Window(timeout - cycle + delay, timeout - cycle / 2 + delay, timeout + delay)
+
+
 # -- refusing what has no answer ----------------------------------------------------------------
 
 
