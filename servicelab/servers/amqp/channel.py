@@ -1,0 +1,420 @@
+"""What a client does: a session (its connection) with channels that publish, consume and acknowledge.
+
+Plain logic: what has to be said to the client goes to the channel's ``sink``, an object with the methods of
+:class:`Sink`. Over a socket that is the protocol; a test or a simulation brings its own.
+"""
+
+import secrets
+from typing import NamedTuple, Protocol
+
+from servicelab.servers.amqp.confirms import Confirms
+from servicelab.servers.amqp.consumers import Consumer
+from servicelab.servers.amqp.errors import AmqpError, failed, not_found, refused
+from servicelab.servers.amqp.message import Entry, Message, Properties, Target, type_name
+from servicelab.servers.amqp.queues import Queue
+
+REPLY_TO = "amq.rabbitmq.reply-to"
+
+
+class Sink(Protocol):
+    """The client's end of a channel."""
+
+    def deliver(self, consumer: Consumer, tag: int, entry: Entry) -> None: ...
+    def returned(self, message: Message, code: int, text: str) -> None: ...
+    def cancelled(self, consumer_tag: str) -> None: ...
+    def confirmed(self, number: int, multiple: bool, accepted: bool) -> None: ...
+
+
+class Unacked(NamedTuple):
+    entry: Entry
+    queue: Queue
+    consumer: Consumer | None  # None: it was fetched with basic.get
+
+
+class Session:
+    """One client's connection: it owns channels and exclusive queues."""
+
+    def __init__(self, broker, user: str = "guest"):
+        self.broker = broker
+        self.user = user
+        self.channels: list[Channel] = []
+
+    def channel(self, sink: Sink) -> "Channel":
+        channel = Channel(self, sink)
+        self.channels.append(channel)
+        return channel
+
+    def close(self, now: float) -> None:
+        """Everything unacknowledged goes back to its queue; exclusive queues are deleted."""
+        for channel in list(self.channels):
+            channel.close(now)
+        for queue in [queue for queue in self.broker.queues.values() if queue.owner is self]:
+            if not queue.deleted:
+                self.broker.remove_queue(now, queue)
+
+
+class Channel:
+    """A channel. ``writable`` is set to False, and :meth:`resume` called later, when its client cannot take more."""
+
+    def __init__(self, session: Session, sink: Sink):
+        self.session = session
+        self.broker = session.broker
+        self.sink = sink
+        self.consumers: dict[str, Consumer] = {}
+        self.unacked: dict[int, Unacked] = {}
+        self.writable = True
+        self.closed = False
+        self.prefetch = 0  # for consumers to come
+        self.limit = 0  # of all consumers together
+        self.outstanding = 0  # what consumers have not acknowledged
+        self.confirms: Confirms | None = None
+        self.last_queue = ""
+        self._tag = 0
+        self._lowest = 1  # no smaller delivery tag is unacknowledged
+        self._reply: Consumer | None = None
+        self._token = ""
+        self._transaction: _Transaction | None = None
+
+    # -- publishing -------------------------------------------------------------------------
+
+    def publish(self, now: float, target: Target, properties: Properties, body: bytes, mandatory: bool = False) -> bool:
+        """Returns whether a queue was found (True while a transaction holds it back). Raises AmqpError."""
+        broker = self.broker
+        exchange = broker.exchange(target.exchange)
+        if exchange.internal:
+            raise refused(f"cannot publish to internal exchange '{exchange.name}' in vhost '/'")
+        if properties.fault is not None:
+            raise properties.fault
+        if properties.user_id is not None and properties.user_id != self.session.user:
+            user = self.session.user
+            raise failed(f"user_id property set to '{properties.user_id}' but authenticated user was '{user}'")
+        if properties.reply_to == REPLY_TO:
+            if self._reply is None:
+                raise failed("fast reply consumer does not exist")
+            properties = properties.replaced(reply_to=f"{REPLY_TO}.{self._token}")
+        message = Message(target, properties, body)
+        number = self.confirms.number() if self.confirms is not None else 0
+        if self._transaction is not None:
+            self._transaction.published.append((message, mandatory))
+            return True
+        return self._publish(now, message, mandatory, number)
+
+    def _publish(self, now, message, mandatory, number):
+        broker = self.broker
+        target = message.target
+        stored = False
+        accepted = True
+        if target.exchange == "" and target.key.startswith(REPLY_TO + "."):
+            routed = self._reply_to(message)
+        else:
+            queues = broker.route(message)
+            routed = bool(queues)
+            accepted, stored = broker.deliver(now, message, queues)
+        if not routed and mandatory:
+            self.sink.returned(message, 312, "NO_ROUTE")
+        if number:
+            self._confirm(number, accepted, stored)
+        return routed
+
+    def _confirm(self, number, accepted, stored):
+        confirms = self.confirms
+        if stored:
+            confirms.waits(number)
+
+            def on_disk():
+                (confirms.done if accepted else confirms.refused)(number)
+                self.broker.confirming[self] = None
+
+            self.broker.after_disk(on_disk)
+            return
+        (confirms.done if accepted else confirms.refused)(number)
+        self.broker.confirming[self] = None
+
+    def say_confirms(self) -> None:
+        """Tell the publisher what has been decided since the last time."""
+        if not self.closed:
+            for answer in self.confirms.answers():
+                self.sink.confirmed(*answer)
+
+    def _reply_to(self, message):
+        channel = self.broker.replies.get(message.target.key[len(REPLY_TO) + 1 :])
+        if channel is None:
+            return False
+        channel.deliver(channel._reply, Entry(0, message))
+        return True
+
+    def select_confirms(self) -> None:
+        if self._transaction is not None:
+            raise failed("cannot switch from tx to confirm mode")
+        self.confirms = self.confirms or Confirms()
+
+    # -- consuming --------------------------------------------------------------------------
+
+    def consume(
+        self, now: float, queue: str, tag: str = "", *, no_ack=False, exclusive=False, arguments=None, before=None
+    ) -> str:
+        """Subscribe; returns the consumer's tag. ``before(tag)`` is called before the first delivery can happen."""
+        arguments = arguments or {}
+        if queue == REPLY_TO:
+            return self._consume_replies(tag, no_ack, before)
+        if tag in self.consumers or (self._reply is not None and self._reply.tag == tag):
+            raise AmqpError(530, f"attempt to reuse consumer tag '{tag}'")
+        found = self.broker.queue(queue, self.session)
+        if found.quorum and self.limit:
+            raise AmqpError(540, f"queue '{queue}' in vhost '/' does not support global qos")
+        priority = arguments.get("x-priority", 0)
+        if isinstance(priority, bool) or not isinstance(priority, int):
+            why = f'"expected integer, got {type_name(priority)}"'
+            raise failed(f"invalid arg 'x-priority' for queue '{queue}' in vhost '/': {why}")
+        others = found.rota.members
+        if (others and (exclusive or others[0].exclusive)) or (exclusive and found.options.single):
+            raise refused(f"queue '{queue}' in vhost '/' in exclusive use")
+        tag = tag or f"amq.ctag-{secrets.token_urlsafe(16)}"
+        consumer = Consumer(
+            tag, self, found, no_ack=no_ack, exclusive=exclusive, priority=priority, arguments=arguments,
+            limit=self.prefetch,
+        )  # fmt: skip
+        self.consumers[tag] = consumer
+        if before is not None:
+            before(tag)
+        found.use(now)
+        found.rota.add(consumer)
+        if self.broker.observer is not None:
+            self.broker.observer.consumers(found)
+        found.dispatch(now)
+        found._changed()
+        return tag
+
+    def _consume_replies(self, tag, no_ack, before):
+        if self._reply is not None:
+            raise failed("reply consumer already set")
+        if not no_ack:
+            raise failed("reply consumer cannot acknowledge")
+        tag = tag or f"amq.ctag-{secrets.token_urlsafe(16)}"
+        self._reply = Consumer(tag, self, None, no_ack=True)
+        self._token = secrets.token_urlsafe(16)
+        self.broker.replies[self._token] = self
+        if before is not None:
+            before(tag)
+        return tag
+
+    def cancel(self, now: float, tag: str) -> None:
+        """What it has not acknowledged stays with the channel. No error when there is no such consumer."""
+        if self._reply is not None and self._reply.tag == tag:
+            del self.broker.replies[self._token]
+            self._reply = None
+            return
+        consumer = self.consumers.pop(tag, None)
+        if consumer is not None:
+            self._leave(now, consumer)
+
+    def _leave(self, now, consumer):
+        queue = consumer.queue
+        queue.rota.remove(consumer)
+        if self.broker.observer is not None:
+            self.broker.observer.consumers(queue)
+        self.broker.left(now, queue)
+        if queue.rota.members and not queue.deleted:
+            queue.dispatch(now)  # a single active consumer has a successor
+
+    def lose_consumer(self, consumer: Consumer) -> None:
+        """Its queue was deleted: tell the client."""
+        if self.consumers.pop(consumer.tag, None) is not None:
+            self.sink.cancelled(consumer.tag)
+
+    def deliver(self, consumer: Consumer, entry: Entry) -> None:
+        """Called by a queue for a consumer that is ready."""
+        self._tag = tag = self._tag + 1
+        if not consumer.no_ack:
+            self.unacked[tag] = Unacked(entry, consumer.queue, consumer)
+            consumer.unacked += 1
+            self.outstanding += 1
+        self.sink.deliver(consumer, tag, entry)
+
+    def get(self, now: float, queue: str, no_ack: bool = False) -> tuple[int, Entry, Queue] | None:
+        """Fetch one message: ``(delivery tag, entry, queue)``, or None when there is none."""
+        found = self.broker.queue(queue, self.session)
+        found.use(now)
+        entry = found.take(now, no_ack)
+        if entry is None:
+            return None
+        self._tag += 1
+        if not no_ack:
+            self.unacked[self._tag] = Unacked(entry, found, None)
+        return self._tag, entry, found
+
+    def qos(self, now: float, count: int, everyone: bool) -> None:
+        """``everyone``: for all consumers of the channel together; otherwise for each of those to come. 0: any."""
+        if not everyone:
+            self.prefetch = count
+            return
+        self.limit = count
+        self._wake(now)
+
+    def resume(self, now: float) -> None:
+        """The client can take more again."""
+        self.writable = True
+        self._wake(now)
+
+    def _wake(self, now):
+        for consumer in list(self.consumers.values()):
+            if consumer.resting and consumer.ready() and consumer.queue.rota.wake(consumer):
+                consumer.queue.dispatch(now)
+                consumer.queue._changed()
+
+    # -- acknowledging ----------------------------------------------------------------------
+
+    def ack(self, now: float, tag: int, multiple: bool = False) -> None:
+        """Raises AmqpError 406 for an unknown delivery tag. With ``multiple``, 0 means all."""
+        if not multiple and self._transaction is None:
+            found = self.unacked.pop(tag, None)
+            if found is None:
+                raise failed(f"unknown delivery tag {tag}")
+            found.queue.acknowledge([found.entry])
+            self._freed(now, found)
+            return
+        self._settle(now, "ack", self._select(tag, multiple))
+
+    def nack(self, now: float, tag: int, multiple: bool = False, requeue: bool = True) -> None:
+        self._settle(now, "requeue" if requeue else "reject", self._select(tag, multiple))
+
+    def recover(self, now: float) -> None:
+        """Requeue everything that this channel has not acknowledged."""
+        everything = [(tag, self.unacked.pop(tag)) for tag in list(self.unacked)]
+        self._apply(now, "requeue", everything)
+
+    def _select(self, tag, multiple):
+        if not multiple:
+            found = self.unacked.pop(tag, None)
+            if found is None:
+                raise failed(f"unknown delivery tag {tag}")
+            return [(tag, found)]
+        unacked = self.unacked
+        if tag == 0:
+            tag = self._tag
+        elif tag not in unacked:
+            raise failed(f"unknown delivery tag {tag}")
+        found = [(each, unacked.pop(each)) for each in range(self._lowest, tag + 1) if each in unacked]
+        self._lowest = tag + 1
+        return found
+
+    def _settle(self, now, what, settled):
+        if self._transaction is not None:
+            self._transaction.settled.append((what, settled))
+        else:
+            self._apply(now, what, settled)
+
+    def _apply(self, now, what, settled):
+        by_queue: dict[Queue, list[Entry]] = {}
+        for _, found in settled:
+            by_queue.setdefault(found.queue, []).append(found.entry)
+            if found.consumer is not None:
+                found.consumer.unacked -= 1
+                self.outstanding -= 1
+        for queue, entries in by_queue.items():
+            if what == "ack":
+                queue.acknowledge(entries)
+            elif what == "reject":
+                queue.reject(now, entries)
+            else:
+                queue.requeue(now, entries)
+        if self.limit:
+            self._wake(now)
+        else:
+            for consumer in {found.consumer: None for _, found in settled}:
+                self._wake_one(now, consumer)
+
+    def _freed(self, now, found):
+        consumer = found.consumer
+        if consumer is None:
+            return
+        consumer.unacked -= 1
+        self.outstanding -= 1
+        if self.limit:
+            self._wake(now)
+        elif consumer.resting:
+            self._wake_one(now, consumer)
+
+    def _wake_one(self, now, consumer):
+        if consumer is None or not consumer.resting or consumer.tag not in self.consumers or not consumer.ready():
+            return
+        if consumer.queue.rota.wake(consumer):
+            consumer.queue.dispatch(now)
+            consumer.queue._changed()
+
+    # -- transactions -----------------------------------------------------------------------
+
+    def select_transaction(self) -> None:
+        if self.confirms is not None:
+            raise failed("cannot switch from confirm to tx mode")
+        self._transaction = self._transaction or _Transaction()
+
+    def commit(self, now: float, done) -> None:
+        """Publish and settle what was held back; ``done()`` is called once it is on disk."""
+        transaction = self._current_transaction()
+        self._transaction = _Transaction()
+        for message, mandatory in transaction.published:
+            if message.target.exchange in self.broker.exchanges:
+                self._publish(now, message, mandatory, 0)
+        for what, settled in transaction.settled:
+            self._apply(now, what, settled)
+        self.broker.after_disk(done)
+
+    def rollback(self) -> None:
+        """Forget what was published; what was acknowledged is unacknowledged again, and not delivered again."""
+        transaction = self._current_transaction()
+        self._transaction = _Transaction()
+        for _, settled in transaction.settled:
+            self.unacked.update(settled)
+        self.unacked = dict(sorted(self.unacked.items()))
+        self._lowest = min(self.unacked, default=self._tag + 1)
+
+    def _current_transaction(self):
+        if self._transaction is None:
+            raise failed("channel is not transactional")
+        return self._transaction
+
+    # -- the end ----------------------------------------------------------------------------
+
+    def close(self, now: float) -> None:
+        """Consumers leave, and everything that is not acknowledged goes back to its queue."""
+        if self.closed:
+            return
+        self.closed = True
+        self.writable = False
+        if self._transaction is not None:
+            self.rollback()
+        if self._reply is not None:
+            self.cancel(now, self._reply.tag)
+        consumers, self.consumers = list(self.consumers.values()), {}
+        for consumer in consumers:
+            if not consumer.queue.deleted:
+                consumer.queue.rota.remove(consumer)
+        self.recover(now)
+        for queue in {consumer.queue: None for consumer in consumers}:
+            if not queue.deleted:
+                if self.broker.observer is not None:
+                    self.broker.observer.consumers(queue)
+                self.broker.left(now, queue)
+                if not queue.deleted:
+                    queue.dispatch(now)
+        self.broker.confirming.pop(self, None)
+        if self in self.session.channels:
+            self.session.channels.remove(self)
+
+
+class _Transaction:
+    def __init__(self):
+        self.published: list[tuple[Message, bool]] = []
+        self.settled: list[tuple[str, list]] = []
+
+
+def reply_queue(broker, name: str) -> bool:
+    """Whether ``name`` is a direct reply-to address; raises AmqpError 404 when its consumer is gone."""
+    if name == REPLY_TO:
+        return True
+    if not name.startswith(REPLY_TO + "."):
+        return False
+    if name[len(REPLY_TO) + 1 :] not in broker.replies:
+        raise not_found("queue", name)
+    return True

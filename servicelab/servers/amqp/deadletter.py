@@ -1,0 +1,59 @@
+"""Dead letters: what a message looks like that died in one queue and is published again, and when it goes in circles.
+
+The headers are RabbitMQ's: ``x-death`` lists, latest first, for each pair of queue and reason how often the message
+died there; ``x-first-death-*`` never change (https://www.rabbitmq.com/dlx.html).
+"""
+
+import datetime
+
+from servicelab.servers.amqp.message import Message, target
+
+
+def letter(message: Message, queue: str, reason: str, exchange: str, key: str | None, wall: float) -> Message:
+    """``message`` as it is published to ``exchange`` after it died in ``queue`` for ``reason``.
+
+    ``key`` replaces its routing keys, None keeps them. ``wall``: seconds of the epoch. ``reason`` is rejected,
+    expired, maxlen or delivery_limit.
+    """
+    headers = message.properties.headers
+    deaths = [death for death in headers.get("x-death") or () if isinstance(death, dict)]
+    same = [death for death in deaths if death.get("queue") == queue and death.get("reason") == reason]
+    if same:
+        latest = {**same[0], "count": int(same[0].get("count") or 0) + 1}
+    else:
+        hidden = [copy for copy in headers.get("BCC") or () if isinstance(copy, str)]
+        latest = {
+            "count": 1,
+            "reason": reason,
+            "queue": queue,
+            "time": datetime.datetime.fromtimestamp(wall, datetime.UTC),
+            "exchange": message.target.exchange,
+            "routing-keys": [each for each in message.routing_keys() if each not in hidden],
+        }
+        if message.properties.expiration is not None:
+            latest["original-expiration"] = message.properties.text("expiration")
+    changes = {"x-death": [latest, *(death for death in deaths if not same or death is not same[0])]}
+    if "x-first-death-reason" not in headers:
+        changes |= {
+            "x-first-death-reason": reason,
+            "x-first-death-queue": queue,
+            "x-first-death-exchange": message.target.exchange,
+        }
+    if key is not None:
+        changes["CC"] = None
+    properties = message.properties.with_headers(changes, expiration=None)
+    return Message(target(exchange, message.target.key if key is None else key), properties, message.body)
+
+
+def circles(letter: Message, queue: str, reason: str) -> bool:
+    """Whether publishing ``letter`` to ``queue`` would close a circle in which no consumer ever rejected it."""
+    if reason == "rejected":
+        return False
+    cycle = []
+    for death in letter.properties.headers.get("x-death") or ():
+        if not isinstance(death, dict):
+            continue
+        cycle.append(death)
+        if death.get("queue") == queue:
+            return all(each.get("reason") != "rejected" for each in cycle)
+    return False

@@ -1,0 +1,71 @@
+"""What a broker asks of a disk: the protocol of a journal, and the one that keeps nothing.
+
+Only durable exchanges, durable queues, bindings between durable ends and persistent messages in durable queues are
+told to a journal (of a quorum queue: all messages). A ``spec`` is a dict of strings, numbers, booleans and None,
+which JSON can hold; its ``arguments`` are an AMQP table in base 64 (see ``wire.pack_table``).
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass
+class Snapshot:
+    """What a journal held when it was opened.
+
+    ``exchanges`` and ``queues``: spec by name. ``bindings``: specs. ``messages``: ``(queue, id, message, delivery
+    count)``, where the ids of one queue grow in the order of the queue.
+    """
+
+    exchanges: dict[str, dict] = field(default_factory=dict)
+    queues: dict[str, dict] = field(default_factory=dict)
+    bindings: list[dict] = field(default_factory=list)
+    messages: Iterable[tuple[str, int, bytes, int]] = ()
+
+
+class Journal(Protocol):
+    """Everything is called from the broker's thread, and in the order in which it happened."""
+
+    def declare_exchange(self, name: str, spec: dict) -> None: ...
+    def delete_exchange(self, name: str) -> None: ...
+    def declare_queue(self, name: str, spec: dict) -> None: ...
+    def delete_queue(self, name: str) -> None:
+        """The queue with all its messages."""
+
+    def bind(self, spec: dict) -> None: ...
+    def unbind(self, spec: dict) -> None: ...
+    def put(self, queue: str, id: int, message: bytes) -> None: ...
+    def settle(self, queue: str, id: int) -> None:
+        """The message is acknowledged, dropped, purged or has died: it must not come back."""
+
+    def requeued(self, queue: str, id: int, delivery_count: int) -> None:
+        """A message of a quorum queue came back; its count must survive."""
+
+    def sync(self, done: Callable[[], None]) -> None:
+        """Call ``done`` in the broker's thread when everything said so far is on disk."""
+
+    def load(self) -> Snapshot: ...
+    def close(self) -> None: ...
+
+
+class NullJournal:
+    """Keeps nothing: a broker with it forgets everything when it ends, as one without a file should."""
+
+    def declare_exchange(self, name, spec): ...
+    def delete_exchange(self, name): ...
+    def declare_queue(self, name, spec): ...
+    def delete_queue(self, name): ...
+    def bind(self, spec): ...
+    def unbind(self, spec): ...
+    def put(self, queue, id, message): ...
+    def settle(self, queue, id): ...
+    def requeued(self, queue, id, delivery_count): ...
+
+    def sync(self, done):
+        done()
+
+    def load(self):
+        return Snapshot()
+
+    def close(self): ...

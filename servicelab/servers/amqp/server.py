@@ -1,0 +1,219 @@
+"""The broker on a socket: an asyncio server around the core. All of it runs in the thread of its event loop."""
+
+import asyncio
+import time
+import traceback
+from typing import NamedTuple
+
+from servicelab.servers.amqp.connection import GOODBYE, Connection
+from servicelab.servers.amqp.core import VirtualHost
+from servicelab.servers.amqp.errors import AmqpError
+from servicelab.servers.amqp.tracing import Observer, Stamps
+
+LOW_WATER = 0.9  # of the memory limit: publishers go on below it
+
+
+class QueueRow(NamedTuple):
+    name: str
+    ready: int
+    unacked: int
+    consumers: int
+    durable: bool
+
+
+class AmqpServer:
+    """``core`` behind a socket.
+
+    ``users``: passwords by name. With a ``trace`` everything is stamped, the broker's lane being ``lane``.
+    ``heartbeat`` in seconds (0: none) is what is proposed to clients, as are ``frame_max`` (bytes) and
+    ``channel_max``. ``memory_limit`` in bytes: when the messages held take more, publishing connections are blocked
+    until it is 10 % less again. None: no limit.
+    """
+
+    def __init__(
+        self, core: VirtualHost, *, users=None, trace=None, lane="broker", heartbeat=60, frame_max=131072,
+        channel_max=2047, memory_limit=None,
+    ):  # fmt: skip
+        self.core = core
+        self.users = {"guest": "guest"} if users is None else dict(users)
+        self.trace = trace
+        self.lane = lane
+        self.heartbeat = heartbeat
+        self.frame_max = frame_max
+        self.channel_max = channel_max
+        self.memory_limit = memory_limit
+        self.connections: set[Connection] = set()
+        self.errors: list[str] = []  # faults of the broker itself; a client's are the client's business
+        self.alarm = False
+        self.paused = False
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self._server = None
+        self._dirty: set[Connection] = set()
+        self._soon = False
+        self._syncing = False
+        self._timer = None
+        self._timer_at = None
+        if trace is not None:
+            core.observer = Observer(trace, lane)
+
+    # -- life -------------------------------------------------------------------------------
+
+    async def start(self, host: str = "127.0.0.1", port: int = 0) -> int:
+        """Listen; returns the port. Brings back what the core's journal holds. Raises OSError when it is taken."""
+        self.loop = asyncio.get_running_loop()
+        self.core.epoch = time.time() - self.loop.time()
+        if self.core.keeps and not self.core.restored:
+            self.core.restore(self.loop.time(), self.core.journal.load())
+        self._server = await self.loop.create_server(lambda: Connection(self), host, port, backlog=512)
+        self._rearm()
+        return self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        """Tell every client, then close. Messages that the journal has stay there."""
+        if self._server is None:
+            return
+        self._server.close()
+        now = self.loop.time()
+        self.paused = False
+        for connection in list(self.connections):
+            connection.blocked = False
+            connection.fail(now, AmqpError(320, "broker forced connection closure with reason 'shutdown'"))
+            if not connection.transport.is_closing():
+                connection.transport.resume_reading()
+        self._flush()
+        end = now + GOODBYE / 2
+        while self.connections and self.loop.time() < end:
+            await asyncio.sleep(0.002)
+        self.abort()
+
+    def abort(self) -> None:
+        """Cut every connection without a word, as when the process is killed."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = self._timer_at = None
+        for connection in list(self.connections):
+            connection.cut()
+
+    def pause(self) -> None:
+        """Read nothing and deliver nothing, as a process that is stopped; sockets stay open."""
+        if not self.paused:
+            self.paused = True
+            for connection in list(self.connections):
+                connection.hold()
+            self._say("paused")
+
+    def resume(self) -> None:
+        if self.paused:
+            self.paused = False
+            self._say("running")
+            self._on_time()
+            for connection in list(self.connections):
+                connection.listen()
+                connection.let_flow()
+
+    # -- what others may ask, from any thread -----------------------------------------------
+
+    def queues(self) -> list[QueueRow]:
+        return [
+            QueueRow(queue.name, queue.ready, queue.unacked, len(queue.rota), queue.durable)
+            for queue in list(self.core.queues.values())
+        ]
+
+    def depth(self, queue: str) -> tuple[int, int]:
+        """``(ready, unacked)``. Raises KeyError when there is no such queue."""
+        found = self.core.queues[queue]
+        return found.ready, found.unacked
+
+    # -- for connections --------------------------------------------------------------------
+
+    def touched(self, connection: Connection) -> None:
+        """``connection`` has something to write: it will be, at the end of this turn."""
+        self._dirty.add(connection)
+        if not self._soon:
+            self._soon = True
+            self.loop.call_soon(self._late)
+
+    def settle(self) -> None:
+        """The end of a turn: everything that the frames just read have caused is said."""
+        core = self.core
+        if core.unsynced and not self._syncing:
+            if core.keeps:
+                self._syncing = True
+                self.loop.call_soon(self._sync)
+            else:
+                core.sync()
+        if core.confirming:
+            channels, core.confirming = core.confirming, {}
+            for channel in channels:
+                channel.say_confirms()
+        if self.memory_limit is not None:
+            self._weigh()
+        if core.next_deadline() != self._timer_at:
+            self._rearm()
+        self._flush()
+
+    def note_fault(self, error: Exception) -> None:
+        """A fault of the broker: keep where it happened."""
+        self.errors.append("".join(traceback.format_exception(error)))
+        del self.errors[:-20]
+
+    def stamps_for(self, connection: Connection) -> Stamps | None:
+        return None if self.trace is None else Stamps(self.trace, self.lane, connection)
+
+    # -- inside -----------------------------------------------------------------------------
+
+    def _late(self):
+        self._soon = False
+        if self._dirty:
+            self.settle()
+
+    def _flush(self):
+        while self._dirty:
+            self._dirty.pop().flush()
+
+    def _sync(self):
+        self._syncing = False
+        self.core.after_disk(self._on_disk)
+        self.core.sync()
+
+    def _on_disk(self):
+        self.settle()
+
+    def _rearm(self):
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._timer_at = at = self.core.next_deadline()
+        if at is not None:
+            self._timer = self.loop.call_at(at, self._on_time)
+
+    def _on_time(self):
+        self._timer = self._timer_at = None
+        if self.paused:
+            return
+        # The loop may wake us a clock tick early; then it is time now.
+        self.core.expire(max(self.loop.time(), self.core.next_deadline() or 0.0) if self._due() else self.loop.time())
+        self.settle()
+        self._rearm()
+
+    def _due(self):
+        at = self.core.next_deadline()
+        return at is not None and at - self.loop.time() < 0.001
+
+    def _weigh(self):
+        held = self.core.held
+        if not self.alarm and held > self.memory_limit:
+            self.alarm = True
+            self._say("memory alarm")
+        elif self.alarm and held <= LOW_WATER * self.memory_limit:
+            self.alarm = False
+            self._say("memory alarm over")
+            for connection in list(self.connections):
+                connection.unblock()
+
+    def _say(self, state):
+        if self.trace is not None:
+            self.trace.state(self.lane, state)
