@@ -844,7 +844,7 @@ def _losses(trace):
         (LimitData(20), reply_id, "cut by limit_data toxic"),
         (LimitData(95, direction="upstream"), str, "cut by limit_data toxic"),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_the_trace_learns_what_was_lost_and_why(started, toxic, which, why, split):
     trace = Trace()
