@@ -389,6 +389,62 @@ def test_the_work_in_hand_when_the_broker_goes_down_is_done_twice():
     assert [task.deliveries for task in orders.tasks] == [2, 2, 1]
 
 
+def test_a_restart_breaks_connections_however_quick_it_is():
+    for auto_ack, expected in ((False, (0, 3, 0)), (True, (2, 1, 0))):
+        env, queue, orders, (a,) = a_queue(
+            durable=True, publisher={"persistent": True}, consumer={"auto_ack": auto_ack, "delay": 0.1, "keys": set()}
+        )
+        replay(env, [0.0, 0.0, 0.0], orders)
+        env.run(until=0.05 if not auto_ack else 0.5)  # under way, or waiting in the consumer's hands
+        queue.broker.restart()
+        env.run()
+        assert outcome(orders.tasks) == expected
+        assert [task.deliveries for task in orders.tasks] == ([1, 1, 1] if auto_ack else [2, 1, 1])
+
+
+def test_the_redelivered_flag_outlives_a_restart():
+    env, queue, orders, (a,) = a_queue(durable=True, publisher={"persistent": True})
+    trace = a.trace = Trace(clock=lambda: env.now)
+    replay(env, [0.0, 0.0], orders)
+    env.run(until=0.5)
+    queue.broker.restart(down=1.0)
+    env.run()
+    sent = [message.label for message in trace.messages if message.receiver == "A"]
+    assert sent == ["request", "request again", "request"]
+
+
+def test_a_confirm_that_a_quick_restart_overtook_is_no_confirm():
+    env = simpy.Environment()
+    mails = Queue(env, "mails", Broker(env, disk=0.2), durable=True)
+    orders = Publisher(env, mails, confirm=True, persistent=True, attempts=1)
+    journeys = replay(env, [0.0], orders)
+    env.run(until=0.1)
+    mails.broker.restart()
+    env.run()
+    assert journeys.counts() == {"error": 1} and mails.ready == 0 and orders.tasks[0].confirmed is None
+
+
+def test_one_who_died_on_an_old_connection_does_not_die_again_on_the_new_one():
+    env, queue, orders, (a,) = a_queue(
+        consumer={"prefetch": 2, "delay": 0.2, "crash": crash_on(BEFORE_ARRIVAL, 0, 1), "restart": 0.0}
+    )
+    replay(env, [0.0, 0.1], orders)
+    env.run()
+    assert a.deaths == 1 and outcome(orders.tasks) == (0, 2, 0)
+
+
+def test_the_count_of_returns_begins_anew_among_the_dead_letters():
+    env = simpy.Environment()
+    dead = Queue(env, "dead", delivery_limit=1)
+    mails = Queue(env, "mails", delivery_limit=1, dead_letter=dead)
+    orders = Publisher(env, mails)
+    for queue in (mails, dead):
+        Consumer(env, queue.name, queue, 0.1, fails=lambda task: True)
+    replay(env, [0.0], orders)
+    env.run()
+    assert orders.tasks[0].deliveries == 4 and dead.gone == {"delivered too often": 1}
+
+
 def test_one_broker_takes_all_its_queues_down():
     env = simpy.Environment()
     broker = Broker(env)
