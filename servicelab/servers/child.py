@@ -135,7 +135,7 @@ def _start(factory, pipe, name, lane, workers, port, traced):
     except BaseException as error:
         pipe.say(
             failed=f"the factory of {name!r} failed in the child process: {error!r}\n"
-            + _last_lines(traceback.format_exc())
+            + last_lines(traceback.format_exc())
         )
         return None
     try:
@@ -148,7 +148,7 @@ def _start(factory, pipe, name, lane, workers, port, traced):
         return None
 
 
-def _last_lines(text, most=8):
+def last_lines(text, most=8):
     return "\n".join("  " + line for line in text.splitlines()[-most:])
 
 
