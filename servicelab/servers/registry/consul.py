@@ -65,8 +65,8 @@ class RealConsul:
     def _cannot(self, *args, **kwargs):
         raise ServerError(
             f"{self.name} is a real Consul at {self.url}, which runs elsewhere: it can be asked, and not killed, "
-            f"paused or looked into from here. Unset {VARIABLE} to run this cell on the registry in the kernel, or put a "
-            "FaultProxy in front."
+            f"paused or looked into from here. Unset {VARIABLE} to run this cell on the registry in the kernel, or "
+            "put a FaultProxy in front."
         )
 
     kill = restart = pause = resume = ask = instances = table = _cannot

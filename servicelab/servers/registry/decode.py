@@ -16,7 +16,8 @@ _STATUSES = ("passing", "warning", "critical")
 _NAMES = {str: "string", int: "int", bool: "bool", float: "float64", list: "array", dict: "object", type(None): "null"}
 #: Kinds of checks that Consul makes and this registry does not.
 _NOT_OFFERED = (
-    "args", "scriptargs", "script", "grpc", "h2ping", "udp", "dockercontainerid", "osservice", "aliasservice", "aliasnode",
+    "args", "scriptargs", "script", "grpc", "h2ping", "udp", "dockercontainerid", "osservice", "aliasservice",
+    "aliasnode",
 )  # fmt: skip
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")
 
