@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from servicelab.servers.amqp.errors import AmqpError, failed
-from servicelab.servers.amqp.message import LONGEST_TTL, type_name
+from servicelab.servers.amqp.message import LONGEST_TTL
+from servicelab.servers.amqp.tables import type_name
 
 CLASSIC_ONLY = ("x-max-priority", "x-queue-mode", "x-queue-version", "x-queue-master-locator")
 QUORUM_ONLY = (

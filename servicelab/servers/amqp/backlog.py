@@ -40,8 +40,6 @@ class Backlog:
             return heappop(self._back)[1]
         return self._fresh.popleft()
 
-    drop = pop  # what a queue that is too long loses: the oldest
-
     def expired(self, now: float) -> list[Entry]:
         """Take away what has died at the head. What dies further back is found when it gets there, as in RabbitMQ."""
         found = []
@@ -61,7 +59,10 @@ class Backlog:
 
 
 class PriorityBacklog:
-    """One backlog for each priority that came; the highest goes first, and what is too much is lost from the lowest."""
+    """One backlog for each priority that came; the highest goes first.
+
+    A queue that is too long loses its head, as in RabbitMQ: the oldest of the highest priority.
+    """
 
     def __init__(self, most: int):
         self._most = most
@@ -105,9 +106,6 @@ class PriorityBacklog:
         if level is None:
             raise IndexError("pop from an empty backlog")
         return level.pop()
-
-    def drop(self):
-        return min((priority, level) for priority, level in self._levels.items() if level)[1].drop()
 
     def expired(self, now):
         return [entry for level in list(self._levels.values()) for entry in level.expired(now)]

@@ -10,8 +10,9 @@ from typing import NamedTuple, Protocol
 from servicelab.servers.amqp.confirms import Confirms
 from servicelab.servers.amqp.consumers import Consumer
 from servicelab.servers.amqp.errors import AmqpError, failed, not_found, refused
-from servicelab.servers.amqp.message import Entry, Message, Properties, Target, type_name
+from servicelab.servers.amqp.message import Entry, Message, Properties, Target
 from servicelab.servers.amqp.queues import Queue
+from servicelab.servers.amqp.tables import type_name
 
 REPLY_TO = "amq.rabbitmq.reply-to"
 

@@ -183,8 +183,10 @@ class Connection(asyncio.Protocol):
             self._last_words(kind, number, payload)
             return
         if kind == wire.HEARTBEAT:
-            if payload or number:
-                raise AmqpError(501, "a heartbeat has channel 0 and no content")
+            if payload:
+                raise AmqpError(501, f"type 8, all octets = {len(payload)}: a heartbeat has no content")
+            if number:
+                raise AmqpError(505, f"unexpected heartbeat on channel {number}")
             return
         if self.state != "running" or number == 0:
             if kind != wire.METHOD:
@@ -279,7 +281,7 @@ class Connection(asyncio.Protocol):
         elif self.state == "running" and isinstance(method, commands.Connection.CloseOk):
             pass
         else:
-            raise AmqpError(503, f"unexpected method {method.name} in connection state {self.state}")
+            raise AmqpError(504, f"unexpected method in connection state {self.state}")
 
     def _log_in(self, method):
         self.properties = method.client_properties or {}

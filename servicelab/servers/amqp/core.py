@@ -18,6 +18,7 @@ from servicelab.servers.amqp.errors import AmqpError, failed, locked, not_found,
 from servicelab.servers.amqp.journal import NullJournal, Snapshot
 from servicelab.servers.amqp.message import Message
 from servicelab.servers.amqp.queues import Queue
+from servicelab.servers.amqp.tables import type_name
 from servicelab.servers.amqp.wire import pack_table, unpack_table
 
 ON_DEFAULT = "operation not permitted on the default exchange"
@@ -75,7 +76,7 @@ class VirtualHost:
             raise AmqpError(503, f"unknown exchange type '{kind}'")
         alternate = arguments.get("alternate-exchange", "")
         if not isinstance(alternate, str):
-            kind_ = message.type_name(alternate)
+            kind_ = type_name(alternate)
             raise failed(f"invalid type '{kind_}' for arg 'alternate-exchange' in exchange '{name}' in vhost '/'")
         found = self.exchanges.get(name)
         if found is not None:

@@ -4,9 +4,8 @@ The headers are RabbitMQ's: ``x-death`` lists, latest first, for each pair of qu
 died there; ``x-first-death-*`` never change (https://www.rabbitmq.com/dlx.html).
 """
 
-import datetime
-
 from servicelab.servers.amqp.message import Message, target
+from servicelab.servers.amqp.tables import Long, Timestamp
 
 
 def letter(message: Message, queue: str, reason: str, exchange: str, key: str | None, wall: float) -> Message:
@@ -19,14 +18,14 @@ def letter(message: Message, queue: str, reason: str, exchange: str, key: str | 
     deaths = [death for death in headers.get("x-death") or () if isinstance(death, dict)]
     same = [death for death in deaths if death.get("queue") == queue and death.get("reason") == reason]
     if same:
-        latest = {**same[0], "count": int(same[0].get("count") or 0) + 1}
+        latest = {**same[0], "count": Long(int(same[0].get("count") or 0) + 1)}
     else:
         hidden = [copy for copy in headers.get("BCC") or () if isinstance(copy, str)]
         latest = {
-            "count": 1,
+            "count": Long(1),
             "reason": reason,
             "queue": queue,
-            "time": datetime.datetime.fromtimestamp(wall, datetime.UTC),
+            "time": Timestamp(wall),
             "exchange": message.target.exchange,
             "routing-keys": [each for each in message.routing_keys() if each not in hidden],
         }

@@ -6,7 +6,7 @@ An exchange knows its bindings and nothing of queues: what it is bound to is any
 from functools import lru_cache
 
 from servicelab.servers.amqp.errors import AmqpError, failed
-from servicelab.servers.amqp.message import type_name
+from servicelab.servers.amqp.tables import type_name
 
 PREDECLARED = {
     "": "direct",
@@ -104,7 +104,7 @@ class Topic(Exchange):
     type = "topic"
 
     def matches(self, key, headers):
-        words = tuple(key.split("."))
+        words = tuple(key.split(".")) if key else ()  # an empty key has no words
         return [destination for destination, pattern, _ in self.bindings if topic_matches(pattern, words)]
 
 
@@ -112,7 +112,7 @@ class Topic(Exchange):
 def topic_matches(pattern: str, words: tuple[str, ...]) -> bool:
     """Whether the words of a routing key match ``pattern``; time grows with pattern × words, whatever the pattern."""
     reach = {0}  # how many words the pattern's beginning may have taken
-    for part in pattern.split("."):
+    for part in pattern.split(".") if pattern else ():
         if part == "#":
             reach = set(range(min(reach), len(words) + 1))
         else:
@@ -164,7 +164,8 @@ def headers_match(arguments: dict, headers: dict) -> bool:
 
 
 def _same(wanted, value):
-    return isinstance(wanted, bool) == isinstance(value, bool) and wanted == value
+    kinds = [bool if isinstance(each, bool) else float if isinstance(each, float) else None for each in (wanted, value)]
+    return kinds[0] is kinds[1] and wanted == value
 
 
 def frozen(value):

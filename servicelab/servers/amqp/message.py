@@ -7,7 +7,7 @@ with the same properties or the same address share one object, so that a queue o
 import struct
 from functools import lru_cache
 
-from servicelab.servers.amqp import wire
+from servicelab.servers.amqp import tables, wire
 from servicelab.servers.amqp.errors import AmqpError, failed
 
 LONGEST_TTL = 2**32 - 1  # milliseconds; RabbitMQ's bound for TTLs and x-expires
@@ -59,7 +59,7 @@ class Properties:
         """The header table, decoded when it is first asked for."""
         if self._headers is None:
             span = self.spans.get("headers")
-            self._headers = wire.read_table(self.raw, span[0])[0] if span else {}
+            self._headers = tables.read_table(self.raw, span[0])[0] if span else {}
         return self._headers
 
     def text(self, name: str) -> str | None:
@@ -85,10 +85,9 @@ class Properties:
         """A copy with these headers set, or taken away where None. All others keep their bytes, and so their types."""
         span = self.spans.get("headers")
         kept = [] if span is None else [
-            data for key, data in entries(self.raw[span[0] + 4 : span[1]]) if key not in changes
+            data for key, data in tables.entries(self.raw, span[0] + 4, span[1]) if key not in changes
         ]  # fmt: skip
-        added = {key: value for key, value in changes.items() if value is not None}
-        kept.append(wire.table_bytes(added)[4:])
+        kept += [tables.entry(key, value) for key, value in changes.items() if value is not None]
         table = b"".join(kept)
         return self.replaced(headers=len(table).to_bytes(4, "big") + table, **more)
 
@@ -144,38 +143,9 @@ def _milliseconds(text):
 def _copies_fault(headers):
     for name in ("CC", "BCC"):
         if name in headers and not isinstance(headers[name], list):
-            kind = type_name(headers[name])
+            kind = tables.type_name(headers[name])
             return failed(f'invalid message: {{unacceptable_type_in_header,"{name}",{kind}}}')
     return None
-
-
-def type_name(value) -> str:
-    """What RabbitMQ calls the type of a table's value in its error texts."""
-    for kind, name in (
-        (bool, "bool"), (int, "signedint"), (str, "longstr"), (dict, "table"), (list, "array"), (float, "double"),
-        (bytes, "longstr"), (bytearray, "binary"), (type(None), "void"),
-    ):  # fmt: skip
-        if isinstance(value, kind):
-            return "long" if kind is int and not -(2**31) <= value < 2**31 else name
-    return "timestamp"
-
-
-_WIDTHS = {"t": 1, "b": 1, "B": 1, "s": 2, "u": 2, "I": 4, "i": 4, "f": 4, "l": 8, "L": 8, "d": 8, "T": 8, "D": 5}
-_WIDTHS |= {"V": 0, "\0": 0}
-
-
-def entries(table: bytes):
-    """``(key, bytes of key and value)`` for each entry of a table without its length."""
-    at = 0
-    while at < len(table):
-        key, value = wire.read_short_string(table, at)
-        kind = chr(table[value])
-        width = _WIDTHS.get(kind)
-        if width is None:  # S, F, A, x: a length of four bytes in front
-            width = 4 + int.from_bytes(table[value + 1 : value + 5], "big")
-        end = value + 1 + width
-        yield key, table[at:end]
-        at = end
 
 
 class Target:

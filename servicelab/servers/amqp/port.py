@@ -9,6 +9,7 @@ from servicelab.servers.amqp import wire
 from servicelab.servers.amqp.channel import reply_queue
 from servicelab.servers.amqp.errors import AmqpError, failed
 from servicelab.servers.amqp.message import Properties, properties, target
+from servicelab.servers.amqp.tables import Long
 
 #: A message's body in bytes, as RabbitMQ's default (https://www.rabbitmq.com/configure.html, max_message_size).
 LARGEST = 134_217_728
@@ -338,7 +339,7 @@ def _raw(entry, queue):
     """The properties as they are delivered: a quorum queue says how often the message came back."""
     found = entry.message.properties
     if entry.returns and queue is not None and queue.quorum:
-        return Properties(found.shown).with_headers({"x-delivery-count": entry.returns}).raw
+        return Properties(found.shown).with_headers({"x-delivery-count": Long(entry.returns)}).raw
     return found.shown
 
 

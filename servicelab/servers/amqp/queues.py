@@ -218,7 +218,7 @@ class Queue:
 
     def _shorten(self, now):
         while self.backlog and self._over(len(self.backlog), self.ready_bytes):
-            entry = self.backlog.drop()
+            entry = self.backlog.pop()
             self.ready_bytes -= len(entry.message.body)
             self._die(now, entry, "maxlen")
 

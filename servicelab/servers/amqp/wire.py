@@ -1,4 +1,4 @@
-"""Methods and tables as bytes, on the codec of ``pamqp``, and the one check it leaves out: that nothing is cut short.
+"""Methods as bytes, on the codec of ``pamqp``, and the one check it leaves out: that nothing is cut short.
 
 ``pamqp`` slices a string that claims more bytes than there are without a word. A broker must not: what a client sends
 is decoded here field by field, each with its length checked.
@@ -7,9 +7,10 @@ is decoded here field by field, each with its length checked.
 import base64
 import struct
 
-from pamqp import base, commands, decode, encode, frame
+from pamqp import base, commands, frame
 
 from servicelab.servers.amqp.errors import AmqpError
+from servicelab.servers.amqp.tables import read_table, table_bytes
 
 FRAME_END = 0xCE
 METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
@@ -36,20 +37,6 @@ def read_short_string(data: bytes, at: int) -> tuple[str, int]:
     return data[at + 1 : end].decode(), end
 
 
-def read_table(data: bytes, at: int) -> tuple[dict, int]:
-    (size,) = struct.unpack_from(">I", data, at)
-    end = at + 4 + size
-    if end > len(data):
-        raise ValueError("table is cut short")
-    _, table = decode.field_table(data[at:end])
-    return table, end
-
-
-def table_bytes(table: dict) -> bytes:
-    """``table`` with its length in front. Byte strings that are no text travel as binary fields."""
-    return encode.field_table(_encodable(table))
-
-
 def pack_table(table: dict) -> str:
     """A table as text, for a journal."""
     return base64.b64encode(table_bytes(table)).decode()
@@ -57,14 +44,6 @@ def pack_table(table: dict) -> str:
 
 def unpack_table(text: str) -> dict:
     return read_table(base64.b64decode(text), 0)[0]
-
-
-def _encodable(value):
-    if isinstance(value, dict):
-        return {key: _encodable(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_encodable(each) for each in value]
-    return bytearray(value) if isinstance(value, bytes) else value
 
 
 def method_frame(channel: int, method: base.Frame) -> bytes:
