@@ -84,9 +84,10 @@ class Server:
         with _lock:
             old = _servers.get(self.name)
             if old is not None:
-                port = old.port
+                port, ran = old.port, old.is_running
                 old.stop()
-                print(f"{self.name}: replaced the one that ran" + (f" on port {port}" if port else ""))
+                if ran:  # one that crashed is not missed
+                    print(f"{self.name}: replaced the one that ran" + (f" on port {port}" if port else ""))
             try:
                 self.port = self._open()
                 self._wait_until_it_answers()
@@ -139,30 +140,31 @@ class Server:
 
 def running() -> Table:
     """The running servers as a table."""
-    rows = [(server.name, type(server).__name__, server._state().removeprefix("at ")) for server in _all()]
+    rows = [(server.name, type(server).__name__, server._state().removeprefix("at ")) for server in servers()]
     return Table(("name", "kind", "address"), rows, f"{len(rows)} running" if rows else "nothing is running")
 
 
 def stop_all() -> int:
     """Stop every running server; returns how many there were. One that fails does not spare the rest."""
-    servers = _all()
+    found = servers()
     errors = []
-    for server in reversed(servers):
+    for server in reversed(found):
         try:
             server.stop()
         except Exception as error:
             errors.append(error)
     if errors:
         raise ServerError("; ".join(str(error) for error in errors))
-    return len(servers)
+    return len(found)
 
 
 def server_at(port: int) -> Server | None:
     """The running server that listens on ``port``."""
-    return next((server for server in _all() if server.port == port), None)
+    return next((server for server in servers() if server.port == port), None)
 
 
-def _all() -> list[Server]:
+def servers() -> list[Server]:
+    """The running servers, in the order in which they were started."""
     # Without the lock, which is held while a server ends and waits for its handlers: they may ask.
     return list(_servers.values())
 

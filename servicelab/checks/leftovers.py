@@ -37,12 +37,12 @@ class Leftovers:
 
     def __init__(self):
         self._threads = set(threading.enumerate())
-        self._servers = set(_servers())
+        self._servers = set(lifecycle.servers())
 
     def end(self) -> list[Left]:
         """End every new server and thread. Never raises; what could not be ended says so."""
         left = []
-        new_servers = [server for server in _servers() if server not in self._servers]
+        new_servers = [server for server in lifecycle.servers() if server not in self._servers]
         if new_servers:
             end_handlers()
         for server in new_servers:
@@ -89,11 +89,6 @@ def _end(threads, still_runs, error):
         for thread in rest:
             raise_in(thread, error)
         _wait(lambda: not busy(), 0.05)
-
-
-def _servers():
-    ports = [int(url.rpartition(":")[2]) for _, _, url in lifecycle.running()]
-    return [server for port in ports if (server := lifecycle.server_at(port)) is not None]
 
 
 def _stop(server):

@@ -1,0 +1,335 @@
+"""pika, unmodified: a connection that stamps its messages when a trace is given, and a consumer in a thread of its own.
+
+What a learner writes stays plain pika: ``channel.basic_publish(…)``, ``on_message(channel, method, properties, body)``.
+
+Both ends of a message stamp it (see :mod:`servicelab.trace`). On its way to the broker its id travels in the header
+``traceparent``. On the way from the broker nothing may be added to it, so both sides derive the id from what they know
+anyway: ``"<connection name>.<channel number>.<delivery tag>"``.
+"""
+
+import copy
+import ctypes
+import itertools
+import secrets
+import socket
+import threading
+import traceback
+from contextlib import contextmanager, suppress
+
+import pika
+
+from servicelab.lifecycle import Server, ServerError, server_at
+from servicelab.trace import Trace, current_call, from_traceparent, new_id, to_traceparent
+
+_numbers = itertools.count(1)
+
+
+def connect(broker, name: str = "client", trace: Trace | None = None) -> pika.BlockingConnection:
+    """A pika connection to ``broker``: a handle of ours, a fault proxy in front of one, or a URL.
+
+    The broker shows it as ``name#1``, ``name#2``, … With a ``trace`` its channels stamp what they publish and what is
+    delivered to them, in the lane ``name``; without one nothing is stamped. Heartbeats are off unless a URL asks for
+    them: pika answers them only while it is being called, and a notebook is idle for minutes.
+
+    A pika connection belongs to the thread that uses it. Raises what pika raises (``AMQPConnectionError`` when nobody
+    listens), and ValueError for a broker or trace that is none.
+    """
+    if trace is not None and not isinstance(trace, Trace):
+        raise ValueError(f"trace={trace!r} is no servicelab.trace.Trace(): leave it out, or give one")
+    parameters = pika.URLParameters(_url(broker))
+    if "heartbeat" not in _url(broker):
+        parameters.heartbeat = 0
+    connection_name = f"{name}#{next(_numbers)}"
+    parameters.client_properties = {"connection_name": connection_name}
+    if trace is None:
+        return pika.BlockingConnection(parameters)
+    parameters.client_properties["servicelab"] = True  # the broker stamps its side of such connections
+    behind = server_at(parameters.port)
+    lane = behind.lane if behind is not None else getattr(broker, "lane", "broker")
+    return _TracedConnection(parameters, _Stamps(trace, name, lane, connection_name))
+
+
+def _url(broker) -> str:
+    url = broker if isinstance(broker, str) else getattr(broker, "url", None)
+    if not isinstance(url, str):
+        raise ValueError(f"broker={broker!r} is no broker: give start_broker(), a proxy, or 'amqp://127.0.0.1:5672'")
+    if not url.startswith("amqp"):  # a proxy in front of an address
+        host, port = broker.address
+        return f"amqp://{host}:{port}"
+    return url
+
+
+class _TracedConnection(pika.BlockingConnection):
+    def __init__(self, parameters, stamps):
+        self._stamps = stamps
+        super().__init__(parameters)
+
+    def channel(self, channel_number=None):
+        return self._stamps.on(super().channel(channel_number))
+
+
+class _Stamps:
+    """What one connection stamps: sent and received messages, and how long the callbacks took."""
+
+    def __init__(self, trace, name, broker, connection_name):
+        self.trace = trace
+        self.name = name
+        self.broker = broker
+        self.connection_name = connection_name
+
+    def on(self, channel):
+        """Let ``channel`` stamp: its methods are covered in this one object, pika itself stays as it is."""
+        publish, consume, get = channel.basic_publish, channel.basic_consume, channel.basic_get
+        arrived, generator = channel._on_consumer_message_delivery, channel.consume
+
+        def basic_publish(exchange, routing_key, body, properties=None, mandatory=False):
+            properties = self.sent(exchange, routing_key, properties)
+            return publish(exchange, routing_key, body, properties, mandatory)
+
+        def on_delivery(impl, method, properties, body):
+            # When it arrives, not when its turn comes: with a large prefetch that may be much later.
+            self.received(channel, method)
+            return arrived(impl, method, properties, body)
+
+        def basic_consume(queue, on_message_callback, *args, **options):
+            def handle(channel, method, properties, body):
+                with self.working(channel, method, properties):
+                    on_message_callback(channel, method, properties, body)
+
+            return consume(queue, handle, *args, **options)
+
+        def basic_get(*args, **options):
+            method, properties, body = get(*args, **options)
+            if method is not None:
+                self.received(channel, method)
+            return method, properties, body
+
+        def each(*args, **options):
+            for method, properties, body in generator(*args, **options):
+                if method is None:
+                    yield method, properties, body
+                else:
+                    with self.working(channel, method, properties):
+                        yield method, properties, body
+
+        channel.basic_publish, channel.basic_consume, channel.basic_get = basic_publish, basic_consume, basic_get
+        channel._on_consumer_message_delivery, channel.consume = on_delivery, each
+        return channel
+
+    def sent(self, exchange, routing_key, properties):
+        """Stamp a message that leaves; returns its properties with the header in them."""
+        properties = copy.copy(properties) if properties is not None else pika.BasicProperties()
+        headers = dict(properties.headers or {})
+        id = new_id()
+        serving = current_call.get() or from_traceparent(headers.get("traceparent"))
+        headers["traceparent"] = to_traceparent(serving[0] if serving else secrets.token_hex(16), id)
+        properties.headers = headers
+        self.trace.send(self.name, self.broker, f"publish {routing_key or exchange}", id=id, kind="message")
+        return properties
+
+    def received(self, channel, method):
+        self.trace.receive(self.id_of(channel, method), self.name)
+
+    def id_of(self, channel, method):
+        return f"{self.connection_name}.{channel.channel_number}.{method.delivery_tag}"
+
+    @contextmanager
+    def working(self, channel, method, properties):
+        """Stamp the work on a message; what is published or called meanwhile belongs to its trace."""
+        id = self.id_of(channel, method)
+        found = from_traceparent((properties.headers or {}).get("traceparent"))
+        before = current_call.set((found[0] if found else secrets.token_hex(16), id))
+        self.trace.start_work(self.name, f"handle {method.routing_key or method.exchange}", id=id)
+        try:
+            yield
+        finally:
+            self.trace.end_work(id)
+            with suppress(ValueError):  # a generator may be ended from elsewhere
+                current_call.reset(before)
+
+
+class _Crash(BaseException):
+    """Ends a callback as the end of its process would."""
+
+
+class Consumer(Server):
+    """Consumes ``queue`` in a thread and on a connection of its own, as a program of its own would.
+
+    ``on_message(channel, method, properties, body)`` is pika's callback and acknowledges by itself, unless
+    ``auto_ack``. ``prefetch`` messages at most are sent to it unacknowledged; 0 is AMQP's default: no limit. Further
+    ``options`` go to pika's ``basic_consume`` (``arguments``, ``exclusive``, ``consumer_tag``). ``trace`` as for
+    :func:`connect`; ``name`` is its lane there, or ``lane`` if several consumers share one. One of the same name is
+    replaced.
+
+    It ends by :meth:`stop`, which lets the message in hand be finished; by :meth:`crash`; when ``on_message`` raises;
+    and when the broker goes. In the last three cases the broker gets no goodbye, puts back what was not acknowledged,
+    and :attr:`is_running` turns False. ``.handled`` counts the callbacks that returned, ``.errors`` has the
+    tracebacks of the others. :meth:`start` begins again, after the end too.
+
+    Raises what pika raises when there is no such queue (``ChannelClosedByBroker`` with code 404) or no broker, and
+    ServerError when ``on_message`` cannot be called or ``prefetch`` is out of range.
+    """
+
+    scheme = "amqp"
+
+    def __init__(
+        self,
+        broker,
+        queue,
+        on_message,
+        *,
+        name="consumer",
+        prefetch=0,
+        auto_ack=False,
+        trace=None,
+        lane=None,
+        **options,
+    ):
+        super().__init__(name, lane=lane)
+        if not callable(on_message):
+            raise ServerError(
+                f"on_message={on_message!r} cannot be called: give a function (channel, method, properties, body)"
+            )
+        if not isinstance(prefetch, int) or isinstance(prefetch, bool) or not 0 <= prefetch <= 65535:
+            raise ServerError(f"prefetch={prefetch!r} must be 0 (no limit) to 65535 messages")
+        self.broker = broker
+        self.queue = queue
+        self.on_message = on_message
+        self.prefetch = prefetch
+        self.auto_ack = auto_ack
+        self.trace = trace
+        self.options = options
+        self.handled = 0
+        self.errors: list[str] = []
+        self._fate = None
+        self._connection = self._channel = self._thread = None
+        self._lock = threading.Lock()
+        self._is_working = False
+
+    @property
+    def is_running(self) -> bool:
+        return self.port is not None and self._fate is None and self._thread is not None and self._thread.is_alive()
+
+    def _state(self):
+        if self.port is not None and self._fate is not None:
+            return self._fate
+        return f"consumes {self.queue!r}, from port {self.port}" if self.is_running else "stopped"
+
+    def crash(self) -> None:
+        """End as a killed process does: the connection is cut without a goodbye, the callback goes no further.
+
+        Called from ``on_message`` itself it does not return. Called from elsewhere it returns when the thread has
+        ended; a callback that sleeps ends when it wakes, at the latest.
+        """
+        if self._thread is None:
+            raise ServerError(f"{self.name} is not running: call .start() first")
+        self._end_with("crashed")
+        if self.trace is not None:
+            self.trace.state(self.lane, "crashed")
+        self._cut()
+        if threading.current_thread() is self._thread:
+            raise _Crash
+        self._abort_callback()
+        self._thread.join(2.0)
+
+    # -- start and stop ---------------------------------------------------------------------
+
+    def _open(self):
+        self._fate = None
+        self._thread = None
+        self._connection = connect(self.broker, self.lane, self.trace)
+        self._channel = self._connection.channel()
+        if self.prefetch:
+            self._channel.basic_qos(prefetch_count=self.prefetch)
+        self._channel.basic_consume(self.queue, self._handle, auto_ack=self.auto_ack, **self.options)
+        port = _socket(self._connection).getsockname()[1]
+        self._thread = threading.Thread(target=self._run, daemon=True, name=f"servicelab {self.name} consumer")
+        self._thread.start()
+        return port
+
+    def _wait_until_it_answers(self):
+        pass  # it does not listen; the broker has said Consume-Ok
+
+    def _close(self):
+        connection, thread = self._connection, self._thread
+        if connection is None:
+            return
+        if thread is None or thread.ident is None:  # the start was cut short
+            with suppress(Exception):
+                connection.close()
+        elif thread is threading.current_thread():
+            self._end_with("stopped")
+            self._channel.stop_consuming()
+        else:
+            self._end_with("stopped")
+            with suppress(pika.exceptions.AMQPError):
+                connection.add_callback_threadsafe(self._channel.stop_consuming)
+            thread.join(1.0)
+            if thread.is_alive():
+                self._cut()
+                self._abort_callback()
+                thread.join(0.5)
+        self._connection = None
+
+    # -- in its thread ----------------------------------------------------------------------
+
+    def _run(self):
+        connection = self._connection
+        try:
+            self._channel.start_consuming()
+            self._end_with("cancelled by the broker")
+            connection.close()
+        except _Crash:
+            pass
+        except Exception as error:
+            if self._end_with(f"died: {type(error).__name__}: {error}".rstrip(": ")):
+                self.errors.append(traceback.format_exc())
+        finally:
+            _let_go(connection)
+
+    def _handle(self, channel, method, properties, body):
+        self._is_working = True
+        try:
+            self.on_message(channel, method, properties, body)
+            self.handled += 1
+        finally:
+            with self._lock:
+                self._is_working = False
+
+    def _end_with(self, fate) -> bool:
+        """The first reason counts."""
+        with self._lock:
+            first = self._fate is None
+            self._fate = self._fate or fate
+            return first
+
+    # -- as a killed process would ------------------------------------------------------------
+
+    def _cut(self):
+        if self._connection is not None:
+            _cut(self._connection)
+
+    def _abort_callback(self):
+        with self._lock:
+            if self._is_working:  # else the cut connection ends the thread
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._thread.ident), ctypes.py_object(_Crash))
+
+
+def _socket(connection):
+    return connection._impl._transport._sock
+
+
+def _cut(connection):
+    """End its socket without a word to the broker; also from another thread than the connection's own."""
+    with suppress(AttributeError, OSError):  # it is closed already
+        _socket(connection).shutdown(socket.SHUT_RDWR)
+
+
+def _let_go(connection):
+    """Close what pika still holds of a connection that is cut: its socket and its selector."""
+    _cut(connection)
+    for _ in range(3):
+        with suppress(Exception):
+            if connection.is_closed:
+                return
+            connection.process_data_events(0)  # notices that the socket is gone, and cleans up

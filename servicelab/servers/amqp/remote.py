@@ -1,0 +1,153 @@
+"""A handle for a RabbitMQ that somebody else runs, with the words of ours."""
+
+import os
+import subprocess
+import time
+from urllib.parse import urlsplit
+
+import pika
+from pika.exceptions import AMQPConnectionError, ChannelClosedByBroker
+
+from servicelab.lifecycle import ServerError
+from servicelab.table import Table
+
+#: Seconds that a command to restart or kill it may take, and that it has to answer afterwards.
+COMMAND_LIMIT = 120.0
+ANSWER_LIMIT = 60.0
+
+
+class RemoteBroker:
+    """The RabbitMQ at ``url``, in the words of :class:`~servicelab.servers.amqp.handle.Broker`.
+
+    What AMQP itself cannot say or do is None or refused: how many messages are unacknowledged, pause, resume. To
+    :meth:`restart` and :meth:`kill` it, shell commands are needed: in SERVICELAB_AMQP_RESTART, for example
+    ``rabbitmqctl stop_app && rabbitmqctl start_app``, which must also work after a kill, and in SERVICELAB_AMQP_KILL.
+    ``can_restart`` and ``can_kill`` say whether they are set. Nothing is stopped by :meth:`stop`: it is not ours.
+
+    Raises :class:`~servicelab.lifecycle.ServerError` when it does not answer, or when a command is missing or fails.
+    """
+
+    errors = ()
+    pid = None
+
+    def __init__(self, url: str, name: str = "broker", *, trace=None, lane: str | None = None):
+        parts = urlsplit(url)
+        if parts.scheme not in ("amqp", "amqps") or not parts.hostname:
+            raise ServerError(
+                f"SERVICELAB_AMQP_URL={url!r} is no address: write 'amqp://guest:guest@127.0.0.1:5672/%2F'"
+            )
+        query = parts.query
+        if "heartbeat=" not in query:  # as for ours: a notebook is idle for minutes
+            query = "&".join(filter(None, [query, "heartbeat=0"]))
+        self.url = parts._replace(path=parts.path if len(parts.path) > 1 else "/%2F", query=query).geturl()
+        self.name = name
+        self.lane = lane or name
+        self.trace = trace
+        self.port = parts.port or (5671 if parts.scheme == "amqps" else 5672)
+        self.address = (parts.hostname, self.port)
+        self._seen: dict[str, None] = {}
+
+    @property
+    def is_running(self) -> bool:
+        try:
+            pika.BlockingConnection(pika.URLParameters(self.url)).close()
+        except (AMQPConnectionError, OSError):
+            return False
+        return True
+
+    @property
+    def can_restart(self) -> bool:
+        return bool(os.environ.get("SERVICELAB_AMQP_RESTART"))
+
+    @property
+    def can_kill(self) -> bool:
+        return self.can_restart and bool(os.environ.get("SERVICELAB_AMQP_KILL"))
+
+    def start(self):
+        """Wait until it answers; returns self. It is not started: that is for whoever runs it."""
+        self._wait_until_it_answers(5.0)
+        return self
+
+    def stop(self) -> None:
+        """Nothing: it is not ours to stop, nor are the queues in it ours to delete."""
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *error):
+        self.stop()
+
+    def __repr__(self):
+        return f"<{self.name}, a RabbitMQ at {self.address[0]}:{self.port}>"
+
+    def queues(self, *names: str) -> Table:
+        """These queues, or those that were asked about before: AMQP has no list of all. Missing ones are left out."""
+        rows = []
+        for name in names or tuple(self._seen):
+            found = self._look(name)
+            if found is not None:
+                rows.append((name, found.message_count, None, found.consumer_count, None))
+        return Table(("queue", "ready", "unacked", "consumers", "durable"), rows, f"{len(rows)} queues")
+
+    def depth(self, queue: str) -> tuple[int, int | None]:
+        """``(ready, None)``: AMQP does not tell how many are unacknowledged. (0, 0) when there is no such queue."""
+        found = self._look(queue)
+        return (found.message_count, None) if found is not None else (0, 0)
+
+    def _look(self, name):
+        self._seen[name] = None
+        connection = pika.BlockingConnection(pika.URLParameters(self.url))
+        try:
+            return connection.channel().queue_declare(name, passive=True).method
+        except ChannelClosedByBroker as error:
+            if error.reply_code != 404:
+                raise
+            return None
+        finally:
+            connection.close()
+
+    def restart(self):
+        """Run the command in SERVICELAB_AMQP_RESTART and wait until it answers; returns self."""
+        self._run("SERVICELAB_AMQP_RESTART", "restart", "rabbitmqctl stop_app && rabbitmqctl start_app")
+        self._wait_until_it_answers(ANSWER_LIMIT)
+        self._note("restarted")
+        return self
+
+    def kill(self) -> None:
+        """Run the command in SERVICELAB_AMQP_KILL."""
+        self._run("SERVICELAB_AMQP_KILL", "kill", "kill -9 $(cat rabbitmq.pid)")
+        self._note("killed")
+
+    def pause(self):
+        raise ServerError(f"{self.name} is a RabbitMQ of yours: it cannot be paused from here")
+
+    resume = pause
+
+    def _run(self, variable, what, example):
+        command = os.environ.get(variable)
+        if not command:
+            raise ServerError(
+                f"{self.name} is a RabbitMQ of yours: to {what} it from here, set {variable} to the shell command that "
+                f"does so, for example {variable}={example!r}"
+            )
+        try:
+            done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=COMMAND_LIMIT)
+        except subprocess.TimeoutExpired:
+            raise ServerError(f"{variable}={command!r} was not done within {COMMAND_LIMIT:.0f} s") from None
+        if done.returncode != 0:
+            last = (done.stderr or done.stdout).strip()[-500:]
+            raise ServerError(f"{variable}={command!r} failed with exit status {done.returncode}: {last}")
+
+    def _wait_until_it_answers(self, limit):
+        end = time.monotonic() + limit
+        while not self.is_running:
+            if time.monotonic() > end:
+                raise ServerError(
+                    f"no RabbitMQ answers at {self.address[0]}:{self.port} as this user within {limit:.0f} s: "
+                    "start it, or unset SERVICELAB_AMQP_URL to use the broker in the kernel"
+                )
+            time.sleep(0.1)
+
+    def _note(self, what):
+        if self.trace is not None:
+            self.trace.state(self.lane, what)

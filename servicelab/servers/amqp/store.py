@@ -1,0 +1,330 @@
+"""Durable exchanges, queues, bindings and persistent messages in one SQLite file.
+
+The rules of this file:
+
+- *A confirm means it is on disk.* The broker confirms what it publishes in the callback of :meth:`SQLiteJournal.sync`,
+  and that runs after a COMMIT with ``synchronous=FULL``: SQLite has called ``fsync`` on its log by then. With the
+  default of a write-ahead log, NORMAL, a commit survives a killed process but not a power cut, and a confirm would
+  promise too much.
+- *Nobody waits for the disk but who asked to.* The event loop only notes what changed; one thread writes it down, all
+  that came together in one transaction (group commit), so that a thousand confirms cost one ``fsync``.
+- *What cancels out is not written.* A message that is settled before it was written never touches the disk.
+- *A file has one broker.* It is locked from the first moment on. One that is in use, of a newer version or not ours at
+  all is refused before anything in it is changed.
+- *When the disk fails, nothing is confirmed any more.* The batch is rolled back, its callbacks are never called,
+  and :attr:`SQLiteJournal.failed` is told why, once. The broker then ends as in a crash: publishers see a cut
+  connection and know that what was not confirmed may be lost.
+"""
+
+import asyncio
+import contextlib
+import json
+import sqlite3
+import threading
+
+from servicelab.servers.amqp.journal import Snapshot
+
+#: "SLmq": marks a SQLite file as ours (https://www.sqlite.org/pragma.html#pragma_application_id).
+APPLICATION_ID = 0x534C6D71
+VERSION = 1
+#: Bytes that may wait to be written. Beyond it the event loop waits for the disk, and with it whoever publishes.
+PENDING_LIMIT = 16 * 2**20
+#: Seconds after which a change is written although nobody asked for it by ``sync``.
+IDLE = 0.02
+#: What a change that is no message counts against PENDING_LIMIT, in bytes.
+SMALL = 200
+#: Rows in one statement. Each statement lets go of Python's interpreter lock once, and has to win it back.
+CHUNKS = (256, 32, 4, 1)
+
+SCHEMA = """
+CREATE TABLE exchange (name TEXT PRIMARY KEY, spec TEXT NOT NULL);
+CREATE TABLE queue (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, spec TEXT NOT NULL);
+CREATE TABLE binding (spec TEXT PRIMARY KEY);
+CREATE TABLE message (place INTEGER PRIMARY KEY, deliveries INTEGER NOT NULL, content BLOB NOT NULL);
+"""
+#: A message's place is its queue's number and its id in one integer: one B-tree instead of a table and an index.
+ID_BITS = 40
+
+
+class StoreError(RuntimeError):
+    """The file cannot be used, or can no longer be written; the text says which and what to do."""
+
+
+class SQLiteJournal:
+    """What the broker ``name`` must not forget, in the file ``path``, which is created when it is missing.
+
+    The methods are called in the thread of the broker's event loop; those of
+    :class:`~servicelab.servers.amqp.journal.Journal` are described there. ``failed`` may be set to a function: it is
+    called in the writer's thread with a :class:`StoreError` when the file can no longer be written.
+
+    Raises :class:`StoreError` when the file is in use, is of a newer version, is no journal of this broker, or cannot
+    be opened. Such a file is left as it was.
+    """
+
+    def __init__(self, path, name="broker"):
+        self.path = str(path)
+        self.failed = None
+        self.error: StoreError | None = None
+        self._db = _open(self.path)
+        self._numbers = {name: number for number, name in self._db.execute("SELECT number, name FROM queue")}
+        self._next_number = max(self._numbers.values(), default=0) + 1
+        self._changed = threading.Condition()
+        self._batch = _Batch()
+        self._closing = False
+        self._thread = threading.Thread(target=self._write, name=f"servicelab {name} journal", daemon=True)
+        self._thread.start()
+
+    # -- what changed -------------------------------------------------------------------------
+
+    def declare_exchange(self, name, spec):
+        self._do("INSERT OR REPLACE INTO exchange VALUES (?, ?)", name, _text(spec))
+
+    def delete_exchange(self, name):
+        self._do("DELETE FROM exchange WHERE name = ?", name)
+
+    def declare_queue(self, name, spec):
+        if name not in self._numbers:
+            self._numbers[name] = self._next_number
+            self._next_number += 1
+        self._do("INSERT OR REPLACE INTO queue VALUES (?, ?, ?)", self._numbers[name], name, _text(spec))
+
+    def delete_queue(self, name):
+        number = self._numbers.pop(name, None)
+        if number is not None:
+            self._do("DELETE FROM queue WHERE number = ?", number)
+            self._do("DELETE FROM message WHERE place BETWEEN ? AND ?", number << ID_BITS, (number + 1 << ID_BITS) - 1)
+
+    def bind(self, spec):
+        self._do("INSERT OR IGNORE INTO binding VALUES (?)", _text(spec))
+
+    def unbind(self, spec):
+        self._do("DELETE FROM binding WHERE spec = ?", _text(spec))
+
+    def put(self, queue, id, message):
+        with self._changed:
+            self._wait_for_room()
+            self._note(len(message) + SMALL).puts[self._place(queue, id)] = message
+
+    def settle(self, queue, id):
+        if queue not in self._numbers:
+            return  # deleted, and its messages with it
+        with self._changed:
+            place = self._place(queue, id)
+            last = self._note(SMALL)
+            message = last.puts.pop(place, None)
+            if message is None:
+                last.settled.append(place)
+            else:
+                self._batch.size -= len(message) + 2 * SMALL
+
+    def requeued(self, queue, id, delivery_count):
+        if queue not in self._numbers:
+            return
+        with self._changed:
+            self._note(SMALL).deliveries[self._place(queue, id)] = delivery_count
+
+    def sync(self, done):
+        loop = asyncio.get_running_loop()
+        with self._changed:
+            self._batch.done.append((loop, done))
+            self._changed.notify()
+
+    # -- the beginning and the end ------------------------------------------------------------
+
+    def load(self) -> Snapshot:
+        """What is on disk. ``messages`` is an iterator, queue by queue and in order of id; read it at once."""
+        read = self._db.execute
+        names = {number: name for name, number in self._numbers.items()}
+        return Snapshot(
+            exchanges={name: json.loads(spec) for name, spec in read("SELECT name, spec FROM exchange")},
+            queues={name: json.loads(spec) for name, spec in read("SELECT name, spec FROM queue ORDER BY number")},
+            bindings=[json.loads(spec) for (spec,) in read("SELECT spec FROM binding ORDER BY rowid")],
+            messages=(
+                (names[place >> ID_BITS], place & (1 << ID_BITS) - 1, content, deliveries)
+                for place, deliveries, content in read("SELECT * FROM message ORDER BY place")
+            ),
+        )
+
+    def close(self):
+        """Write down what is left, call back who waits, and let the file go."""
+        self._end(_Batch.close)
+
+    def abandon(self):
+        """Let the file go as a killed process would: what is not on disk by now never will be."""
+        self._end(_Batch.clear)
+
+    def _end(self, what):
+        with self._changed:
+            what(self._batch)
+            self._closing = True
+            self._changed.notify_all()
+        self._thread.join()
+        self._db.close()
+
+    # -- in the event loop's thread -----------------------------------------------------------
+
+    def _do(self, statement, *values):
+        with self._changed:
+            self._note(SMALL)
+            self._batch.stretches[-1].statement = (statement, values)
+            self._batch.stretches.append(_Stretch())
+
+    def _note(self, size):
+        batch = self._batch
+        if not batch.size:
+            self._changed.notify()
+        batch.size += size
+        return batch.stretches[-1]
+
+    def _wait_for_room(self):
+        while self._batch.size > PENDING_LIMIT and self.error is None and not self._closing:
+            self._changed.notify()
+            self._changed.wait(1.0)
+
+    def _place(self, queue, id):
+        return self._numbers[queue] << ID_BITS | id
+
+    # -- in the writer's thread ---------------------------------------------------------------
+
+    def _write(self):
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._batch.size or self._batch.done or self._closing)
+                # Nobody waits for it: let more come together first.
+                self._changed.wait_for(self._is_urgent, IDLE)
+                batch, self._batch = self._batch, _Batch()
+                self._changed.notify_all()
+                if self._closing and not batch.size and not batch.done:
+                    return
+            try:
+                self._commit(batch)
+            except Exception as error:  # sqlite3.Error, MemoryError: whatever it was, it is not on disk
+                self._fail(error)
+                return
+            batch.answer()
+
+    def _is_urgent(self):
+        return self._batch.done or self._closing or self._batch.size > PENDING_LIMIT // 2
+
+    def _commit(self, batch):
+        if not batch.size:
+            return
+        db = self._db
+        db.execute("BEGIN IMMEDIATE")
+        for stretch in batch.stretches:
+            _many(db, "INSERT OR REPLACE INTO message VALUES ", "(?, 0, ?)", stretch.puts.items())
+            for place, count in stretch.deliveries.items():
+                db.execute("UPDATE message SET deliveries = ? WHERE place = ?", (count, place))
+            _many(db, "DELETE FROM message WHERE place IN (", "?", [(place,) for place in stretch.settled], ")")
+            if stretch.statement:
+                db.execute(*stretch.statement)
+        db.execute("COMMIT")
+
+    def _fail(self, error):
+        with contextlib.suppress(sqlite3.Error):
+            self._db.execute("ROLLBACK")
+        with self._changed:
+            self.error = StoreError(
+                f"{self.path} can no longer be written: {error}. Nothing was confirmed that is not in it: "
+                "make room on the disk and start the broker again."
+            )
+            self._batch = _Batch()
+            self._closing = True
+            self._changed.notify_all()
+        if self.failed is not None:
+            self.failed(self.error)
+
+
+class _Stretch:
+    """Changes to messages, whose order among themselves does not matter, up to one ``statement`` that must follow."""
+
+    __slots__ = ("puts", "deliveries", "settled", "statement")
+
+    def __init__(self):
+        self.puts: dict[int, bytes] = {}
+        self.deliveries: dict[int, int] = {}
+        self.settled: list[int] = []
+        self.statement = None
+
+
+class _Batch:
+    """What goes into one transaction, its size in bytes, and whom to call when it is on disk."""
+
+    def __init__(self):
+        self.stretches = [_Stretch()]
+        self.size = 0
+        self.done = []
+
+    def close(self):
+        pass
+
+    def clear(self):
+        self.__init__()
+
+    def answer(self):
+        for loop, done in self.done:
+            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(done)
+
+
+def _many(db, before, row, rows, after=""):
+    """One statement for many rows, in chunks of a few sizes so that SQLite's compiled statements are used again."""
+    rows = list(rows)
+    start = 0
+    for size in CHUNKS:
+        while len(rows) - start >= size:
+            values = [value for row_values in rows[start : start + size] for value in row_values]
+            db.execute(before + ", ".join([row] * size) + after, values)
+            start += size
+
+
+def _open(path):
+    try:
+        db = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+    except sqlite3.Error as error:
+        raise StoreError(
+            f"{path} cannot be opened: {error}. Its folder must exist and be yours to write to."
+        ) from error
+    try:
+        # Before anything is read: the lock then stays until the file is closed, and a killed process cannot keep it.
+        db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        db.execute("BEGIN IMMEDIATE")
+        [application] = db.execute("PRAGMA application_id").fetchone()
+        [version] = db.execute("PRAGMA user_version").fetchone()
+        [tables] = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        if application == 0 and version == 0 and tables == 0:
+            for statement in SCHEMA.split(";"):
+                db.execute(statement)
+            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            db.execute(f"PRAGMA user_version = {VERSION}")
+        elif application != APPLICATION_ID:
+            raise StoreError(f"{path} is a SQLite file, but not a broker's: name another file")
+        elif version != VERSION:
+            raise StoreError(
+                f"{path} has version {version}, this broker knows {VERSION}: use a newer servicelab for it"
+            )
+        db.execute("COMMIT")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+    except sqlite3.Error as error:
+        db.close()
+        raise StoreError(f"{path} {_reason(error)}") from error
+    except StoreError:
+        db.close()
+        raise
+    return db
+
+
+def _reason(error):
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return "is in use by another broker: stop that one, or name another file"
+    if code == sqlite3.SQLITE_NOTADB:
+        return "is no SQLite file: name another file"
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+        return f"cannot be written: {error}"
+    return f"cannot be used: {error}"
+
+
+def _text(spec) -> str:
+    return json.dumps(spec, sort_keys=True)  # equal specs are equal texts
