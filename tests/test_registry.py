@@ -139,6 +139,14 @@ def test_the_catalog_takes_other_nodes(client):
     assert [n["Node"] for n in client.catalog.nodes()[1]] == ["servicelab"]
 
 
+def test_names_may_hold_what_a_path_has_to_quote(client):
+    for id in ("orders 1", "größe/2", "100%"):
+        client.agent.service.register("orders", id, check=Check.ttl("10s"))
+        assert client.agent.check.ttl_pass(f"service:{id}"), id
+        assert ids(client.health.service("orders", passing=True)) == [id]
+        assert client.agent.service.deregister(id)
+
+
 def test_names_in_json_match_whatever_their_case(registry):
     body = {
         "NAME": "orders", "iD": "orders-1", "port": 1, "CHECK": {"tTl": "5s", "deregister_critical_service_after": "1m"}
@@ -554,7 +562,12 @@ def test_a_kill_cuts_them_and_a_restart_keeps_or_loses_what_was_known(registry, 
     client.agent.check.ttl_pass("service:orders-1")
     index, port = registry.index, registry.port
     thread, outcome = waiting_query(registry)
-    registry.kill()
+    with socket.create_connection(registry.address) as link:
+        link.sendall(b"GET /v1/kv/a?index=1000 HTTP/1.1\r\nHost: registry\r\n\r\n")
+        until(lambda: registry.waiting == 2)
+        registry.kill()
+        with pytest.raises(ConnectionResetError):
+            link.recv(100)
     thread.join(10)
     assert isinstance(outcome[0], requests.ConnectionError)
     assert not is_listening(port)

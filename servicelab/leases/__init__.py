@@ -8,13 +8,14 @@ seconds, from whatever clock the caller reads, and randomness is a ``random.Rand
 | records   | what is stored: nodes, services, their checks; what can happen to them                              |
 | deadlines | many deadlines that are moved often, and the first of them                                          |
 | eviction  | what is done when a lease was not renewed: TTL expiry, self-preservation, never; panic threshold    |
-| catalog   | registrations, leases, health, and an index that only grows                                         |
+| store     | the records, how they hang together, and an index that only grows                                   |
+| catalog   | registrations, leases and health, in time                                                           |
 | kv        | keys and values with check-and-set, on the same index                                               |
 
 Not safe under threads: one thread (or one event loop, or one simulation) owns a catalog.
 """
 
-from servicelab.leases.catalog import Catalog, NotATTLCheck, UnknownCheck, UnknownService
+from servicelab.leases.catalog import Catalog, NotATTLCheck
 from servicelab.leases.eviction import NeverEvict, PanicThreshold, SelfPreservation, TTLExpiry
 from servicelab.leases.kv import KV, Entry
 from servicelab.leases.records import (
@@ -30,6 +31,7 @@ from servicelab.leases.records import (
     Service,
     worst,
 )
+from servicelab.leases.store import UnknownCheck, UnknownService
 
 __all__ = [
     "CRITICAL",

@@ -22,53 +22,26 @@ from dataclasses import replace
 
 from servicelab.leases.deadlines import Deadlines
 from servicelab.leases.eviction import TTLExpiry
-from servicelab.leases.records import (
-    CRITICAL,
-    LOCAL,
-    PASSING,
-    Check,
-    Index,
-    Instance,
-    LeaseEvent,
-    Node,
-    Service,
-    check_status,
-)
-
-
-class UnknownService(LookupError):
-    """No service of that id is registered on that node."""
-
-
-class UnknownCheck(LookupError):
-    """No check of that id is registered on that node."""
+from servicelab.leases.records import CRITICAL, LOCAL, PASSING, Check, Index, LeaseEvent, Node, Service, check_status
+from servicelab.leases.store import Store
 
 
 class NotATTLCheck(ValueError):
     """Only a TTL check can be renewed; others are made by the registry."""
 
 
-class Catalog:
+class Catalog(Store):
     """The contents of one registry. ``eviction`` is a rule of :mod:`servicelab.leases.eviction`."""
 
     def __init__(self, eviction: TTLExpiry | None = None, *, index: Index | None = None):
         self.eviction = eviction or TTLExpiry()
-        self._index = index or Index()
+        super().__init__(index or Index())
         self._now: float | None = None
-        self._nodes: dict[str, Node] = {}
-        self._services: dict[tuple[str, str], Service] = {}
-        self._checks: dict[tuple[str, str], Check] = {}
-        self._by_name: dict[str, dict[tuple[str, str], None]] = {}
-        self._of_service: dict[tuple[str, str], dict[tuple[str, str], None]] = {}  # checks; (node, "") for a node's
         self._expiry = Deadlines()
         self._overdue: dict[tuple[str, str], None] = {}  # run out, and not yet ended by the rule
         self._sweep: float | None = None  # when the rule looks at them again
         self._leases = 0
         self._reap = Deadlines()
-        self._name_index: dict[str, int] = {}
-        self._vanished = 1
-        #: Index of the last change of any node, any service, any check: what a list of all of them waits on.
-        self.nodes_index = self.services_index = self.checks_index = 1
 
     # -- writing ----------------------------------------------------------------------------
 
@@ -211,76 +184,12 @@ class Catalog:
         self._now = now
         return events
 
-    # -- reading ----------------------------------------------------------------------------
-
-    @property
-    def index(self) -> int:
-        """The index of the last write of all."""
-        return self._index.value
-
     @property
     def leases(self) -> int:
         """How many TTL checks there are."""
         return self._leases
 
-    def index_of(self, name: str) -> int:
-        """The index of the last change that concerns the service ``name``."""
-        return self._name_index[name] if self._by_name.get(name) else self._vanished
-
-    def instances(self, name: str, *, passing: bool = False, tags: Iterable[str] = ()) -> list[Instance]:
-        """The instances of a service, with every one of ``tags``; with ``passing`` only those of that status."""
-        tags = set(tags)
-        found = [self._instance(self._services[key]) for key in self._by_name.get(name, ())]
-        return [
-            instance
-            for instance in found
-            if tags <= set(instance.service.tags) and (not passing or instance.status == PASSING)
-        ]
-
-    def service(self, service_id: str, node: str = LOCAL) -> Instance | None:
-        service = self._services.get((node, service_id))
-        return self._instance(service) if service else None
-
-    def services(self) -> dict[str, list[str]]:
-        """Every service name, with the tags that its instances have."""
-        return {
-            name: sorted({tag for key in keys for tag in self._services[key].tags})
-            for name, keys in sorted(self._by_name.items())
-            if keys
-        }
-
-    def check(self, check_id: str, node: str = LOCAL) -> Check:
-        """Raises UnknownCheck."""
-        try:
-            return self._checks[node, check_id]
-        except KeyError:
-            raise UnknownCheck(f"no check {check_id!r} is registered on node {node!r}") from None
-
-    def checks(self, *, service: str | None = None, node: str | None = None) -> list[Check]:
-        """All checks, of one service name, or on one node."""
-        return [
-            check
-            for check in self._checks.values()
-            if (service is None or check.service == service) and (node is None or check.node == node)
-        ]
-
-    def nodes(self) -> list[Node]:
-        return list(self._nodes.values())
-
-    def on_node(self, node: str) -> list[Service]:
-        return [service for service in self._services.values() if service.node == node]
-
     # -- parts ------------------------------------------------------------------------------
-
-    def _instance(self, service: Service) -> Instance:
-        keys = [*self._of_service.get((service.node, ""), ()), *self._of_service.get(service.key, ())]
-        return Instance(self._nodes[service.node], service, tuple(self._checks[key] for key in keys))
-
-    def _service(self, service_id: str, node: str) -> Service:
-        try:
-            return self._services[node, service_id]
-        except KeyError:
-            raise UnknownService(f"no service {service_id!r} is registered on node {node!r}") from None
 
     @staticmethod
     def _complete(service: Service, checks: list[Check]) -> list[Check]:
@@ -293,15 +202,6 @@ class Catalog:
                 replace(check, id=id, name=name, service_id=service.id, service=service.name, node=service.node)
             )
         return done
-
-    def _put_node(self, node: Node, index: int, keep: bool = False) -> bool:
-        old = self._nodes.get(node.name)
-        if old is not None and (keep or (old.address, old.meta) == (node.address, node.meta)):
-            return False
-        created = old.create_index if old else index
-        self._nodes[node.name] = replace(node, create_index=created, modify_index=index)
-        self.nodes_index = index
-        return True
 
     def _put_check(self, now: float, check: Check, index: int) -> bool:
         old = self._checks.get(check.key)
@@ -335,10 +235,6 @@ class Catalog:
         self._expiry.clear(key)
         self._reap.clear(key)
         self._overdue.pop(key, None)
-
-    def _rename_checks(self, service: Service, index: int) -> None:
-        for key in self._of_service.get(service.key, ()):
-            self._checks[key] = replace(self._checks[key], service=service.name, modify_index=index)
 
     def _set_status(self, now, check: Check, status: str, output: str, what: str) -> list[LeaseEvent]:
         """``critical`` since when, and what is to follow, is kept in ``_reap``."""
@@ -391,27 +287,3 @@ class Catalog:
         self._forget_name(service, index)
         self.services_index = self.checks_index = index
         events.append(LeaseEvent(now, what, service.node, service.id, service.name, "", "", index))
-
-    def _forget_name(self, service: Service, index: int) -> None:
-        keys = self._by_name[service.name]
-        del keys[service.key]
-        self._touch(service.name, index)
-        if not keys:
-            del self._by_name[service.name], self._name_index[service.name]
-            self._vanished = index
-
-    def _names_on(self, node: str) -> set[str]:
-        return {service.name for service in self._services.values() if service.node == node}
-
-    def _concern(self, check: Check, index: int) -> None:
-        """A check changed: note it with the services that it concerns, which are all on the node for a node's."""
-        self.checks_index = index
-        for name in [check.service] if check.service_id else self._names_on(check.node):
-            self._touch(name, index, checks=True)
-
-    def _touch(self, name: str, index: int, *, services: bool = False, checks: bool = False) -> None:
-        self._name_index[name] = index
-        if services:
-            self.services_index = index
-        if checks:
-            self.checks_index = index
