@@ -23,13 +23,16 @@ SimPy process and for asyncio. Policies nest, the outer one first::
 | reconnect | when to come back after a lost connection, and from where in its stream to go on       |
 | heartbeat | is the peer of a silent connection still there                                         |
 | buffer   | what waits for a slower reader, and what is given up when it is too much                |
+| lookup   | what a resolver says (Lookup, Sleep) and hears (Found), and its two drivers             |
+| resolver | who is there: a memory of instances with last known good, and asking on demand          |
+| watch    | keeping that memory fresh: polling, and watching with blocking queries                  |
 | drive    | the three drivers                                                                       |
 | race     | what the drivers do when several attempts are under way at once                         |
 | record   | record a run and replay it                                                              |
 
 Rules of the room: time is an argument, in seconds, from whatever clock the driver reads; randomness is a
 ``random.Random`` that the caller supplies; what several calls share is safe under threads. Only ``drive`` and
-``race`` know of clocks, and only as defaults.
+``race`` know of clocks, and only as defaults, and so does ``find`` in ``lookup``.
 """
 
 from servicelab.policies.backoff import (
@@ -50,14 +53,17 @@ from servicelab.policies.drive import Result, acall, call, sim_call
 from servicelab.policies.heartbeat import Heartbeat
 from servicelab.policies.hedge import Hedge
 from servicelab.policies.limiter import RateLimiter, SlidingWindow, TokenBucket
+from servicelab.policies.lookup import Found, Lookup, Told, find, sim_find
 from servicelab.policies.race import when_abandoned
 from servicelab.policies.reconnect import Reconnect, Resume, Seen
 from servicelab.policies.record import Entry, Recorder, replay
+from servicelab.policies.resolver import Freshness, InstanceCache, OnDemand, View
 from servicelab.policies.retry import Retry
 from servicelab.policies.script import Answer, Await, Sleep, Start, Try
 from servicelab.policies.status import Status
 from servicelab.policies.throttle import AdaptiveThrottle
 from servicelab.policies.timeout import Timeout
+from servicelab.policies.watch import Poll, Watch
 
 __all__ = [
     "AdaptiveThrottle",
@@ -71,13 +77,19 @@ __all__ = [
     "Entry",
     "EqualJitter",
     "Exponential",
+    "Found",
+    "Freshness",
     "FullJitter",
     "Heartbeat",
     "Hedge",
     "InheritedDeadline",
+    "InstanceCache",
     "LeastOutstanding",
+    "Lookup",
     "NoBackoff",
     "Offer",
+    "OnDemand",
+    "Poll",
     "PowerOfTwo",
     "ProportionalJitter",
     "RandomChoice",
@@ -97,12 +109,17 @@ __all__ = [
     "Status",
     "Timeout",
     "TokenBucket",
+    "Told",
     "Try",
+    "View",
+    "Watch",
     "acall",
     "call",
     "current_deadline",
+    "find",
     "remaining",
     "replay",
     "sim_call",
+    "sim_find",
     "when_abandoned",
 ]

@@ -1,0 +1,324 @@
+"""A DNS server on a real socket: UDP and TCP on one port, in one thread.
+
+UDP first: a query is one datagram, and so is its answer. An answer that is longer than the client takes (512 bytes
+without EDNS) comes back empty with the flag TC, and the client asks again by TCP, where every message has its length
+in front and several may follow each other on one connection (RFC 7766).
+
+What is no DNS message does no harm: too short to answer, or an answer itself, it is dropped; otherwise it is told
+FORMERR. Either way ``counts["malformed"]`` grows.
+"""
+
+import asyncio
+import socket
+import struct
+import threading
+from collections import Counter
+from functools import partial
+from random import Random
+from typing import NamedTuple
+
+from dnslib import QTYPE, RCODE, DNSHeader, DNSRecord
+
+from servicelab.leases import PASSING
+from servicelab.lifecycle import HOST, Server, ServerError
+from servicelab.servers.dns.zone import Zone, trace_id_of, truncated, udp_limit
+from servicelab.servers.registry import Registry
+from servicelab.trace import Trace, new_id, reply_id
+
+_HEADER = 12  # bytes
+_IDLE = 10.0  # seconds for which a TCP connection may say nothing
+_LIMIT = 2.0  # seconds for the thread to end; it needs milliseconds
+_TRIES = 20  # free TCP ports to try until one is free for UDP, too
+
+
+class DNSServer(Server):
+    """A name server for the healthy instances of ``source``, at ``name``.``domain``.
+
+    | setting      | default        | unit | consequence                                                            |
+    |--------------|----------------|------|------------------------------------------------------------------------|
+    | source       | none           |      | a ``servers.registry.Registry``, of which it tells the passing         |
+    |              |                |      | instances; or a function: ``source(service)`` returns the healthy      |
+    |              |                |      | ones, each with ``id`` and ``port``, or None for an unknown service    |
+    | domain       | "service.shop" |      | the zone; see :mod:`servicelab.servers.dns.zone` for its names         |
+    | ttl          | 5              | s    | how long resolvers keep an answer; whole seconds, 0 forbids it         |
+    | negative_ttl | 1              | s    | how long they keep "no such name" and "nobody there"                   |
+    | trace        | None           |      | stamps every query and reply                                           |
+    | seed         | 1              |      | of the order of the records in an answer                               |
+
+    ``ttl``, ``negative_ttl`` and ``silent`` may be changed while it runs: a ``silent`` server takes queries and
+    answers none, as one behind a dead network. ``counts`` has the queries by kind ("udp", "tcp", "truncated",
+    "nxdomain", "empty", "malformed", "error"), ``queries`` how many were taken by UDP and TCP together. What ``source``
+    raises makes the answer SERVFAIL and is kept in ``errors``.
+
+    A query that brings no id (any client but :func:`servicelab.clients.discovery.dns_source`) is drawn in the lane
+    "client", and as if the wire took no time: nobody stamped its other end.
+
+    Raises :class:`~servicelab.lifecycle.ServerError` for a setting of the wrong kind.
+    """
+
+    scheme = "dns"
+
+    def __init__(
+        self,
+        source,
+        name: str = "dns",
+        *,
+        domain: str = "service.shop",
+        ttl: int = 5,
+        negative_ttl: int = 1,
+        trace: Trace | None = None,
+        port: int = 0,
+        seed: int = 1,
+    ):
+        super().__init__(name, port)
+        if isinstance(source, Registry):
+            source = partial(_passing, source)
+        elif not callable(source):
+            raise ServerError(
+                f"source={source!r} must be a Registry of the course, or a function of a service's name (a real Consul "
+                "has a name server of its own, on port 8600)"
+            )
+        if trace is not None and not isinstance(trace, Trace):
+            raise ServerError(f"trace={trace!r} is no trace: use Trace() from servicelab.trace, or leave it out")
+        self.zone = Zone(source, domain, ttl, negative_ttl, Random(seed))
+        self.trace = trace
+        self.silent = False
+        self.counts: Counter[str] = Counter()
+        self.errors: list[str] = []
+        self._loop = self._thread = None
+        self._sockets: list[socket.socket] = []
+        self._connections: set[asyncio.Transport] = set()
+
+    @property
+    def domain(self) -> str:
+        return self.zone.domain
+
+    @property
+    def ttl(self) -> int:
+        """Seconds for which a resolver may keep an answer. Raises ServerError for what is no whole number of them."""
+        return self.zone.ttl
+
+    @ttl.setter
+    def ttl(self, seconds):
+        self.zone.ttl = seconds
+
+    @property
+    def negative_ttl(self) -> int:
+        """Seconds for which a resolver may keep the news that there is nobody."""
+        return self.zone.negative_ttl
+
+    @negative_ttl.setter
+    def negative_ttl(self, seconds):
+        self.zone.negative_ttl = seconds
+
+    @property
+    def queries(self) -> int:
+        """Queries that came so far, by UDP and by TCP."""
+        return self.counts["udp"] + self.counts["tcp"]
+
+    # -- one message ---------------------------------------------------------------------------
+
+    def answer(self, data: bytes, protocol: str) -> bytes | None:
+        """The bytes of the reply to the message ``data`` by "udp" or "tcp"; None when there is nothing to say."""
+        try:
+            query = DNSRecord.parse(data)
+        except Exception:  # the codec's own errors and those of the bytes it trips over
+            self.counts["malformed"] += 1
+            return self._complaint(data)
+        if query.header.qr:  # an answer: to answer it would begin a game of ping-pong
+            self.counts["malformed"] += 1
+            return None
+        self.counts[protocol] += 1
+        stamp = _Stamp(self, query) if self.trace is not None else None
+        if self.silent:
+            return None
+        try:
+            reply = self.zone.reply(query)
+            packed = reply.pack()
+        except Exception as error:
+            self.errors.append(f"{type(error).__name__}: {error}")
+            self.counts["error"] += 1
+            reply = query.reply(ra=0)
+            reply.header.rcode = RCODE.SERVFAIL
+            packed = reply.pack()
+        if protocol == "udp" and len(packed) > udp_limit(query):
+            self.counts["truncated"] += 1
+            reply = truncated(reply)
+            packed = reply.pack()
+        elif reply.header.rcode == RCODE.NXDOMAIN:
+            self.counts["nxdomain"] += 1
+        elif reply.header.rcode == RCODE.NOERROR and not reply.rr:
+            self.counts["empty"] += 1
+        if stamp is not None:
+            stamp.replied(reply)
+        return bytes(packed)
+
+    @staticmethod
+    def _complaint(data):
+        """FORMERR for a message of which only the header can be read, if it is a query."""
+        if len(data) < _HEADER or data[2] & 0x80:
+            return None
+        (id,) = struct.unpack_from("!H", data)
+        return DNSRecord(DNSHeader(id=id, qr=1, aa=0, ra=0, rcode=RCODE.FORMERR)).pack()
+
+    # -- life ---------------------------------------------------------------------------------
+
+    def _open(self) -> int:
+        self.counts.clear()
+        self.errors.clear()
+        self._sockets = _both(self.wanted_port)
+        self._loop = loop = asyncio.SelectorEventLoop()
+        loop.set_exception_handler(lambda _, context: self.errors.append(f"{context.get('exception')!r}"))
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._serve, name=f"servicelab {self.name} loop", daemon=True)
+        self._thread.start()
+        if not self._ready.wait(_LIMIT):
+            raise ServerError(f"{self.name} did not begin to serve within {_LIMIT:g} s: start it again")
+        return self._sockets[0].getsockname()[1]
+
+    def _serve(self):
+        loop, (tcp, udp) = self._loop, self._sockets
+        listener = loop.run_until_complete(loop.create_server(lambda: _Connection(self), sock=tcp))
+        datagrams, _ = loop.run_until_complete(loop.create_datagram_endpoint(lambda: _Datagrams(self), sock=udp))
+        self._ready.set()
+        loop.run_forever()
+        loop.remove_reader(tcp)  # accept nobody any more
+        loop.run_until_complete(self._hang_up(listener))
+        datagrams.abort()
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.close()
+
+    async def _hang_up(self, listener):
+        """Close every connection. One that was accepted a moment ago is still on its way to us; if the listener were
+        closed before it is here, asyncio would lose it (CPython 3.11)."""
+        await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True)
+        for connection in list(self._connections):
+            connection.abort()
+        listener.close()
+        for _ in range(3):  # transports close in the turns of the loop that follow
+            await asyncio.sleep(0)
+
+    def _close(self):
+        loop, thread, sockets = self._loop, self._thread, self._sockets
+        if thread is not None and thread.ident is not None and not loop.is_closed():
+            self._ready.wait(_LIMIT)  # an interrupt can come while it is still on its way
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join(_LIMIT)
+        elif loop is not None:
+            loop.close()
+        for one in sockets:
+            one.close()
+        self._loop, self._thread, self._sockets = None, None, []
+
+
+class _Datagrams(asyncio.DatagramProtocol):
+    def __init__(self, server):
+        self.server = server
+
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def datagram_received(self, data, address):
+        reply = self.server.answer(data, "udp")
+        if reply is not None:
+            self.transport.sendto(reply, address)
+
+    def error_received(self, error):
+        """A client that has closed its port before the answer came: its own affair."""
+
+
+class _Connection(asyncio.Protocol):
+    """One TCP connection: messages with their length in front, answered in turn."""
+
+    def __init__(self, server):
+        self.server = server
+        self.data = b""
+
+    def connection_made(self, transport):
+        self.transport = transport
+        self.server._connections.add(transport)
+        self._expect_more()
+
+    def data_received(self, data):
+        self.data += data
+        self.timer.cancel()
+        while len(self.data) >= 2 and len(self.data) >= 2 + (length := int.from_bytes(self.data[:2])):
+            message, self.data = self.data[2 : 2 + length], self.data[2 + length :]
+            reply = self.server.answer(message, "tcp")
+            if reply is not None:
+                self.transport.write(len(reply).to_bytes(2) + reply)
+        self._expect_more()
+
+    def _expect_more(self):
+        self.timer = self.server._loop.call_later(_IDLE, self.transport.abort)
+
+    def pause_writing(self):
+        self.transport.pause_reading()  # who does not read its answers is not asked for more questions
+
+    def resume_writing(self):
+        self.transport.resume_reading()
+
+    def connection_lost(self, error):
+        self.timer.cancel()
+        self.server._connections.discard(self.transport)
+
+
+class _Stamp:
+    """One query in the trace, and its reply."""
+
+    def __init__(self, server, query):
+        self.server, self.trace = server, server.trace
+        self.known = trace_id_of(query)
+        self.id = self.known or new_id()
+        now = self.trace.clock()
+        if not self.known:
+            self.trace.send("client", server.lane, _asked(query), id=self.id, at=now)
+        self.trace.receive(self.id, server.lane, at=now)
+
+    def replied(self, reply):
+        now, id = self.trace.clock(), reply_id(self.id)
+        self.trace.send(self.server.lane, "", _told(reply), id=id, kind="reply", at=now)
+        if not self.known:
+            self.trace.receive(id, "client", at=now)
+
+
+def _asked(query) -> str:
+    return f"{QTYPE.get(query.q.qtype)} {str(query.q.qname).rstrip('.')}" if query.questions else "no question"
+
+
+def _told(reply) -> str:
+    if reply.header.tc:
+        return "truncated"
+    if reply.header.rcode:
+        return str(RCODE.get(reply.header.rcode))
+    return f"{len(reply.rr)} records, TTL {reply.rr[0].ttl} s" if reply.rr else "no records"
+
+
+def _passing(registry, service):
+    """The passing instances of ``service``, None if it has none at all; asked in the registry's own thread."""
+    found = registry.ask(lambda catalog: catalog.instances(service))
+    if not found:
+        return None
+    return [_At(one.service.id, one.service.port, one.address) for one in found if one.status == PASSING]
+
+
+class _At(NamedTuple):
+    id: str
+    port: int
+    address: str
+
+
+def _both(port) -> list[socket.socket]:
+    """A TCP and a UDP socket on the same port. Raises OSError."""
+    for left in range(_TRIES, 0, -1):
+        tcp, udp = socket.socket(), socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tcp.bind((HOST, port))
+            udp.bind((HOST, tcp.getsockname()[1]))
+            return [tcp, udp]
+        except BaseException as error:
+            tcp.close()
+            udp.close()
+            if not isinstance(error, OSError) or port or left == 1:
+                raise
