@@ -207,7 +207,12 @@ def test_an_interrupted_work_has_no_effect_and_is_repeated():
 
 @pytest.mark.parametrize(
     "keys_first, point, expected",
-    [(False, BEFORE_ACK, (0, 3, 0)), (True, BEFORE_ACK, (0, 3, 0)), (False, BEFORE_WORK, (0, 3, 0))],
+    [
+        (False, BEFORE_ACK, (0, 3, 0)),
+        (True, BEFORE_ACK, (0, 3, 0)),
+        (False, BEFORE_WORK, (0, 3, 0)),
+        (True, BEFORE_WORK, (1, 2, 0)),  # noted as done, and never done
+    ],
 )
 def test_a_key_makes_the_second_time_harmless(keys_first, point, expected):
     keys = set()

@@ -114,15 +114,15 @@ class Consumer:
             yield self._news
 
     def _handle(self, letter, point):
-        channel, task = self.channel, letter.task
+        channel, task, failed = self.channel, letter.task, False
+        known = self.keys is not None and task.number in self.keys
+        if self.keys is not None and self.keys_first:
+            self.keys.add(task.number)
         if point == BEFORE_WORK:
             raise _Dead
         if task.began is None:
             task.began = self.env.now
-        failed = False
-        if self.keys is None or task.number not in self.keys:
-            if self.keys is not None and self.keys_first:
-                self.keys.add(task.number)
+        if not known:
             failed = yield from self._work_on(task, letter)
         if point == BEFORE_ACK:
             raise _Dead
