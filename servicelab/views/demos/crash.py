@@ -117,8 +117,9 @@ class Crash(LivePanel):
         what = {0: "lost", 1: "sent once", 2: "sent twice"}
         fate = ", ".join(f"mail {task.number + 1} is {what[min(2, len(task.done))]}" for task in tasks)
         return (
-            f"A is killed {point} ({ack}, {window}, key {key}): {fate}. With one death in {every} mails, of {COUNT} mails "
-            f"{result.lost} are lost, {result.once} sent once and {result.more} sent twice; {again} were delivered again."
+            f"A is killed {point} ({ack}, {window}, key {key}): {fate}. With one death in {every} mails, of {COUNT} "
+            f"mails {result.lost} are lost, {result.once} sent once and {result.more} sent twice; {again} were "
+            "delivered again."
         )
 
     # -- the picture ------------------------------------------------------------------------
