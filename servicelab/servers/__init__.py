@@ -1,7 +1,48 @@
 """Servers on real sockets, in the kernel or in a process of their own: one lifecycle for all."""
 
-from servicelab.servers.deadline import HeedsDeadline, heeding_grpc
-from servicelab.servers.http import HTTPServer, serve
-from servicelab.servers.process import HTTPProcess
+from importlib import import_module
 
-__all__ = ["HTTPProcess", "HTTPServer", "HeedsDeadline", "heeding_grpc", "serve"]
+# Imported when they are asked for: a child process that serves AMQP need not load Flask first (0.4 s).
+_HOMES = {
+    "Feed": "feed",
+    "GRPCServer": "grpc",
+    "HTTPProcess": "process",
+    "HTTPServer": "http",
+    "HeedsDeadline": "deadline",
+    "Outbox": "feed",
+    "ServerProcess": "elsewhere",
+    "ServerSentEvent": "events",
+    "SocketIOServer": "socketio",
+    "WebSocketServer": "websocket",
+    "event_stream": "events",
+    "heeding_grpc": "deadline",
+    "last_event_id": "events",
+    "load_proto": "proto",
+    "long_poll": "events",
+    "serve": "http",
+}
+
+__all__ = [
+    "Feed",
+    "GRPCServer",
+    "HTTPProcess",
+    "HTTPServer",
+    "HeedsDeadline",
+    "Outbox",
+    "ServerProcess",
+    "ServerSentEvent",
+    "SocketIOServer",
+    "WebSocketServer",
+    "event_stream",
+    "heeding_grpc",
+    "last_event_id",
+    "load_proto",
+    "long_poll",
+    "serve",
+]
+
+
+def __getattr__(name):
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

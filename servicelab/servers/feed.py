@@ -106,6 +106,7 @@ class Feed:
         self._events: deque[Event] = deque(maxlen=keep)
         self._count = 0
         self._subscriptions: list[Subscription] = []
+        self._listeners: list = []
         self._changed = threading.Condition(threading.RLock())
 
     @property
@@ -132,6 +133,8 @@ class Feed:
             readers = list(self._subscriptions)
             self._changed.notify_all()
             waiting = [reader for reader in readers if reader.put(event, 0) is Offer.FULL]
+            for listener in self._listeners:
+                listener(event)
         for reader in waiting:  # without the lock: others may read and leave meanwhile
             reader.put(event)
         return event
@@ -161,6 +164,12 @@ class Feed:
             if self.is_closed:
                 reader.close()
         return reader
+
+    def listen(self, function) -> None:
+        """Call ``function(event)`` for everything that is published from now on, in the publisher's thread and in
+        order. It must not wait: the feed does."""
+        with self._changed:
+            self._listeners.append(function)
 
     def forget(self, reader) -> None:
         with self._changed:
