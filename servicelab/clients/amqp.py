@@ -161,7 +161,8 @@ class Consumer(Server):
     :func:`connect`; ``name`` is its lane there, or ``lane`` if several consumers share one. One of the same name is
     replaced.
 
-    It ends by :meth:`stop`, which lets the message in hand be finished; by :meth:`crash`; when ``on_message`` raises;
+    It ends by :meth:`stop`, which lets the message in hand be finished (with ``auto_ack``, all that pika holds: for
+    the broker they are done) and gives up on it after a second; by :meth:`crash`; when ``on_message`` raises;
     and when the broker goes. In the last three cases the broker gets no goodbye, puts back what was not acknowledged,
     and :attr:`is_running` turns False. ``.handled`` counts the callbacks that returned, ``.errors`` has the
     tracebacks of the others. :meth:`start` begins again, after the end too.
@@ -282,26 +283,29 @@ class Consumer(Server):
         except _Crash:
             pass
         except Exception as error:
-            if self._end_with(f"died: {type(error).__name__}: {error}".rstrip(": ")):
+            if self._fate is None:  # else it is only what a cut connection looks like from inside
                 self.errors.append(traceback.format_exc())
+            self._end_with(f"died: {type(error).__name__}: {error}".rstrip(": "))
         finally:
             _let_go(connection)
 
     def _handle(self, channel, method, properties, body):
+        if self._fate not in (None, "stopped"):
+            return  # while a lost connection is cleaned up, pika hands over what it held; a program has ended by then
         self._is_working = True
         try:
             self.on_message(channel, method, properties, body)
             self.handled += 1
+            if self._fate is not None and not self.auto_ack:  # stop: pika would go through all that it holds first
+                channel.stop_consuming()
         finally:
             with self._lock:
                 self._is_working = False
 
-    def _end_with(self, fate) -> bool:
+    def _end_with(self, fate):
         """The first reason counts."""
         with self._lock:
-            first = self._fate is None
             self._fate = self._fate or fate
-            return first
 
     # -- as a killed process would ------------------------------------------------------------
 
