@@ -31,13 +31,14 @@ SERVICES = {
     "client": ("#6B6B6B", "#444444"),
     "gateway": (PURPLE, "#94417A"),
     "orders": (BLUE, "#00598C"),
+    "broker": ("#A6826B", "#6E4B35"),  # in between: messages go through it from left to right
     "inventory": (GREEN, "#00694D"),
     "payment": (ORANGE, "#8A5F00"),
     "shipping": (SKY, "#1A6FA3"),
     "notification": (YELLOW, "#6F6900"),
 }
 #: For services that the shop does not have, in order of appearance.
-OTHERS = (("#A6826B", "#6E4B35"), ("#8C8CC8", "#50508F"), ("#8FA65B", "#566A27"), ("#C98A8A", "#8B4545"))
+OTHERS = (("#8C8CC8", "#50508F"), ("#8FA65B", "#566A27"), ("#C98A8A", "#8B4545"))
 
 #: Size of a figure in inches.
 SIZE = (9.0, 3.5)
