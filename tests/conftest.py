@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.amqp_brokers import broker, channel, connection, session_broker  # noqa: F401  # fixtures, one of each a run
+
 ROOT = Path(__file__).resolve().parent.parent
 _figures: list[str] = []
 
