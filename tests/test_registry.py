@@ -227,6 +227,8 @@ REFUSED = [
     ("PUT", REGISTER, '{"name": "x", "check": {"ttl": "5s", "interval": "5s"}}', 400, "cannot both be specified"),
     ("PUT", REGISTER, '{"name": "x", "check": {"http": "http://h/"}}', 400, "Interval must be > 0"),
     ("PUT", REGISTER, '{"name": "x", "check": {"http": "ftp://h/", "interval": "1s"}}', 400, "is no HTTP request"),
+    ("PUT", REGISTER, '{"name": "x", "check": {"http": "http://h/", "interval": "1s", "header": {"a": ["b\\n"]}}}', 400,
+     "of one line"),
     ("PUT", REGISTER, '{"name": "x", "check": {"args": ["ls"], "interval": "1s"}}', 400, "not offered here"),
     ("PUT", REGISTER, '{"name": "x", "check": {"ttl": "5s", "status": "fine"}}', 400, "Status for checks must"),
     ("PUT", REGISTER, '{"name": "x", "checks": [3]}', 400, "Checks must be an array of objects"),
@@ -596,7 +598,9 @@ def test_leases_that_ran_out_while_it_was_down_have_run_out(registry, client):
 def test_a_paused_registry_answers_nobody_and_finds_out_afterwards(registry, client):
     client.agent.service.register("orders", "orders-1", check=Check.ttl("50ms"))
     client.agent.check.ttl_pass("service:orders-1")
+    assert not registry.is_paused
     registry.pause()
+    assert registry.is_paused
     with pytest.raises(requests.ReadTimeout):
         requests.get(f"{registry.url}/v1/status/leader", timeout=0.1)
     registry.resume()
@@ -606,9 +610,9 @@ def test_a_paused_registry_answers_nobody_and_finds_out_afterwards(registry, cli
 
 
 def test_self_preservation_on_the_wire():
-    """Ten instances that renew every 50 ms; six fall silent at once, and nobody is removed."""
+    """Ten instances, of which six fall silent at once, and nobody is removed: too few renewals come."""
     trace = Trace()
-    rule = SelfPreservation(Random(1), renewal_interval=0.05, window=0.5, interval=0.1)
+    rule = SelfPreservation(Random(1), renewal_interval=0.001, window=0.5, interval=0.1)
     with Registry(trace=trace, eviction=rule) as registry:
         session = requests.Session()
         for number in range(10):
@@ -622,6 +626,13 @@ def test_self_preservation_on_the_wire():
 
         until(silent)
         assert len(registry.instances("orders", passing=True)) == 10
+
+        def back():
+            for number in range(10):
+                session.put(f"{registry.url}/v1/agent/check/pass/service:orders-{number}")
+            return [change.value for change in trace.changes if change.who == "registry"][1:2] == ["running"]
+
+        until(back)
 
 
 # -- the trace ----------------------------------------------------------------------------------
@@ -639,7 +650,7 @@ def test_every_request_and_every_change_of_health_is_in_the_trace():
         client.agent.service.deregister("orders-1")
     states = [(change.who, change.value) for change in trace.changes]
     assert states == [
-        ("registry", "running"), ("orders-1", "critical"), ("orders-1", "passing"), ("orders-1", "critical"),
+        ("orders-1", "critical"), ("orders-1", "passing"), ("orders-1", "critical"),
         ("orders-1", "deregistered"), ("registry", "down"),
     ]  # fmt: skip
     assert len(trace.messages) == 10 and all(message.received is not None for message in trace.messages)
@@ -660,6 +671,21 @@ def test_a_client_without_traceparent_has_the_lane_of_its_user_agent():
         requests.get(f"{registry.url}/v1/status/leader", headers={"User-Agent": "orders-1"})
     assert [message.sender for message in trace.messages if message.kind == "request"] == ["client", "orders-1"]
     assert [message.receiver for message in trace.messages if message.kind == "reply"] == ["client", "orders-1"]
+
+
+def test_what_befalls_the_registry_is_in_the_trace():
+    trace = Trace()
+    registry = Registry(trace=trace).start()
+    consul.Consul(port=registry.port).agent.service.register("orders", "orders-1")
+    registry.pause()
+    registry.resume()
+    registry.kill()
+    registry.restart(keep=False)
+    registry.stop()
+    assert [(change.who, change.value) for change in trace.changes] == [
+        ("orders-1", "passing"), ("registry", "paused"), ("registry", "running"), ("registry", "down"),
+        ("orders-1", "forgotten"), ("registry", "running"), ("registry", "down"),
+    ]  # fmt: skip
 
 
 # -- life, and a real Consul ----------------------------------------------------------------
@@ -705,6 +731,8 @@ def test_the_same_cells_run_on_a_consul_elsewhere(registry, monkeypatch):
             with pytest.raises(ServerError, match="is a real Consul at .* Unset CONSUL_HTTP_ADDR"):
                 cannot()
     assert registry.is_running, "what is not ours is not stopped"
+    with pytest.raises(ServerError, match="knows TTL expiry only"):
+        start_registry(eviction=SelfPreservation(Random(1)))
     monkeypatch.setenv("CONSUL_HTTP_ADDR", "127.0.0.1:1")
     with pytest.raises(ServerError, match="nothing answers at"):
         start_registry()

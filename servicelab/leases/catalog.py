@@ -189,6 +189,11 @@ class Catalog(Store):
         """How many TTL checks there are."""
         return self._leases
 
+    @property
+    def overdue(self) -> int:
+        """How many leases have run out and were kept by the eviction rule."""
+        return len(self._overdue)
+
     # -- parts ------------------------------------------------------------------------------
 
     @staticmethod

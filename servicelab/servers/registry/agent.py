@@ -138,6 +138,8 @@ class Agent:
         if self.trace is not None:
             for event in events:
                 self._show(event)
+            if self._shown.get(self.lane) == "self-preservation" and not self.catalog.overdue:
+                self._state(self.lane, "running", self.clock())
         if any(event.what in ("registered", "changed", "deregistered", "evicted") for event in events):
             self._probes.follow(self.catalog)
         self._wake()
@@ -161,14 +163,13 @@ class Agent:
             self._state(self.lane, "self-preservation", event.at)
         elif event.what == "evicted":
             self._state(event.service_id, "evicted", event.at)
-            self._state(self.lane, "running", event.at)
         elif event.service_id:
             instance = self.catalog.service(event.service_id, event.node)
             gone = event.what == "deregistered" or instance is None
             self._state(event.service_id, "deregistered" if gone else instance.status, event.at)
 
     def _state(self, who: str, value: str, at: float) -> None:
-        if self._shown.get(who, "running" if who == self.lane else None) != value:
+        if self._shown.get(who) != value:
             self._shown[who] = value
             self.trace.state(who, value, at=at)
 

@@ -3,22 +3,31 @@
 import os
 from urllib.parse import urlsplit
 
+from servicelab.leases import TTLExpiry
 from servicelab.lifecycle import ServerError, is_listening
 from servicelab.servers.registry.server import Registry
+from servicelab.trace import Trace
 
 VARIABLE = "CONSUL_HTTP_ADDR"
 
 
-def start_registry(name: str = "registry", **options) -> "Registry | RealConsul":
+def start_registry(
+    name: str = "registry", *, trace: Trace | None = None, port: int = 0, seed: int = 0,
+    eviction: TTLExpiry | None = None, lane: str | None = None,
+) -> "Registry | RealConsul":  # fmt: skip
     """A started :class:`Registry`, or the Consul at the address in the environment variable ``CONSUL_HTTP_ADDR``.
 
-    ``options`` are those of :class:`Registry`; a real Consul takes none of them but ``trace`` and ``lane``, and stamps
-    nothing itself. Raises ServerError when nothing answers at that address.
+    The arguments are those of :class:`Registry`. A real Consul stamps nothing, runs where it runs, and evicts as it
+    does: ``trace``, ``port`` and ``seed`` mean nothing to it, and another ``eviction`` than TTL expiry is refused.
+    Raises ServerError, also when nothing answers at that address.
     """
     address = os.environ.get(VARIABLE)
-    if address:
-        return RealConsul(address, name, lane=options.get("lane"))
-    return Registry(name, **options).start()
+    if not address:
+        return Registry(name, trace=trace, port=port, seed=seed, eviction=eviction, lane=lane).start()
+    if eviction is not None and type(eviction) is not TTLExpiry:
+        raise ServerError(f"eviction={eviction!r}: the Consul at {VARIABLE}={address!r} knows TTL expiry only. "
+                          f"Unset {VARIABLE} to run this on the registry in the kernel.")  # fmt: skip
+    return RealConsul(address, name, lane=lane)
 
 
 class RealConsul:

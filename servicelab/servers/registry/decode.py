@@ -195,9 +195,11 @@ def check(given: Fields, bad_status: str = "Bad check status") -> Check:
 
 def _header(given: Fields) -> dict[str, list[str]]:
     header = given.take("Header", dict, {})
-    for values in header.values():
-        if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-            raise Refused(400, "Request decode failed: json: Header must hold arrays of strings")
+    for name, values in header.items():
+        if not isinstance(values, list) or not all(
+            isinstance(value, str) and value.isprintable() for value in [name, *values]
+        ):
+            raise Refused(400, "Request decode failed: json: Header must hold arrays of strings of one line")
     return header
 
 

@@ -9,7 +9,7 @@ from random import Random
 
 from tornado.netutil import bind_sockets
 
-from servicelab.leases import Instance, TTLExpiry
+from servicelab.leases import LOCAL, Instance, TTLExpiry
 from servicelab.lifecycle import HOST, Server, ServerError
 from servicelab.servers.arguments import check_options
 from servicelab.servers.registry.agent import Agent, Contents
@@ -128,12 +128,22 @@ class Registry(Server):
         if self.is_running:
             self.stop()
         if not keep:
+            if self.trace is not None:
+                for service in self._contents.catalog.on_node(LOCAL):
+                    if service.id != "consul":
+                        self.trace.state(service.id, "forgotten")
             self._contents = Contents(self.eviction)
         wanted, self.wanted_port = self.wanted_port, self._again_at or self.wanted_port
         try:
             return self.start()
         finally:
             self.wanted_port = wanted
+
+    @property
+    def is_paused(self) -> bool:
+        """Does it hang?"""
+        agent = self._agent
+        return agent is not None and not agent.running.is_set()
 
     def pause(self) -> None:
         """Hang: accept connections, answer nothing, look after nothing. Leases go on running."""
@@ -157,8 +167,9 @@ class Registry(Server):
         self._loop.set_default_executor(names)
         self._thread = threading.Thread(target=self._loop.run_forever, name=f"servicelab {self.name} loop", daemon=True)
         self._thread.start()
-        self._again_at = self._do(self._listen)
-        self._state("running")
+        came_back, self._again_at = self._again_at is not None, self._do(self._listen)
+        if came_back:
+            self._state("running")
         return self._again_at
 
     async def _listen(self) -> int:
