@@ -381,6 +381,8 @@ class Connection(asyncio.Protocol):
 
     def published(self) -> None:
         """It has published: when memory is short it is stopped, as in RabbitMQ, after its first message."""
+        if self.server.memory_limit is not None:
+            self.server.weigh()
         if self.server.alarm and not self.blocked:
             self.blocked = True
             self._pause_reading()

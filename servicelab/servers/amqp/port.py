@@ -228,13 +228,13 @@ class Port:
 
     def _declare_queue(self, now, m):
         if reply_queue(self.connection.broker, m.queue):
-            return commands.Queue.DeclareOk(m.queue, 0, 1)
+            return wire.QueueDeclared(m.queue, 0, 1)
         queue = self.connection.broker.declare_queue(
             now, m.queue, passive=m.passive, durable=m.durable, exclusive=m.exclusive, auto_delete=m.auto_delete,
             arguments=m.arguments, owner=self.connection.session,
         )  # fmt: skip
         self.channel.last_queue = queue.name
-        return commands.Queue.DeclareOk(queue.name, queue.ready, len(queue.rota))
+        return wire.QueueDeclared(queue.name, queue.ready, len(queue.rota))
 
     def _bind_queue(self, now, m):
         name = self._queue_name(m.queue)

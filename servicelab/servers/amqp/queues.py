@@ -116,8 +116,10 @@ class Queue:
         self.broker.journal.put(self.name, entry.number, entry.message.encode(expires))
 
     def _expiry(self, now, message):
-        ttls = [ttl for ttl in (self.options.ttl, message.properties.expiration) if ttl is not None]
-        return now + min(ttls) / 1000 if ttls else None
+        ttl, own = self.options.ttl, message.properties.expiration
+        if own is not None and (ttl is None or own < ttl):
+            ttl = own
+        return None if ttl is None else now + ttl / 1000
 
     # -- out --------------------------------------------------------------------------------
 

@@ -150,10 +150,22 @@ class AmqpServer:
             for channel in channels:
                 channel.say_confirms()
         if self.memory_limit is not None:
-            self._weigh()
+            self.weigh()
         if core.next_deadline() != self._timer_at:
             self._rearm()
         self._flush()
+
+    def weigh(self) -> None:
+        """Sound the memory alarm, or end it. Only with a memory limit."""
+        held = self.core.held
+        if not self.alarm and held > self.memory_limit:
+            self.alarm = True
+            self._say("memory alarm")
+        elif self.alarm and held <= LOW_WATER * self.memory_limit:
+            self.alarm = False
+            self._say("memory alarm over")
+            for connection in list(self.connections):
+                connection.unblock()
 
     def note_fault(self, error: Exception) -> None:
         """A fault of the broker: keep where it happened."""
@@ -202,17 +214,6 @@ class AmqpServer:
     def _due(self):
         at = self.core.next_deadline()
         return at is not None and at - self.loop.time() < 0.001
-
-    def _weigh(self):
-        held = self.core.held
-        if not self.alarm and held > self.memory_limit:
-            self.alarm = True
-            self._say("memory alarm")
-        elif self.alarm and held <= LOW_WATER * self.memory_limit:
-            self.alarm = False
-            self._say("memory alarm over")
-            for connection in list(self.connections):
-                connection.unblock()
 
     def _say(self, state):
         if self.trace is not None:

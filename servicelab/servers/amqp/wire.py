@@ -46,6 +46,13 @@ def unpack_table(text: str) -> dict:
     return read_table(base64.b64decode(text), 0)[0]
 
 
+class QueueDeclared(commands.Queue.DeclareOk):
+    """Queue.DeclareOk for any name: ``pamqp`` allows the letters of the specification, RabbitMQ takes all UTF-8."""
+
+    def validate(self):
+        """The name came from a client or from us: it is a short string."""
+
+
 def method_frame(channel: int, method: base.Frame) -> bytes:
     return frame.marshal(method, channel)
 
