@@ -54,9 +54,9 @@ class Broker:
 def start(kind, tmp_path_factory):
     if kind == "rabbitmq":
         from tests.conftest import require
-        from tests.rabbit import RabbitMQ
+        from tests.rabbit import RabbitMQ, find_rabbitmq
 
-        require("rabbitmq-server")
+        find_rabbitmq() or require("rabbitmq-server")
         with RabbitMQ() as running:
             yield Broker(kind, running)
     else:
