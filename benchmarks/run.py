@@ -22,7 +22,7 @@ from pathlib import Path
 from servicelab.table import Table
 
 ROOT = Path(__file__).resolve().parent.parent
-MODULES = ("simulation", "policies", "faults", "drawing", "streaming")
+MODULES = ("simulation", "policies", "faults", "drawing", "streaming", "registry")
 
 
 def module(name: str) -> dict:
