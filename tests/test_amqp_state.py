@@ -1,0 +1,458 @@
+"""The broker's core against a plain model: whatever clients do, nothing is lost or doubled in silence.
+
+The model of a queue is a list. It does not say who gets a message, for that is the broker's choice, but checks every
+choice: that the message was the first one, that the consumer had room and its turn, that ``redelivered`` is said of
+just those that were delivered before, and that nobody who could work is left waiting. The disk is a list of changes
+that reach it only when the test says so, and a power cut forgets the rest.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from servicelab.servers.amqp import message
+from servicelab.servers.amqp.channel import Session
+from servicelab.servers.amqp.core import VirtualHost
+from servicelab.servers.amqp.errors import AmqpError
+from servicelab.servers.amqp.journal import Snapshot
+from servicelab.servers.amqp.message import OVERHEAD
+
+LETTERS = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead"}
+LONGEST, FULL, TTL, RETURNS = 3, 2, 1.0, 2  # messages, messages, seconds, times
+QUEUES = {
+    "plain": (False, {}),
+    "kept": (True, {}),
+    "short": (False, {"x-max-length": LONGEST, **LETTERS}),
+    "full": (True, {"x-max-length": FULL, "x-overflow": "reject-publish"}),
+    "brief": (False, {"x-message-ttl": int(TTL * 1000), **LETTERS}),
+    "quorum": (True, {"x-queue-type": "quorum", "x-delivery-limit": RETURNS, **LETTERS}),
+    "single": (False, {"x-single-active-consumer": True}),
+    "dead": (True, {}),
+}
+KEPT = [name for name, (durable, _) in QUEUES.items() if durable]
+FANOUT = ("plain", "kept", "full")  # bound to the exchange "all"
+names = st.sampled_from(list(QUEUES))
+PROPERTIES = {True: b"\x10\x00\x02", False: b"\x00\x00"}  # delivery_mode 2, and none
+
+
+class SlowDisk:
+    """What was said to it is on disk after :meth:`flush`, and gone after a power cut."""
+
+    def __init__(self):
+        self.exchanges, self.queues, self.bindings, self.messages = {}, {}, [], {}
+        self.pending, self.waiting = [], []
+
+    def declare_exchange(self, name, spec):
+        self.pending.append(lambda: self.exchanges.update({name: spec}))
+
+    def declare_queue(self, name, spec):
+        self.pending.append(lambda: self.queues.update({name: spec}))
+
+    def bind(self, spec):
+        self.pending.append(lambda: self.bindings.append(spec))
+
+    def put(self, queue, id, message):
+        self.pending.append(lambda: self.messages.update({(queue, id): (message, 0)}))
+
+    def settle(self, queue, id):
+        self.pending.append(lambda: self.messages.pop((queue, id)))
+
+    def requeued(self, queue, id, delivery_count):
+        key = queue, id
+        self.pending.append(lambda: self.messages.update({key: (self.messages[key][0], delivery_count)}))
+
+    def sync(self, done):
+        self.waiting.append(done)
+
+    def flush(self):
+        pending, self.pending = self.pending, []
+        for change in pending:
+            change()
+        waiting, self.waiting = self.waiting, []
+        for done in waiting:
+            done()
+
+    def load(self):
+        rows = [(queue, id, *found) for (queue, id), found in sorted(self.messages.items())]
+        return Snapshot(dict(self.exchanges), dict(self.queues), list(self.bindings), rows)
+
+    def after_a_power_cut(self):
+        again = SlowDisk()
+        again.exchanges, again.queues, again.bindings = self.exchanges, self.queues, self.bindings
+        again.messages = dict(self.messages)
+        return again
+
+
+@dataclass
+class Copy:
+    """A message in one queue of the model."""
+
+    body: bytes
+    place: int
+    stored: bool
+    expires: float | None = None
+    redelivered: bool = False
+    returns: int = 0
+
+
+@dataclass
+class Subscriber:
+    channel: "Client"
+    queue: str
+    prefetch: int
+    no_ack: bool
+    unacked: int = 0
+
+    @property
+    def has_room(self):
+        return self.channel.channel.writable and (self.no_ack or not self.prefetch or self.unacked < self.prefetch)
+
+
+@dataclass(eq=False)
+class Client:
+    """A channel, and what its client has been told; it is the channel's sink."""
+
+    told: list
+    channel: object = None
+    last: int = 0
+    unacked: dict = field(default_factory=dict)  # tag: (queue, copy, subscriber or None)
+    subscribers: dict = field(default_factory=dict)
+
+    def deliver(self, consumer, tag, entry):
+        self.told.append((consumer.queue.name, self, consumer.tag, tag, entry.message.body, entry.redelivered))
+
+    def returned(self, message, code, text):
+        self.told.append(("returned", message.body))
+
+    def confirmed(self, number, multiple, accepted):
+        self.told.append(("confirmed", number, multiple, accepted))
+
+    def cancelled(self, tag):
+        raise AssertionError("no queue is deleted here")
+
+
+class AgainstTheModel(RuleBasedStateMachine):
+    def __init__(self):
+        super().__init__()
+        self.now, self.bodies, self.tags = 0.0, 0, 0
+        self.told = []
+        self.disk = SlowDisk()
+        self.places = defaultdict(int)
+        self.ready = {name: [] for name in QUEUES}
+        self.on_disk = {name: [] for name in KEPT}
+        self.born(VirtualHost(self.disk))
+        self.disk.flush()
+
+    def born(self, core):
+        """A new life of the broker: nobody is connected."""
+        self.core = core
+        core.declare_exchange("all", "fanout", durable=True)
+        for name, (durable, arguments) in QUEUES.items():
+            core.declare_queue(self.now, name, durable=durable, arguments=arguments)
+        for name in FANOUT:
+            core.bind("all", core.queues[name])
+        self.session = Session(core)
+        self.clients, self.order = [], {name: [] for name in QUEUES}
+        self.publisher = self.connect()
+        self.publisher.channel.select_confirms()
+        self.published, self.open_confirms = 0, {}
+
+    def connect(self):
+        client = Client(self.told)
+        client.channel = self.session.channel(client)
+        return client
+
+    # -- what the model does with messages ----------------------------------------------------
+
+    def arrive(self, queue, body, persistent):
+        """A message joins ``queue``; returns its copy."""
+        durable = QUEUES[queue][0]
+        self.places[queue] += 1
+        expires = self.now + TTL if queue == "brief" else None
+        stored = durable and (persistent or queue == "quorum")
+        copy = Copy(body, self.places[queue], stored, expires)
+        copy.persistent = persistent
+        self.ready[queue].append(copy)
+        return copy
+
+    def come_back(self, queue, copy):
+        copy.redelivered = True
+        if queue == "quorum":
+            copy.returns += 1
+            if copy.returns > RETURNS:
+                self.arrive("dead", copy.body, copy.persistent)
+                return
+        self.ready[queue].append(copy)
+        self.ready[queue].sort(key=lambda copy: copy.place)
+
+    def settle_events(self, *queues):
+        """Check what clients were told of ``queues``, then apply bounds; then all the other queues, "dead" last."""
+        for queue in [*queues, *(name for name in QUEUES if name not in queues and name != "dead"), "dead"]:
+            self.expire(queue)
+            self.hear(queue)
+            while queue == "short" and len(self.ready[queue]) > LONGEST:
+                copy = self.ready[queue].pop(0)
+                self.arrive("dead", copy.body, copy.persistent)
+        for event in [event for event in self.told if event[0] == "confirmed"]:
+            self.told.remove(event)
+            self.hear_confirm(*event[1:])
+        assert self.told == []
+
+    def expire(self, queue):
+        while self.ready[queue] and (self.ready[queue][0].expires or 1e9) <= self.now:
+            copy = self.ready[queue].pop(0)
+            self.arrive("dead", copy.body, copy.persistent)
+
+    def hear(self, queue):
+        for event in [event for event in self.told if event[0] == queue]:
+            self.told.remove(event)
+            _, client, tag_of_consumer, tag, body, redelivered = event
+            subscriber = client.subscribers[tag_of_consumer]
+            assert subscriber.has_room, "a consumer got more than its prefetch"
+            if queue == "single":
+                assert self.order[queue][0] is subscriber, "only the first consumer is active"
+            copy = self.ready[queue].pop(0)
+            assert (copy.body, copy.redelivered) == (body, redelivered), "not the next one, or not said to be again"
+            client.last += 1
+            assert tag == client.last
+            if not subscriber.no_ack:
+                subscriber.unacked += 1
+                client.unacked[tag] = queue, copy, subscriber
+
+    def hear_confirm(self, number, multiple, accepted):
+        assert number in self.open_confirms
+        for each in [each for each in self.open_confirms if each == number or (multiple and each < number)]:
+            expected, copies = self.open_confirms.pop(each)
+            assert accepted == expected
+            for queue, copy in copies:
+                held = copy in self.ready[queue] or copy in self.unacked(queue)
+                assert not held or copy.body in self.written(queue), "confirmed, and not on disk"
+
+    def unacked(self, queue):
+        return [copy for client in self.all() for where, copy, _ in client.unacked.values() if where == queue]
+
+    def all(self):
+        return [self.publisher, *self.clients]
+
+    def written(self, queue):
+        return [message.decode(data)[0].body for (where, _), (data, _) in self.disk.messages.items() if where == queue]
+
+    # -- publishing -----------------------------------------------------------------------------
+
+    @rule(key=st.sampled_from([*QUEUES, "kept", "nowhere", "all"]), persistent=st.booleans(), mandatory=st.booleans())
+    def publish(self, key, persistent, mandatory):
+        self.bodies += 1
+        body = b"%d" % self.bodies
+        exchange, queues = ("all", FANOUT) if key == "all" else ("", [key] if key in QUEUES else [])
+        accepted, copies = True, []
+        for queue in queues:
+            if queue == "full" and len(self.ready[queue]) >= FULL:
+                accepted = False
+            else:
+                copies.append((queue, self.arrive(queue, body, persistent)))
+        self.published += 1
+        self.open_confirms[self.published] = accepted, [(queue, copy) for queue, copy in copies if copy.stored]
+        channel = self.publisher.channel
+        where = message.target(exchange, "" if exchange else key)
+        routed = channel.publish(self.now, where, message.properties(PROPERTIES[persistent]), body, mandatory)
+        assert routed == bool(queues)
+        if mandatory and not queues:
+            self.told.remove(("returned", body))
+        self.say_confirms()
+        self.settle_events(*queues)
+
+    def say_confirms(self):
+        confirming, self.core.confirming = self.core.confirming, {}
+        for channel in confirming:
+            channel.say_confirms()
+
+    # -- consuming ------------------------------------------------------------------------------
+
+    @rule(queue=names, prefetch=st.sampled_from([0, 1, 2, 5]), no_ack=st.booleans(), new=st.booleans(), data=st.data())
+    def consume(self, queue, prefetch, no_ack, new, data):
+        if (new and len(self.clients) < 4) or not self.clients:
+            self.clients.append(self.connect())
+        client = data.draw(st.sampled_from(self.clients))
+        self.tags += 1
+        tag = f"tag {self.tags}"
+        client.subscribers[tag] = subscriber = Subscriber(client, queue, prefetch, no_ack)
+        self.order[queue].append(subscriber)
+        client.channel.qos(self.now, prefetch, False)
+        client.channel.consume(self.now, queue, tag, no_ack=no_ack)
+        self.settle_events(queue)
+
+    @precondition(lambda self: any(client.subscribers for client in self.clients))
+    @rule(data=st.data())
+    def cancel(self, data):
+        client = data.draw(st.sampled_from([client for client in self.clients if client.subscribers]))
+        tag = data.draw(st.sampled_from(list(client.subscribers)))
+        subscriber = client.subscribers.pop(tag)
+        self.order[subscriber.queue].remove(subscriber)
+        client.channel.cancel(self.now, tag)
+        self.settle_events(subscriber.queue)
+
+    @precondition(lambda self: self.clients)
+    @rule(queue=names, no_ack=st.booleans(), data=st.data())
+    def get(self, queue, no_ack, data):
+        client = data.draw(st.sampled_from(self.clients))
+        found = client.channel.get(self.now, queue, no_ack)
+        assert (found is None) == (not self.ready[queue])
+        if found is None:
+            return
+        tag, entry, _ = found
+        copy = self.ready[queue].pop(0)
+        client.last += 1
+        assert (entry.message.body, entry.redelivered, tag) == (copy.body, copy.redelivered, client.last)
+        if not no_ack:
+            client.unacked[tag] = queue, copy, None
+        self.settle_events(queue)
+
+    @precondition(lambda self: self.clients)
+    @rule(data=st.data())
+    def stall(self, data):
+        data.draw(st.sampled_from(self.clients)).channel.writable = False
+
+    @precondition(lambda self: self.clients)
+    @rule(data=st.data())
+    def resume(self, data):
+        data.draw(st.sampled_from(self.clients)).channel.resume(self.now)
+        self.settle_events()
+
+    # -- acknowledging --------------------------------------------------------------------------
+
+    def holding(self):
+        return [client for client in self.clients if client.unacked]
+
+    def take(self, client, tags):
+        """The copies leave the client's hands; ``{queue: copies}`` in the order of the queues' first ones."""
+        found = {}
+        for tag in tags:
+            queue, copy, subscriber = client.unacked.pop(tag)
+            found.setdefault(queue, []).append(copy)
+            if subscriber is not None:
+                subscriber.unacked -= 1
+        return found
+
+    @precondition(lambda self: self.holding())
+    @rule(data=st.data(), multiple=st.booleans(), what=st.sampled_from(["ack", "ack", "requeue", "reject"]))
+    def settle(self, data, multiple, what):
+        client = data.draw(st.sampled_from(self.holding()))
+        tag = data.draw(st.sampled_from(list(client.unacked)))
+        taken = self.take(client, [each for each in list(client.unacked) if each == tag or (multiple and each < tag)])
+        for queue, copies in taken.items():
+            for copy in copies:
+                if what == "requeue":
+                    self.come_back(queue, copy)
+                elif what == "reject" and "x-dead-letter-exchange" in QUEUES[queue][1]:
+                    self.arrive("dead", copy.body, copy.persistent)
+        if what == "ack":
+            client.channel.ack(self.now, tag, multiple)
+        else:
+            client.channel.nack(self.now, tag, multiple, what == "requeue")
+        self.settle_events(*taken)
+
+    @precondition(lambda self: self.clients)
+    @rule(data=st.data())
+    def a_tag_that_is_not_unacknowledged_is_refused(self, data):
+        client = data.draw(st.sampled_from(self.clients))
+        wrong = data.draw(st.integers(1, client.last + 3).filter(lambda tag: tag not in client.unacked))
+        for refused in (client.channel.ack, client.channel.nack):
+            with pytest.raises(AmqpError, match=f"406 .*unknown delivery tag {wrong}"):
+                refused(self.now, wrong, data.draw(st.booleans()))
+
+    @precondition(lambda self: self.clients)
+    @rule(data=st.data(), close=st.booleans())
+    def recover_or_close(self, data, close):
+        client = data.draw(st.sampled_from(self.clients))
+        if close:
+            self.clients.remove(client)
+            for subscriber in client.subscribers.values():
+                self.order[subscriber.queue].remove(subscriber)
+        taken = self.take(client, list(client.unacked))
+        for queue, copies in taken.items():
+            for copy in copies:
+                self.come_back(queue, copy)
+        if close:
+            client.channel.close(self.now)
+        else:
+            client.channel.recover(self.now)
+        self.settle_events(*taken)
+
+    # -- time, disk, power ----------------------------------------------------------------------
+
+    @rule(seconds=st.sampled_from([0.1, 0.6, 2.0]))
+    def time_passes(self, seconds):
+        self.now += seconds
+        self.core.expire(self.now)
+        self.settle_events("brief")
+        assert (self.core.next_deadline() or 1e9) > self.now
+
+    @rule(queue=names)
+    def purge(self, queue):
+        assert self.core.queues[queue].purge() == len(self.ready[queue])
+        self.ready[queue].clear()
+
+    @precondition(lambda self: self.core.unsynced)
+    @rule()
+    def ask_the_disk(self):
+        self.core.sync()
+
+    @rule()
+    def reach_the_disk(self):
+        self.core.sync()
+        self.disk.flush()
+        for queue in KEPT:
+            copies = [copy for copy in self.ready[queue] + self.unacked(queue) if copy.stored]
+            self.on_disk[queue] = [(copy.body, copy.place, copy.returns, copy.persistent) for copy in copies]
+            assert sorted(self.written(queue)) == sorted(copy.body for copy in copies)
+        self.say_confirms()
+        self.settle_events()
+        assert self.open_confirms == {}
+
+    @rule()
+    def power_cut(self):
+        self.disk = self.disk.after_a_power_cut()
+        core = VirtualHost(self.disk)
+        core.restore(self.now, self.disk.load())
+        assert sorted(core.queues) == sorted(KEPT)
+        self.told.clear()
+        self.clients = []
+        for queue in QUEUES:
+            self.ready[queue] = []
+            self.places[queue] = 0
+        for queue in KEPT:
+            for body, place, returns, persistent in sorted(self.on_disk[queue], key=lambda row: row[1]):
+                copy = Copy(body, place, True, None, True, returns)
+                copy.persistent = persistent
+                self.ready[queue].append(copy)
+                self.places[queue] = place
+        self.born(core)
+        self.disk.flush()
+
+    # -- always ---------------------------------------------------------------------------------
+
+    @invariant()
+    def the_counts_agree(self):
+        held = 0
+        for name, queue in self.core.queues.items():
+            unacked = self.unacked(name)
+            assert (queue.ready, queue.unacked) == (len(self.ready[name]), len(unacked))
+            assert queue.ready_bytes == sum(len(copy.body) for copy in self.ready[name])
+            assert [entry.message.body for entry in queue.backlog] == [copy.body for copy in self.ready[name]]
+            held += sum(len(copy.body) + OVERHEAD for copy in self.ready[name] + unacked)
+        assert self.core.held == held
+
+    @invariant()
+    def nobody_waits_beside_a_message(self):
+        for queue, subscribers in self.order.items():
+            if self.ready[queue]:
+                active = subscribers[:1] if queue == "single" else subscribers
+                assert not any(subscriber.has_room for subscriber in active)
+
+
+AgainstTheModel.TestCase.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+TestTheBroker = AgainstTheModel.TestCase
