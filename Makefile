@@ -3,6 +3,9 @@
 
 # The Python that makes .venv. Empty: the first of 3.11 or later that is found.
 PYTHON =
+# Most tests wait for sockets more than they compute: twice as many workers as a small machine has cores.
+# To see one test at work: make test WORKERS= ARGS="-k breaker -s"
+WORKERS = -n 4
 # More arguments: make lab ARGS=--port=9000, make test ARGS="-k hygiene"
 ARGS =
 
@@ -37,7 +40,7 @@ lab: env
 
 # Style and derived files first: they take seconds. The last line is pytest's.
 test: check
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(WORKERS) $(ARGS)
 
 check: dev
 	@$(BIN)/ruff check .

@@ -230,6 +230,15 @@ class Notebook:
             found += [f"{id}: {said}" for id in ids]
         return found
 
+    def warnings(self) -> list[str]:
+        """What cells wrote to standard error, which a learner sees in red."""
+        return [
+            f"{cell['id']}: {''.join(output['text']).strip()[:300]}"
+            for cell in self.cells()
+            for output in cell["outputs"]
+            if output["output_type"] == "stream" and output["name"] == "stderr"
+        ]
+
     def cell(self, id: str):
         """Playwright's locator of the cell with this id, scrolled into view."""
         index = next(i for i, cell in enumerate(self.cells()) if cell["id"] == id)

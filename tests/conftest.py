@@ -3,14 +3,16 @@
 import os
 import shutil
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.amqp_brokers import broker, channel, connection, session_broker  # noqa: F401  # fixtures, one of each a run
+from tests.amqp_brokers import broker, brokers, channel, connection, session_broker  # noqa: F401  # fixtures
+from tests.sharing import Sharing, order_of
 
 ROOT = Path(__file__).resolve().parent.parent
-_figures: list[str] = []
 
 
 def require(name: str) -> str:
@@ -33,17 +35,44 @@ def require(name: str) -> str:
     pytest.skip(reason)
 
 
+def pytest_xdist_make_scheduler(config, log):
+    return Sharing(config, log)
+
+
+def pytest_collection_modifyitems(items):
+    unstable = [item.nodeid for item in items if " at 0x" in item.nodeid]
+    if unstable:
+        raise pytest.UsageError(f"{unstable[0]} has another name in each worker: give parametrize(…, ids=…)")
+    items.sort(key=lambda item: order_of(item.path.stem))
+
+
 @pytest.fixture
-def report_figure():
+def report_figure(record_property):
     """Call it with a line that the end of the test run shows: measured times and sizes."""
-    return _figures.append
+    return lambda line: record_property("figure", line)
 
 
 def pytest_terminal_summary(terminalreporter):
-    if _figures:
+    reports = [report for some in terminalreporter.stats.values() for report in some]
+    figures = {line for one in reports for name, line in getattr(one, "user_properties", ()) if name == "figure"}
+    if figures:
         terminalreporter.section("measured")
-        for line in sorted(_figures):
+        for line in sorted(figures):
             terminalreporter.line(line)
+
+
+@pytest.fixture
+def nothing_is_left():
+    """At the end of the test no server runs, and no thread that was not there at its beginning."""
+    from servicelab import lifecycle
+
+    before = set(threading.enumerate())
+    yield
+    assert list(lifecycle.running().rows) == []
+    end = time.monotonic() + 10  # a handler or a load that was given up may still be on its way out
+    while (left := [t for t in threading.enumerate() if t not in before]) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert [t.name for t in left] == []
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ at the sockets on which the kernel and its children listen, and at their memory.
 :meth:`Session.leaks` names every thread, socket, child process and file that was left.
 """
 
+import itertools
 import json
 import os
 import queue
@@ -15,7 +16,7 @@ import sys
 import threading
 import time
 import warnings
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,9 +50,11 @@ del _m, _note, types
 PROBE = """
 def _probe():
     import gc, json, sys, threading
-    # The traceback of an interrupt holds the frames of the interrupted call, and they its connections.
+    # The traceback of an interrupt holds the frames of the interrupted call, and they its connections. Python and
+    # IPython keep the last one for a debugger.
     for kept in ("last_type", "last_value", "last_traceback"):
         sys.__dict__.pop(kept, None)
+    get_ipython().InteractiveTB.tb = None
     gc.collect()
     def name(t):
         if not t.name.startswith("Thread-"):
@@ -70,47 +73,68 @@ del _probe
 
 @dataclass
 class Report:
-    """What one pass over a notebook took: seconds a cell, which cells had servers, peak memory in bytes."""
+    """What the first complete run of each cell took and did, and the most memory of all runs, in bytes.
+
+    ``seconds`` by cell, ``serving`` the ports that listened while it ran, ``open_after`` those that still listened at
+    its end, ``children`` how many child processes there were, ``interrupted`` the cells whose interrupt ended them.
+    """
 
     seconds: dict[int, float] = field(default_factory=dict)
-    serving: dict[int, set[int]] = field(default_factory=dict)  # cell: ports that listened while it ran
-    open_after: dict[int, set[int]] = field(default_factory=dict)  # cell: ports that still listened at its end
+    serving: dict[int, set[int]] = field(default_factory=dict)
+    open_after: dict[int, set[int]] = field(default_factory=dict)
+    children: dict[int, int] = field(default_factory=dict)
+    interrupted: list[int] = field(default_factory=list)
     peak_memory: int = 0
 
     @property
     def total(self) -> float:
         return sum(self.seconds.values())
 
-    def longest_serving_cell(self) -> int | None:
-        serving = [cell for cell, ports in self.serving.items() if ports]
-        return max(serving, key=self.seconds.__getitem__, default=None)
+    def serving_cell(self, least: float = 0.5) -> int | None:
+        """The first cell that serves for ``least`` seconds or more; one with child processes, if there is any."""
+        serving = [cell for cell, ports in self.serving.items() if ports and self.seconds[cell] >= least]
+        return min(serving, key=lambda cell: (not self.children[cell], cell), default=None)
+
+    def cell_that_leaves_open(self) -> int | None:
+        """The first cell after which a server still listens; one with child processes, if there is any."""
+        leaving = [cell for cell, ports in self.open_after.items() if ports]
+        return min(leaving, key=lambda cell: (not self.children[cell], cell), default=None)
 
 
 class Watcher(threading.Thread):
-    """Samples the listening sockets and the memory of a process and its children every ``step`` seconds."""
+    """Samples the memory of a process and its children every ``step`` seconds, and every third time their listening
+    sockets: the table of all sockets, with the thousands that a load leaves in TIME_WAIT, takes long to read."""
 
-    def __init__(self, pid: int, own: set[int], step: float = 0.05):
+    def __init__(self, pid: int, own: set[int], step: float = 0.1):
         super().__init__(name="watcher", daemon=True)
         self.process = psutil.Process(pid)
         self.own = own
         self.step = step
         self.wide: set[str] = set()
-        self.ports: set[int] = set()
         self.peak_memory = 0
+        self.forget()
         self._done = threading.Event()
 
-    def run(self):
-        while not self._done.wait(self.step):
-            self.look()
+    def forget(self) -> None:
+        """Begin anew with what one cell serves."""
+        self.ports: set[int] = set()
+        self.most = 0  # processes at once
 
-    def look(self) -> None:
-        memory = 0
-        for process in family(self.process):
+    def run(self):
+        for count in itertools.count(1):
+            if self._done.wait(self.step):
+                return
+            self.look(sockets=count % 3 == 0)
+
+    def look(self, sockets: bool = True) -> None:
+        memory, processes = 0, family(self.process)
+        self.most = max(self.most, len(processes))
+        for process in processes:
             try:
                 memory += process.memory_info().rss
             except psutil.Error:
                 continue
-            for ip, port in listening(process):
+            for ip, port in listening(process) if sockets else ():
                 if ip.removeprefix("::ffff:") != LOOPBACK:  # gRPC listens on 127.0.0.1 in IPv6's spelling
                     self.wide.add(f"listened on {ip}, port {port}: only {LOOPBACK} is allowed")
                 if port not in self.own:
@@ -144,6 +168,7 @@ class Session:
         self.env |= env or {}
         self.code_cells = [i for i, cell in enumerate(self.nb.cells) if cell.cell_type == "code"]
         self.report = Report()
+        self._said: list[str] = []  # to standard error
 
     def __enter__(self):
         with ExitStack() as stack:
@@ -185,23 +210,30 @@ class Session:
 
     def run_cell(self, index: int) -> None:
         """Run one cell of the notebook. Raises nbclient's CellExecutionError when it fails."""
-        self.watcher.ports = set()
+        self.watcher.forget()
         begin = time.monotonic()
-        try:
-            self.client.execute_cell(self.nb.cells[index], index)
-        finally:
-            self.report.seconds[index] = self.report.seconds.get(index, 0.0) + time.monotonic() - begin
-            self.watcher.look()
+        self.client.execute_cell(self.nb.cells[index], index)
+        seconds = time.monotonic() - begin
+        self.watcher.look()
+        self.report.peak_memory = self.watcher.peak_memory
+        self._said += stderr_of(self.nb.cells[index])
+        if index not in self.report.seconds:
+            self.report.seconds[index] = seconds
             self.report.serving[index] = set(self.watcher.ports)
             self.report.open_after[index] = self.open_ports()
-            self.report.peak_memory = self.watcher.peak_memory
+            self.report.children[index] = self.watcher.most - 1 - len(self._children)
 
-    def run_all(self, times: int = 1, first: int = 0) -> None:
-        """Run the cells from ``first`` on in order, each ``times`` times before the next."""
+    def run_all(self, times: int = 1, until: int | None = None, interrupt_after: float | None = None) -> None:
+        """Run the cells in order, each ``times`` times before the next, the last being ``until``.
+
+        With ``interrupt_after`` a cell that still serves after so many seconds is interrupted first.
+        """
         for index in self.code_cells:
-            if index >= first:
-                for _ in range(times):
-                    self.run_cell(index)
+            if until is not None and index > until:
+                return
+            done = interrupt_after is not None and not self.interrupt_cell(index, interrupt_after)
+            for _ in range(times - done):
+                self.run_cell(index)
 
     def run_code(self, source: str) -> str:
         """Run ``source`` beside the notebook's cells; returns what it printed."""
@@ -213,22 +245,21 @@ class Session:
         return "".join(out.text for out in cell.outputs if out.output_type == "stream" and out.name == "stdout")
 
     def interrupt_cell(self, index: int, after: float) -> bool:
-        """Run a cell and press "interrupt" after ``after`` seconds. True if that is what ended it."""
-        timer = threading.Timer(after, os.kill, (self.pid, signal.SIGINT))
-        timer.start()
+        """Run a cell, and press "interrupt" when it has run for ``after`` seconds and a server listens. True if that
+        is what ended it; else it has run to its end."""
         try:
-            self.run_cell(index)
+            with self._while_it_serves(after, lambda: os.kill(self.pid, signal.SIGINT)):
+                self.run_cell(index)
             return False
         except CellExecutionError as error:
             if error.ename != "KeyboardInterrupt":
                 raise
+            self.report.interrupted.append(index)
             return True
-        finally:
-            timer.cancel()
-            timer.join()
 
     def kill_in_cell(self, index: int, after: float) -> set[int]:
-        """Kill the kernel ``after`` seconds into a cell; returns the ports and sees that all children end.
+        """Run a cell, and kill the kernel when it has run for ``after`` seconds and a server listens; returns the ports
+        that were open, and sees that all children end.
 
         A restart that the kernel does not answer ends the same way. Raises AssertionError when a
         port still listens or a child lives 10 s later.
@@ -242,16 +273,31 @@ class Session:
             os.kill(self.pid, signal.SIGKILL)
 
         ports: set[int] = set()
-        timer = threading.Timer(after, kill)
-        timer.start()
-        try:
+        with suppress(DeadKernelError, RuntimeError, psutil.NoSuchProcess), self._while_it_serves(after, kill):
             self.run_cell(index)
-        except (DeadKernelError, RuntimeError, psutil.NoSuchProcess):
-            pass
-        finally:
-            timer.join()
         assert_gone(ports, family_then)
         return ports
+
+    @contextmanager
+    def _while_it_serves(self, after: float, act):
+        """Call ``act()`` once, ``after`` seconds from now or when a server listens, whichever is later, unless the
+        block has ended by then."""
+        ended = threading.Event()
+
+        def wait():
+            if not ended.wait(after):
+                while not self.open_ports():
+                    if ended.wait(0.2):
+                        return
+                act()
+
+        thread = threading.Thread(target=wait, name="interrupter", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
 
     def restart(self) -> set[int]:
         """Restart the kernel as Lab's menu does; returns the ports that were open and are free now."""
@@ -277,13 +323,8 @@ class Session:
         return found
 
     def stderr(self) -> list[str]:
-        """What cells wrote to standard error: warnings that a learner would see in red."""
-        return [
-            f"cell {cell.get('id')}: {out.text.strip()[:300]}"
-            for cell in self.nb.cells
-            for out in cell.get("outputs", [])
-            if out.output_type == "stream" and out.name == "stderr" and out.text.strip()
-        ]
+        """What cells wrote to standard error: warnings that a learner would see in red. Each once."""
+        return list(dict.fromkeys(self._said))
 
     def _leaks_now(self) -> list[str]:
         found = sorted(self.watcher.wide)
@@ -329,6 +370,15 @@ def poll_in_slices(channel, step: float = 1.0) -> None:
                     raise
 
     channel.get_msg = get_msg
+
+
+def stderr_of(cell) -> list[str]:
+    """What the last run of a cell wrote to standard error."""
+    return [
+        f"cell {cell.get('id')}: {out.text.strip()[:300]}"
+        for out in cell.get("outputs", [])
+        if out.output_type == "stream" and out.name == "stderr" and out.text.strip()
+    ]
 
 
 def family(process: psutil.Process) -> list[psutil.Process]:

@@ -1,20 +1,23 @@
 """JupyterLab in a headless Chromium: the chapters and solutions as a learner sees and uses them.
 
-Screenshots of every screenful are left in ``artefacts/``, for a person to look at.
+Each notebook is opened once, run once through in a fresh kernel, and then used. Screenshots of every screenful are left
+in ``artefacts/``, for a person to look at.
 """
 
 import contextlib
 import os
 import shutil
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from tests.browser import Browser, Lab
 from tests.conftest import ROOT, require
+from tests.sharing import NOTEBOOKS, name_of
 from tools.lab import START_PAGE
 
-NOTEBOOKS = [path for folder in ("notebooks", "solutions") for path in sorted((ROOT / folder).glob("*.ipynb"))]
 ARTEFACTS = ROOT / "artefacts"
 AXE = "axe-core@4.14.1"
 # What axe-core calls the rules that every picture must have a text.
@@ -38,11 +41,16 @@ def axe():
     if not script.exists():
         npm = require("npm")
         folder.mkdir(parents=True, exist_ok=True)
-        done = subprocess.run([npm, "pack", AXE, "--silent"], cwd=folder, capture_output=True, text=True, timeout=120)
-        if done.returncode:
-            require_network(done.stderr)
-        for archive in folder.glob("*.tgz"):
-            shutil.unpack_archive(archive, folder, filter="data")
+        with tempfile.TemporaryDirectory(dir=folder) as fetched:  # another worker may fetch it at the same time
+            done = subprocess.run(
+                [npm, "pack", AXE, "--silent"], cwd=fetched, capture_output=True, text=True, timeout=120
+            )
+            if done.returncode:
+                require_network(done.stderr)
+            for archive in Path(fetched).glob("*.tgz"):
+                shutil.unpack_archive(archive, fetched, filter="data")
+            with contextlib.suppress(OSError):  # it has come first
+                (Path(fetched) / "package").rename(folder / "package")
     return script.read_text(encoding="utf-8")
 
 
@@ -61,44 +69,38 @@ def pictures_without_text(page, axe: str) -> list[str]:
     return found
 
 
+@pytest.fixture(scope="module", params=NOTEBOOKS, ids=name_of)
+def path(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def ran(browser):
-    """``ran(path)``: the notebook open in the browser, all its cells run. Each is opened once."""
-    opened = {}
-
-    def get(path):
-        if path not in opened:
-            notebook = browser.open(path.relative_to(ROOT).as_posix())
-            opened[path] = notebook, notebook.run_all(limit=400)
-        return opened[path]
-
-    yield get
-    for notebook, _ in opened.values():
+def ran(browser, path):
+    """The notebook open in the browser, all its cells run, and the seconds that took."""
+    notebook = browser.open(path.relative_to(ROOT).as_posix())
+    try:
+        yield notebook, notebook.run_all(limit=400)
+    finally:
         notebook.close()
-
-
-each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: f"{path.parent.name}/{path.stem}")
 
 
 def test_there_are_notebooks_to_open():
     assert ROOT / START_PAGE in NOTEBOOKS
 
 
-@each_notebook
 def test_it_runs_and_every_picture_has_a_text(ran, axe, path, report_figure):
-    notebook, seconds = ran(path)
+    notebook, seconds = ran
     shots = notebook.screens(ARTEFACTS / path.parent.name / path.stem)
-    report_figure(
-        f"{path.parent.name}/{path.stem} in Chromium: {seconds:.1f} s, {len(shots)} screenshots in artefacts/"
-    )
+    report_figure(f"{name_of(path)} in Chromium: {seconds:.1f} s, {len(shots)} screenshots in artefacts/")
     assert notebook.errors() == []
+    assert notebook.warnings() == []
     assert all(cell["count"] for cell in notebook.cells() if cell["type"] == "code" and cell["source"].strip())
     assert pictures_without_text(notebook.page, axe) == []
     assert notebook.images_without_text() == []
 
 
-def test_axe_finds_a_picture_without_text(browser, axe, ran):
-    notebook, _ = ran(ROOT / START_PAGE)
+def test_axe_finds_a_picture_without_text(axe, ran):
+    notebook, _ = ran
     notebook.page.evaluate(
         """() => { const e = document.createElement('img');
                    e.id = 'blind';
@@ -124,9 +126,8 @@ def move_first_slider(notebook, cell, limit: float) -> float:
     return notebook.press_and_wait(cell, "ArrowLeft" if at_end else "ArrowRight", limit)
 
 
-@each_notebook
 def test_every_slider_moves_its_picture_by_keyboard(ran, path, report_figure):
-    notebook, _ = ran(path)
+    notebook, _ = ran
     panels = [cell for cell in controls(notebook, ".noUi-handle") if notebook.picture(cell)]
     if not panels:
         assert path.parent.name == "solutions", "a chapter has sliders that move a picture"
@@ -142,9 +143,8 @@ def test_every_slider_moves_its_picture_by_keyboard(ran, path, report_figure):
     assert notebook.errors() == []
 
 
-@each_notebook
 def test_the_demo_has_buttons_that_change_the_picture(ran, path):
-    notebook, _ = ran(path)
+    notebook, _ = ran
     panels = [cell for cell in controls(notebook, ".jupyter-button") if notebook.picture(cell)]
     panels = [cell for cell in panels if cell.locator(".noUi-handle").count()]
     if not panels:
@@ -163,9 +163,8 @@ def test_the_demo_has_buttons_that_change_the_picture(ran, path):
     assert notebook.errors() == []
 
 
-@each_notebook
 def test_a_prediction_can_be_answered(ran, path):
-    notebook, _ = ran(path)
+    notebook, _ = ran
     asked = [cell for cell in controls(notebook, ".jupyter-button") if cell.get_by_text("Commit", exact=True).count()]
     if not asked:
         assert path.parent.name == "solutions", "a chapter asks for predictions"
@@ -184,9 +183,8 @@ def test_a_prediction_can_be_answered(ran, path):
     assert cell.locator(".jupyter-button").first.is_disabled()
 
 
-@each_notebook
 def test_a_quiz_question_answers_back(ran, path):
-    notebook, _ = ran(path)
+    notebook, _ = ran
     quizzes = [cell for cell in controls(notebook, "input[type=radio]") if cell.get_by_text("at the first try").count()]
     if not quizzes:
         assert path.stem[:2] == "00" or path.parent.name == "solutions", "a chapter ends with a quiz"

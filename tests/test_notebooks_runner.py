@@ -22,11 +22,11 @@ def session(tmp_path):
     opened = []
 
     def make(*sources):
-        root = tmp_path / "root"
+        root = tmp_path / f"root {len(opened)}"
         (root / "notebooks").mkdir(parents=True)
         book = new_notebook(cells=[new_code_cell(source) for source in sources])
         nbformat.write(book, root / "notebooks" / "small.ipynb")
-        found = Session(root / "notebooks" / "small.ipynb", tmp_path / "copy", root=root)
+        found = Session(root / "notebooks" / "small.ipynb", tmp_path / f"copy {len(opened)}", root=root)
         opened.append(found.__enter__())
         return found
 
@@ -36,14 +36,31 @@ def session(tmp_path):
 
 
 def test_a_clean_notebook_leaves_nothing_and_is_measured(session):
-    run = session(SERVE + "with listen() as server:\n    import time; time.sleep(0.3)", "x = 1")
+    run = session(SERVE + "with listen() as server:\n    import time; time.sleep(0.6)", "x = 1")
     run.run_all(times=2)
     run.run_all()
     assert run.leaks() == []
     assert run.stderr() == []
-    assert run.report.longest_serving_cell() == 0
-    assert run.report.open_after[0] == set()
+    assert run.report.serving_cell() == 0 and run.report.serving_cell(least=5) is None
+    assert run.report.cell_that_leaves_open() is None
     assert run.report.peak_memory > 10e6
+
+
+CHILD = "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+
+
+def test_a_cell_with_a_child_is_taken_first_to_kill_and_to_restart(session):
+    run = session(
+        SERVE + "import subprocess, sys, time\nserver = listen()\ntime.sleep(0.6)",
+        CHILD + "time.sleep(0.6)\nchild.terminate(); child.wait()",
+        "server.close()",
+    )
+    run.run_all()
+    assert run.report.children == {0: 0, 1: 1, 2: 0}
+    assert run.report.serving_cell() == 1
+    assert run.report.cell_that_leaves_open() == 1
+    run.run_all(until=1)
+    assert run.open_ports()
 
 
 @pytest.mark.parametrize(
@@ -82,12 +99,28 @@ def test_warnings_of_a_cell_are_seen(session):
     run = session("import warnings\nwarnings.warn('old')")
     run.run_all()
     assert "old" in run.stderr()[0]
+    run = session("import warnings\nwarnings.warn('said once')")
+    run.run_all(times=2)  # Python says it the first time only
+    assert "said once" in run.stderr()[0]
 
 
 def test_interrupt_in_a_cell_then_run_on(session):
     run = session(SERVE + "import time\nwith listen() as server:\n    time.sleep(30)", "after = 1")
     assert run.interrupt_cell(0, after=0.5)
     run.run_cell(1)
+    assert run.leaks() == []
+
+
+def test_cells_that_serve_for_long_are_interrupted_before_they_run(session):
+    run = session(
+        "import time\ntime.sleep(0.8)",
+        SERVE
+        + "begun = globals().get('begun', 0) + 1\nwith listen() as server:\n    time.sleep(0.1 if begun > 1 else 30)",
+        "assert begun == 3",
+    )
+    run.run_all(times=2, interrupt_after=0.3)
+    assert run.report.interrupted == [1]
+    assert run.report.seconds[1] < 20, "the time of an interrupted run counts"
     assert run.leaks() == []
 
 
@@ -98,8 +131,8 @@ def test_a_killed_kernel_leaves_no_port(session):
 
 
 def test_a_child_that_outlives_its_kernel_is_caught(session):
-    run = session("import subprocess, sys, time\nchild = subprocess.Popen([sys.executable, '-c', "
-                  "'import time; time.sleep(15)'], start_new_session=True)\ntime.sleep(30)")  # fmt: skip
+    run = session(SERVE + "import subprocess, sys, time\nserver = listen()\nchild = subprocess.Popen([sys.executable, "
+                  "'-c', 'import time; time.sleep(15)'], start_new_session=True)\ntime.sleep(30)")  # fmt: skip
     with pytest.raises(AssertionError, match="still running"):
         run.kill_in_cell(0, after=0.7)
 

@@ -4,3 +4,16 @@ In each module ``RIGHT`` maps a name to an answer that must be accepted (a tuple
 ``WRONG`` maps the name of a mistake to the answer and the codes of the expectations that must refuse it, these and no
 others.
 """
+
+#: The modules, in the order of the exercises, and what a learner hands in.
+EXERCISES = {
+    "breaker": "Breaker",
+    "backoff": ("delays", "Budget", "Client"),
+    "deadline": "make_hop",
+    "sizes": "size_bulkheads",
+    "storm": ("amplification", "policies"),
+}
+#: Wrong answers, and different messages, an exercise.
+LEAST_WRONG = 5
+#: Where a function that raises, exits or returns nothing is refused with another code than most.
+REFUSALS = {("breaker", "wrong-type"): "no-methods"}

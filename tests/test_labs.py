@@ -1,0 +1,200 @@
+"""The catalogue of every lab: what must be accepted, what must be refused and with which message.
+
+A lab has one when there is a package ``tests/labNN_answers``. CONTRIBUTING.md, "Writing a check", says what is in it.
+What only one lab has is tested in its own ``tests/test_labNN.py``.
+"""
+
+import ast
+import importlib
+import json
+from dataclasses import dataclass
+from types import ModuleType
+
+import pytest
+
+from servicelab.checks import progress
+from servicelab.checks.exercise import exercises
+from servicelab.checks.report import CheckFailed
+from tests.conftest import ROOT
+from tests.learners import leaves, raises, says_nothing
+
+pytestmark = pytest.mark.usefixtures("nothing_is_left")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One exercise: its check, its catalogue, and the names of what a learner hands in."""
+
+    lab: str
+    name: str
+    catalogue: ModuleType
+    parts: tuple[str, ...]
+
+    def __str__(self):
+        return f"{self.lab} {self.name}"
+
+    @property
+    def package(self) -> ModuleType:
+        return answers_of(self.lab)
+
+    @property
+    def check(self):
+        return getattr(importlib.import_module(f"servicelab.checks.lab{self.lab}"), f"check_{self.name}")
+
+    def right(self, which: str) -> tuple:
+        return as_tuple(self.catalogue.RIGHT[which])
+
+    def wrong(self, which: str) -> tuple[tuple, set[str]]:
+        answer, codes = self.catalogue.WRONG[which]
+        return as_tuple(answer), codes
+
+    def in_notebook(self, folder: str) -> tuple:
+        """The learner's objects as a notebook in ``folder`` defines them."""
+        space = names_in(folder, self.lab)
+        return tuple(space[part] for part in self.parts)
+
+
+def as_tuple(answer) -> tuple:
+    return answer if isinstance(answer, tuple) else (answer,)
+
+
+def answers_of(lab: str) -> ModuleType:
+    return importlib.import_module(f"tests.lab{lab}_answers")
+
+
+def tasks_of(lab: str) -> list[Task]:
+    return [
+        Task(lab, name, importlib.import_module(f"tests.lab{lab}_answers.{name}"), as_tuple(parts))
+        for name, parts in answers_of(lab).EXERCISES.items()
+    ]
+
+
+def names_in(folder: str, lab: str) -> dict:
+    """What the cells of a lab define. Cells that check or show something are left out."""
+    space = {"__name__": "__main__"}
+    (path,) = (ROOT / folder).glob(f"{lab}-*.ipynb")
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "code" and all(map(only_defines, ast.parse(source).body)):
+            exec(compile(source, cell["id"], "exec"), space)
+    return space
+
+
+def only_defines(statement) -> bool:
+    if isinstance(statement, ast.Assign):
+        return not any(isinstance(node, ast.Call) for node in ast.walk(statement.value))
+    return isinstance(statement, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+
+
+LABS = sorted(path.name[3:5] for path in (ROOT / "tests").glob("lab[0-9][0-9]_answers") if path.is_dir())
+TASKS = [task for lab in LABS for task in tasks_of(lab)]
+RIGHT = [pytest.param(task, which, id=f"{task}: {which}") for task in TASKS for which in task.catalogue.RIGHT]
+WRONG = [pytest.param(task, which, id=f"{task}: {which}") for task in TASKS for which in task.catalogue.WRONG]
+FIRST = [next(task for task in TASKS if task.lab == lab) for lab in LABS]
+
+each_task = pytest.mark.parametrize("task", TASKS, ids=str)
+first_task = pytest.mark.parametrize("task", FIRST, ids=str)
+
+
+# -- the catalogue ------------------------------------------------------------------------------------
+
+
+def test_each_lab_has_a_catalogue():
+    assert sorted(path.name[:2] for path in (ROOT / "labs").glob("*.ipynb")) == LABS
+
+
+@pytest.mark.parametrize("lab", LABS)
+def test_each_exercise_is_in_the_catalogue(lab):
+    checks = {task.check for task in tasks_of(lab)}
+    assert checks == {exercise for (number, _), exercise in exercises.items() if number == lab}
+
+
+@pytest.mark.parametrize("task, which", RIGHT)
+def test_a_right_answer_is_accepted_however_it_is_written(task, which):
+    report = task.check.report(*task.right(which))
+    assert report.passed, str(report)
+
+
+@pytest.mark.parametrize("task, which", WRONG)
+def test_a_mistake_is_refused_with_its_own_message(task, which):
+    answer, codes = task.wrong(which)
+    report = task.check.report(*answer)
+    assert set(report.refused) == codes, str(report)
+    for expectation in report.expectations:
+        if not expectation.passed:
+            assert expectation.what and expectation.happened and expectation.hint
+
+
+@each_task
+def test_the_catalogue_is_wide_enough(task):
+    least = getattr(task.package, "LEAST_WRONG", 4)
+    codes = [frozenset(codes) for _, codes in task.catalogue.WRONG.values()]
+    assert len(task.catalogue.RIGHT) >= 2
+    assert all(codes) and len(codes) >= least
+    assert len(set(codes)) >= least, "the messages are all alike"
+
+
+# -- the lab as it is handed out ----------------------------------------------------------------------
+
+
+@each_task
+def test_the_untouched_lab_is_refused_with_a_readable_report(task):
+    report = task.check.report(*task.in_notebook("labs"))
+    assert not report.passed
+    text, page = str(report), report._repr_html_()
+    assert "what happened: " in text and "next hint: " in text and "Your run:" in text
+    assert "<svg" in page and "not met" in page
+    assert not {"exception", "time-limit", "exit"} & set(report.refused), text
+    marks = [expectation.mark for expectation in report.expectations if not expectation.passed]
+    known = {event.id for event in report.trace.events}
+    assert all(marks) and report.mark in known, "each failure marks a message, and the first is in the diagram"
+
+
+@each_task
+def test_the_solution_is_accepted(task):
+    report = task.check.report(*task.in_notebook("solutions"))
+    assert report.passed, str(report)
+
+
+# -- code that does anything --------------------------------------------------------------------------
+
+
+@each_task
+@pytest.mark.parametrize(
+    "answer, refusal",
+    [(raises, "exception"), (leaves, "exit"), (says_nothing, "wrong-type"), (7, "not-callable")],
+    ids=["raises", "exits", "returns nothing", "is a number"],
+)
+def test_anything_is_a_report(task, answer, refusal):
+    _, *rest = task.right(next(iter(task.catalogue.RIGHT)))
+    report = task.check.report(answer, *rest)
+    assert not report.passed
+    refusal = getattr(task.package, "REFUSALS", {}).get((task.name, refusal), refusal)
+    assert refusal in report.refused, str(report)
+
+
+# -- both modes ---------------------------------------------------------------------------------------
+
+
+@first_task
+def test_a_lone_learner_gets_the_report_and_goes_on(no_progress_of_mine, task):
+    answer, codes = task.wrong(next(iter(task.catalogue.WRONG)))
+    assert set(task.check(*answer).refused) == codes
+    assert not progress.progress().has_passed(task.lab, task.check.number)
+
+
+@first_task
+def test_a_pass_is_kept(no_progress_of_mine, task):
+    assert task.check(*task.right(next(iter(task.catalogue.RIGHT)))).passed
+    assert progress.progress().has_passed(task.lab, task.check.number)
+
+
+@first_task
+@pytest.mark.parametrize("variable, value", [("SERVICELAB_STRICT", "1"), ("NBGRADER_EXECUTION", "validate")])
+def test_a_grader_gets_an_exception(no_progress_of_mine, task, variable, value):
+    no_progress_of_mine.setenv(variable, value)
+    answer, codes = task.wrong(next(iter(task.catalogue.WRONG)))
+    with pytest.raises(CheckFailed) as failed:
+        task.check(*answer)
+    assert set(failed.value.report.refused) == codes
+    assert all(one.what in str(failed.value) for one in failed.value.report.expectations if not one.passed)
