@@ -26,6 +26,15 @@ STATES = {
     "stopped": ("#E0E0E0", "#333333"),
     "half-open": ("#FBE8B8", "#5E4200"),
     "half_open": ("#FBE8B8", "#5E4200"),
+    "passing": ("#CDEBE0", "#00513B"),
+    "running": ("#CDEBE0", "#00513B"),
+    "warning": ("#FBE8B8", "#5E4200"),
+    "self-preservation": ("#FBE8B8", "#5E4200"),
+    "critical": ("#F7CDB8", "#7A2E00"),
+    "evicted": ("#F7CDB8", "#7A2E00"),
+    "paused": ("#E0E0E0", "#333333"),
+    "deregistered": ("#E0E0E0", "#333333"),
+    "forgotten": ("#E0E0E0", "#333333"),
 }
 OTHER_STATES = (("#D3E6F5", "#00406B"), ("#EBDCE8", "#6A2A58"), ("#E6E6C8", "#4A4700"))
 
