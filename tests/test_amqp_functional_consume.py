@@ -192,6 +192,7 @@ def test_recover_brings_all_unacknowledged_back(broker, channel, queue):
         assert seen == [(4, True), (5, True)]
 
 
+@pytest.mark.filterwarnings("ignore:This command is deprecated:DeprecationWarning")
 def test_recover_async_is_not_answered(broker, channel, queue):
     fill(channel, queue, 1)
     with Consumer(broker.url, queue) as consumer:
