@@ -3,7 +3,7 @@
 from random import Random
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -308,6 +308,38 @@ def test_self_preservation_ends_when_the_renewals_come_back():
             catalog.renew(at, f"service:orders-{number}")
     assert kinds(catalog.advance(300)) == ["evicted"]
     assert catalog.instances("orders")[0].service.id == "orders-0" and len(catalog.instances("orders")) == 9
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    instances=st.integers(1, 40), seed=st.integers(0, 999), silent=st.floats(0, 1), threshold=st.floats(0, 1),
+    ttl=st.sampled_from([45.0, 90.0, 200.0]),
+)  # fmt: skip
+def test_no_sweep_removes_anybody_while_too_few_renew_nor_more_than_it_may(instances, seed, silent, threshold, ttl):
+    rng = Random(seed)
+    rule = SelfPreservation(Random(seed), threshold=threshold)
+    catalog, renewed, last = Catalog(rule), [], {}
+    for number in range(instances):
+        catalog.register(0, orders(number), [Check(ttl=ttl, status=PASSING)])
+        last[f"orders-{number}"] = 0.0
+    beats = sorted((30 * beat + rng.random() * 30, number) for beat in range(15) for number in range(instances))
+    for at, number in beats:
+        registered = set(last)
+        events = catalog.advance(at)
+        if at > 150 and number < silent * instances:
+            pass
+        elif catalog.service(f"orders-{number}"):
+            catalog.renew(at, f"service:orders-{number}")
+            renewed.append(at)
+            last[f"orders-{number}"] = at
+        for sweep in sorted({event.at for event in events if event.what == "evicted"}):
+            gone = [event.service_id for event in events if event.what == "evicted" and event.at == sweep]
+            before, window = len(registered), int(sweep // 60)
+            in_window = sum((window - 1) * 60 <= moment < window * 60 for moment in renewed if moment < sweep)
+            assert sweep % 60 == 0 and in_window > int(before * 2 * threshold) > 0
+            assert len(gone) <= before - int(before * threshold)
+            assert all(last.pop(id) + ttl <= sweep for id in gone)
+            registered -= set(gone)
 
 
 def test_the_panic_threshold_uses_everybody_below_one_half():

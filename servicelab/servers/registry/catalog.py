@@ -29,17 +29,12 @@ def register_in_catalog(agent: Agent, ask: Ask) -> Answer:
     meta = given.texts("NodeMeta")
     service = given.take("Service", dict)
     service = decode.catalog_service(decode.Fields(service, "NodeService"), node) if service else None
-    check = given.take("Check", dict)
-    if check:
-        fields = decode.Fields(check, "HealthCheck")
-        # Nobody makes a check of the catalog: its status is what is written here.
-        check = Check(
-            fields.take("CheckID", str, "") or fields.take("Name", str, ""), fields.take("Name", str, ""),
-            fields.take("ServiceID", str, ""), "", None, checked_status(fields.take("Status", str, "") or "critical"),
-            notes=fields.take("Notes", str, ""), output=fields.take("Output", str, ""), node=node,
-        )  # fmt: skip
-        if not check.id:
-            raise Refused(500, "Must provide check name or ID")
+    one, several = given.take("Check", dict), given.take("Checks", list, [])
+    raw = [*([one] if one else []), *several]
+    if not all(isinstance(each, dict) for each in raw):
+        raise Refused(400, "Request decode failed: json: Checks must be an array of objects")
+    checks = [_check(decode.Fields(each, "HealthCheck"), node) for each in raw]
+    for check in checks:
         comes_along = service is not None and service.id == check.service_id
         if check.service_id and not comes_along and agent.catalog.service(check.service_id, node) is None:
             raise Refused(500, "failed inserting check: Missing service registration")
@@ -47,10 +42,22 @@ def register_in_catalog(agent: Agent, ask: Ask) -> Answer:
         agent.write(agent.catalog.set_node, Node(node, address, meta))
     if service:
         agent.write(agent.catalog.register, service)
-    if check:
+    for check in checks:
         agent.write(agent.catalog.add_check, check)
         agent.write(agent.catalog.report, check.id, check.status, check.output, node)
     return as_json(True)
+
+
+def _check(given: decode.Fields, node: str) -> Check:
+    """A check of the catalog. Nobody makes it: its status is what is written here."""
+    id = given.take("CheckID", str, "") or given.take("Name", str, "")
+    if not id:
+        raise Refused(500, "Must provide check name or ID")
+    return Check(
+        id, given.take("Name", str, "") or id, given.take("ServiceID", str, ""), "", None,
+        checked_status(given.take("Status", str, "") or "critical"),
+        notes=given.take("Notes", str, ""), output=given.take("Output", str, ""), node=node,
+    )  # fmt: skip
 
 
 def deregister_in_catalog(agent: Agent, ask: Ask) -> Answer:

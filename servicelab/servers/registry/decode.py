@@ -104,12 +104,9 @@ def service(given: Fields, node: str = LOCAL) -> Service:
 def catalog_service(given: Fields, node: str) -> Service:
     """The service in a catalog registration, where its name is called ``Service``. Raises Refused."""
     name = given.take("Service", str, "")
-    id = given.take("ID", str, "") or name
-    if not id:
-        raise Refused(400, "Must provide service name (Service.Service) with ID")
     if not name:
-        raise Refused(400, "Must provide service name with ID")
-    return _made(given, id, name, node)
+        raise Refused(500, "Must provide service name with ID")
+    return _made(given, given.take("ID", str, "") or name, name, node)
 
 
 def _made(given: Fields, id: str, name: str, node: str) -> Service:
