@@ -22,7 +22,7 @@ from servicelab.servers.amqp.journal import Snapshot
 from servicelab.servers.amqp.message import OVERHEAD
 
 LETTERS = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead"}
-LONGEST, FULL, TTL, RETURNS = 3, 2, 1.0, 2  # messages, messages, seconds, times
+LONGEST, FULL, TTL, RETURNS = 3, 2, 1.0, 1  # messages, messages, seconds, times
 QUEUES = {
     "plain": (False, {}),
     "kept": (True, {}),
@@ -35,7 +35,7 @@ QUEUES = {
 }
 KEPT = [name for name, (durable, _) in QUEUES.items() if durable]
 FANOUT = ("plain", "kept", "full")  # bound to the exchange "all"
-names = st.sampled_from(list(QUEUES))
+names = st.sampled_from([*QUEUES, "quorum", "quorum"])  # it has the most to get wrong
 PROPERTIES = {True: b"\x10\x00\x02", False: b"\x00\x00"}  # delivery_mode 2, and none
 
 
@@ -243,7 +243,11 @@ class AgainstTheModel(RuleBasedStateMachine):
 
     # -- publishing -----------------------------------------------------------------------------
 
-    @rule(key=st.sampled_from([*QUEUES, "kept", "nowhere", "all"]), persistent=st.booleans(), mandatory=st.booleans())
+    @rule(
+        key=st.sampled_from([*QUEUES, "quorum", "quorum", "kept", "nowhere", "all"]),
+        persistent=st.booleans(),
+        mandatory=st.booleans(),
+    )
     def publish(self, key, persistent, mandatory):
         self.bodies += 1
         body = b"%d" % self.bodies
@@ -454,5 +458,5 @@ class AgainstTheModel(RuleBasedStateMachine):
                 assert not any(subscriber.has_room for subscriber in active)
 
 
-AgainstTheModel.TestCase.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+AgainstTheModel.TestCase.settings = settings(max_examples=300, stateful_step_count=60, deadline=None)
 TestTheBroker = AgainstTheModel.TestCase
