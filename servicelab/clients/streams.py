@@ -229,7 +229,7 @@ def disconnect(client) -> None:
     websocket = eio.ws.sock if eio.current_transport == "websocket" and eio.ws is not None else None
     if websocket is None:
         client.disconnect()
-    else:
+    elif eio.state == "connected":
         for namespace in client.namespaces:
             client._send_packet(client.packet_class(DISCONNECT, namespace=namespace))
         with eio.queue.all_tasks_done:  # until the writing thread has sent it

@@ -53,7 +53,7 @@ class _Asking:
     def ask(self) -> list:
         self.begin()
         reply = self._connection.getresponse()
-        found = json.loads(reply.read())
+        found = [(id, data) for id, data in json.loads(reply.read())]
         if found:
             self._after = found[-1][0]
         return found
@@ -99,18 +99,22 @@ class Events:
     def __init__(self, server, after=0):
         host, port = server.address
         self._stream = EventStream(f"http://{host}:{port}/events", after)
-        self.close = self._stream.close
+        self._is_closed = False
 
     def __iter__(self):
         try:
             for event in self._stream:
                 yield int(event.id), json.loads(event.data)
         except StreamLost:
-            if not self._stream.is_closed:
+            if not self._is_closed:
                 raise
 
     def idle(self):
         pass
+
+    def close(self):
+        self._is_closed = True
+        self._stream.close()
 
 
 class WebSocket:

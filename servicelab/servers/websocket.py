@@ -98,7 +98,7 @@ class WebSocketServer(Server):
         return sock.getsockname()[1]
 
     def _handle(self, connection):
-        with contextlib.suppress(ConnectionClosed):  # the client has gone: so has the reason to go on
+        with contextlib.suppress(ConnectionClosed, SystemExit):  # the client has gone, or so has the server
             self.handler(connection)
 
     def _close(self):
@@ -135,13 +135,13 @@ class Stamping:
 
         def telling(send):
             def stamped(data, fin=True):
-                if fin and self.talk is not None:
+                if self.talk is not None:
                     self.talk.sends(data)
                 return send(data, fin)
 
             return stamped
 
-        for name in ("send_text", "send_binary", "send_continuation"):
+        for name in ("send_text", "send_binary"):  # with which every message begins, in pieces or not
             setattr(protocol, name, telling(getattr(protocol, name)))
 
     def process_event(self, event) -> None:
