@@ -15,14 +15,14 @@ The first argument may be a registry of the course, the address of a Consul ("12
 
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from contextlib import contextmanager
 
 from servicelab.clients.sources import DNSSource, Instance, RegistrySource
 from servicelab.lifecycle import Server, ServerError
 from servicelab.policies.balancer import RoundRobin
 from servicelab.policies.lookup import Told, find
-from servicelab.policies.resolver import Freshness, OnDemand, View
+from servicelab.policies.resolver import Freshness, OnDemand, View, left
 from servicelab.trace import Trace
 
 __all__ = ["DNSSource", "Instance", "NobodyThere", "RegistrySource", "Resolver"]
@@ -44,9 +44,10 @@ class Resolver(Server):
     | balancer | RoundRobin()  | which instance :meth:`pick` gives                                                     |
     | trace    | None          | stamps every lookup, and every change of the instances as a state of ``name``         |
 
-    ``lookups`` counts the questions by their status. A mistake in a source of your own ends the thread and is in
-    ``errors``. Raises TypeError for a policy that is none of the three, :class:`~servicelab.lifecycle.ServerError` for
-    a source that cannot be asked.
+    ``lookups`` counts the questions by their status. ``heard`` are ``(at, ids)``, the last thousand changes of whom it
+    would call, on the trace's clock; :meth:`left` reads dead-route times off them. A mistake in a source of your own
+    ends the thread and is in ``errors``. Raises TypeError for a policy that is none of the three,
+    :class:`~servicelab.lifecycle.ServerError` for a source that cannot be asked.
     """
 
     scheme = "resolver"
@@ -62,6 +63,7 @@ class Resolver(Server):
         self.clock = trace.clock if trace is not None else time.monotonic
         self.lookups: Counter[str] = Counter()
         self.errors: list[str] = []
+        self.heard: deque[tuple] = deque(maxlen=1000)
         self._given, self._on_demand = source, isinstance(inner, OnDemand)
         self._source = self._thread = None
         self._halt, self._heard = threading.Event(), threading.Event()
@@ -105,6 +107,11 @@ class Resolver(Server):
             with self._lock:
                 self._outstanding[instance] -= 1
 
+    def left(self, id: str, since: float) -> float:
+        """When it stopped calling the instance ``id``, at ``since`` or later (seconds on its clock); inf if it still
+        does. OnDemand notices only when it is asked."""
+        return left(list(self.heard), id, since)
+
     # -- asking ---------------------------------------------------------------------------------
 
     def _ask(self, lookup):
@@ -121,6 +128,8 @@ class Resolver(Server):
         view = self.cache.view(self.service, answer.at)
         with self._lock:
             news, self._told = view.version != self._told, view.version
+        if news:
+            self.heard.append((answer.at, frozenset(getattr(one, "id", one) for one in view.instances)))
         if news and self.trace is not None:
             self.trace.state(self.name, f"{len(view.instances)} of {self.service}", at=answer.at)
         self._heard.set()
@@ -147,6 +156,7 @@ class Resolver(Server):
         self._heard.clear()
         self._told = self.cache.view(self.service, self.clock()).version
         self.lookups.clear()
+        self.heard.clear()
         self.errors.clear()
         self._source = _source(self._given, self.name, self.trace)
         if not self._on_demand:
@@ -182,7 +192,7 @@ class _Stopped(Exception):
 
 
 def _check(source):
-    if not (callable(source) or isinstance(source, str) or hasattr(source, "zone") or hasattr(source, "url")):
+    if not (callable(source) or isinstance(source, str) or _has_url(source)):
         raise ServerError(
             f"source={source!r} cannot be asked: give a registry, the address of a Consul, a DNS server, or a "
             "function of a Lookup"
@@ -192,6 +202,10 @@ def _check(source):
 def _source(given, name, trace):
     if hasattr(given, "zone"):
         return DNSSource(given, name=name, trace=trace)
-    if isinstance(given, str) or hasattr(given, "url"):
+    if isinstance(given, str) or _has_url(given):
         return RegistrySource(given, name=name, trace=trace)
     return given
+
+
+def _has_url(source):
+    return hasattr(type(source), "url")  # a server that is stopped has one, and cannot tell it

@@ -80,7 +80,8 @@ class RegistrySource(Source):
         self._under_way: set[http.client.HTTPConnection] = set()
         self._lock = threading.Lock()
         self._closed = False
-        self._address()  # a bad one is refused here
+        if isinstance(registry, str):
+            self._address()  # a bad one is refused here; a server that is stopped may yet start
 
     def _address(self):
         url = self._registry if isinstance(self._registry, str) else self._registry.url

@@ -169,6 +169,21 @@ class _Name:
         self.until = self.retry_at = -math.inf
 
 
+def left(heard, id, since: float) -> float:
+    """When a client stopped calling ``id``, at ``since`` or later (seconds); inf if it still does.
+
+    ``heard`` are ``(at, ids)`` in order of time: whom it would call from then on. A dead-route time is
+    ``left(heard, id, died) - died``.
+    """
+    gone = math.inf
+    for at, ids in heard:
+        if id in ids:
+            gone = math.inf
+        elif gone == math.inf:
+            gone = max(at, since)
+    return gone
+
+
 class OnDemand:
     """Ask for ``service`` when it is needed and what is known is not fresh. The script ends with the
     :class:`Freshness` of what is known then.
