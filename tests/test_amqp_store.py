@@ -129,6 +129,19 @@ def test_what_nobody_waits_for_is_written_too(path):
     assert len(contents(path)[3]) == 1
 
 
+def test_what_is_declared_is_on_disk_when_the_call_returns(path, monkeypatch):
+    monkeypatch.setattr(store, "IDLE", 60)
+    journal = SQLiteJournal(path)
+    journal.declare_queue("orders", {})
+    journal.declare_queue("mails", {})
+    journal.put("mails", 1, b"x")
+    journal.declare_exchange("shop", {})
+    journal.bind({"source": "shop"})
+    journal.delete_queue("orders")
+    journal.abandon()
+    assert contents(path) == ({"shop": {}}, {"mails": {}}, [{"source": "shop"}], [("mails", 1, b"x", 0)])
+
+
 def test_many_syncs_share_one_commit(path, monkeypatch):
     statements = []
     journal = SQLiteJournal(path)
@@ -213,6 +226,8 @@ def test_a_full_disk_confirms_nothing_more_and_says_so_once(path):
         return done
 
     assert asyncio.run(publish()) == []
+    with pytest.raises(StoreError, match="can no longer be written"):
+        journal.declare_queue("late", {})
     journal.close()
     assert len(told) == 1
     assert "can no longer be written: database or disk is full" in str(journal.error)

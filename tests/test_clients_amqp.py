@@ -261,14 +261,14 @@ def test_stop_does_not_wait_for_one_that_will_not_end(broker, channel):
         after.append(body)
 
     after = []
-    publish(channel, "1")
+    publish(channel, "1", "2")
     consumer = Consumer(broker, "mails", stuck).start()
     thread = consumer._thread
     begun.wait(10)
     start = time.monotonic()
     consumer.stop()
     assert time.monotonic() - start < 10
-    wait_until(lambda: broker.depth("mails") == (1, 0))
+    wait_until(lambda: broker.depth("mails") == (2, 0))
     go_on.set()
     thread.join(10)
     assert not thread.is_alive()

@@ -205,7 +205,7 @@ class Consumer(Server):
         self._fate = None
         self._connection = self._channel = self._thread = None
         self._lock = threading.Lock()
-        self._is_working = False
+        self._is_working = self._is_over = False
 
     @property
     def is_running(self) -> bool:
@@ -227,6 +227,7 @@ class Consumer(Server):
         self._end_with("crashed")
         if self.trace is not None:
             self.trace.state(self.lane, "crashed")
+        self._is_over = True
         self._cut()
         if threading.current_thread() is self._thread:
             raise _Crash
@@ -236,8 +237,8 @@ class Consumer(Server):
     # -- start and stop ---------------------------------------------------------------------
 
     def _open(self):
-        self._fate = None
-        self._thread = None
+        self._fate = self._thread = None
+        self._is_over = False
         self._connection = connect(self.broker, self.lane, self.trace)
         self._channel = self._connection.channel()
         if self.prefetch:
@@ -267,6 +268,7 @@ class Consumer(Server):
                 connection.add_callback_threadsafe(self._channel.stop_consuming)
             thread.join(1.0)
             if thread.is_alive():
+                self._is_over = True
                 self._cut()
                 self._abort_callback()
                 thread.join(0.5)
@@ -287,10 +289,12 @@ class Consumer(Server):
                 self.errors.append(traceback.format_exc())
             self._end_with(f"died: {type(error).__name__}: {error}".rstrip(": "))
         finally:
+            if threading.current_thread() is self._thread:  # else it was stopped long ago, and has begun again
+                self._is_over = True
             _let_go(connection)
 
     def _handle(self, channel, method, properties, body):
-        if self._fate not in (None, "stopped"):
+        if self._is_over or threading.current_thread() is not self._thread:
             return  # while a lost connection is cleaned up, pika hands over what it held; a program has ended by then
         self._is_working = True
         try:

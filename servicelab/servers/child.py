@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 from servicelab import trace as trace_module
 from servicelab.lifecycle import ServerError
-from servicelab.servers.http import HTTPServer
 from servicelab.trace import Trace
 
 
@@ -129,6 +128,8 @@ def _take_the_pipes():
 
 
 def _start(factory, pipe, name, lane, workers, port, traced):
+    from servicelab.servers.http import HTTPServer  # here, since who uses this module for another protocol needs none
+
     trace_module.forwarding = PipeTrace(pipe)
     try:
         app = pickle.loads(factory)()

@@ -135,7 +135,8 @@ class Broker(Server):
     def kill(self) -> None:
         """End it as ``kill -9`` does: connections are cut, what is not on disk is gone. :meth:`restart` brings it back.
 
-        The child really is killed; in the kernel all connections are reset and what waits to be written is dropped.
+        The child really is killed; in the kernel all sockets are closed without a word, as the system does for a
+        killed process, and what waits to be written is dropped.
         """
         self.address  # noqa: B018
         self._engine.kill()
@@ -146,7 +147,10 @@ class Broker(Server):
         if self.port is None:
             return self.start()
         self._engine.stop()
-        self._begin(self.port)
+        try:
+            self._begin(self.port)
+        except OSError as error:
+            raise ServerError(f"{self.name} could not listen on port {self.port} again: {error.strerror}") from error
         self._wait_until_it_answers()
         self._note("restarted")
         return self

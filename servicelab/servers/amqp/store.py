@@ -6,8 +6,10 @@ The rules of this file:
   and that runs after a COMMIT with ``synchronous=FULL``: SQLite has called ``fsync`` on its log by then. With the
   default of a write-ahead log, NORMAL, a commit survives a killed process but not a power cut, and a confirm would
   promise too much.
-- *Nobody waits for the disk but who asked to.* The event loop only notes what changed; one thread writes it down, all
-  that came together in one transaction (group commit), so that a thousand confirms cost one ``fsync``.
+- *Messages do not wait for each other.* The event loop only notes them; one thread writes them down, all that came
+  together in one transaction (group commit), so that a thousand confirms cost one ``fsync``.
+- *What is declared is on disk at once.* Exchanges, queues and bindings are few: the loop waits for them (some ms), and
+  Declare-Ok can be believed as a confirm can.
 - *What cancels out is not written.* A message that is settled before it was written never touches the disk.
 - *A file has one broker.* It is locked from the first moment on. One that is in use, of a newer version or not ours at
   all is refused before anything in it is changed.
@@ -77,28 +79,31 @@ class SQLiteJournal:
     # -- what changed -------------------------------------------------------------------------
 
     def declare_exchange(self, name, spec):
-        self._do("INSERT OR REPLACE INTO exchange VALUES (?, ?)", name, _text(spec))
+        self._do(("INSERT OR REPLACE INTO exchange VALUES (?, ?)", (name, _text(spec))))
 
     def delete_exchange(self, name):
-        self._do("DELETE FROM exchange WHERE name = ?", name)
+        self._do(("DELETE FROM exchange WHERE name = ?", (name,)))
 
     def declare_queue(self, name, spec):
         if name not in self._numbers:
             self._numbers[name] = self._next_number
             self._next_number += 1
-        self._do("INSERT OR REPLACE INTO queue VALUES (?, ?, ?)", self._numbers[name], name, _text(spec))
+        self._do(("INSERT OR REPLACE INTO queue VALUES (?, ?, ?)", (self._numbers[name], name, _text(spec))))
 
     def delete_queue(self, name):
         number = self._numbers.pop(name, None)
         if number is not None:
-            self._do("DELETE FROM queue WHERE number = ?", number)
-            self._do("DELETE FROM message WHERE place BETWEEN ? AND ?", number << ID_BITS, (number + 1 << ID_BITS) - 1)
+            first, last = number << ID_BITS, (number + 1 << ID_BITS) - 1
+            self._do(
+                ("DELETE FROM queue WHERE number = ?", (number,)),
+                ("DELETE FROM message WHERE place BETWEEN ? AND ?", (first, last)),
+            )
 
     def bind(self, spec):
-        self._do("INSERT OR IGNORE INTO binding VALUES (?)", _text(spec))
+        self._do(("INSERT OR IGNORE INTO binding VALUES (?)", (_text(spec),)))
 
     def unbind(self, spec):
-        self._do("DELETE FROM binding WHERE spec = ?", _text(spec))
+        self._do(("DELETE FROM binding WHERE spec = ?", (_text(spec),)))
 
     def put(self, queue, id, message):
         with self._changed:
@@ -110,12 +115,12 @@ class SQLiteJournal:
             return  # deleted, and its messages with it
         with self._changed:
             place = self._place(queue, id)
-            last = self._note(SMALL)
-            message = last.puts.pop(place, None)
+            batch = self._note(SMALL)
+            message = batch.puts.pop(place, None)
             if message is None:
-                last.settled.append(place)
+                batch.settled.append(place)
             else:
-                self._batch.size -= len(message) + 2 * SMALL
+                batch.size -= len(message) + 2 * SMALL
 
     def requeued(self, queue, id, delivery_count):
         if queue not in self._numbers:
@@ -163,18 +168,21 @@ class SQLiteJournal:
 
     # -- in the event loop's thread -----------------------------------------------------------
 
-    def _do(self, statement, *values):
+    def _do(self, *statements):
         with self._changed:
-            self._note(SMALL)
-            self._batch.stretches[-1].statement = (statement, values)
-            self._batch.stretches.append(_Stretch())
+            batch = self._note(SMALL)
+            batch.statements += statements
+            self._changed.notify()
+            self._changed.wait_for(lambda: batch.is_written or self._closing)
+            if self.error is not None:
+                raise self.error  # else its Declare-Ok would go out before the broker has ended
 
     def _note(self, size):
         batch = self._batch
         if not batch.size:
             self._changed.notify()
         batch.size += size
-        return batch.stretches[-1]
+        return batch
 
     def _wait_for_room(self):
         while self._batch.size > PENDING_LIMIT and self.error is None and not self._closing:
@@ -201,23 +209,26 @@ class SQLiteJournal:
             except Exception as error:  # sqlite3.Error, MemoryError: whatever it was, it is not on disk
                 self._fail(error)
                 return
+            with self._changed:
+                batch.is_written = True
+                self._changed.notify_all()
             batch.answer()
 
     def _is_urgent(self):
-        return self._batch.done or self._closing or self._batch.size > PENDING_LIMIT // 2
+        batch = self._batch
+        return batch.done or batch.statements or self._closing or batch.size > PENDING_LIMIT // 2
 
     def _commit(self, batch):
         if not batch.size:
             return
         db = self._db
         db.execute("BEGIN IMMEDIATE")
-        for stretch in batch.stretches:
-            _many(db, "INSERT OR REPLACE INTO message VALUES ", "(?, 0, ?)", stretch.puts.items())
-            for place, count in stretch.deliveries.items():
-                db.execute("UPDATE message SET deliveries = ? WHERE place = ?", (count, place))
-            _many(db, "DELETE FROM message WHERE place IN (", "?", [(place,) for place in stretch.settled], ")")
-            if stretch.statement:
-                db.execute(*stretch.statement)
+        _many(db, "INSERT OR REPLACE INTO message VALUES ", "(?, 0, ?)", batch.puts.items())
+        for place, count in batch.deliveries.items():
+            db.execute("UPDATE message SET deliveries = ? WHERE place = ?", (count, place))
+        _many(db, "DELETE FROM message WHERE place IN (", "?", [(place,) for place in batch.settled], ")")
+        for statement, values in batch.statements:
+            db.execute(statement, values)
         db.execute("COMMIT")
 
     def _fail(self, error):
@@ -235,25 +246,17 @@ class SQLiteJournal:
             self.failed(self.error)
 
 
-class _Stretch:
-    """Changes to messages, whose order among themselves does not matter, up to one ``statement`` that must follow."""
-
-    __slots__ = ("puts", "deliveries", "settled", "statement")
+class _Batch:
+    """What goes into one transaction, in this order; its size in bytes; and whom to call when it is on disk."""
 
     def __init__(self):
         self.puts: dict[int, bytes] = {}
         self.deliveries: dict[int, int] = {}
         self.settled: list[int] = []
-        self.statement = None
-
-
-class _Batch:
-    """What goes into one transaction, its size in bytes, and whom to call when it is on disk."""
-
-    def __init__(self):
-        self.stretches = [_Stretch()]
-        self.size = 0
+        self.statements: list[tuple[str, tuple]] = []
         self.done = []
+        self.size = 0
+        self.is_written = False
 
     def close(self):
         pass
