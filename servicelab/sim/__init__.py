@@ -20,6 +20,9 @@ pipes, so a whole system is one expression::
 Three more are imported from their own modules: ``sweep`` (an experiment at every point of a grid, on all cores),
 ``outage`` (the failure that outlives its cause, its remedies, its phase map) and ``storm`` (it, as a recursion).
 
+Service discovery has modules of its own, too: ``registry`` (leases, heartbeats, a network that can be cut) and
+``discovery`` (clients that find out by asking, watching, polling or DNS, and what a dead instance costs them).
+
 Times are in seconds, rates in requests/s. A call ends with a status (:class:`servicelab.policies.Status`),
 never with an exception: an exception in a simulation is a mistake in the model, and stops the run.
 """
