@@ -248,7 +248,7 @@ class Session:
         """Run a cell, and press "interrupt" when it has run for ``after`` seconds and a server listens. True if that
         is what ended it; else it has run to its end."""
         try:
-            with self._while_it_serves(after, lambda: os.kill(self.pid, signal.SIGINT)):
+            with self._while_it_serves(after, lambda ports: os.kill(self.pid, signal.SIGINT)):
                 self.run_cell(index)
             return False
         except CellExecutionError as error:
@@ -265,14 +265,13 @@ class Session:
         port still listens or a child lives 10 s later.
         """
         family_then: list[psutil.Process] = []
-
-        def kill():
-            self.watcher.look()
-            family_then.extend(family(psutil.Process(self.pid)))
-            ports.update(self.open_ports())
-            os.kill(self.pid, signal.SIGKILL)
-
         ports: set[int] = set()
+
+        def kill(open_now):
+            family_then.extend(family(psutil.Process(self.pid)))
+            os.kill(self.pid, signal.SIGKILL)
+            ports.update(open_now)
+
         with suppress(DeadKernelError, RuntimeError, psutil.NoSuchProcess), self._while_it_serves(after, kill):
             self.run_cell(index)
         assert_gone(ports, family_then)
@@ -280,16 +279,16 @@ class Session:
 
     @contextmanager
     def _while_it_serves(self, after: float, act):
-        """Call ``act()`` once, ``after`` seconds from now or when a server listens, whichever is later, unless the
-        block has ended by then."""
+        """Call ``act(ports)`` once: after ``after`` seconds, as soon as a server listens on ``ports``. Not at all if the
+        block ends before."""
         ended = threading.Event()
 
         def wait():
             if not ended.wait(after):
-                while not self.open_ports():
-                    if ended.wait(0.2):
+                while not (ports := self.open_ports()):
+                    if ended.wait(0.05):
                         return
-                act()
+                act(ports)
 
         thread = threading.Thread(target=wait, name="interrupter", daemon=True)
         thread.start()
