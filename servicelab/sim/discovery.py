@@ -115,7 +115,7 @@ class Discovery:
     | eviction  | TTLExpiry()  |          | SelfPreservation(rng, …), NeverEvict()                                    |
     | panic     | None         | share    | clients use all instances when fewer than this share are healthy          |
     | delay     | 0.001        | s        | one way of the network                                                    |
-    | loss      | 0            | share    | of all messages                                                           |
+    | loss      | 0            | share    | of the messages to and from the registry                                  |
     | sides     | ("shop",)    |          | of the network; instances are dealt to these in turn                      |
     | askers    | sides        |          | the sides of the clients                                                  |
     | capacity  | None         | calls/s  | of one instance: exponential work, ten may wait. None: endless            |
