@@ -236,6 +236,8 @@ def disconnect(client) -> None:
             eio.queue.all_tasks_done.wait_for(lambda: not eio.queue.unfinished_tasks, 1.0)
         shut(websocket)
         websocket.close()
+    if eio.queue is not None:
+        eio.queue.put(None)  # a writing thread that missed the end of the connection would wait for 50 s
     if reader is not None:
         reader.join(2.0)
     if eio.http is not None:
