@@ -180,8 +180,6 @@ class Channel:
             before(tag)
         found.use(now)
         found.rota.add(consumer)
-        if self.broker.observer is not None:
-            self.broker.observer.consumers(found)
         found.dispatch(now)
         found._changed()
         return tag
@@ -212,8 +210,6 @@ class Channel:
     def _leave(self, now, consumer):
         queue = consumer.queue
         queue.rota.remove(consumer)
-        if self.broker.observer is not None:
-            self.broker.observer.consumers(queue)
         self.broker.left(now, queue)
         if queue.rota.members and not queue.deleted:
             queue.dispatch(now)  # a single active consumer has a successor
@@ -394,8 +390,6 @@ class Channel:
         self.recover(now)
         for queue in {consumer.queue: None for consumer in consumers}:
             if not queue.deleted:
-                if self.broker.observer is not None:
-                    self.broker.observer.consumers(queue)
                 self.broker.left(now, queue)
                 if not queue.deleted:
                     queue.dispatch(now)

@@ -405,6 +405,8 @@ class VirtualHost:
             self.journal, self.keeps = journal, not isinstance(journal, NullJournal)
         for queue in list(self.queues.values()):
             queue.expire(now)
+            if self.observer is not None:
+                self.observer.depth(queue)
 
 
 def _binding(exchange, destination, key, arguments):

@@ -5,11 +5,12 @@ import time
 import traceback
 from typing import NamedTuple
 
-from servicelab.servers.amqp.connection import GOODBYE, Connection
+from servicelab.servers.amqp.connection import Connection
 from servicelab.servers.amqp.core import VirtualHost
 from servicelab.servers.amqp.errors import AmqpError
 from servicelab.servers.amqp.tracing import Observer, Stamps
 
+FAREWELL = 0.25  # seconds that clients have to answer when the broker stops; an idle pika does not listen
 LOW_WATER = 0.9  # of the memory limit: publishers go on below it
 
 
@@ -49,6 +50,7 @@ class AmqpServer:
         self.loop: asyncio.AbstractEventLoop | None = None
         self._server = None
         self._dirty: set[Connection] = set()
+        self._ended = False
         self._soon = False
         self._syncing = False
         self._timer = None
@@ -81,13 +83,14 @@ class AmqpServer:
             if not connection.transport.is_closing():
                 connection.transport.resume_reading()
         self._flush()
-        end = now + GOODBYE / 2
+        end = now + FAREWELL
         while self.connections and self.loop.time() < end:
             await asyncio.sleep(0.002)
         self.abort()
 
     def abort(self) -> None:
         """Cut every connection without a word, as when the process is killed."""
+        self._ended = True  # the core that is left is a corpse: nothing may reach its journal any more
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -138,6 +141,8 @@ class AmqpServer:
 
     def settle(self) -> None:
         """The end of a turn: everything that the frames just read have caused is said."""
+        if self._ended:
+            return
         core = self.core
         if core.unsynced and not self._syncing:
             if core.keeps:
@@ -188,11 +193,9 @@ class AmqpServer:
 
     def _sync(self):
         self._syncing = False
-        self.core.after_disk(self._on_disk)
-        self.core.sync()
-
-    def _on_disk(self):
-        self.settle()
+        if not self._ended:
+            self.core.after_disk(self.settle)
+            self.core.sync()
 
     def _rearm(self):
         if self._timer is not None:
@@ -203,17 +206,10 @@ class AmqpServer:
             self._timer = self.loop.call_at(at, self._on_time)
 
     def _on_time(self):
-        self._timer = self._timer_at = None
-        if self.paused:
-            return
-        # The loop may wake us a clock tick early; then it is time now.
-        self.core.expire(max(self.loop.time(), self.core.next_deadline() or 0.0) if self._due() else self.loop.time())
-        self.settle()
-        self._rearm()
-
-    def _due(self):
-        at = self.core.next_deadline()
-        return at is not None and at - self.loop.time() < 0.001
+        due, self._timer, self._timer_at = self._timer_at, None, None
+        if not self.paused:
+            self.core.expire(max(self.loop.time(), due or 0.0))  # the loop may wake us a clock tick early
+            self.settle()
 
     def _say(self, state):
         if self.trace is not None:

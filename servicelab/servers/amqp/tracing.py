@@ -2,6 +2,8 @@
 
 from servicelab.trace import from_traceparent
 
+LONGEST = 18  # letters of a routing key in a label
+
 
 class Observer:
     """Told by the core about queues; see :class:`~servicelab.servers.amqp.core.VirtualHost`."""
@@ -19,21 +21,24 @@ class Observer:
 
     def gone(self, queue) -> None:
         self._said.pop(queue.name, None)
-        self.trace.state(f"queue {queue.name}", "deleted")
-
-    def consumers(self, queue) -> None:
-        count = len(queue.rota)
-        self.trace.state(f"queue {queue.name}", f"{count} consumer{'' if count == 1 else 's'}")
 
     def lost(self, queue, message, why) -> None:
         """It is nowhere any more: dropped for ``why``."""
-        name = message.target.key or message.target.exchange
-        self.trace.state(f"queue {queue.name}", f"dropped {name}: {why}")
+        self.trace.state(f"queue {queue.name}", f"dropped: {why}")
+        self._said.pop(queue.name, None)
 
     def dead(self, queue, message, reason, exchange) -> None:
-        name = message.target.key or message.target.exchange
-        where = exchange or "the default exchange"
-        self.trace.state(f"queue {queue.name}", f"dead letter {name}: {reason}, to {where}")
+        key = queue.options.dead_letter_key
+        where = exchange or short(message.target.key if key is None else key)
+        self.trace.state(f"queue {queue.name}", f"{reason}, to {where}")
+        self._said.pop(queue.name, None)
+
+
+def short(key: str) -> str:
+    """A routing key for a label: addresses that a broker made up are "reply", long ones are cut."""
+    if key.startswith(("amq.gen-", "amq.rabbitmq.reply-to")):
+        return "reply"
+    return key if len(key) <= LONGEST else key[: LONGEST - 1] + "…"
 
 
 class Stamps:
@@ -54,17 +59,18 @@ class Stamps:
         if call is not None:
             self.trace.receive(call[1], self.lane)
         else:
-            self._arrived(f"publish {target.key or target.exchange}")
+            self._arrived(f"publish {short(target.key or target.exchange)}")
 
     def unroutable(self, target, mandatory: bool) -> None:
         if not mandatory:
-            self.trace.state(self.lane, f"dropped {target.key or target.exchange}: unroutable")
+            self.trace.state(self.lane, f"dropped {short(target.key or target.exchange)}: unroutable")
 
     def delivered(self, port, tag, entry) -> None:
         target = entry.message.target
         verb = "redeliver" if entry.redelivered else "deliver"
-        id = f"{self.name}.{port.number}.{tag}"
-        self._left(f"{verb} {target.key or target.exchange}", id)
+        # Connections without a name of their own share one, and with it the numbers: theirs are ids that never meet.
+        id = f"{self.name}.{port.number}.{tag}" if self.instrumented else None
+        self._left(f"{verb} {short(target.key or target.exchange)}", id)
 
     def answered(self, port, what: str) -> None:
         self._arrived(what)
@@ -73,7 +79,7 @@ class Stamps:
         self._said("confirm" if accepted else "confirm nack")
 
     def returned(self, port, message) -> None:
-        self._said(f"return {message.target.key or message.target.exchange}")
+        self._said(f"return {short(message.target.key or message.target.exchange)}")
 
     def blocked(self, connection, blocked: bool) -> None:
         self.trace.state(self.client, "blocked" if blocked else "unblocked")
@@ -91,7 +97,7 @@ class Stamps:
 
     def _left(self, label, id):
         """On its way to the client, which stamps the arrival itself when it is instrumented."""
-        self.trace.send(self.lane, self.client, label, id=id, kind="message")
+        id = self.trace.send(self.lane, self.client, label, id=id, kind="message")
         if not self.instrumented:
             self.trace.receive(id, self.client)
 
