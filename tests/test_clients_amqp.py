@@ -148,6 +148,31 @@ def test_both_ends_of_every_message_meet(broker, trace, channel):
     connection.close()
 
 
+def test_with_a_broker_that_does_not_stamp_the_client_does_it_for_both():
+    trace = Trace()
+    with (
+        Broker() as rabbit,
+        Consumer(connect_first(rabbit), "mails", acknowledge, name="shipping", trace=trace) as reader,
+    ):
+        connection = connect(rabbit, "orders", trace)
+        connection.channel().basic_publish("", "mails", b"1")
+        wait_until(lambda: reader.handled)
+        connection.close()
+    assert [(m.sender, m.receiver, m.label) for m in trace.messages] == [
+        ("orders", "broker", "publish mails"),
+        ("broker", "shipping", "deliver mails"),
+        ("shipping", "broker", "ack"),
+    ]
+    assert all(m.received is not None for m in trace.messages)
+
+
+def connect_first(broker):
+    connection = connect(broker)
+    connection.channel().queue_declare("mails")
+    connection.close()
+    return broker
+
+
 def test_what_one_message_causes_has_one_trace_id(broker, trace, channel):
     seen = {}
 

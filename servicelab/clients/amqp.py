@@ -46,7 +46,10 @@ def connect(broker, name: str = "client", trace: Trace | None = None) -> pika.Bl
     parameters.client_properties["servicelab"] = True  # the broker stamps its side of such connections
     behind = server_at(parameters.port)
     lane = behind.lane if behind is not None else getattr(broker, "lane", "broker")
-    return _TracedConnection(parameters, _Stamps(trace, name, lane, connection_name))
+    stamps = _Stamps(trace, name, lane, connection_name)
+    connection = _TracedConnection(parameters, stamps)
+    stamps.alone = not connection._impl.server_properties.get("servicelab")
+    return connection
 
 
 def _url(broker) -> str:
@@ -69,13 +72,18 @@ class _TracedConnection(pika.BlockingConnection):
 
 
 class _Stamps:
-    """What one connection stamps: sent and received messages, and how long the callbacks took."""
+    """What one connection stamps: sent and received messages, and how long the callbacks took.
+
+    ``alone``: the broker does not stamp (a RabbitMQ). Its side is then stamped here, at the client's time: the arrows
+    are there, and flat, because nobody knows when the broker had the message.
+    """
 
     def __init__(self, trace, name, broker, connection_name):
         self.trace = trace
         self.name = name
         self.broker = broker
         self.connection_name = connection_name
+        self.alone = False
 
     def on(self, channel):
         """Let ``channel`` stamp: its methods are covered in this one object, pika itself stays as it is."""
@@ -114,7 +122,18 @@ class _Stamps:
 
         channel.basic_publish, channel.basic_consume, channel.basic_get = basic_publish, basic_consume, basic_get
         channel._on_consumer_message_delivery, channel.consume = on_delivery, each
+        if self.alone:
+            channel.basic_ack = self.answering(channel.basic_ack, "ack")
+            channel.basic_nack = self.answering(channel.basic_nack, "nack")
+            channel.basic_reject = self.answering(channel.basic_reject, "reject")
         return channel
+
+    def answering(self, answer, label):
+        def stamped(*args, **options):
+            answer(*args, **options)
+            self.trace.receive(self.trace.send(self.name, self.broker, label, kind="message"), self.broker)
+
+        return stamped
 
     def sent(self, exchange, routing_key, properties):
         """Stamp a message that leaves; returns its properties with the header in them."""
@@ -125,10 +144,17 @@ class _Stamps:
         headers["traceparent"] = to_traceparent(serving[0] if serving else secrets.token_hex(16), id)
         properties.headers = headers
         self.trace.send(self.name, self.broker, f"publish {routing_key or exchange}", id=id, kind="message")
+        if self.alone:
+            self.trace.receive(id, self.broker)
         return properties
 
     def received(self, channel, method):
-        self.trace.receive(self.id_of(channel, method), self.name)
+        id = self.id_of(channel, method)
+        if self.alone:
+            verb = "redeliver" if method.redelivered else "deliver"
+            label = f"{verb} {method.routing_key or method.exchange}"
+            self.trace.send(self.broker, self.name, label, id=id, kind="message")
+        self.trace.receive(id, self.name)
 
     def id_of(self, channel, method):
         return f"{self.connection_name}.{channel.channel_number}.{method.delivery_tag}"

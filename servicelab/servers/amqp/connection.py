@@ -175,6 +175,8 @@ class Connection(asyncio.Protocol):
         self.state = "start"
         properties = {"product": "Servicelab", "version": "3.10.8", "platform": "Python", "capabilities": CAPABILITIES}
         properties["information"] = "an AMQP 0-9-1 broker to learn with, after RabbitMQ 3.10"
+        if self.server.trace is not None:
+            properties["servicelab"] = True  # it stamps its side: a traced client need not guess at it
         self.say(commands.Connection.Start(0, 9, properties, "PLAIN AMQPLAIN", "en_US"))
         return True
 
