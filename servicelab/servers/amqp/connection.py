@@ -263,7 +263,7 @@ class Connection(asyncio.Protocol):
         port.closing = True
         port.close(now)
         class_id, method_id = getattr(error, "method", (0, 0))
-        port.send(commands.Channel.Close(error.code, error.text[:255], class_id, method_id))
+        port.send(commands.Channel.Close(error.code, error.reply_text, class_id, method_id))
 
     # -- the connection's own methods -------------------------------------------------------
 
@@ -415,7 +415,7 @@ class Connection(asyncio.Protocol):
             return
         class_id, method_id = getattr(error, "method", (0, 0))
         self.state = "closing"
-        self.say(commands.Connection.Close(error.code, error.text[:255], class_id, method_id))
+        self.say(commands.Connection.Close(error.code, error.reply_text, class_id, method_id))
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self.server.loop.call_later(GOODBYE, self.transport.abort)

@@ -34,6 +34,11 @@ class AmqpError(Exception):
         super().__init__(f"{code} {self.text}")
 
     @property
+    def reply_text(self) -> str:
+        """``text`` as a short string holds it: at most 255 bytes."""
+        return self.text.encode()[:255].decode(errors="ignore")
+
+    @property
     def closes_connection(self) -> bool:
         return self.code in HARD
 
