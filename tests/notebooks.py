@@ -279,7 +279,7 @@ class Session:
 
     @contextmanager
     def _while_it_serves(self, after: float, act):
-        """Call ``act(ports)`` once: after ``after`` seconds, as soon as a server listens on ``ports``. Not at all if the
+        """Call ``act(ports)`` once: after ``after`` seconds, as soon as a server listens on ``ports``; never if the
         block ends before."""
         ended = threading.Event()
 
