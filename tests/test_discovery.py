@@ -324,6 +324,17 @@ def test_dead_route_times_on_sockets_are_those_of_the_formula(registry):
 # -- the name server on it ------------------------------------------------------------------------------------
 
 
+def test_while_the_registry_hangs_the_name_server_is_silent(registry):
+    register(registry, 1)
+    with DNSServer(registry, "test dns", ttl=0) as server:
+        policy = OnDemand(InstanceCache(retry_after=0.0), "orders", timeout=0.1)
+        with Resolver(server, policy, "test resolver") as resolver:
+            registry.pause()
+            assert resolver.instances() == () and resolver.lookups == {"timeout": 1}
+            registry.resume()
+            until(lambda: len(resolver.instances()) == 1)
+
+
 def test_the_name_server_tells_what_the_registry_knows(registry):
     with DNSServer(registry, "test dns", ttl=0, negative_ttl=0) as server:
         cache = InstanceCache()

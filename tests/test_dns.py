@@ -380,8 +380,14 @@ def test_a_resolver_asks_when_it_must_and_spreads_its_calls(server):
 def test_calls_under_way_are_counted_for_balancers_that_look(server):
     policy = OnDemand(InstanceCache(), "orders")
     resolver = Resolver(server, policy, "test resolver", balancer=LeastOutstanding(Random(1)))
-    with resolver, resolver.using() as first, resolver.using() as second, resolver.using() as third:
-        assert len({first, second, third}) == 3
+    with resolver:
+        for _ in range(2):  # a call that has ended counts no more
+            with resolver.using() as first, resolver.using() as second, resolver.using() as third:
+                assert len({first, second, third}) == 3
+        with resolver.using() as first, resolver.using() as second:
+            busy = {first, second}
+            assert {resolver.pick() for _ in range(20)}.isdisjoint(busy)
+        assert len({resolver.pick() for _ in range(60)}) == 3
 
 
 def test_last_known_good_when_the_name_server_is_gone(zone):

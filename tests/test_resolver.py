@@ -123,6 +123,15 @@ def test_a_dead_source_is_left_alone_for_a_while_and_memory_serves():
     assert answers(policy, 9.0, ok(9.0, "b"))[1] == "fresh"
 
 
+def test_news_from_elsewhere_ends_the_pause_after_a_failure():
+    cache = InstanceCache(ttl=0.1, retry_after=60.0)
+    policy = OnDemand(cache, "orders")
+    answers(policy, 0.0, down(0.0))
+    assert answers(policy, 1.0) == ([], "unknown")
+    cache.learn(ok(2.0, "a"), "orders")  # from a Poll of the same cache
+    assert len(answers(policy, 3.0, ok(3.0, "b"))[0]) == 1
+
+
 def test_one_asks_and_the_others_are_served_what_is_known():
     cache = InstanceCache(ttl=5.0)
     policy = OnDemand(cache, "orders")

@@ -281,6 +281,14 @@ def test_clients_in_step_are_a_herd_and_jitter_ends_it():
     assert peaks[0.2] < 200.0
 
 
+def test_clients_begin_spread_over_a_period_and_together_without_jitter():
+    """Or the caches of all DNS clients would end at the same time, for ever."""
+    for jitter, least, most in ((0.2, 5.0, 11.0), (0, 0.0, 1.0)):
+        shop = Discovery("dns", clients=50, rate=20.0, period=10.0, jitter=jitter, seed=4).run(15)
+        first = [client.heard[0][0] for client in shop.clients]
+        assert least <= max(first) - min(first) <= most
+
+
 def test_a_herd_overruns_a_registry_that_could_serve_it_spread():
     """400 clients every 10 s are 40 lookups/s; the registry can do 200/s, and yet half of the herd time out."""
     late = {}

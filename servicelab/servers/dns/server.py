@@ -48,7 +48,8 @@ class DNSServer(Server):
     ``ttl``, ``negative_ttl`` and ``silent`` may be changed while it runs: a ``silent`` server takes queries and
     answers none, as one behind a dead network. ``counts`` has the queries by kind ("udp", "tcp", "truncated",
     "nxdomain", "empty", "malformed", "error"), ``queries`` how many were taken by UDP and TCP together. What ``source``
-    raises makes the answer SERVFAIL and is kept in ``errors``.
+    raises makes the answer SERVFAIL and is kept in ``errors``: a registry that is stopped, say. While a registry is
+    paused the server is silent: it waits for it, and its clients for both.
 
     A query that brings no id (any client but :func:`servicelab.clients.discovery.dns_source`) is drawn in the lane
     "client", and as if the wire took no time: nobody stamped its other end.
@@ -71,7 +72,8 @@ class DNSServer(Server):
         seed: int = 1,
     ):
         super().__init__(name, port)
-        if isinstance(source, Registry):
+        self._registry = source if isinstance(source, Registry) else None
+        if self._registry is not None:
             source = partial(_passing, source)
         elif not callable(source):
             raise ServerError(
@@ -130,7 +132,7 @@ class DNSServer(Server):
             return None
         self.counts[protocol] += 1
         stamp = _Stamp(self, query) if self.trace is not None else None
-        if self.silent:
+        if self.silent or (self._registry is not None and self._registry.is_paused):
             return None
         try:
             reply = self.zone.reply(query)
