@@ -1,6 +1,6 @@
 """All measurements in one go: `make bench`, or ``python -m benchmarks.run [part …]``.
 
-Parts: simulation, faults, drawing (modules beside this one, each in a process of its own, each
+Parts: simulation, policies, faults, drawing, amqp (modules beside this one, each in a process of its own, each
 printing JSON), chapters (time and peak memory of every notebook), browser (key press to changed
 picture in Chromium) and environment (size of what a learner installs). Without a name, all of them.
 Writes ``benchmarks/results/<date and time>.json`` and prints a table. A part that fails is reported
