@@ -80,12 +80,34 @@ class EventParser:
         return ServerSentEvent("\n".join(data), id=self.last_id or None, event=event or None)
 
 
+class _Reply(http.client.HTTPResponse):
+    """http.client takes headers that were cut off for complete: a lost connection would look like another server."""
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.fp = _Whole(self.fp)
+
+
+class _Whole:
+    def __init__(self, file):
+        self._file = file
+
+    def readline(self, *limit):
+        line = self._file.readline(*limit)
+        if not line:
+            raise http.client.IncompleteRead(b"")
+        return line
+
+    def __getattr__(self, name):
+        return getattr(self._file, name)
+
+
 class EventStream:
     """One open stream of events from ``url``: iterate over it, ``close()`` it from any thread.
 
-    ``last_id`` goes into the header ``Last-Event-ID``. ``silence``: seconds without a byte, heartbeats included, after
-    which the connection counts as lost; None waits for ever, also for a peer that has vanished. With a ``trace`` the
-    request, the reply and each event are stamped under the name ``name``.
+    ``last_id`` goes into the header ``Last-Event-ID``; "": it is not sent. ``silence``: seconds without a byte,
+    heartbeats included, after which the connection counts as lost; None waits for ever, also for a peer that has
+    vanished. With a ``trace`` the request, the reply and each event are stamped under the name ``name``.
 
     Raises :class:`StreamLost` when it cannot connect or when the stream ends, whichever way: a stream of events has no
     end of its own. Raises :class:`StreamRefused` for another status than 200 and for another type of content.
@@ -98,13 +120,15 @@ class EventStream:
         if parts.scheme != "http" or not parts.hostname:
             raise ValueError(f"url={url!r} must be like 'http://127.0.0.1:8000/events'")
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        self.parser = EventParser(str(last_id or ""))
+        last_id = str(last_id)
+        self.parser = EventParser(last_id)
         self.is_closed = False
         self._talk = Talk.opened_by(name, callee_of(url), trace) if trace is not None else None
         headers = {"Accept": MEDIA_TYPE, "Cache-Control": "no-store"}
         if last_id:
-            headers["Last-Event-ID"] = str(last_id)
+            headers["Last-Event-ID"] = last_id
         self._connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=silence)
+        self._connection.response_class = _Reply
         self._socket = self._reply = None
         self._is_read = False
         self._lock = threading.Lock()

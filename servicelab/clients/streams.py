@@ -127,7 +127,7 @@ def events(url: str, *, silence: float | None = None, trace: Trace | None = None
 
 class _Events:
     def __init__(self, url, silence, trace, name, after):
-        self._stream = EventStream(url, after or "", silence=silence, trace=trace, name=name)
+        self._stream = EventStream(url, "" if after is None else str(after), silence=silence, trace=trace, name=name)
         self.close = self._stream.close
 
     @property
