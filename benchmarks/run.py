@@ -22,7 +22,7 @@ from pathlib import Path
 from servicelab.table import Table
 
 ROOT = Path(__file__).resolve().parent.parent
-MODULES = ("simulation", "policies", "faults", "drawing", "streaming", "registry")
+MODULES = ("simulation", "policies", "faults", "drawing", "streaming", "registry", "discovery")
 
 
 def module(name: str) -> dict:
