@@ -413,7 +413,7 @@ def lease_window(ttl, period, check=0.0) -> Window:
 
     The last heartbeat was sent an *age* before the crash, anything from 0 to ``period`` alike, so what is left is
     ttl − age: on average ttl − period / 2. A registry that looks only every ``check`` seconds adds 0 to ``check``.
-    Derived: the age of a process with constant intervals is uniform (Cox, "Renewal Theory", Methuen 1962, section 5.2).
+    Source: the age of a process with constant intervals is uniform; Cox, "Renewal Theory" (Methuen, 1962), section 5.2.
     Raises ValueError for a period above the TTL: then the lease runs out while the instance lives.
     """
     if not 0 < period <= ttl:
@@ -442,7 +442,7 @@ def cache_window(ttl, rate=math.inf) -> Window:
     As in DNS: an answer is fresh for ``ttl``, then the next call asks, on average 1 / rate later. That cycle has a
     mean length of ttl + 1/rate, and is in its fresh part for the share f = ttl / (ttl + 1/rate). What is left of it is
     f × ttl / 2 + 1 / rate on average; of that, 1 / rate passes without any call. ``most`` is ttl with the mean gap.
-    Derived: Poisson calls, so the gap after the end of the TTL has no memory.
+    Source: as for :func:`poll_window`; the gap after the end of the TTL has no memory, as the calls are Poisson.
     """
     _at_least_0("ttl", ttl, "seconds")
     if not rate > 0:
@@ -479,7 +479,7 @@ def false_expiries(loss, ttl, period):
 
     ``loss`` is the share lost, each by itself. After one that arrives, k = ⌊ttl / period⌋ more would be in time; the
     lease ends if all of them are lost. (1 − loss) × lossᵏ / period. At k whole the last one comes with the end: choose
-    a TTL that is no whole multiple. Derived: one that arrives begins a new lease, so these are renewals.
+    a TTL that is no whole multiple. Source: derived; one that arrives begins a new lease, so these are renewals.
     """
     _probabilities([loss])
     lease_window(ttl, period)
