@@ -3,6 +3,7 @@
 import math
 import threading
 import time
+from collections import Counter
 
 from servicelab.clients import closed_loop, open_loop
 
@@ -29,10 +30,10 @@ def by_open_loop(shop):
 
 
 def by_threads(shop):
-    """By hand, and for a fixed time."""
-    found = {}
+    """By hand, for a fixed time, of which the best third counts: a busy machine can only slow a stage down."""
+    found, window = {}, 0.3
     for stage in shop.stages:
-        send, done, end = shop.probe(stage), [], time.monotonic() + 0.5
+        send, done, end = shop.probe(stage), [], time.monotonic() + 3 * window
 
         def client(send=send, done=done, end=end):
             while time.monotonic() < end:
@@ -45,7 +46,8 @@ def by_threads(shop):
             thread.start()
         for thread in crowd:
             thread.join()
-        found[stage] = len(done) / (max(done) - start)
+        thirds = Counter(int((at - start) / window) for at in done)
+        found[stage] = max(thirds[third] for third in range(3)) / window
     return min(found.items(), key=lambda pair: pair[1])
 
 
