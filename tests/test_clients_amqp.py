@@ -322,6 +322,56 @@ def test_a_crash_in_the_callback_runs_nothing_after_it(broker, channel, trace):
     assert after == [b"1"]
 
 
+@pytest.mark.parametrize("auto_ack", [False, True])
+@pytest.mark.parametrize("end", ["inside", "outside", "raise", "stuck"])
+def test_what_it_held_when_it_ended_is_not_handled_any_more(broker, channel, end, auto_ack):
+    """pika keeps what was delivered beyond the message in hand, and would hand it over while it cleans up."""
+    seen, begun, go_on = [], threading.Event(), threading.Event()
+
+    def work(channel, method, properties, body):
+        seen.append(body)
+        if end == "inside":
+            consumer.crash()
+        if end == "raise":
+            raise ValueError
+        begun.set()
+        go_on.wait(10)
+
+    publish(channel, "1", "2", "3")
+    consumer = Consumer(broker, "mails", work, auto_ack=auto_ack)
+    consumer.start()
+    thread = consumer._thread
+    if end in ("outside", "stuck"):
+        begun.wait(10)
+        if end == "outside":
+            threading.Timer(0.05, go_on.set).start()
+            consumer.crash()
+        else:
+            consumer.stop()
+            go_on.set()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert (seen, consumer.handled) == ([b"1"], 0)
+
+
+@pytest.mark.parametrize("again", range(5))
+def test_nothing_is_begun_after_a_crash_from_elsewhere(broker, channel, trace, again):
+    seen = []
+
+    def work(channel, method, properties, body):
+        seen.append(trace.clock())
+        time.sleep(0.0005)
+
+    publish(channel, *map(str, range(200)))
+    consumer = Consumer(broker, "mails", work, name="shipping", auto_ack=True, trace=trace).start()
+    wait_until(lambda: len(seen) >= 10)
+    consumer.crash()
+    [crashed] = [change.at for change in trace.changes if change.who == "shipping"]
+    assert len(seen) < 200
+    assert sum(at > crashed for at in seen) <= 1  # the one that was being taken up
+    assert sum(work.start > crashed for work in trace.work) <= 1
+
+
 def test_a_crash_between_work_and_ack_repeats_the_work(broker, channel):
     done = []
 

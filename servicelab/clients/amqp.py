@@ -253,8 +253,7 @@ class Consumer(Server):
         self._end_with("crashed")
         if self.trace is not None:
             self.trace.state(self.lane, "crashed")
-        self._is_over = True
-        self._cut()
+        self._forget()
         if threading.current_thread() is self._thread:
             raise _Crash
         self._abort_callback()
@@ -294,8 +293,7 @@ class Consumer(Server):
                 connection.add_callback_threadsafe(self._channel.stop_consuming)
             thread.join(1.0)
             if thread.is_alive():
-                self._is_over = True
-                self._cut()
+                self._forget()
                 self._abort_callback()
                 thread.join(0.5)
         self._connection = None
@@ -320,9 +318,10 @@ class Consumer(Server):
             _let_go(connection)
 
     def _handle(self, channel, method, properties, body):
-        if self._is_over or threading.current_thread() is not self._thread:
-            return  # while a lost connection is cleaned up, pika hands over what it held; a program has ended by then
-        self._is_working = True
+        with self._lock:
+            if self._is_over or threading.current_thread() is not self._thread:
+                raise _Crash  # pika hands over what it holds, cut or not; a program has ended by then
+            self._is_working = True
         try:
             self.on_message(channel, method, properties, body)
             self.handled += 1
@@ -339,9 +338,12 @@ class Consumer(Server):
 
     # -- as a killed process would ------------------------------------------------------------
 
-    def _cut(self):
+    def _forget(self):
+        """Cut the connection, and let go of what pika holds beyond the message in hand."""
+        self._is_over = True
         if self._connection is not None:
             _cut(self._connection)
+            self._channel._pending_events.clear()
 
     def _abort_callback(self):
         with self._lock:
@@ -363,7 +365,7 @@ def _let_go(connection):
     """Close what pika still holds of a connection that is cut: its socket and its selector."""
     _cut(connection)
     for _ in range(3):
-        with suppress(Exception):
+        with suppress(Exception, _Crash):
             if connection.is_closed:
                 return
             connection.process_data_events(0)  # notices that the socket is gone, and cleans up
