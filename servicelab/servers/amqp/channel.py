@@ -5,12 +5,13 @@ Plain logic: what has to be said to the client goes to the channel's ``sink``, a
 """
 
 import secrets
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from servicelab.servers.amqp.confirms import Confirms
 from servicelab.servers.amqp.consumers import Consumer
 from servicelab.servers.amqp.errors import AmqpError, failed, not_found, refused
 from servicelab.servers.amqp.message import Entry, Message, Properties, Target
+from servicelab.servers.amqp.outstanding import Outstanding, Unacked
 from servicelab.servers.amqp.queues import Queue
 from servicelab.servers.amqp.tables import type_name
 
@@ -24,12 +25,6 @@ class Sink(Protocol):
     def returned(self, message: Message, code: int, text: str) -> None: ...
     def cancelled(self, consumer_tag: str) -> None: ...
     def confirmed(self, number: int, multiple: bool, accepted: bool) -> None: ...
-
-
-class Unacked(NamedTuple):
-    entry: Entry
-    queue: Queue
-    consumer: Consumer | None  # None: it was fetched with basic.get
 
 
 class Session:
@@ -62,7 +57,7 @@ class Channel:
         self.broker = session.broker
         self.sink = sink
         self.consumers: dict[str, Consumer] = {}
-        self.unacked: dict[int, Unacked] = {}
+        self.unacked = Outstanding()
         self.writable = True
         self.closed = False
         self.prefetch = 0  # for consumers to come
@@ -71,7 +66,6 @@ class Channel:
         self.confirms: Confirms | None = None
         self.last_queue = ""
         self._tag = 0
-        self._lowest = 1  # no smaller delivery tag is unacknowledged
         self._reply: Consumer | None = None
         self._token = ""
         self._transaction: _Transaction | None = None
@@ -85,7 +79,7 @@ class Channel:
         if exchange.internal:
             raise refused(f"cannot publish to internal exchange '{exchange.name}' in vhost '/'")
         if properties.fault is not None:
-            raise properties.fault
+            raise failed(properties.fault)
         if properties.user_id is not None and properties.user_id != self.session.user:
             user = self.session.user
             raise failed(f"user_id property set to '{properties.user_id}' but authenticated user was '{user}'")
@@ -133,7 +127,7 @@ class Channel:
 
     def say_confirms(self) -> None:
         """Tell the publisher what has been decided since the last time."""
-        if not self.closed:
+        if self.confirms is not None and not self.closed:
             for answer in self.confirms.answers():
                 self.sink.confirmed(*answer)
 
@@ -270,30 +264,14 @@ class Channel:
             found.queue.acknowledge([found.entry])
             self._freed(now, found)
             return
-        self._settle(now, "ack", self._select(tag, multiple))
+        self._settle(now, "ack", self.unacked.take(tag, multiple, self._tag))
 
     def nack(self, now: float, tag: int, multiple: bool = False, requeue: bool = True) -> None:
-        self._settle(now, "requeue" if requeue else "reject", self._select(tag, multiple))
+        self._settle(now, "requeue" if requeue else "reject", self.unacked.take(tag, multiple, self._tag))
 
     def recover(self, now: float) -> None:
         """Requeue everything that this channel has not acknowledged."""
-        everything = [(tag, self.unacked.pop(tag)) for tag in list(self.unacked)]
-        self._apply(now, "requeue", everything)
-
-    def _select(self, tag, multiple):
-        if not multiple:
-            found = self.unacked.pop(tag, None)
-            if found is None:
-                raise failed(f"unknown delivery tag {tag}")
-            return [(tag, found)]
-        unacked = self.unacked
-        if tag == 0:
-            tag = self._tag
-        elif tag not in unacked:
-            raise failed(f"unknown delivery tag {tag}")
-        found = [(each, unacked.pop(each)) for each in range(self._lowest, tag + 1) if each in unacked]
-        self._lowest = tag + 1
-        return found
+        self._apply(now, "requeue", self.unacked.take_all())
 
     def _settle(self, now, what, settled):
         if self._transaction is not None:
@@ -361,10 +339,7 @@ class Channel:
         """Forget what was published; what was acknowledged is unacknowledged again, and not delivered again."""
         transaction = self._current_transaction()
         self._transaction = _Transaction()
-        for _, settled in transaction.settled:
-            self.unacked.update(settled)
-        self.unacked = dict(sorted(self.unacked.items()))
-        self._lowest = min(self.unacked, default=self._tag + 1)
+        self.unacked.put_back([each for _, settled in transaction.settled for each in settled])
 
     def _current_transaction(self):
         if self._transaction is None:

@@ -8,9 +8,10 @@ import struct
 
 from pamqp import commands
 
-from servicelab.servers.amqp import login, wire
+from servicelab.servers.amqp import wire
 from servicelab.servers.amqp.channel import Session
 from servicelab.servers.amqp.errors import AmqpError
+from servicelab.servers.amqp.handshake import STEPS, server_properties
 from servicelab.servers.amqp.port import Port
 
 GREETING = b"AMQP\x00\x00\x09\x01"
@@ -18,22 +19,10 @@ HANDSHAKE = 10.0  # seconds a client has to log in, as in RabbitMQ (handshake_ti
 GOODBYE = 2.0  # seconds it has to answer our connection.close
 HIGH_WATER = 256 * 1024  # bytes that may wait in a connection's buffers before deliveries to it stop
 CHUNK = 64 * 1024  # bytes of frames that are collected before they are written
-SMALLEST_FRAME = 4096  # AMQP 0-9-1, frame-min-size
 
 _HEAD = struct.Struct(">BHI")
 _ACK = struct.Struct(">QB")
 _PUBLISH, _ACK_METHOD = b"\x00\x3c\x00\x28", b"\x00\x3c\x00\x50"
-CAPABILITIES = {
-    "publisher_confirms": True,
-    "exchange_exchange_bindings": True,
-    "basic.nack": True,
-    "consumer_cancel_notify": True,
-    "connection.blocked": True,
-    "consumer_priorities": True,
-    "authentication_failure_close": True,
-    "per_consumer_qos": True,
-    "direct_reply_to": True,
-}
 
 
 class Connection(asyncio.Protocol):
@@ -55,8 +44,8 @@ class Connection(asyncio.Protocol):
         self.clogged = False  # its socket takes no more
         self._waiting = 0  # bytes in ``out``
         self._buffer = b""
-        self._channel_max = server.channel_max
-        self._heartbeat = 0
+        self.channel_max = server.channel_max
+        self.heartbeat = 0
         self._heard = self._spoke = 0.0
         self._timer = None
         self.transport = None
@@ -173,11 +162,9 @@ class Connection(asyncio.Protocol):
             return False
         self._buffer = self._buffer[8:]
         self.state = "start"
-        properties = {"product": "Servicelab", "version": "3.10.8", "platform": "Python", "capabilities": CAPABILITIES}
-        properties["information"] = "an AMQP 0-9-1 broker to learn with, after RabbitMQ 3.10"
-        if self.server.trace is not None:
-            properties["servicelab"] = True  # it stamps its side: a traced client need not guess at it
-        self.say(commands.Connection.Start(0, 9, properties, "PLAIN AMQPLAIN", "en_US"))
+        self.say(
+            commands.Connection.Start(0, 9, server_properties(self.server.trace is not None), "PLAIN AMQPLAIN", "en_US")
+        )
         return True
 
     def _frame(self, now, kind, number, payload):
@@ -238,8 +225,8 @@ class Connection(asyncio.Protocol):
             if isinstance(method, commands.Channel.CloseOk):
                 return
             raise AmqpError(504, "expected 'channel.open'")
-        if self._channel_max and len(self.ports) >= self._channel_max:
-            most = self._channel_max
+        if self.channel_max and len(self.ports) >= self.channel_max:
+            most = self.channel_max
             raise AmqpError(
                 530, f"number of channels opened ({len(self.ports)}) has reached the negotiated channel_max ({most})"
             )
@@ -249,8 +236,8 @@ class Connection(asyncio.Protocol):
 
     def _on_channel(self, now, port, method):
         if isinstance(method, commands.Channel.Close):
-            port.close(now)
             port.channel.say_confirms()
+            port.close(now)
             del self.ports[port.number]
             port.send(commands.Channel.CloseOk())
         elif isinstance(method, commands.Channel.CloseOk):
@@ -272,64 +259,14 @@ class Connection(asyncio.Protocol):
             self._leave(now)
             self.say(commands.Connection.CloseOk())
             self.end()
-        elif isinstance(method, commands.Connection.StartOk) and self.state == "start":
-            self._log_in(method)
-        elif isinstance(method, commands.Connection.TuneOk) and self.state == "tune":
-            self._tune(method)
-        elif isinstance(method, commands.Connection.Open) and self.state == "open":
-            self._open(method)
+        elif (step := STEPS.get((self.state, type(method)))) is not None:
+            step(self, method)
         elif isinstance(method, commands.Connection.UpdateSecret) and self.state == "running":
             self.say(commands.Connection.UpdateSecretOk())
         elif self.state == "running" and isinstance(method, commands.Connection.CloseOk):
             pass
         else:
             raise AmqpError(504, f"unexpected method in connection state {self.state}")
-
-    def _log_in(self, method):
-        self.properties = method.client_properties or {}
-        name = self.properties.get("connection_name")
-        self.name = name if isinstance(name, str) and name else "client"
-        self.user = login.user(method.mechanism, method.response, self.server.users)
-        if self.user is None:
-            if self.capable("authentication_failure_close"):
-                why = f"Login was refused using authentication mechanism {method.mechanism}. "
-                error = AmqpError(403, why + "For details see the broker logfile.")
-                self.state = "running"  # so that it is told
-                self.fail(0.0, error)
-            else:
-                self.end()
-            return
-        self.state = "tune"
-        server = self.server
-        self.say(commands.Connection.Tune(server.channel_max, server.frame_max, server.heartbeat))
-
-    def _tune(self, method):
-        for name, value, most in (
-            ("channel_max", method.channel_max, self.server.channel_max),
-            ("frame_max", method.frame_max, self.server.frame_max),
-        ):
-            if most and (value == 0 or value > most):
-                raise AmqpError(530, f"negotiated {name} = {value} is higher than the maximum allowed value ({most})")
-        if method.frame_max < SMALLEST_FRAME:
-            least = f"is lower than the minimum allowed value ({SMALLEST_FRAME})"
-            raise AmqpError(530, f"negotiated frame_max = {method.frame_max} {least}")
-        self._channel_max = method.channel_max
-        self.largest = method.frame_max - 8
-        self._heartbeat = method.heartbeat
-        self.state = "open"
-
-    def _open(self, method):
-        if method.virtual_host != "/":
-            raise AmqpError(530, f"vhost {method.virtual_host} not found")
-        self.session = Session(self.broker, self.user)
-        self.state = "running"
-        self.stamps = self.server.stamps_for(self)
-        self.say(commands.Connection.OpenOk())
-        self._timer.cancel()
-        self._timer = None
-        if self._heartbeat:  # never before open-ok: clients do not expect one
-            self._spoke = self._heard
-            self._timer = self.server.loop.call_later(self._heartbeat / 2, self._beat)
 
     def capable(self, what: str) -> bool:
         """Whether the client said that it understands ``what``."""
@@ -338,14 +275,22 @@ class Connection(asyncio.Protocol):
 
     # -- time -------------------------------------------------------------------------------
 
+    def begin_heartbeats(self) -> None:
+        """The handshake is over."""
+        self._timer.cancel()
+        self._timer = None
+        if self.heartbeat:
+            self._spoke = self._heard
+            self._timer = self.server.loop.call_later(self.heartbeat / 2, self._beat)
+
     def _beat(self):
         now = self.server.loop.time()
-        self._timer = self.server.loop.call_later(self._heartbeat / 2, self._beat)
+        self._timer = self.server.loop.call_later(self.heartbeat / 2, self._beat)
         if self.server.paused:
             return
-        if now - self._heard > 2 * self._heartbeat and not self.blocked:
+        if now - self._heard > 2 * self.heartbeat and not self.blocked:
             self.transport.abort()  # two intervals of silence: it is gone (AMQP 0-9-1, 4.2.7)
-        elif now - self._spoke >= self._heartbeat / 2:
+        elif now - self._spoke >= self.heartbeat / 2:
             self.send(wire.HEARTBEAT_FRAME)
 
     def _too_slow(self):

@@ -12,17 +12,18 @@ import secrets
 from heapq import heappop, heappush
 
 from servicelab.servers.amqp import arguments as args
-from servicelab.servers.amqp import exchanges, message
+from servicelab.servers.amqp import exchanges
 from servicelab.servers.amqp.deadletter import circles, letter
 from servicelab.servers.amqp.errors import AmqpError, failed, locked, not_found, refused
 from servicelab.servers.amqp.journal import NullJournal, Snapshot
 from servicelab.servers.amqp.message import Message
 from servicelab.servers.amqp.queues import Queue
+from servicelab.servers.amqp.restoring import binding_spec, refill
+from servicelab.servers.amqp.routing import Router
 from servicelab.servers.amqp.tables import type_name
-from servicelab.servers.amqp.wire import pack_table, unpack_table
+from servicelab.servers.amqp.wire import pack_table
 
 ON_DEFAULT = "operation not permitted on the default exchange"
-ROUTES_KEPT = 10_000  # routes that are remembered until an exchange, a queue or a binding changes
 
 
 class VirtualHost:
@@ -53,7 +54,8 @@ class VirtualHost:
         self._ties = itertools.count()
         self._graves: list = []
         self._burying = False
-        self._routes: dict[tuple[str, str], tuple[Queue, ...]] = {}
+        self._router = Router(self.exchanges, self.queues)
+        self.route = self._router.route
 
     # -- exchanges --------------------------------------------------------------------------
 
@@ -89,7 +91,7 @@ class VirtualHost:
             raise refused(f"exchange name '{name}' contains reserved prefix 'amq.*'")
         properties = {"durable": durable, "auto_delete": auto_delete, "internal": internal}
         found = self.exchanges[name] = exchanges.exchange(kind, name, arguments=arguments, **properties)
-        self._routes.clear()
+        self._router.forget()
         if durable:
             self.journal.declare_exchange(name, {"type": kind, **properties, "arguments": pack_table(arguments)})
         return found
@@ -109,7 +111,7 @@ class VirtualHost:
 
     def _remove_exchange(self, found):
         del self.exchanges[found.name]
-        self._routes.clear()
+        self._router.forget()
         for destination, key, _ in list(found.bindings):
             self._forget_binding(found, destination, key, found.bindings[destination, key, _])
         found.bindings.clear()
@@ -125,9 +127,9 @@ class VirtualHost:
             raise refused(ON_DEFAULT)
         exchange = self.exchange(source)
         if exchange.bind(destination, key, arguments or {}):
-            self._routes.clear()
+            self._router.forget()
             if self._keeps_binding(exchange, destination):
-                self.journal.bind(_binding(exchange, destination, key, arguments or {}))
+                self.journal.bind(binding_spec(exchange, destination, key, arguments or {}))
 
     def unbind(self, source: str, destination, key: str = "", arguments: dict | None = None) -> None:
         """No error when there is no such binding. ``destination`` may be None: nothing of that name exists."""
@@ -135,7 +137,7 @@ class VirtualHost:
             raise refused(ON_DEFAULT)
         exchange = self.exchanges.get(source)
         if exchange is not None and destination is not None and exchange.unbind(destination, key, arguments or {}):
-            self._routes.clear()
+            self._router.forget()
             self._forget_binding(exchange, destination, key, arguments or {})
             self._maybe_auto_delete(exchange)
 
@@ -153,7 +155,7 @@ class VirtualHost:
 
     def _forget_binding(self, exchange, destination, key, arguments):
         if self._keeps_binding(exchange, destination):
-            self.journal.unbind(_binding(exchange, destination, key, arguments))
+            self.journal.unbind(binding_spec(exchange, destination, key, arguments))
 
     def _keeps_binding(self, exchange, destination):
         return exchange.durable and (destination.persists if isinstance(destination, Queue) else destination.durable)
@@ -201,7 +203,7 @@ class VirtualHost:
             arguments=arguments,
         )
         self.queues[name] = found
-        self._routes.clear()
+        self._router.forget()
         found.use(now)
         if found.persists:
             spec = {"durable": True, "auto_delete": auto_delete, "arguments": pack_table(arguments)}
@@ -231,7 +233,7 @@ class VirtualHost:
     def remove_queue(self, now: float, found: Queue) -> int:
         """Delete it, whatever uses it: its consumers are told. Returns how many messages were ready."""
         del self.queues[found.name]
-        self._routes.clear()
+        self._router.forget()
         self._unbind_all(found)
         count = found.discard()
         for consumer in list(found.rota.members):
@@ -250,41 +252,6 @@ class VirtualHost:
             self.remove_queue(now, queue)
 
     # -- the way of a message ---------------------------------------------------------------
-
-    def route(self, message: Message) -> tuple[Queue, ...]:
-        """The queues for ``message``, each once. Raises AmqpError 404 when its exchange does not exist."""
-        at = (message.target.exchange, message.target.key)
-        copies = b"CC" in message.properties.raw
-        if not copies and (found := self._routes.get(at)) is not None:
-            return found
-        found, lasting = self._walk(self.exchange(at[0]), message)
-        if lasting and not copies:
-            if len(self._routes) >= ROUTES_KEPT:
-                self._routes.clear()
-            self._routes[at] = found
-        return found
-
-    def _walk(self, exchange, message):
-        queues: dict[Queue, None] = {}
-        keys, seen, ahead, lasting = message.routing_keys(), {exchange}, [exchange], True
-        while ahead:
-            exchange = ahead.pop()
-            lasting = lasting and not exchange.routes_by_headers
-            found = []
-            for key in keys:
-                if exchange.name == "":
-                    found += [self.queues[key]] if key in self.queues else []
-                else:
-                    found += exchange.matches(key, lambda: message.properties.headers)
-            if not found and exchange.alternate in self.exchanges:
-                found = [self.exchanges[exchange.alternate]]
-            for destination in found:
-                if isinstance(destination, Queue):
-                    queues[destination] = None
-                elif destination not in seen:
-                    seen.add(destination)
-                    ahead.append(destination)
-        return tuple(queues), lasting
 
     def deliver(self, now: float, message: Message, queues) -> tuple[bool, bool]:
         """Put ``message`` into ``queues``. ``(accepted, stored)``: whether none refused, whether a disk has to."""
@@ -382,34 +349,10 @@ class VirtualHost:
         self.restored = True
         journal, self.journal, self.keeps = self.journal, NullJournal(), False
         try:
-            for name, spec in snapshot.exchanges.items():
-                table = unpack_table(spec["arguments"])
-                properties = {key: spec[key] for key in ("durable", "auto_delete", "internal")}
-                self.declare_exchange(name, spec["type"], arguments=table, **properties)
-            for name, spec in snapshot.queues.items():
-                properties = {"durable": True, "auto_delete": spec["auto_delete"]}
-                options = args.queue_options(
-                    name, table := unpack_table(spec["arguments"]), exclusive=False, **properties
-                )
-                self.queues[name] = Queue(self, name, options, arguments=table, **properties)
-                self.queues[name].use(now)
-            for spec in snapshot.bindings:
-                ends = self.queues if spec["kind"] == "queue" else self.exchanges
-                if spec["source"] in self.exchanges and spec["destination"] in ends:
-                    end = ends[spec["destination"]]
-                    self.bind(spec["source"], end, spec["key"], unpack_table(spec["arguments"]))
-            for name, number, data, returns in snapshot.messages:
-                found, expires = message.decode(data)
-                self.queues[name].restore(number, found, expires - self.epoch if expires else None, returns)
+            refill(self, now, snapshot)
         finally:
             self.journal, self.keeps = journal, not isinstance(journal, NullJournal)
         for queue in list(self.queues.values()):
             queue.expire(now)
             if self.observer is not None:
                 self.observer.depth(queue)
-
-
-def _binding(exchange, destination, key, arguments):
-    kind = "queue" if isinstance(destination, Queue) else "exchange"
-    table = pack_table(arguments)
-    return {"source": exchange.name, "destination": destination.name, "kind": kind, "key": key, "arguments": table}

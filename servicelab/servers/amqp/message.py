@@ -8,7 +8,7 @@ import struct
 from functools import lru_cache
 
 from servicelab.servers.amqp import tables, wire
-from servicelab.servers.amqp.errors import AmqpError, failed
+from servicelab.servers.amqp.errors import AmqpError
 
 LONGEST_TTL = 2**32 - 1  # milliseconds; RabbitMQ's bound for TTLs and x-expires
 OVERHEAD = 256  # bytes: what one queued message costs besides its body, measured
@@ -25,6 +25,8 @@ _STAMP = struct.Struct(">BdII")
 
 class Properties:
     """The properties of a message: ``raw`` as on the wire, and where each of them lies in it.
+
+    ``fault`` says what a publisher has done wrong in them, if anything.
 
     Raises AmqpError 502 when ``raw`` cannot be read.
     """
@@ -45,7 +47,7 @@ class Properties:
             text = self._text("expiration")
             self.expiration, self.fault = _milliseconds(text)
             if mode not in (None, 1, 2):
-                self.fault = failed(f"invalid message: {{delivery_mode_unknown,{mode}}}")
+                self.fault = f"invalid message: {{delivery_mode_unknown,{mode}}}"
             self.shown = raw  # what consumers get: all but the header BCC
             if b"CC" in raw:
                 self.fault = self.fault or _copies_fault(self.headers)
@@ -122,7 +124,7 @@ def _spans(raw):
 
 
 def _milliseconds(text):
-    """``(milliseconds, None)`` for a property ``expiration``, or ``(None, the error)``."""
+    """``(milliseconds, None)`` for a property ``expiration``, or ``(None, what is wrong)``."""
     if text is None:
         return None, None
     digits = text[1:] if text[:1] in ("-", "+") else text
@@ -137,14 +139,14 @@ def _milliseconds(text):
         why = f"{{value_too_large,{int(whole)}}}"
     else:
         return int(whole), None
-    return None, failed(f"invalid expiration '{text}': {why}")
+    return None, f"invalid expiration '{text}': {why}"
 
 
 def _copies_fault(headers):
     for name in ("CC", "BCC"):
         if name in headers and not isinstance(headers[name], list):
             kind = tables.type_name(headers[name])
-            return failed(f'invalid message: {{unacceptable_type_in_header,"{name}",{kind}}}')
+            return f'invalid message: {{unacceptable_type_in_header,"{name}",{kind}}}'
     return None
 
 

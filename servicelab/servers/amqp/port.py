@@ -6,9 +6,9 @@ from functools import lru_cache
 from pamqp import commands
 
 from servicelab.servers.amqp import wire
-from servicelab.servers.amqp.channel import reply_queue
 from servicelab.servers.amqp.errors import AmqpError, failed
 from servicelab.servers.amqp.message import Properties, properties, target
+from servicelab.servers.amqp.methods import HANDLERS, WITH_CONTENT
 from servicelab.servers.amqp.tables import Long
 
 #: A message's body in bytes, as RabbitMQ's default (https://www.rabbitmq.com/configure.html, max_message_size).
@@ -184,9 +184,9 @@ class Port:
         """Do what a method other than basic.publish asks for. Raises AmqpError."""
         if self._publish is not None:
             raise AmqpError(505, "expected content header for class 60, got non content header frame instead")
-        handler = _HANDLERS.get(type(method))
+        handler = HANDLERS.get(type(method))
         if handler is None:
-            if isinstance(method, _WITH_CONTENT):
+            if isinstance(method, WITH_CONTENT):
                 raise AmqpError(505, "expected content header for class 60, got non content header frame instead")
             raise AmqpError(503, "unimplemented method")
         reply = handler(self, now, method)
@@ -198,141 +198,10 @@ class Port:
         self._parts = []
         self.channel.close(now)
 
-    def _queue_name(self, name):
-        if name:
-            return name
-        if not self.channel.last_queue:
-            raise AmqpError(404, "no previously declared queue")
-        return self.channel.last_queue
-
-    def _declare_exchange(self, now, m):
-        self.connection.broker.declare_exchange(
-            m.exchange, m.exchange_type, passive=m.passive, durable=m.durable, auto_delete=m.auto_delete,
-            internal=m.internal, arguments=m.arguments,
-        )  # fmt: skip
-        return commands.Exchange.DeclareOk()
-
-    def _delete_exchange(self, now, m):
-        self.connection.broker.delete_exchange(now, m.exchange, m.if_unused)
-        return commands.Exchange.DeleteOk()
-
-    def _bind_exchange(self, now, m):
-        broker = self.connection.broker
-        broker.bind(m.source, broker.exchange(m.destination), m.routing_key, m.arguments)
-        return commands.Exchange.BindOk()
-
-    def _unbind_exchange(self, now, m):
-        broker = self.connection.broker
-        broker.unbind(m.source, broker.exchanges.get(m.destination), m.routing_key, m.arguments)
-        return commands.Exchange.UnbindOk()
-
-    def _declare_queue(self, now, m):
-        if reply_queue(self.connection.broker, m.queue):
-            return wire.QueueDeclared(m.queue, 0, 1)
-        queue = self.connection.broker.declare_queue(
-            now, m.queue, passive=m.passive, durable=m.durable, exclusive=m.exclusive, auto_delete=m.auto_delete,
-            arguments=m.arguments, owner=self.connection.session,
-        )  # fmt: skip
-        self.channel.last_queue = queue.name
-        return wire.QueueDeclared(queue.name, queue.ready, len(queue.rota))
-
-    def _bind_queue(self, now, m):
-        name = self._queue_name(m.queue)
-        key = name if not m.queue and not m.routing_key else m.routing_key
-        broker = self.connection.broker
-        if m.exchange:
-            broker.exchange(m.exchange)  # RabbitMQ names a missing exchange first
-        broker.bind(m.exchange, broker.queue(name, self.connection.session), key, m.arguments)
-        return commands.Queue.BindOk()
-
-    def _unbind_queue(self, now, m):
-        name = self._queue_name(m.queue)
-        broker = self.connection.broker
-        broker.unbind(m.exchange, broker.queues.get(name), m.routing_key, m.arguments)
-        return commands.Queue.UnbindOk()
-
-    def _purge(self, now, m):
-        queue = self.connection.broker.queue(self._queue_name(m.queue), self.connection.session)
-        return commands.Queue.PurgeOk(queue.purge())
-
-    def _delete_queue(self, now, m):
-        count = self.connection.broker.delete_queue(
-            now, self._queue_name(m.queue), if_unused=m.if_unused, if_empty=m.if_empty, owner=self.connection.session
-        )
-        return commands.Queue.DeleteOk(count)
-
-    def _qos(self, now, m):
-        if m.prefetch_size:
-            raise AmqpError(540, f"prefetch_size!=0 ({m.prefetch_size})")
-        self.channel.qos(now, m.prefetch_count, m.global_)
-        return commands.Basic.QosOk()
-
-    def _consume(self, now, m):
-        def say(tag):
-            if not m.nowait:
-                self.send(commands.Basic.ConsumeOk(tag))
-
-        self.channel.consume(
-            now, self._queue_name(m.queue), m.consumer_tag, no_ack=m.no_ack, exclusive=m.exclusive,
-            arguments=m.arguments, before=say,
-        )  # fmt: skip
-
-    def _cancel(self, now, m):
-        if not m.nowait:
-            self.send(commands.Basic.CancelOk(m.consumer_tag))
-        self.channel.cancel(now, m.consumer_tag)
-
-    def _get(self, now, m):
-        found = self.channel.get(now, self._queue_name(m.queue), m.no_ack)
-        if found is None:
-            return commands.Basic.GetEmpty()
-        self.got(*found)
-
-    def ack(self, now, tag, multiple):
+    def ack(self, now: float, tag: int, multiple: bool) -> None:
         if self.stamps is not None:
             self.stamps.answered(self, "ack")
         self.channel.ack(now, tag, multiple)
-
-    def _ack(self, now, m):
-        self.ack(now, m.delivery_tag, m.multiple)
-
-    def _nack(self, now, m):
-        if self.stamps is not None:
-            self.stamps.answered(self, "nack requeue" if m.requeue else "reject")
-        self.channel.nack(now, m.delivery_tag, getattr(m, "multiple", False), m.requeue)
-
-    def _recover(self, now, m):
-        if not m.requeue:
-            raise AmqpError(540, "requeue=false")
-        self.channel.recover(now)
-        return commands.Basic.RecoverOk() if isinstance(m, commands.Basic.Recover) else None
-
-    def _flow(self, now, m):
-        if not m.active:
-            raise AmqpError(540, "active=false")
-        return commands.Channel.FlowOk(True)
-
-    def _select_confirms(self, now, m):
-        self.channel.select_confirms()
-        return commands.Confirm.SelectOk()
-
-    def _select_transaction(self, now, m):
-        self.channel.select_transaction()
-        return commands.Tx.SelectOk()
-
-    def _commit(self, now, m):
-        def done():
-            if not self.channel.closed:
-                self.send(commands.Tx.CommitOk())
-
-        self.channel.commit(now, done)
-
-    def _rollback(self, now, m):
-        self.channel.rollback()
-        return commands.Tx.RollbackOk()
-
-    def _open(self, now, m):
-        raise AmqpError(504, "second 'channel.open' seen")
 
 
 def _raw(entry, queue):
@@ -341,32 +210,3 @@ def _raw(entry, queue):
     if entry.returns and queue is not None and queue.quorum:
         return Properties(found.shown).with_headers({"x-delivery-count": Long(entry.returns)}).raw
     return found.shown
-
-
-_WITH_CONTENT = (commands.Basic.Deliver, commands.Basic.GetOk, commands.Basic.Return)
-_HANDLERS = {
-    commands.Channel.Open: Port._open,
-    commands.Channel.Flow: Port._flow,
-    commands.Exchange.Declare: Port._declare_exchange,
-    commands.Exchange.Delete: Port._delete_exchange,
-    commands.Exchange.Bind: Port._bind_exchange,
-    commands.Exchange.Unbind: Port._unbind_exchange,
-    commands.Queue.Declare: Port._declare_queue,
-    commands.Queue.Bind: Port._bind_queue,
-    commands.Queue.Unbind: Port._unbind_queue,
-    commands.Queue.Purge: Port._purge,
-    commands.Queue.Delete: Port._delete_queue,
-    commands.Basic.Qos: Port._qos,
-    commands.Basic.Consume: Port._consume,
-    commands.Basic.Cancel: Port._cancel,
-    commands.Basic.Get: Port._get,
-    commands.Basic.Ack: Port._ack,
-    commands.Basic.Nack: Port._nack,
-    commands.Basic.Reject: Port._nack,
-    commands.Basic.Recover: Port._recover,
-    commands.Basic.RecoverAsync: Port._recover,
-    commands.Confirm.Select: Port._select_confirms,
-    commands.Tx.Select: Port._select_transaction,
-    commands.Tx.Commit: Port._commit,
-    commands.Tx.Rollback: Port._rollback,
-}
