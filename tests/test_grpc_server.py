@@ -2,6 +2,7 @@
 
 import threading
 import time
+from concurrent import futures
 
 import grpc
 import pytest
@@ -241,6 +242,13 @@ def test_reflection_tells_what_there_is(server):
 def test_a_second_server_does_not_share_the_port(proto, servicer, server):
     with pytest.raises(ServerError, match="by your server 'chat'"):
         GRPCServer((proto.services.add_ChatServicer_to_server, servicer), "other", port=server.port).start()
+
+
+def test_nobody_else_can_share_its_port(server):
+    other = grpc.server(futures.ThreadPoolExecutor(1))  # which would, by gRPC's default
+    with pytest.raises(RuntimeError):
+        other.add_insecure_port(f"127.0.0.1:{server.port}")
+    other.stop(None)
 
 
 @pytest.mark.parametrize("services, text", [([], "has no services"), ([7], "7 is no pair")])

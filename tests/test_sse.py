@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from servicelab.clients.sse import EventParser, EventStream, StreamLost, StreamRefused
 from servicelab.lifecycle import stop_all
-from servicelab.policies import BoundedBuffer
+from servicelab.policies import BoundedBuffer, Offer
 from servicelab.servers import serve
 from servicelab.servers.events import ServerSentEvent, event_stream, last_event_id, long_poll
-from servicelab.servers.feed import Feed
+from servicelab.servers.feed import Feed, Outbox
 from servicelab.trace import Trace
 
 
@@ -115,8 +115,25 @@ def test_events_survive_any_cutting(events, rng):
     ]
 
 
-@settings(max_examples=100, deadline=None)
-@given(st.binary(max_size=200), st.integers(0, 2**32))
+PIECES = [
+    b"\r",
+    b"\n",
+    b"\r\n",
+    b"data",
+    b"id",
+    b"retry",
+    b":",
+    b" ",
+    b"1",
+    b"\xef\xbb\xbf",
+    "ü".encode(),
+    b"\xff",
+    b"\0",
+]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(PIECES), max_size=40).map(b"".join), st.integers(0, 2**32))
 def test_any_bytes_cut_anywhere_read_the_same(data, seed):
     rng, parser, found = random.Random(seed), EventParser(), []
     rest = data
@@ -125,6 +142,107 @@ def test_any_bytes_cut_anywhere_read_the_same(data, seed):
         found += parser.feed(rest[:size])
         rest = rest[size:]
     assert found == parsed(data)
+
+
+# -- the feed behind it ----------------------------------------------------------------------------
+
+
+def test_a_feed_keeps_its_latest_and_says_which():
+    feed = Feed(keep=3)
+    assert (feed.first, feed.last, feed.after(0)) == (1, 0, [])
+    for number in range(5):
+        feed.publish(number)
+    assert (feed.first, feed.last) == (3, 5)
+    assert [event.id for event in feed.after(0)] == [3, 4, 5] and feed.after(5) == []
+    with pytest.raises(ValueError, match="keep=0"):
+        Feed(keep=0)
+
+
+def test_waiting_ends_with_the_first_event_with_the_time_and_with_the_feed():
+    feed = Feed()
+    assert feed.wait(0, 0.01) == []
+    found = []
+    waiting = threading.Thread(target=lambda: found.append(feed.wait(0, 20)))
+    waiting.start()
+    feed.publish("x")
+    waiting.join(8)
+    assert [event.data for event in found[0]] == ["x"]
+    reader = feed.subscribe()
+    feed.close()
+    assert feed.wait(1, 20) == [] and list(reader) == [] and list(feed.subscribe(0)) == []
+
+
+def test_a_subscription_replays_and_goes_on_without_a_seam():
+    feed = Feed()
+    for _ in range(200):
+        feed.publish("before")
+    stop = threading.Event()
+
+    def produce():
+        while not stop.is_set():
+            feed.publish("more")
+
+    producer = threading.Thread(target=produce)
+    producer.start()
+    with feed.subscribe(after=150) as reader:
+        ids = [reader.get(8).id for _ in range(300)]
+    stop.set()
+    producer.join(8)
+    assert ids == list(range(151, 451)) and feed.subscribers == 0
+
+
+def test_a_subscriber_that_blocks_holds_the_producer_and_loses_nothing():
+    feed = Feed()
+    reader = feed.subscribe(buffer=BoundedBuffer(2, "block"))
+    quick = feed.subscribe()
+    done = threading.Event()
+
+    def produce():
+        for number in range(6):
+            feed.publish(number)
+        done.set()
+
+    producer = threading.Thread(target=produce)
+    producer.start()
+    assert eventually(lambda: len(quick.buffer) == 3) and not done.wait(0.1)  # two fit, the third waits
+    assert [reader.get(8).data for _ in range(6)] == list(range(6))
+    assert done.wait(8)
+    producer.join()
+    reader.close()
+    feed.publish("not for it")
+    assert [quick.get(0.1).id for _ in range(7)] == list(range(1, 8)) and quick.get(0.01) is None
+
+
+def test_a_producer_that_waits_for_a_reader_is_let_go_when_the_reader_leaves():
+    feed = Feed()
+    reader = feed.subscribe(buffer=BoundedBuffer(1, "block"))
+    feed.publish(1)
+    producer = threading.Thread(target=feed.publish, args=(2,))
+    producer.start()
+    producer.join(0.05)
+    assert producer.is_alive()
+    reader.close()
+    producer.join(8)
+    assert not producer.is_alive()
+
+
+def test_two_producers_do_not_overtake_each_other_at_a_reader_that_blocks():
+    feed = Feed()
+    reader = feed.subscribe(buffer=BoundedBuffer(1, "block"))
+    producers = [threading.Thread(target=lambda: [feed.publish(0) for _ in range(200)]) for _ in range(3)]
+    for producer in producers:
+        producer.start()
+    assert [reader.get(8).id for _ in range(600)] == list(range(1, 601))
+    for producer in producers:
+        producer.join(8)
+
+
+def test_an_outbox_gives_up_waiting_for_room_in_time():
+    outbox = Outbox(BoundedBuffer(1, "block"))
+    assert outbox.put(1) is Offer.KEPT and outbox.put(2, timeout=0.01) is Offer.FULL
+    assert outbox.get() == 1
+    outbox.close()
+    assert outbox.put(3) is Offer.FULL and outbox.get() is None
 
 
 # -- on a server -----------------------------------------------------------------------------------

@@ -142,6 +142,7 @@ def test_the_dead_stay_dead_until_a_new_connection():
     assert beat.timeout == 3.0
     assert beat.is_dead(3.0)
     beat.heard(3.1)  # too late: it was given up
+    beat.heard(2.9)  # in time, but nobody had told: the verdict stands
     assert beat.is_dead(3.2) and not beat.is_due(3.2) and beat.wait(3.2) == math.inf
     beat.start(4.0)
     assert not beat.is_dead(6.9)

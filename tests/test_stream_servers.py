@@ -368,6 +368,8 @@ def test_it_stops_whatever_its_handlers_do(behaviour):
     if behaviour == "sleeps":
         assert any("still running" in error for error in server.errors)
         woken.set()
+    else:
+        assert eventually(lambda: not left(), 2.0)  # before the clients go, who would wake a blocked sender
     for connection in connections:
         shut(connection.socket)
         connection.close()

@@ -108,6 +108,7 @@ class Feed:
         self._subscriptions: list[Subscription] = []
         self._listeners: list = []
         self._changed = threading.Condition(threading.RLock())
+        self._turn = threading.RLock()
 
     @property
     def last(self) -> int:
@@ -125,18 +126,19 @@ class Feed:
         return len(self._subscriptions)
 
     def publish(self, data) -> Event:
-        """Append an event and hand it to all subscribers. Waits for those whose buffer blocks and is full."""
-        with self._changed:
-            self._count += 1
-            event = Event(self._count, data, self.clock())
-            self._events.append(event)
-            readers = list(self._subscriptions)
-            self._changed.notify_all()
-            waiting = [reader for reader in readers if reader.put(event, 0) is Offer.FULL]
-            for listener in self._listeners:
-                listener(event)
-        for reader in waiting:  # without the lock: others may read and leave meanwhile
-            reader.put(event)
+        """Append an event and hand it to all subscribers. Waits for those whose buffer blocks and is full, and so do
+        other publishers meanwhile: nobody overtakes."""
+        with self._turn:
+            with self._changed:
+                self._count += 1
+                event = Event(self._count, data, self.clock())
+                self._events.append(event)
+                self._changed.notify_all()
+                waiting = [reader for reader in self._subscriptions if reader.put(event, 0) is Offer.FULL]
+                for listener in self._listeners:
+                    listener(event)
+            for reader in waiting:  # without the feed's lock: readers may come, read and leave
+                reader.put(event)
         return event
 
     def after(self, id: int) -> list[Event]:
