@@ -1,4 +1,4 @@
-"""The partition (chapter 08): a registry cut off from the instances it counts, and four rules for what it then believes."""
+"""The partition (chapter 08): a registry cut off from the instances it counts, and four rules for what to believe."""
 
 from random import Random
 
@@ -86,7 +86,7 @@ class Partition(LivePanel):
 
 
 def run(seed, cut, rule, dead, load):
-    """(times, % of calls that work), (times, instances that are passing), (share late in the cut, and after the deaths)."""
+    """(times, % of calls that work), (times, instances passing), (share late in the cut, and after the deaths)."""
     shop = Discovery(
         "poll",
         clients=CLIENTS,
