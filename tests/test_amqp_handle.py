@@ -332,6 +332,19 @@ def test_a_full_disk_ends_the_broker_and_confirms_nothing_more():
     assert bodies(broker.restart(), "keeps") == [b"persistent"]
 
 
+def test_a_full_disk_ends_the_child_process_too():
+    broker = start_broker(durable=True, process=True)
+    channel = fill(broker)
+    psutil.Process(broker.pid).rlimit(psutil.RLIMIT_FSIZE, (64 * 1024, psutil.RLIM_INFINITY))  # for any file
+    with pytest.raises(pika.exceptions.AMQPConnectionError):
+        channel.basic_publish("", "keeps", bytes(100_000), PERSISTENT)
+    wait_until(lambda: not broker.is_running)
+    wait_until(lambda: broker._engine.output)
+    with pytest.raises(ServerError, match="exit status 1(.|\n)*can no longer be written"):
+        broker.queues()
+    assert bodies(broker.restart(), "keeps") == [b"persistent"]
+
+
 # -- a RabbitMQ by its URL ------------------------------------------------------------------------
 
 
