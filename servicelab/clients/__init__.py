@@ -9,6 +9,7 @@
 | layers   | the order of what is put around a session                                                   |
 | errors   | what a call raises that its policy has ended                                                |
 | load     | open and closed loops of real requests                                                      |
+| amqp     | pika's connection with stamps, a consumer in a thread                                       |
 | discovery | a resolver: whom to call, from a registry or a name server, with a policy that says when   |
 | sources  | how a registry (Consul's HTTP API) and a name server (SRV) are asked                        |
 """
