@@ -87,25 +87,32 @@ class SlowDisk:
         return again
 
 
-@dataclass
+@dataclass(eq=False)
 class Copy:
     """A message in one queue of the model."""
 
     body: bytes
     place: int
     stored: bool
+    persistent: bool = False
     expires: float | None = None
     redelivered: bool = False
     returns: int = 0
 
+    def __repr__(self):
+        return f"<{self.body}, place {self.place}{', again' * self.redelivered}>"
 
-@dataclass
+
+@dataclass(eq=False)
 class Subscriber:
     channel: "Client"
     queue: str
     prefetch: int
     no_ack: bool
     unacked: int = 0
+
+    def __repr__(self):
+        return f"<{self.unacked} of prefetch {self.prefetch}, {self.queue}>"
 
     @property
     def has_room(self):
@@ -119,10 +126,21 @@ class Client:
     told: list
     channel: object = None
     last: int = 0
+    transaction: bool = False
     unacked: dict = field(default_factory=dict)  # tag: (queue, copy, subscriber or None)
+    held: list = field(default_factory=list)  # what a transaction holds back: ("publish", …) or (what, settled)
     subscribers: dict = field(default_factory=dict)
 
+    def __repr__(self):
+        return f"<{self.unacked}, held {self.held}>"
+
+    def in_hand(self):
+        uncommitted = [settled for what, settled in self.held if what != "publish"]
+        return [*self.unacked.values(), *(row for settled in uncommitted for row in settled.values())]
+
     def deliver(self, consumer, tag, entry):
+        self.last += 1
+        assert tag == self.last
         self.told.append((consumer.queue.name, self, consumer.tag, tag, entry.message.body, entry.redelivered))
 
     def returned(self, message, code, text):
@@ -161,9 +179,11 @@ class AgainstTheModel(RuleBasedStateMachine):
         self.publisher.channel.select_confirms()
         self.published, self.open_confirms = 0, {}
 
-    def connect(self):
-        client = Client(self.told)
+    def connect(self, transaction=False):
+        client = Client(self.told, transaction=transaction)
         client.channel = self.session.channel(client)
+        if transaction:
+            client.channel.select_transaction()
         return client
 
     # -- what the model does with messages ----------------------------------------------------
@@ -174,8 +194,7 @@ class AgainstTheModel(RuleBasedStateMachine):
         self.places[queue] += 1
         expires = self.now + TTL if queue == "brief" else None
         stored = durable and (persistent or queue == "quorum")
-        copy = Copy(body, self.places[queue], stored, expires)
-        copy.persistent = persistent
+        copy = Copy(body, self.places[queue], stored, persistent, expires)
         self.ready[queue].append(copy)
         return copy
 
@@ -197,9 +216,14 @@ class AgainstTheModel(RuleBasedStateMachine):
             while queue == "short" and len(self.ready[queue]) > LONGEST:
                 copy = self.ready[queue].pop(0)
                 self.arrive("dead", copy.body, copy.persistent)
+        for client in self.clients:
+            client.unacked = dict(sorted(client.unacked.items()))
         for event in [event for event in self.told if event[0] == "confirmed"]:
             self.told.remove(event)
             self.hear_confirm(*event[1:])
+        for event in [event for event in self.told if event[0] == "committed"]:
+            self.told.remove(event)
+            self.must_be_on_disk(event[1])
         assert self.told == []
 
     def expire(self, queue):
@@ -217,8 +241,6 @@ class AgainstTheModel(RuleBasedStateMachine):
                 assert self.order[queue][0] is subscriber, "only the first consumer is active"
             copy = self.ready[queue].pop(0)
             assert (copy.body, copy.redelivered) == (body, redelivered), "not the next one, or not said to be again"
-            client.last += 1
-            assert tag == client.last
             if not subscriber.no_ack:
                 subscriber.unacked += 1
                 client.unacked[tag] = queue, copy, subscriber
@@ -228,15 +250,16 @@ class AgainstTheModel(RuleBasedStateMachine):
         for each in [each for each in self.open_confirms if each == number or (multiple and each < number)]:
             expected, copies = self.open_confirms.pop(each)
             assert accepted == expected
-            for queue, copy in copies:
-                held = copy in self.ready[queue] or copy in self.unacked(queue)
-                assert not held or copy.body in self.written(queue), "confirmed, and not on disk"
+            self.must_be_on_disk(copies)
+
+    def must_be_on_disk(self, copies):
+        for queue, copy in copies:
+            held = copy in self.ready[queue] or copy in self.unacked(queue)
+            assert not held or copy.body in self.written(queue), "said to be safe, and not on disk"
 
     def unacked(self, queue):
-        return [copy for client in self.all() for where, copy, _ in client.unacked.values() if where == queue]
-
-    def all(self):
-        return [self.publisher, *self.clients]
+        """What clients hold: a settlement that is not committed has not happened."""
+        return [copy for client in self.clients for where, copy, _ in client.in_hand() if where == queue]
 
     def written(self, queue):
         return [message.decode(data)[0].body for (where, _), (data, _) in self.disk.messages.items() if where == queue]
@@ -279,7 +302,7 @@ class AgainstTheModel(RuleBasedStateMachine):
     @rule(queue=names, prefetch=st.sampled_from([0, 1, 2, 5]), no_ack=st.booleans(), new=st.booleans(), data=st.data())
     def consume(self, queue, prefetch, no_ack, new, data):
         if (new and len(self.clients) < 4) or not self.clients:
-            self.clients.append(self.connect())
+            self.clients.append(self.connect(data.draw(st.sampled_from([False, False, True]))))
         client = data.draw(st.sampled_from(self.clients))
         self.tags += 1
         tag = f"tag {self.tags}"
@@ -331,33 +354,37 @@ class AgainstTheModel(RuleBasedStateMachine):
     def holding(self):
         return [client for client in self.clients if client.unacked]
 
-    def take(self, client, tags):
-        """The copies leave the client's hands; ``{queue: copies}`` in the order of the queues' first ones."""
-        found = {}
-        for tag in tags:
-            queue, copy, subscriber = client.unacked.pop(tag)
-            found.setdefault(queue, []).append(copy)
+    def apply(self, what, settled):
+        """``settled``: {tag: (queue, copy, subscriber)}. Returns the queues in the order of their first copies."""
+        for *_, subscriber in settled.values():
             if subscriber is not None:
                 subscriber.unacked -= 1
-        return found
+        queues = list(dict.fromkeys(queue for queue, _, _ in settled.values()))
+        for each in queues:
+            for copy in [copy for queue, copy, _ in settled.values() if queue == each]:
+                if what == "requeue":
+                    self.come_back(each, copy)
+                elif what == "reject" and "x-dead-letter-exchange" in QUEUES[each][1]:
+                    self.arrive("dead", copy.body, copy.persistent)
+        return queues
 
     @precondition(lambda self: self.holding())
-    @rule(data=st.data(), multiple=st.booleans(), what=st.sampled_from(["ack", "ack", "requeue", "reject"]))
+    @rule(data=st.data(), multiple=st.booleans(), what=st.sampled_from(["ack", "ack", "requeue", "requeue", "reject"]))
     def settle(self, data, multiple, what):
         client = data.draw(st.sampled_from(self.holding()))
         tag = data.draw(st.sampled_from(list(client.unacked)))
-        taken = self.take(client, [each for each in list(client.unacked) if each == tag or (multiple and each < tag)])
-        for queue, copies in taken.items():
-            for copy in copies:
-                if what == "requeue":
-                    self.come_back(queue, copy)
-                elif what == "reject" and "x-dead-letter-exchange" in QUEUES[queue][1]:
-                    self.arrive("dead", copy.body, copy.persistent)
+        tags = [each for each in client.unacked if each == tag or (multiple and each < tag)]
+        settled = {each: client.unacked.pop(each) for each in tags}
+        queues = []
+        if client.transaction:
+            client.held.append((what, settled))
+        else:
+            queues = self.apply(what, settled)
         if what == "ack":
             client.channel.ack(self.now, tag, multiple)
         else:
             client.channel.nack(self.now, tag, multiple, what == "requeue")
-        self.settle_events(*taken)
+        self.settle_events(*queues)
 
     @precondition(lambda self: self.clients)
     @rule(data=st.data())
@@ -376,15 +403,63 @@ class AgainstTheModel(RuleBasedStateMachine):
             self.clients.remove(client)
             for subscriber in client.subscribers.values():
                 self.order[subscriber.queue].remove(subscriber)
-        taken = self.take(client, list(client.unacked))
-        for queue, copies in taken.items():
-            for copy in copies:
-                self.come_back(queue, copy)
+            self.roll_back(client)
+        settled, client.unacked = client.unacked, {}
+        queues = self.apply("requeue", settled)
         if close:
             client.channel.close(self.now)
         else:
             client.channel.recover(self.now)
-        self.settle_events(*taken)
+        self.settle_events(*queues)
+
+    # -- transactions ---------------------------------------------------------------------------
+
+    def in_transaction(self):
+        return [client for client in self.clients if client.transaction]
+
+    def roll_back(self, client):
+        for what, settled in client.held:
+            if what != "publish":
+                client.unacked.update(settled)
+        client.unacked = dict(sorted(client.unacked.items()))
+        client.held = []
+
+    @precondition(lambda self: self.in_transaction())
+    @rule(
+        data=st.data(), queue=st.sampled_from(["plain", "kept", "quorum", "single", "dead"]), persistent=st.booleans()
+    )
+    def publish_in_a_transaction(self, data, queue, persistent):
+        client = data.draw(st.sampled_from(self.in_transaction()))
+        self.bodies += 1
+        body = b"%d" % self.bodies
+        client.held.append(("publish", (queue, body, persistent)))
+        where = message.target("", queue)
+        assert client.channel.publish(self.now, where, message.properties(PROPERTIES[persistent]), body)
+        self.settle_events()
+
+    @precondition(lambda self: self.in_transaction())
+    @rule(data=st.data())
+    def commit(self, data):
+        client = data.draw(st.sampled_from(self.in_transaction()))
+        held, client.held = client.held, []
+        copies, queues = [], []
+        for what, arguments in held:
+            if what == "publish":
+                copies.append((arguments[0], self.arrive(*arguments)))
+        for what, settled in held:
+            if what != "publish":
+                queues += self.apply(what, settled)
+        kept = [(queue, copy) for queue, copy in copies if copy.stored]
+        client.channel.commit(self.now, lambda: self.told.append(("committed", kept)))
+        self.settle_events(*dict.fromkeys(queues))
+
+    @precondition(lambda self: self.in_transaction())
+    @rule(data=st.data())
+    def rollback(self, data):
+        client = data.draw(st.sampled_from(self.in_transaction()))
+        self.roll_back(client)
+        client.channel.rollback()
+        self.settle_events()
 
     # -- time, disk, power ----------------------------------------------------------------------
 
@@ -430,8 +505,7 @@ class AgainstTheModel(RuleBasedStateMachine):
             self.places[queue] = 0
         for queue in KEPT:
             for body, place, returns, persistent in sorted(self.on_disk[queue], key=lambda row: row[1]):
-                copy = Copy(body, place, True, None, True, returns)
-                copy.persistent = persistent
+                copy = Copy(body, place, True, persistent, None, True, returns)
                 self.ready[queue].append(copy)
                 self.places[queue] = place
         self.born(core)
