@@ -115,6 +115,16 @@ def test_events_survive_any_cutting(events, rng):
     ]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"], ids=repr)
+def test_a_stream_cut_at_any_byte_reads_the_same(end):
+    wire = end.join(["data: ä", "data: b", "id: 7", "", ": beat", "", "event: x", "data: c", "", ""]).encode()
+    whole = parsed(wire)
+    assert [(e.data, e.id, e.event) for e in whole] == [("ä\nb", "7", None), ("c", "7", "x")]
+    for at in range(len(wire)):
+        parser = EventParser()
+        assert parser.feed(wire[:at]) + parser.feed(wire[at:]) == whole, at
+
+
 PIECES = [
     b"\r",
     b"\n",
