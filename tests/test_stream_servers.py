@@ -6,6 +6,7 @@ import json
 import random
 import socket
 import string
+import sys
 import threading
 import time
 
@@ -25,7 +26,7 @@ from servicelab.clients.ways import WAYS, deliver, idle_cost
 from servicelab.faults import Bandwidth, Down, FaultProxy, Latency, ResetPeer, Slicer, Timeout
 from servicelab.lifecycle import ServerError, is_listening, running, stop_all
 from servicelab.servers import Feed, ServerProcess, SocketIOServer, WebSocketServer
-from servicelab.servers.threads import shut
+from servicelab.servers.threads import shut, unsent
 from servicelab.trace import Trace
 
 PUSHED = ["SSE", "WebSocket", "Socket.IO", "gRPC stream"]
@@ -456,6 +457,9 @@ def test_the_send_buffer_bounds_what_a_slow_reader_costs():
                 last = len(pushed)
                 stuck.wait(0.3)
             counts[size] = len(pushed)
+            if sys.platform == "linux":
+                (connection,) = server.connections
+                assert unsent(connection.socket) > 1000
             raw.close()
     assert 0 < counts[10_000] < counts[None]
 

@@ -5,6 +5,8 @@ import ctypes
 import logging
 import os
 import socket
+import struct
+import sys
 import threading
 import time
 import traceback
@@ -30,6 +32,22 @@ def listen(port: int, send_buffer: int | None = None) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def unsent(sock: socket.socket) -> int | None:
+    """Bytes that wait in the kernel because the peer has not acknowledged them; None where the system does not say.
+
+    ``connection.socket`` of a WebSocket is such a socket. Source: SIOCOUTQ in tcp(7), SO_NWRITE in the BSDs.
+    """
+    try:
+        if sys.platform == "linux":
+            import fcntl
+            import termios
+
+            return struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)))[0]
+        return sock.getsockopt(socket.SOL_SOCKET, 0x1024) if sys.platform == "darwin" else None
+    except OSError:  # it has been closed
+        return None
 
 
 def shut(sock: socket.socket) -> None:
