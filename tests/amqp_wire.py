@@ -148,3 +148,39 @@ class Wire:
             return True
         except TimeoutError:
             return False
+
+
+class Consumer(Wire):
+    """A bare consumer: what was delivered to it, in order, and nothing acknowledged by itself."""
+
+    def __init__(self, url, queue=None, prefetch=None, shared=False, **options):
+        super().__init__(url)
+        self.channel()
+        if prefetch is not None:
+            self.call(commands.Basic.Qos(0, prefetch, shared))
+        self.tag = self.consume(queue, **options) if queue else None
+
+    def consume(self, queue, tag="", channel=1, **options):
+        return self.call(commands.Basic.Consume(0, queue, tag, **options), channel).consumer_tag
+
+    def next(self, limit=10.0):
+        """The next delivery as ``(tag, body, redelivered, consumer tag)``."""
+        channel, frame = self.receive(limit)
+        assert isinstance(frame, commands.Basic.Deliver), frame
+        size, content = self.receive()[1].body_size, b""
+        while len(content) < size:
+            content += self.receive()[1].value
+        return frame.delivery_tag, content, frame.redelivered, frame.consumer_tag
+
+    def numbers(self, count):
+        """The next bodies, which are numbers."""
+        return [int(self.next()[1]) for _ in range(count)]
+
+    def idle(self, seconds=0.2) -> bool:
+        """Whether nothing more is delivered for a while."""
+        try:
+            found = self.receive(seconds)
+        except TimeoutError:
+            return True
+        assert isinstance(found[1], (commands.Basic.Deliver, header.ContentHeader, body.ContentBody)), found
+        return False

@@ -13,11 +13,12 @@ LOAD = 20  # messages of 20 kB
 
 
 @pytest.fixture
-def pressed(session_broker):
+def pressed(session_broker, monkeypatch):
     """``(url, press, relieve)``: a broker, what makes 400 kB too much for it, and what gives it room again."""
     if session_broker.kind == "ours":
         from servicelab.servers.amqp import start_broker
 
+        monkeypatch.delenv("SERVICELAB_AMQP_URL", raising=False)
         with start_broker("short of memory", memory_limit=350_000) as running:
             yield running.url, lambda: None, lambda: None
     else:

@@ -4,7 +4,7 @@ import pika
 import pytest
 from pamqp.commands import Basic, Confirm, Queue
 
-from tests.amqp_brokers import bodies, depth, eventually, run, take
+from tests.amqp_brokers import bodies, depth, eventually, ours_differs, run, take
 from tests.amqp_wire import Wire
 from tests.test_amqp_functional_connections import storm
 
@@ -283,6 +283,18 @@ def test_a_quorum_queue_confirms_and_is_in_order(broker, channel, quorum):
         wire.send(Basic.Ack(0, multiple=True))
         eventually(lambda: wire.call(Queue.Declare(0, quorum.work, passive=True)).message_count == 0)
     assert seen == list(range(50))
+
+
+@ours_differs("in our quorum queues a returned message takes its old place")
+def test_a_quorum_queue_gives_out_returned_messages_in_the_order_of_their_return(broker, channel, quorum):
+    for number in range(4):
+        quorum.send(b"%d" % number)
+    tags = [quorum.get() for _ in range(3)]
+    channel.basic_nack(tags[1])
+    channel.basic_nack(tags[0])
+    eventually(lambda: depth(channel, quorum.work) == 3)
+    got = [channel.basic_get(quorum.work)[2] for _ in range(3)]
+    assert got == [b"1", b"0", b"3"]
 
 
 def test_a_rejected_message_of_a_quorum_queue_is_dead(broker, channel, quorum):

@@ -3,7 +3,7 @@
 import pika
 import pytest
 
-from tests.amqp_brokers import bodies, closes, eventually
+from tests.amqp_brokers import bodies, closes, eventually, ours_differs
 
 PERSISTENT, TRANSIENT = pika.BasicProperties(delivery_mode=2), pika.BasicProperties(delivery_mode=1)
 
@@ -14,13 +14,13 @@ def after(session_broker):
     broker = session_broker
     names = {name: broker.name(name) for name in (
         "durable", "transient", "quorum", "priority", "x-durable", "x-inner", "x-transient", "unacked", "counted",
-        "limited", "dead", "auto",
+        "limited", "dead", "auto", "fresh",
     )}  # fmt: skip
     connection = pika.BlockingConnection(pika.URLParameters(broker.url))
     channel = connection.channel()
     channel.confirm_delivery()
     for name, arguments in {
-        "durable": {}, "unacked": {}, "dead": {}, "quorum": {"x-queue-type": "quorum"},
+        "durable": {}, "unacked": {}, "dead": {}, "fresh": {}, "quorum": {"x-queue-type": "quorum"},
         "priority": {"x-max-priority": 4},
         "counted": {"x-queue-type": "quorum", "x-delivery-limit": 5},
         "limited": {"x-max-length": 2, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": names["dead"]},
@@ -47,6 +47,7 @@ def after(session_broker):
         )
         channel.basic_publish("", names["quorum"], b"%d" % number, TRANSIENT)  # persistent there all the same
     channel.basic_publish("", names["transient"], b"lost", PERSISTENT)
+    channel.basic_publish("", names["fresh"], b"fresh", PERSISTENT)
     headers = {"deep": [1, {"a": None}], "ü": b"\xff"}
     properties = pika.BasicProperties(headers=headers, delivery_mode=2, message_id="7", timestamp=1_700_000_000)
     channel.basic_publish("", names["auto"], bytes(range(256)) * 1000, properties)
@@ -82,6 +83,13 @@ def test_what_was_not_acknowledged_is_there_and_what_was_is_not(after, channel):
     got = [channel.basic_get(after["unacked"], auto_ack=True) for _ in range(4)]
     assert [body for *_, body in got] == [b"0", b"2", b"3", b"4"]
     assert got[0][0].redelivered and got[1][0].redelivered
+
+
+@ours_differs("every message that comes from our file says that it may have been delivered before")
+def test_what_nobody_had_seen_is_not_redelivered(after, broker, channel):
+    method, _, body = channel.basic_get(after["fresh"])
+    assert body == b"fresh"
+    assert not method.redelivered
 
 
 def test_content_and_properties_are_whole(after, channel):
