@@ -506,6 +506,22 @@ def test_a_letter_to_the_dead_is_lost_and_says_so():
     assert [message.lost for message in trace.messages] == [None, "nobody there", "broker down"]
 
 
+@pytest.mark.parametrize("who", ["broker", "consumer"])
+def test_what_is_under_way_when_an_end_goes_down_is_lost_in_the_picture_too(who):
+    env = simpy.Environment()
+    trace = Trace(clock=lambda: env.now)
+    mails = Queue(env, "mails", durable=True, trace=trace)
+    orders = Publisher(env, mails, persistent=True)
+    consumer = Consumer(env, "A", mails, 0.1, delay=0.2, restart=0.05, trace=trace)
+    replay(env, [0.0], orders)
+    env.run(until=0.1)
+    mails.broker.restart(down=0.05) if who == "broker" else consumer.kill()
+    env.run()
+    first, second, ack = trace.messages
+    assert (first.lost, second.label, ack.label) == ("nobody there", "request again", "ack")
+    assert second.lost is None and outcome(orders.tasks) == (0, 1, 0)
+
+
 @pytest.mark.parametrize(
     "wrong, error, quoted",
     [

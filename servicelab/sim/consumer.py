@@ -88,7 +88,7 @@ class Consumer:
 
     def _start(self):
         self.is_up = True
-        self.channel = None
+        self.channel = None  # the present one, while there is a connection
         self._news = self.env.event()  # something came, or the connection went
         self._at_work = None
         self._process = self.env.process(self._live())
@@ -106,7 +106,7 @@ class Consumer:
     def _next(self):
         """The next letter, and the point at which it will be the end of us."""
         while True:
-            if self.channel is None or not self.channel.is_open:
+            if self.channel is None:
                 yield from self.queue.subscribe(self)
             if self.channel.inbox:
                 return self.channel.inbox.popleft()
@@ -156,8 +156,9 @@ class Consumer:
         self._stop_work()
         if self.trace is not None:
             self.trace.state(self.name, "down")
-        if self.channel is not None:
-            Call(self.env, self._hang_up(self.channel))
+        channel, self.channel = self.channel, None
+        if channel is not None:
+            Call(self.env, self._hang_up(channel))
         if self.restart is not None:
             Call(self.env, self._rise())
 
@@ -185,7 +186,7 @@ class Consumer:
             yield self.env.timeout(self.delay / 2)
         elif self.delay:
             yield self.env.timeout(self.delay)
-        if not self.is_up or not channel.is_open or channel is not self.channel:
+        if channel is not self.channel:  # dead, or cut off, or already on another
             if id:
                 self.trace.lose(id, "nobody there")
             return
@@ -214,9 +215,8 @@ class Consumer:
         self.queue.close(channel)
 
     def _cut_off(self):
-        """The broker has gone down."""
-        if self.channel is not None:
-            self.channel.inbox.clear()
+        """The broker has gone down, and what was sent here and not looked at with it."""
+        self.channel = None
         self._wake_up()
 
     def _wake_up(self):
