@@ -470,6 +470,59 @@ def test_a_quorum_queue_gives_up_after_its_delivery_limit(broker, client):
     assert client.channel.get(0.0, "q", True)[1].message.properties.headers["x-first-death-reason"] == "delivery_limit"
 
 
+def test_a_quorum_queue_puts_what_comes_back_in_front_if_it_has_a_limit_and_else_at_the_end(broker, client):
+    for arguments, order in (({"x-delivery-limit": 9}, "cabd"), ({}, "dcab")):
+        broker.declare_queue(0.0, "qq", durable=True, arguments={"x-queue-type": "quorum"} | arguments)
+        for body in "abcd":
+            client.publish(body, "qq")
+        tags = [client.channel.get(0.0, "qq")[0] for _ in range(3)]
+        for place in (2, 0, 1):
+            client.channel.nack(0.0, tags[place])
+        assert client.drain("qq") == list(order)
+        for body in "abcd":
+            client.publish(body, "qq")
+        other = Client(broker)
+        for _ in range(3):
+            other.channel.get(0.0, "qq")
+        other.session.close(0.0)
+        assert client.drain("qq") == list("abcd")
+        broker.delete_queue(0.0, "qq")
+
+
+def test_a_quorum_queue_s_file_follows_a_message_to_the_end():
+    disk = Disk()
+    broker = VirtualHost(disk)
+    broker.declare_queue(0.0, "qq", durable=True, arguments={"x-queue-type": "quorum"})
+    client = Client(broker)
+    for body in "ab":
+        client.publish(body, "qq")
+    client.channel.nack(0.0, client.channel.get(0.0, "qq")[0])
+    assert [(id, row[1]) for (_, id), row in sorted(disk.rows.items())] == [(2, 0), (3, 1)]
+    again = VirtualHost(disk)
+    again.restore(0.0, disk.load())
+    assert Client(again).drain("qq") == ["b", "a"]
+    assert disk.rows == {}
+
+
+@pytest.mark.parametrize(
+    "nonsense", [Byte(5), "text", [Byte(5)], [{}], [{"queue": "work", "reason": "rejected", "count": "many"}], {}, None]
+)
+def test_a_client_may_write_nonsense_into_x_death(broker, client, nonsense):
+    letters = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "q"}
+    broker.declare_queue(0.0, "work", arguments=letters)
+    client.publish("m", "work", properties=headers({"x-death": nonsense}))
+    client.channel.nack(0.0, client.channel.get(0.0, "work")[0], requeue=False)
+    found = client.channel.get(0.0, "q", True)[1].message.properties.headers["x-death"][0]
+    assert (found["queue"], found["count"]) == ("work", 1)
+
+
+def test_a_queue_that_says_it_is_classic_is_the_same_as_one_that_says_nothing(broker, client):
+    broker.declare_queue(0.0, "q", arguments={"x-queue-type": "classic"})
+    for wrong in ("quorum", {}, None):
+        with pytest.raises(AmqpError, match="inequivalent arg 'x-queue-type'"):
+            broker.declare_queue(0.0, "q", arguments={"x-queue-type": wrong})
+
+
 def test_priorities_go_first_and_keep_their_order():
     backlog = PriorityBacklog(5)
     entries = [Entry(n, Message(target("", ""), Properties(bytes((8, 0, p))), b"")) for n, p in enumerate((0, 9, 5, 1))]

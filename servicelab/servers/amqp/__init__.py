@@ -1,9 +1,9 @@
 """An AMQP 0-9-1 broker that behaves as RabbitMQ 3.10 does, for any client library.
 
-The core is plain logic: ``core`` (the virtual host), ``exchanges``, ``routing``, ``queues``, ``backlog``, ``consumers``,
-``deadletter``, ``channel``, ``confirms``, ``outstanding``. Around it lie the protocol (``connection``, ``handshake``,
-``port``, ``methods``, ``wire``, ``tables``), the asyncio ``server``, and what keeps things on disk (``journal``,
-``store``, ``restoring``). ``start_broker`` runs it in the kernel or in a child process.
+The core is plain logic: ``core`` (the virtual host), ``exchanges``, ``routing``, ``queues``, ``backlog``,
+``consumers``, ``deadletter``, ``channel``, ``confirms``, ``outstanding``. Around it lie the protocol (``connection``,
+``handshake``, ``port``, ``methods``, ``wire``, ``tables``), the asyncio ``server``, and what keeps things on disk
+(``journal``, ``store``, ``restoring``). ``start_broker`` runs it in the kernel or in a child process.
 
 The same functional tests run on it and on RabbitMQ 3.10.8, with four client libraries. What is known to differ:
 
@@ -22,10 +22,8 @@ After a restart
     Every message from the file says ``redelivered``. RabbitMQ knows which were delivered, at the price of writing
     each delivery down. The flag says "perhaps", and so it is never wrong.
 Quorum queues
-    A message that is given back takes its old place. In RabbitMQ it joins the others that were given back, in the
-    order of their return, before those that were never delivered: the two differ when consumers give back out of
-    order. ``x-dead-letter-strategy`` is accepted; a dead letter is on disk before its original leaves, but a full
-    queue with ``reject-publish`` drops it.
+    ``x-dead-letter-strategy`` is accepted; a dead letter is on disk before its original leaves, but a full queue with
+    ``reject-publish`` drops it.
 Errors
     A class or method that AMQP does not have is answered with 503; RabbitMQ closes the socket without a word. Names
     must be UTF-8 (else 502). ``x-queue-master-locator`` with a wrong value is 541 there and ignored here. The texts

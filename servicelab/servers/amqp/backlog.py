@@ -58,6 +58,27 @@ class Backlog:
         return found
 
 
+class QuorumBacklog(Backlog):
+    """What comes back goes first, in the order in which it came back, as in RabbitMQ's quorum queues."""
+
+    def __init__(self):
+        super().__init__()
+        self._back: deque[Entry] = deque()
+
+    def __iter__(self):
+        yield from self._back
+        yield from self._fresh
+
+    def give_back(self, entry):
+        self._back.append(entry)
+
+    def head(self):
+        return self._back[0] if self._back else self._fresh[0] if self._fresh else None
+
+    def pop(self):
+        return (self._back or self._fresh).popleft()
+
+
 class PriorityBacklog:
     """One backlog for each priority that came; the highest goes first.
 

@@ -292,7 +292,7 @@ class Channel:
             elif what == "reject":
                 queue.reject(now, entries)
             else:
-                queue.requeue(now, entries)
+                queue.requeue(now, entries, lost=self.closed)
         if self.limit:
             self._wake(now)
         else:

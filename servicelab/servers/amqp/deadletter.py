@@ -15,10 +15,10 @@ def letter(message: Message, queue: str, reason: str, exchange: str, key: str | 
     expired, maxlen or delivery_limit.
     """
     headers = message.properties.headers
-    deaths = [death for death in headers.get("x-death") or () if isinstance(death, dict)]
+    deaths = _deaths(headers)
     same = [death for death in deaths if death.get("queue") == queue and death.get("reason") == reason]
     if same:
-        latest = {**same[0], "count": Long(int(same[0].get("count") or 0) + 1)}
+        latest = {**same[0], "count": Long(_count(same[0]) + 1)}
     else:
         hidden = [copy for copy in headers.get("BCC") or () if isinstance(copy, str)]
         latest = {
@@ -49,10 +49,19 @@ def circles(letter: Message, queue: str, reason: str) -> bool:
     if reason == "rejected":
         return False
     cycle = []
-    for death in letter.properties.headers.get("x-death") or ():
-        if not isinstance(death, dict):
-            continue
+    for death in _deaths(letter.properties.headers):
         cycle.append(death)
         if death.get("queue") == queue:
             return all(each.get("reason") != "rejected" for each in cycle)
     return False
+
+
+def _deaths(headers):
+    """The deaths so far. A client may have written anything there."""
+    found = headers.get("x-death")
+    return [death for death in found if isinstance(death, dict)] if isinstance(found, list) else []
+
+
+def _count(death):
+    count = death.get("count")
+    return count if isinstance(count, int) and 0 <= count < 2**62 else 0

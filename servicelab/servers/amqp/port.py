@@ -207,6 +207,6 @@ class Port:
 def _raw(entry, queue):
     """The properties as they are delivered: a quorum queue says how often the message came back."""
     found = entry.message.properties
-    if entry.returns and queue is not None and queue.quorum:
+    if queue is not None and queue.quorum:
         return Properties(found.shown).with_headers({"x-delivery-count": Long(entry.returns)}).raw
     return found.shown

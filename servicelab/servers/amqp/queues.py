@@ -5,7 +5,7 @@ Time is an argument (seconds). A queue never looks at a clock and never waits: w
 """
 
 from servicelab.servers.amqp.arguments import QueueOptions
-from servicelab.servers.amqp.backlog import Backlog, PriorityBacklog
+from servicelab.servers.amqp.backlog import Backlog, PriorityBacklog, QuorumBacklog
 from servicelab.servers.amqp.consumers import Consumer, Rota
 from servicelab.servers.amqp.message import OVERHEAD, Entry, Message
 
@@ -25,7 +25,7 @@ class Queue:
         self.arguments = arguments or {}
         self.quorum = options.kind == "quorum"
         most = options.max_priority
-        self.backlog = PriorityBacklog(most) if most else Backlog()
+        self.backlog = PriorityBacklog(most) if most else QuorumBacklog() if self.quorum else Backlog()
         self.rota = Rota(options.single)
         self.ready_bytes = 0
         self.unacked = 0
@@ -87,28 +87,43 @@ class Queue:
         self.ready_bytes += len(message.body)
         self.backlog.add(entry)
 
-    def requeue(self, now: float, entries: list[Entry], counted: bool = True) -> None:
-        """Messages that a consumer gave back, or lost with its channel, take their old places."""
+    def requeue(self, now: float, entries: list[Entry], lost: bool = False) -> None:
+        """Messages that a consumer gave back, or ``lost`` with its channel, wait again."""
         if self.deleted:
             self._let_go(entries)
             return
-        limit = self.options.delivery_limit
         for entry in entries:
             entry.redelivered = True
             self.unacked -= 1
-            if self.quorum and counted:
-                entry.returns += 1
-                if limit is not None and entry.returns > limit:
-                    self._die(now, entry, "delivery_limit")
-                    continue
-                if entry.stored:
-                    self.broker.journal.requeued(self.name, entry.number, entry.returns)
-            self.backlog.give_back(entry)
-            self.ready_bytes += len(entry.message.body)
+            if self.quorum:
+                self._requeue_in_quorum(now, entry, lost)
+            else:
+                self.backlog.give_back(entry)
+                self.ready_bytes += len(entry.message.body)
         self.dispatch(now)
         if self.bounded:
             self._shorten(now)
         self._changed()
+
+    def _requeue_in_quorum(self, now, entry, lost):
+        """It counts how often a message came back. What a client gives back to a queue without a delivery limit goes
+        to the end, lest a poison message should stop all others for ever."""
+        limit, journal, old = self.options.delivery_limit, self.broker.journal, entry.number
+        entry.returns += 1
+        if limit is not None and entry.returns > limit:
+            self._die(now, entry, "delivery_limit")
+            return
+        self.ready_bytes += len(entry.message.body)
+        if limit is not None or lost:
+            self.backlog.give_back(entry)
+        else:
+            self._number = entry.number = self._number + 1
+            self.backlog.add(entry)
+            if entry.stored:
+                self._store(now, entry)
+                journal.settle(self.name, old)
+        if entry.stored:
+            journal.requeued(self.name, entry.number, entry.returns)
 
     def _store(self, now, entry):
         entry.stored = True
