@@ -4,7 +4,7 @@ import pika
 import pytest
 from pamqp.commands import Basic, Confirm, Queue
 
-from tests.amqp_brokers import bodies, depth, eventually, ours_differs, run, take
+from tests.amqp_brokers import bodies, depth, eventually, run, take
 from tests.amqp_wire import Wire
 from tests.test_amqp_functional_connections import storm
 
@@ -285,7 +285,6 @@ def test_a_quorum_queue_confirms_and_is_in_order(broker, channel, quorum):
     assert seen == list(range(50))
 
 
-@ours_differs("in our quorum queues a returned message takes its old place")
 def test_a_quorum_queue_gives_out_returned_messages_in_the_order_of_their_return(broker, channel, quorum):
     for number in range(4):
         quorum.send(b"%d" % number)
