@@ -103,6 +103,14 @@ def test_a_method_out_of_order_in_the_handshake_ends_it(broker):
         assert wire.ends()
 
 
+def test_a_secret_may_be_renewed_on_an_open_connection(broker):
+    """For tokens that expire; with a password it changes nothing."""
+    with Wire(broker.url) as wire:
+        wire.send(Connection.UpdateSecret("another", "rotation"), 0)
+        wire.expect(Connection.UpdateSecretOk)
+        assert wire.channel() == 1
+
+
 # -- tuning --
 
 
