@@ -1,0 +1,221 @@
+"""Exercise 1: publishers that tell the truth, and some that only hope."""
+
+import time
+from contextlib import suppress
+
+import pika
+from pika.exceptions import AMQPError, NackError, UnroutableError
+
+
+class Right:
+    """A right answer. A mistake is a subclass that overrides one part."""
+
+    durable, mode, confirm, mandatory, pause = True, 2, True, True, 0.05
+
+    def __init__(self, connect, queue, arguments=None, patience=2.0):
+        self.connect, self.queue, self.arguments, self.patience = connect, queue, arguments, patience
+        self.open()
+
+    def open(self):
+        self.connection = self.connect()
+        self.channel = self.connection.channel()
+        self.channel.queue_declare(self.queue, durable=self.durable, arguments=self.declared_with())
+        if self.confirm:
+            self.channel.confirm_delivery()
+
+    def declared_with(self):
+        return self.arguments
+
+    def reopen(self):
+        if self.connection.is_closed:
+            self.open()
+
+    def properties(self, message_id):
+        return pika.BasicProperties(message_id=message_id, delivery_mode=self.mode)
+
+    def publish(self, key, message_id, body):
+        self.channel.basic_publish("", key, body, self.properties(message_id), mandatory=self.mandatory)
+
+    def send(self, key, message_id, body):
+        end = time.monotonic() + self.patience
+        while True:
+            try:
+                self.reopen()
+                self.publish(key, message_id, body)
+                return True
+            except (NackError, UnroutableError):
+                return False
+            except AMQPError:
+                if not self.goes_on(end):
+                    return False
+            time.sleep(self.pause)
+
+    def goes_on(self, end):
+        return time.monotonic() < end
+
+    def close(self):
+        if self.connection.is_open:
+            self.connection.close()
+
+
+class AnewEachTime:
+    """Slow, and right: a connection for each attempt."""
+
+    def __init__(self, connect, queue, arguments=None, patience=2.0):
+        self.connect, self.queue, self.arguments, self.patience = connect, queue, arguments, patience
+
+    def close(self):
+        pass
+
+    def send(self, key, message_id, body):
+        give_up = time.monotonic() + self.patience
+        kept = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent.value, message_id=message_id)
+        answer = None
+        while answer is None and time.monotonic() < give_up:
+            answer = self.attempt(key, body, kept)
+        return bool(answer)
+
+    def attempt(self, key, body, kept):
+        try:
+            with self.connect() as connection:
+                channel = connection.channel()
+                channel.confirm_delivery()
+                channel.queue_declare(self.queue, durable=True, arguments=self.arguments)
+                channel.basic_publish("", key, body, kept, True)
+                return True
+        except pika.exceptions.UnroutableError:
+            return False
+        except pika.exceptions.NackError:
+            time.sleep(0.1)  # there may be room in a moment
+        except pika.exceptions.AMQPError:
+            time.sleep(0.1)
+
+
+class PlainQueue(Right):
+    durable = False
+
+
+class Transient(Right):
+    mode = 1
+
+
+class NoMode(Right):
+    mode = None
+
+
+class NotConfirmed(Right):
+    confirm = False
+
+
+class NotMandatory(Right):
+    mandatory = False
+
+
+class Swallows(Right):
+    """Tries once, notes the error in a log that nobody reads, and says that it is sent."""
+
+    def send(self, key, message_id, body):
+        with suppress(AMQPError):
+            self.reopen()
+            self.publish(key, message_id, body)
+        return True
+
+
+class NackIsFine(Right):
+    """Catches a refusal together with whatever else may come, and goes on."""
+
+    def publish(self, key, message_id, body):
+        with suppress(NackError):
+            super().publish(key, message_id, body)
+
+
+class LetsItOut(Right):
+    def send(self, key, message_id, body):
+        self.reopen()
+        self.publish(key, message_id, body)
+        return True
+
+
+class NeverReopens(Right):
+    """Tries again, on the channel that is gone."""
+
+    def reopen(self):
+        pass
+
+
+class TriesOnce(Right):
+    def goes_on(self, end):
+        return False
+
+
+class ForEver(Right):
+    def goes_on(self, end):
+        return True
+
+
+class NoPause(Right):
+    pause = 0
+
+
+class NoId(Right):
+    def properties(self, message_id):
+        return pika.BasicProperties(delivery_mode=2)
+
+
+class NewIdEachTime(Right):
+    def properties(self, message_id):
+        return pika.BasicProperties(delivery_mode=2, message_id=str(time.monotonic_ns()))
+
+
+class NoArguments(Right):
+    def declared_with(self):
+        return None
+
+
+class SaysNothing(Right):
+    def send(self, key, message_id, body):
+        super().send(key, message_id, body)
+
+
+class LeavesThemOpen(Right):
+    """A connection for each mail, and none is closed."""
+
+    def reopen(self):
+        self.open()
+
+
+class Careless:
+    def __init__(self, connect, queue, arguments=None, patience=2.0):
+        self.connection = connect()
+        self.channel = self.connection.channel()
+        self.channel.queue_declare(queue, arguments=arguments)
+
+    def send(self, key, message_id, body):
+        self.channel.basic_publish(exchange="", routing_key=key, body=body)
+        return True
+
+    def close(self):
+        self.connection.close()
+
+
+RIGHT = {"one connection, and a new one when it breaks": Right, "a connection for each attempt": AnewEachTime}
+WRONG = {
+    "plain queue, persistent message": (PlainQueue, {"queue-not-durable"}),
+    "durable queue, transient message": (Transient, {"message-transient"}),
+    "no delivery mode": (NoMode, {"message-transient"}),
+    "confirm not awaited": (NotConfirmed, {"not-confirmed"}),
+    "mandatory missing": (NotMandatory, {"not-mandatory"}),
+    "exceptions swallowed and reported as sent": (Swallows, {"swallowed"}),
+    "a nack taken for a yes": (NackIsFine, {"swallowed"}),
+    "exceptions let out": (LetsItOut, {"raises"}),
+    "connection never reopened": (NeverReopens, {"gave-up", "not-reopened"}),
+    "tries once": (TriesOnce, {"gave-up"}),
+    "tries for ever": (ForEver, {"hangs"}),
+    "no pause between attempts": (NoPause, {"no-pause"}),
+    "no id": (NoId, {"no-id"}),
+    "a new id at each attempt": (NewIdEachTime, {"no-id"}),
+    "arguments forgotten": (NoArguments, {"arguments"}),
+    "says nothing": (SaysNothing, {"no-bool"}),
+    "a connection for each mail, left open": (LeavesThemOpen, {"left-open"}),
+    "as in the documents": (Careless, {"queue-not-durable", "not-confirmed", "not-mandatory"}),
+}
