@@ -11,7 +11,8 @@ from servicelab.views.theme import FAILURE, FAILURE_INK, GREEN, INK, MUTED, SERV
 WIRE, WORK, GAP = 0.004, 0.012, 0.009  # seconds: a message travels, a mail takes, from mail to mail
 SPAN = 76  # ms that the picture shows
 MAILS = 3  # in the picture
-COUNT, RATE, RESTART = 1000, 80, 0.050  # mails that are counted, mails/s, seconds until A is back
+COUNT, RATE = 1000, 80  # mails that are counted, mails/s
+EVERY, RESTART = 20, 0.050  # of each so many-th mail A dies, and is back after so many seconds
 
 POINTS = {
     "before the mail arrives": BEFORE_ARRIVAL,
@@ -35,10 +36,10 @@ COLOURS = {
 
 
 class Crash(LivePanel):
-    """Where consumer A dies and three settings as controls: three mails in the picture, a thousand in the count.
+    """Where consumer A dies, and three settings, as controls: three mails in the picture, a thousand in the count.
 
     Orders publishes mails; consumers A and B send them. In the picture A dies of mail 1 and stays dead. In the count
-    80 mails/s come (Poisson), a mail takes 12 ms, every so many mails A dies of one, and is back 50 ms later.
+    80 mails/s come (Poisson), a mail takes 12 ms, A dies of each 20th that it is sent, and is back 50 ms later.
     """
 
     title = "Kill the consumer"
@@ -50,9 +51,8 @@ class Crash(LivePanel):
         Choice("ack", "acknowledgement", ACKS),
         Choice("key", "key of the mail that was sent", KEYS),
         Slider("prefetch", "prefetch", 1, 10, 1),
-        Slider("every", "A dies of one mail in", 5, 50, 20, 5),
     )
-    size = (900, 400)
+    size = (900, 385)
 
     def draw(self, fig):
         left, right = fig.subplots(1, 2, width_ratios=(2.6, 1))
@@ -98,7 +98,7 @@ class Crash(LivePanel):
             self.counts.append(self.moving(ax.text(0, y - 0.26, "", fontsize=15, weight="bold", va="bottom")))
         self.notes = self.moving(ax.text(0, 2.34, "", va="top", color=MUTED))
 
-    def update(self, point, ack, key, prefetch, every):
+    def update(self, point, ack, key, prefetch):
         settings = {
             "auto_ack": ack == ACKS[1],
             "prefetch": prefetch,
@@ -107,19 +107,17 @@ class Crash(LivePanel):
         }
         trace, tasks = three_mails(POINTS[point], **settings)
         self._show_run(trace, tasks)
-        result, deaths, again = thousand_mails(POINTS[point], every, self.seed, **settings)
+        result, deaths, again = thousand_mails(POINTS[point], self.seed, **settings)
         looks = ("✗", "lost", FAILURE_INK), ("✓", "once", INK), ("2×", "twice", INK)
         for bar, text, number, (mark, what, ink) in zip(self.bars, self.counts, result, looks):
             bar.set_width(number)
             text.set(text=f"{mark} {number} {what}", color=ink if number else MUTED)
         window = f"prefetch {prefetch}{': no effect' if settings['auto_ack'] else ''}"
         self.notes.set_text(f"A died {deaths} times\n{again} delivered again\n{window}\nkey {key}")
-        what = {0: "lost", 1: "sent once", 2: "sent twice"}
-        fate = ", ".join(f"mail {task.number + 1} is {what[min(2, len(task.done))]}" for task in tasks)
+        wrong = [f"{task.label} is {'sent twice' if task.done else 'lost'}" for task in tasks if len(task.done) != 1]
         return (
-            f"A is killed {point} ({ack}, {window}, key {key}): {fate}. With one death in {every} mails, of {COUNT} "
-            f"mails {result.lost} are lost, {result.once} sent once and {result.more} sent twice; {again} were "
-            "delivered again."
+            f"A is killed {point} ({ack}, {window}, key {key}): {' and '.join(wrong) or 'every mail is sent once'}. "
+            f"Of {COUNT} mails {result.lost} are lost, {result.once} sent once, {result.more} sent twice."
         )
 
     # -- the picture ------------------------------------------------------------------------
@@ -202,8 +200,8 @@ def three_mails(point, *, with_keys, **settings):
     return trace, orders.tasks
 
 
-def thousand_mails(point, every, seed, *, with_keys, **settings):
-    """``(outcome, deaths of A, letters that were delivered again)``. A dies of each ``every``-th mail it is sent."""
+def thousand_mails(point, seed, *, with_keys, **settings):
+    """``(outcome, deaths of A, letters that were delivered again)``. A dies of each 20th mail it is sent."""
     env, draws = simpy.Environment(), Draws(seed)
     queue = Queue(env, "queue")
     orders = Publisher(env, Link(env, queue, WIRE))
@@ -213,7 +211,7 @@ def thousand_mails(point, every, seed, *, with_keys, **settings):
     def crash(letter):
         nonlocal sent
         sent += 1
-        return point if sent % every == 0 else None
+        return point if sent % EVERY == 0 else None
 
     dying = Consumer(env, "A", queue, WORK, crash=crash, restart=RESTART, **more)
     Consumer(env, "B", queue, WORK, **more)
