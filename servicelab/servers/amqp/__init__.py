@@ -19,8 +19,9 @@ Memory
     holds more than a broker. The message that goes over the limit is taken, and its publisher blocked at once. The
     alarm ends when 10 % is free again, lest it should flicker.
 After a restart
-    Every message from the file says ``redelivered``. RabbitMQ knows which were delivered, at the price of writing
-    each delivery down. The flag says "perhaps", and so it is never wrong.
+    Every message from the file says ``redelivered``. So do RabbitMQ's classic queues after a crash; only after an
+    orderly stop, and in quorum queues, it knows which messages had been delivered, because it writes that down, too.
+    The flag says "perhaps": it is never wrong.
 Quorum queues
     ``x-dead-letter-strategy`` is accepted; a dead letter is on disk before its original leaves, but a full queue with
     ``reject-publish`` drops it.
