@@ -57,6 +57,8 @@ class Engine(wsgi.Server):
         self.bind_failure = None
         self._opened = weakref.WeakSet()
         self._at_stop = {}  # number -> function
+        self._stopping = threading.Lock()
+        self._is_over = False
         self._number = itertools.count()
 
     def bind(self, *args, **kwargs):
@@ -106,12 +108,19 @@ class Engine(wsgi.Server):
         Returns a function that calls it off. A handler finds this method as ``environ["servicelab.at_stop"]``.
         """
         number = next(self._number)
-        self._at_stop[number] = function
-        return lambda: self._at_stop.pop(number, None)
+        with self._stopping:
+            if not self._is_over:
+                self._at_stop[number] = function
+                return lambda: self._at_stop.pop(number, None)
+        function()  # a request that was taken up while the server ended
+        return lambda: None
 
     def end(self):
         """Stop listening, let requests in flight finish for the grace, then cut. May be called again."""
-        for function in list(self._at_stop.values()):
+        with self._stopping:
+            self._is_over = True
+            functions = list(self._at_stop.values())
+        for function in functions:
             try:
                 function()
             except Exception:

@@ -101,7 +101,8 @@ def over_grpc(feed: Feed, name: str, *, workers: int = 16, trace=None) -> GRPCSe
     class Tracking(services.TrackingServicer):
         def Follow(self, after, context):
             with feed.subscribe(after.id) as events:
-                context.add_callback(events.close)
+                if not context.add_callback(events.close):  # the caller has gone already
+                    return
                 for event in events:
                     yield messages.State(id=event.id, data=json.dumps(event.data))
 
