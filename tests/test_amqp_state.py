@@ -6,6 +6,8 @@ just those that were delivered before, and that nobody who could work is left wa
 that reach it only when the test says so, and a power cut forgets the rest.
 """
 
+import itertools
+import math
 from collections import defaultdict
 from dataclasses import dataclass, field
 
@@ -30,9 +32,11 @@ QUEUES = {
     "full": (True, {"x-max-length": FULL, "x-overflow": "reject-publish"}),
     "brief": (False, {"x-message-ttl": int(TTL * 1000), **LETTERS}),
     "quorum": (True, {"x-queue-type": "quorum", "x-delivery-limit": RETURNS, **LETTERS}),
+    "endless": (True, {"x-queue-type": "quorum"}),
     "single": (False, {"x-single-active-consumer": True}),
     "dead": (True, {}),
 }
+QUORUM = ("quorum", "endless")
 KEPT = [name for name, (durable, _) in QUEUES.items() if durable]
 FANOUT = ("plain", "kept", "full")  # bound to the exchange "all"
 names = st.sampled_from([*QUEUES, "quorum", "quorum"])  # it has the most to get wrong
@@ -98,6 +102,11 @@ class Copy:
     expires: float | None = None
     redelivered: bool = False
     returns: int = 0
+    back: float = math.inf  # when it came back, if those that come back go first
+
+    @property
+    def turn(self):
+        return self.back, self.place
 
     def __repr__(self):
         return f"<{self.body}, place {self.place}{', again' * self.redelivered}>"
@@ -159,7 +168,7 @@ class AgainstTheModel(RuleBasedStateMachine):
         self.now, self.bodies, self.tags = 0.0, 0, 0
         self.told = []
         self.disk = SlowDisk()
-        self.places = defaultdict(int)
+        self.places, self.comings_back = defaultdict(int), itertools.count()
         self.ready = {name: [] for name in QUEUES}
         self.on_disk = {name: [] for name in KEPT}
         self.born(VirtualHost(self.disk))
@@ -193,20 +202,30 @@ class AgainstTheModel(RuleBasedStateMachine):
         durable = QUEUES[queue][0]
         self.places[queue] += 1
         expires = self.now + TTL if queue == "brief" else None
-        stored = durable and (persistent or queue == "quorum")
+        stored = durable and (persistent or queue in QUORUM)
         copy = Copy(body, self.places[queue], stored, persistent, expires)
         self.ready[queue].append(copy)
         return copy
 
-    def come_back(self, queue, copy):
+    def come_back(self, queue, copy, lost):
+        """A client gives ``copy`` back, or has ``lost`` it with its channel.
+
+        A classic queue has its old place for it. A quorum queue puts it first, or, if nothing limits how often that may
+        happen, last.
+        """
         copy.redelivered = True
-        if queue == "quorum":
+        if queue in QUORUM:
             copy.returns += 1
-            if copy.returns > RETURNS:
+            if queue == "quorum" and copy.returns > RETURNS:
                 self.arrive("dead", copy.body, copy.persistent)
                 return
+            if queue == "quorum" or lost:
+                copy.back = next(self.comings_back)
+            else:
+                self.places[queue] += 1
+                copy.place, copy.back = self.places[queue], math.inf
         self.ready[queue].append(copy)
-        self.ready[queue].sort(key=lambda copy: copy.place)
+        self.ready[queue].sort(key=lambda copy: copy.turn)
 
     def settle_events(self, *queues):
         """Check what clients were told of ``queues``, then apply bounds; then all the other queues, "dead" last."""
@@ -354,7 +373,7 @@ class AgainstTheModel(RuleBasedStateMachine):
     def holding(self):
         return [client for client in self.clients if client.unacked]
 
-    def apply(self, what, settled):
+    def apply(self, what, settled, lost=False):
         """``settled``: {tag: (queue, copy, subscriber)}. Returns the queues in the order of their first copies."""
         for *_, subscriber in settled.values():
             if subscriber is not None:
@@ -363,7 +382,7 @@ class AgainstTheModel(RuleBasedStateMachine):
         for each in queues:
             for copy in [copy for queue, copy, _ in settled.values() if queue == each]:
                 if what == "requeue":
-                    self.come_back(each, copy)
+                    self.come_back(each, copy, lost)
                 elif what == "reject" and "x-dead-letter-exchange" in QUEUES[each][1]:
                     self.arrive("dead", copy.body, copy.persistent)
         return queues
@@ -405,7 +424,7 @@ class AgainstTheModel(RuleBasedStateMachine):
                 self.order[subscriber.queue].remove(subscriber)
             self.roll_back(client)
         settled, client.unacked = client.unacked, {}
-        queues = self.apply("requeue", settled)
+        queues = self.apply("requeue", settled, lost=close)
         if close:
             client.channel.close(self.now)
         else:
