@@ -448,6 +448,21 @@ def test_a_circle_that_nobody_rejected_in_ends(broker, client):
     assert (broker.queues["a"].ready, broker.queues["b"].ready, broker.held) == (0, 0, 0)
 
 
+def test_a_circle_with_a_rejection_in_it_goes_on(broker, client):
+    back = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "retry"}
+    broker.declare_queue(0.0, "work", arguments=back)
+    wait = {"x-message-ttl": 10, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "work"}
+    broker.declare_queue(0.0, "retry", arguments=wait)
+    client.publish("m", "work")
+    for step in range(1, 5):
+        tag, entry, _ = client.channel.get(step * 0.1, "work")
+        assert entry.message.body == b"m"
+        client.channel.nack(step * 0.1, tag, requeue=False)
+        broker.expire(step * 0.1 + 0.01)
+    deaths = client.channel.get(0.5, "work", True)[1].message.properties.headers["x-death"]
+    assert [(death["queue"], death["count"]) for death in deaths] == [("retry", 4), ("work", 4)]
+
+
 def test_a_cascade_of_full_queues_needs_no_deep_stack(broker, client):
     for number in range(200):
         more = {"x-max-length": 0, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": f"c{number + 1}"}
@@ -651,6 +666,7 @@ def test_what_must_survive_a_crash_does_and_nothing_else():
     for _ in range(2):
         client.channel.ack(0.0, client.channel.get(0.0, "durable")[0])
 
+    assert [(each["source"], each["destination"]) for each in disk.kept.bindings] == [("lasting", "durable")]
     again = VirtualHost(disk)
     again.restore(5.0, disk.load())
     assert set(again.queues) == {"durable"}
@@ -661,6 +677,18 @@ def test_what_must_survive_a_crash_does_and_nothing_else():
     assert disk.rows == {}
     reader.publish("routed again", "x", "lasting", properties=PERSISTENT)
     assert reader.drain("durable", 5.0) == ["routed again"]
+
+
+def test_a_message_on_its_way_to_a_consumer_is_on_disk_until_it_is_acknowledged():
+    disk = Disk()
+    broker = VirtualHost(disk)
+    broker.declare_queue(0.0, "d", durable=True)
+    client = Client(broker)
+    client.channel.consume(0.0, "d", "c")
+    client.publish("m", "d", properties=PERSISTENT)
+    assert (client.bodies, list(disk.rows)) == (["m"], [("d", 1)])
+    client.channel.ack(0.0, 1)
+    assert disk.rows == {}
 
 
 def test_a_message_expires_by_the_time_of_day_also_when_the_broker_was_down():

@@ -291,7 +291,7 @@ class VirtualHost:
         if self.exchanges.get(exchange.name) is not exchange:
             return
         for each in self.route(dead):
-            if circles(dead, each.name, reason):
+            if circles(dead, each.name):
                 if self.observer is not None:
                     self.observer.lost(each, dead, "dead letter cycle")
             else:

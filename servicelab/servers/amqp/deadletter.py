@@ -44,10 +44,8 @@ def letter(message: Message, queue: str, reason: str, exchange: str, key: str | 
     return Message(target(exchange, message.target.key if key is None else key), properties, message.body)
 
 
-def circles(letter: Message, queue: str, reason: str) -> bool:
+def circles(letter: Message, queue: str) -> bool:
     """Whether publishing ``letter`` to ``queue`` would close a circle in which no consumer ever rejected it."""
-    if reason == "rejected":
-        return False
     cycle = []
     for death in _deaths(letter.properties.headers):
         cycle.append(death)
