@@ -8,6 +8,7 @@ others.
 #: The modules, in the order of the exercises, and what a learner hands in.
 EXERCISES = {
     "publisher": "Publisher",
+    "payment": "Payment",
 }
 #: Wrong answers, and different messages, an exercise.
 LEAST_WRONG = 5
