@@ -9,6 +9,8 @@ others.
 EXERCISES = {
     "publisher": "Publisher",
     "payment": "Payment",
+    "asker": "Asker",
+    "mailer": "Mailer",
 }
 #: Wrong answers, and different messages, an exercise.
 LEAST_WRONG = 5

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 
 from pika.exceptions import AMQPError
 
@@ -22,6 +22,7 @@ class Desk:
         self.trace: Trace = ask.trace
         self.connections, self.tries = [], []
         self.broker = Broker("broker of the check", trace=ask.trace, lane="broker", durable=True).start()
+        ask.use(closing(self))  # also when the learner's object cannot be made
         self.url = self.broker.url  # it keeps its port; and nobody listens there while it is dead
 
     def close(self):

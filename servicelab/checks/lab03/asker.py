@@ -1,0 +1,296 @@
+"""Exercise 3, repair: an asker that does not wait for ever, on real queues.
+
+Workers that answer, keep silent, answer late, or let others' answers into the wrong queue. What decides is which answer
+was returned, and whether it came before or after something else; the margins are a second wide.
+"""
+
+import threading
+import time
+from contextlib import closing
+from functools import wraps
+
+import pika
+
+from servicelab.checks.exercise import exercise
+from servicelab.checks.lab03.desk import Desk, wait_until
+from servicelab.checks.section import section
+from servicelab.checks.theirs import in_words, shown
+from servicelab.clients.amqp import Consumer
+
+QUEUE = "prices"
+HURRY, LEISURE = 0.4, 2.0  # seconds to wait for an answer
+DRIPS, DRIP = 15, 0.1  # answers for others, and seconds between two
+THREADS, EACH = 4, 3
+
+_HINTS = {
+    "answers": "The answer comes through the queue in reply_to; ask returns its body.",
+    "waits-for-ever": "connection.process_data_events(time_limit=what is left), in a loop that looks at the clock.",
+    "no-timeout-error": "raise TimeoutError when the time is over. None might be mistaken for an answer.",
+    "other-error": "TimeoutError when the time is over, LookupError when there is no such queue; nothing else.",
+    "timeout-per-reply": "Each message that comes wakes you, also one for somebody else. The deadline is a moment, "
+    "time.monotonic() + seconds, and does not move.",
+    "takes-any-answer": "Look at properties.correlation_id before you believe an answer. What is not yours is thrown "
+    "away, and you go on waiting.",
+    "same-correlation-id": "An id for each question, such as str(uuid.uuid4()). An answer that comes late "
+    "is then known for what it is.",
+    "unroutable-waits": "mandatory=True gives the question back when there is no such queue; with confirm_delivery "
+    "pika raises UnroutableError, without it calls what you gave to channel.add_on_return_callback.",
+    "queue-per-question": "One queue for all answers: exclusive=True, declared once; or amq.rabbitmq.reply-to.",
+    "left-behind": "An ordinary queue stays. One that is exclusive=True goes with your connection; and the connection "
+    "has to be closed.",
+    "shared-connection": "A pika connection belongs to one thread at a time: a Lock around all of ask, or a connection "
+    "for each thread (threading.local).",
+    "threads": "Each thread asks for another thing and gets its own answer.",
+}
+
+
+@exercise("03", 3, "An asker that does not wait for ever", limit=60.0)
+def check_asker(ask, Asker):
+    """Let ``Asker(connect).ask(queue, body, seconds)`` ask workers of every sort."""
+    for examine in (_well, _silent, _others, _dripping, _late, _nobody, _together):
+        with section(ask), closing(Office(ask, Asker)) as office:
+            examine(office)
+
+
+class Office:
+    """A queue of questions, workers for it, and the learner's asker."""
+
+    def __init__(self, ask, kind):
+        self.ask, self.over = ask, threading.Event()
+        self.shared = set()  # how a connection was used by two threads at once
+        self.desk = Desk(ask, "orders", self._guard)
+        self.desk.channel().queue_declare(QUEUE)
+        self.ids = []  # correlation ids of the questions
+        self.yours = self.desk.make(kind, self.desk.connect, methods=("ask", "close"))
+
+    def close(self):
+        self.over.set()
+        self.desk.close()
+
+    def worker(self, answer):
+        """``answer(body, reply)`` is called for each question; ``reply(body, id=its own)`` sends an answer."""
+
+        def handle(channel, method, properties, body):
+            self.ids.append(properties.correlation_id)
+
+            def reply(text, id=properties.correlation_id):
+                if properties.reply_to:
+                    named = pika.BasicProperties(correlation_id=id)
+                    channel.basic_publish("", properties.reply_to, text, named)
+
+            answer(body, reply)
+            channel.basic_ack(method.delivery_tag)
+
+        worker = Consumer(self.desk.url, QUEUE, handle, name="check inventory", lane="inventory", trace=self.ask.trace)
+        return self.ask.use(worker)
+
+    def put(self, body, seconds, queue=QUEUE, limit=None):
+        """``(answer, kind, words)``: kind is "answer", "timeout", "lookup" or what else it did, which is reported."""
+        outcome = self.ask.run(self.yours.ask, queue, body, seconds, limit=limit or seconds + 1.5, keep=True)
+        if outcome.returned:
+            return outcome.value, "answer", f"ask returned {shown(outcome.value)}"
+        if isinstance(outcome.error, TimeoutError) and outcome.how == "exception":
+            return None, "timeout", "ask raised TimeoutError"
+        if isinstance(outcome.error, LookupError) and not isinstance(outcome.error, KeyError | IndexError):
+            return None, "lookup", "ask raised LookupError"
+        return None, outcome.how, str(outcome)
+
+    def expect(self, code, what, passed, happened, mark=None):
+        mark = mark or self.desk.mark("publish") or self.desk.mark()
+        return self.ask.expect(code, what, passed, happened, _HINTS[code], mark)
+
+    def answered(self, code, what, got, wanted):
+        """Was it the answer that was ``wanted``?"""
+        answer, kind, words = got
+        code = {"time-limit": "waits-for-ever", "exception": "other-error"}.get(kind, code)
+        return self.expect(code, what, answer == wanted, words)
+
+    def _guard(self, connection):
+        """Let ``connection`` notice two threads in it at once. The second is refused: what else happens is chance."""
+        lock, inside = threading.Lock(), []
+
+        def alone(call):
+            @wraps(call)
+            def guarded(*args, **more):
+                me = threading.get_ident()
+                with lock:
+                    if inside and inside[-1] != me:
+                        self.shared.add(call.__name__)
+                        raise RuntimeError(f"{call.__name__}: another thread is in this connection at this moment")
+                    inside.append(me)
+                try:
+                    return call(*args, **more)
+                finally:
+                    with lock:
+                        inside.pop()
+
+            return guarded
+
+        def channel(*args, **more):
+            made = open_channel(*args, **more)
+            for name in ("basic_publish", "basic_get", "basic_ack", "basic_consume", "queue_declare"):
+                setattr(made, name, alone(getattr(made, name)))
+            return made
+
+        open_channel = alone(connection.channel)
+        connection.channel = channel
+        for name in ("process_data_events", "sleep"):
+            setattr(connection, name, alone(getattr(connection, name)))
+        return connection
+
+
+def _echo(body, reply):
+    reply(b"answer to " + body)
+
+
+def _well(office):
+    """Five questions, and then nothing is left."""
+    office.worker(_echo)
+    for number in range(5):
+        body = f"mug {number}".encode()
+        if not office.answered(
+            "answers", f"question {number + 1} is answered", office.put(body, LEISURE), b"answer to " + body
+        ):
+            break
+    names = [row[0] for row in office.desk.broker.queues().rows if row[0] != QUEUE]
+    office.expect(
+        "queue-per-question",
+        "five questions, and one queue for answers at most",
+        len(names) <= 1,
+        f"{len(names)} queues",
+    )
+    outcome = office.ask.run(office.yours.close, keep=True)
+
+    def left():
+        queues = [row[0] for row in office.desk.broker.queues().rows if row[0] != QUEUE]
+        open_ones = office.desk.left_open - 1  # the check's own
+        return [*queues, *(["a connection"] * open_ones)]
+
+    wait_until(lambda: not left(), 1.0)
+    words = f"{', '.join(left())} stayed" if outcome.returned else str(outcome)
+    office.expect(
+        "left-behind",
+        "after close() no queue and no connection of yours is left",
+        not left() and outcome.returned,
+        words,
+    )
+
+
+def _silent(office):
+    """Nobody works there."""
+    answer, kind, words = office.put(b"mug", HURRY)
+    code = {"time-limit": "waits-for-ever", "answer": "no-timeout-error"}.get(kind, "other-error")
+    office.expect(code, f"nobody answers: after {HURRY} s ask raises TimeoutError", kind == "timeout", words)
+
+
+def _others(office):
+    """Answers for others come first, one of them without any id."""
+
+    def strange(body, reply):
+        reply(b"answer to somebody else", id="somebody else")
+        reply(b"answer to nobody", id=None)
+        office.over.wait(DRIP)  # so that they are looked at before the right one is there
+        _echo(body, reply)
+
+    office.worker(strange)
+    what = "two answers for others come first: ask returns its own"
+    office.answered("takes-any-answer", what, office.put(b"mug", LEISURE), b"answer to mug")
+
+
+def _dripping(office):
+    """Answers for others, one after another, and never the right one."""
+    ended = []
+
+    def drip(body, reply):
+        for _ in range(DRIPS):
+            if office.over.wait(DRIP):
+                return
+            reply(b"answer to somebody else", id="somebody else")
+        ended.append(True)
+
+    office.worker(drip)
+    answer, kind, words = office.put(b"mug", HURRY, limit=DRIPS * DRIP + 2)
+    if kind == "answer" and answer is not None:
+        code = "takes-any-answer"
+    else:
+        code = {"time-limit": "waits-for-ever", "timeout": "timeout-per-reply", "answer": "no-timeout-error"}.get(
+            kind, "other-error"
+        )
+    office.expect(
+        code,
+        f"answers for others drip in, one each {DRIP} s: after {HURRY} s ask raises TimeoutError",
+        kind == "timeout" and not ended,
+        words + (f", after all {DRIPS} of them" if ended else ""),
+    )
+
+
+def _late(office):
+    """The first answer comes when its question has been given up, and the second is asked already."""
+
+    def slow(body, reply):
+        if body == b"slow":
+            office.over.wait(2 * HURRY)
+        else:
+            office.over.wait(DRIP)
+        _echo(body, reply)
+
+    office.worker(slow)
+    _, kind, _ = office.put(b"slow", HURRY)
+    if kind != "timeout":
+        return  # reported already: nobody answered in time there, either
+    got = office.put(b"quick", LEISURE)
+    code = "same-correlation-id" if len(set(office.ids)) < len(office.ids) else "takes-any-answer"
+    what = "the answer to question 1 comes late, while question 2 waits: question 2 gets its own"
+    office.answered(code, what, got, b"answer to quick")
+
+
+def _nobody(office):
+    """There is no such queue; and a well-addressed question afterwards."""
+    office.worker(_echo)
+    start = time.monotonic()
+    _, kind, words = office.put(b"mug", LEISURE, queue="pricse", limit=LEISURE + 2)
+    took = time.monotonic() - start
+    code = "unroutable-waits" if kind in ("timeout", "time-limit", "lookup") or took > LEISURE - 0.5 else "other-error"
+    passed = kind == "lookup" and took < LEISURE - 0.5
+    office.expect(code, "there is no queue pricse: ask raises LookupError, without waiting", passed, words)
+    if passed:
+        office.answered("answers", "… and the next question is answered", office.put(b"mug", LEISURE), b"answer to mug")
+
+
+def _together(office):
+    """Several threads, one asker."""
+
+    def work(body, reply):
+        time.sleep(0.01)
+        _echo(body, reply)
+
+    office.worker(work)
+    wrong = []
+
+    def asker(who):
+        for number in range(EACH):
+            body = f"thread {who}, mug {number}".encode()
+            try:
+                answer = office.yours.ask(QUEUE, body, LEISURE)
+            except BaseException as error:
+                return wrong.append(in_words(error))
+            if answer != b"answer to " + body:
+                wrong.append(f"{body.decode()!r} got {shown(answer)}")
+
+    threads = [
+        threading.Thread(target=asker, args=[n], name=f"servicelab check {n}", daemon=True) for n in range(THREADS)
+    ]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: office.shared or not any(thread.is_alive() for thread in threads), LEISURE + 2)
+    if office.shared:  # what becomes of the others is chance
+        wait_until(lambda: not any(thread.is_alive() for thread in threads), 0.3)
+    hung = sum(thread.is_alive() for thread in threads)
+    if hung:
+        wrong.append(f"{hung} of {THREADS} threads still waited in the end")
+    code = "shared-connection" if office.shared else "threads"
+    if code == "threads" and any(
+        not one.passed and one.code in ("takes-any-answer", "answers") for one in office.ask.expectations
+    ):
+        code = "takes-any-answer"
+    office.expect(code, f"{THREADS} threads ask at once: each gets its own answers", not wrong, "; ".join(wrong[:3]))
