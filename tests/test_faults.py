@@ -969,6 +969,13 @@ def test_an_upstream_that_is_no_server_is_refused(upstream):
     assert (threading.active_count(), len(lifecycle.running())) == before
 
 
+def test_in_front_of_anything_that_has_an_address():
+    class Elsewhere:
+        address = (HOST, 5672)
+
+    assert FaultProxy(Elsewhere(), name="line").upstream_address == (HOST, 5672)
+
+
 def test_a_taken_port_and_a_wrong_trace_are_refused_and_leave_nothing_running(started):
     peer, proxy = started()
     before = threading.active_count()

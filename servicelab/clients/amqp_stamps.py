@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 
 import pika
 
+from servicelab.servers.amqp.tracing import short
 from servicelab.trace import current_call, from_traceparent, new_id, to_traceparent
 
 
@@ -85,7 +86,7 @@ class Stamps:
         serving = current_call.get() or from_traceparent(headers.get("traceparent"))
         headers["traceparent"] = to_traceparent(serving[0] if serving else secrets.token_hex(16), id)
         properties.headers = headers
-        self.trace.send(self.name, self.broker, f"publish {routing_key or exchange}", id=id, kind="message")
+        self.trace.send(self.name, self.broker, f"publish {short(routing_key or exchange)}", id=id, kind="message")
         if self.alone:
             self.trace.receive(id, self.broker)
         return properties

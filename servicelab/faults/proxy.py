@@ -304,7 +304,7 @@ def _upstream(upstream):
     mend = "use a server, ('127.0.0.1', 8000) or 'http://127.0.0.1:8000'"
     if isinstance(upstream, Server):
         return upstream, None, upstream.scheme
-    scheme, address = "tcp", upstream
+    scheme, address = "tcp", getattr(upstream, "address", upstream)  # of a RabbitMQ elsewhere, say
     if isinstance(upstream, str):
         try:
             parts = urlsplit(upstream)
