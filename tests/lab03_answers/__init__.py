@@ -11,6 +11,7 @@ EXERCISES = {
     "payment": "Payment",
     "asker": "Asker",
     "mailer": "Mailer",
+    "staff": "staff",
 }
 #: Wrong answers, and different messages, an exercise.
 LEAST_WRONG = 5

@@ -78,14 +78,15 @@ class Desk:
         made = self.ask.call(kind, *args, keep=True, **more)
         missing = [name for name in methods if not callable(getattr(made, name, None))]
         name = getattr(kind, "__name__", "your class")
-        self.ask.need(
-            "wrong-type",
-            f"{name}(…) is an object with {' and '.join(f'{one}()' for one in methods)}",
-            not missing,
-            f"it is {shown(made)}, without {' and '.join(missing)}",
-            "Keep the names that the task gives, and hand over the class itself.",
-            self.mark(),
-        )
+        if missing:
+            self.ask.need(
+                "wrong-type",
+                f"{name}(…) is an object with {' and '.join(f'{one}()' for one in methods)}",
+                False,
+                f"it is {shown(made)}, without {' and '.join(missing)}",
+                "Keep the names that the task gives, and hand over the class itself.",
+                self.mark(),
+            )
         return made
 
 

@@ -59,6 +59,9 @@ class _Stepping(sqlite3.Connection):
     def cursor(self, factory=None):
         return super().cursor(_Cursor)
 
+    def execute(self, *args):
+        return self.cursor().execute(*args)
+
     def commit(self):
         wrote = self.in_transaction
         super().commit()

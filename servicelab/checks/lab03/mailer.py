@@ -67,14 +67,15 @@ class PostOffice:
         outcome = ask.run(self.new().declare, self.out, keep=True)
         right = outcome.returned and self.desk.has(QUEUE) and self.desk.has(PARKED)
         words = "there are: " + (", ".join(row[0] for row in self.desk.broker.queues().rows) or "no queues")
-        ask.need(
-            "wrong-type",
-            f"declare(channel) declares {QUEUE} and {PARKED}",
-            right,
-            words if outcome.returned else str(outcome),
-            "queue_declare for each of them; and for the one in which messages wait.",
-            self.desk.mark(),
-        )
+        if not right:
+            ask.need(
+                "wrong-type",
+                f"declare(channel) declares {QUEUE} and {PARKED}",
+                False,
+                words if outcome.returned else str(outcome),
+                "queue_declare for each of them; and for the one in which messages wait.",
+                self.desk.mark(),
+            )
 
     def close(self):
         self.desk.close()

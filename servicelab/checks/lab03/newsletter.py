@@ -1,0 +1,164 @@
+"""The newsletter of exercise 5: a burst of mails, a queue, consumers in another town. On a broker, and in SimPy."""
+
+import random
+import time
+from contextlib import ExitStack
+from typing import NamedTuple
+
+import numpy as np
+import simpy
+
+from servicelab.checks.lab03.desk import wait_until
+from servicelab.clients.amqp import Consumer as RealConsumer
+from servicelab.clients.amqp import connect
+from servicelab.faults import FaultProxy, Latency
+from servicelab.servers.amqp import Broker
+from servicelab.sim import Consumer, Publisher, Queue, replay, waits
+from servicelab.trace import Trace
+
+QUEUE = "mails"
+BEFORE, AFTER = 1.0, 2.0  # quiet seconds on both sides of the burst
+
+
+class Setting(NamedTuple):
+    """``rate`` mails/s for ``seconds``, ``quiet`` mails/s before and after; ``target`` seconds to wait at the most. A
+    mail takes ``usual`` seconds, one of ``share`` takes ``slow``; the consumers are ``round_trip`` seconds away."""
+
+    rate: float
+    seconds: float
+    quiet: float
+    target: float
+    usual: float
+    slow: float
+    share: int
+    round_trip: float
+
+    @property
+    def mean(self) -> float:
+        return self.usual + (self.slow - self.usual) / self.share
+
+
+#: Hidden settings. In both a few slow mails make the mean a good deal longer than what is usual.
+PRACTICE = Setting(240, 1.5, 30, 0.8, 0.010, 0.15, 40, 0.012)
+CHECKED = Setting(300, 2.0, 40, 1.1, 0.012, 0.25, 50, 0.010)
+
+
+class Mail(NamedTuple):
+    """When a mail was ``published``, and when its work ``began`` and ``ended``: seconds on one clock."""
+
+    published: float
+    began: float
+    ended: float
+
+
+class Newsletter:
+    """What is known of a newsletter: ``rate`` mails/s for ``seconds``, ``quiet`` mails/s otherwise, ``target`` and
+    ``round_trip`` in seconds. How long a mail takes is to be measured: ``watch()``. Use it in a ``with`` block."""
+
+    def __init__(self, setting: Setting, trace: Trace | None = None):
+        self._setting, self.trace = setting, Trace() if trace is None else trace
+        self.rate, self.seconds, self.quiet = setting.rate, setting.seconds, setting.quiet
+        self.target, self.round_trip = setting.target, setting.round_trip
+
+    def __repr__(self):
+        return (
+            f"<a newsletter: {self.rate:g} mails/s for {self.seconds:g} s, else {self.quiet:g}; "
+            f"nobody waits longer than {self.target:g} s>"
+        )
+
+    def __enter__(self):
+        with ExitStack() as stack:
+            broker = stack.enter_context(Broker("broker of the newsletter", lane="broker", trace=self.trace))
+            line = FaultProxy(broker, name="line to the newsletter").start()
+            self._line = stack.enter_context(line)
+            line.add(Latency(self.round_trip / 2, direction="upstream", name="there"))
+            line.add(Latency(self.round_trip / 2, direction="downstream", name="back"))
+            self._broker, self._stack = broker, stack.pop_all()
+        return self
+
+    def __exit__(self, *error):
+        self._stack.close()
+
+    def watch(self, mails: int = 100) -> list[Mail]:
+        """Let two consumers send so many ordinary mails, one after another, and return when each was what."""
+        works = works_of(self._setting, mails, seed=0)
+        return self._run([0.0] * mails, works, consumers=2, prefetch=4, trace=self.trace)
+
+    def rehearse(self, consumers: int, prefetch: int, limit: int | None = None) -> list[Mail]:
+        """Send the whole newsletter through the broker; returns the mails that were not turned away. Takes as long as
+        it takes: some seconds. ``prefetch=0`` and ``limit=None`` are no limit."""
+        due = due_of(self._setting, seed=0)
+        return self._run(due, works_of(self._setting, len(due), seed=0), consumers, prefetch, limit)
+
+    def _run(self, due, works, consumers, prefetch, limit=None, trace=None):
+        arguments = {} if limit is None else {"x-max-length": limit, "x-overflow": "reject-publish"}
+        published, done, clock = {}, {}, time.monotonic
+
+        def send(channel, method, properties, body):
+            began = clock()
+            time.sleep(works[int(body)])
+            done[int(body)] = (began, clock())
+            channel.basic_ack(method.delivery_tag)
+
+        with ExitStack() as stack:
+            channel = stack.enter_context(connect(self._broker, "orders", trace)).channel()
+            channel.queue_delete(QUEUE)
+            channel.queue_declare(QUEUE, arguments=arguments)
+            for number in range(consumers):
+                name = f"worker {number + 1}"
+                names = {"name": f"newsletter {name}", "lane": name}
+                worker = RealConsumer(self._line, QUEUE, send, prefetch=prefetch, trace=trace, **names)
+                stack.enter_context(worker)
+            start = clock() + 0.02
+            for number, at in enumerate(due):
+                time.sleep(max(0.0, start + at - clock()))
+                published[number] = clock()
+                channel.basic_publish("", QUEUE, str(number).encode())
+            wait_until(lambda: self._broker.depth(QUEUE) == (0, 0), 60.0)
+        return [Mail(published[number], *done[number]) for number in sorted(done)]
+
+
+def practice_newsletter() -> Newsletter:
+    """A newsletter to try things on; the check has another."""
+    return Newsletter(PRACTICE)
+
+
+def due_of(setting, seed, times=1.0) -> list[float]:
+    """When each mail is published, in seconds: at random, in the number that the rate says, the burst ``times`` as
+    large."""
+    rng = random.Random(f"newsletter {seed}")
+    end = BEFORE + setting.seconds
+    parts = [(0.0, BEFORE, setting.quiet), (BEFORE, end, times * setting.rate), (end, end + AFTER, setting.quiet)]
+    return sorted(rng.uniform(a, b) for a, b, rate in parts for _ in range(round((b - a) * rate)))
+
+
+def works_of(setting, mails, seed) -> list[float]:
+    """Seconds for each mail: in each ``share`` of them one is slow, and chance says which."""
+    rng = random.Random(f"work {seed}")
+    works = [setting.usual] * mails
+    for start in range(0, mails, setting.share):
+        works[rng.randrange(start, min(start + setting.share, mails))] = setting.slow
+    return works
+
+
+class Day(NamedTuple):
+    """A simulated newsletter: the ``longest`` wait in seconds, and how many mails were ``turned_away``."""
+
+    longest: float
+    turned_away: int
+
+
+def simulate(setting, consumers, prefetch, limit=None, *, seed=0, times=1.0) -> Day:
+    """The newsletter in SimPy, the burst ``times`` as large. ``prefetch=0`` and ``limit=None`` are no limit."""
+    due = due_of(setting, seed, times)
+    works = iter(works_of(setting, len(due), seed))
+    env = simpy.Environment()
+    queue = Queue(env, QUEUE, max_length=limit, overflow="reject-publish")
+    orders = Publisher(env, queue, "orders")
+    for number in range(consumers):
+        Consumer(
+            env, f"worker {number}", queue, lambda: next(works), prefetch=prefetch or None, delay=setting.round_trip / 2
+        )  # fmt: skip
+    replay(env, due, orders)
+    env.run()
+    return Day(float(np.nanmax(waits(orders.tasks))), queue.gone["rejected"])
