@@ -575,3 +575,25 @@ def test_no_thread_socket_or_connection_is_left(broker, channel):
         all_ways()
     wait_until(lambda: len(connections(broker)) == 1)
     wait_until(lambda: (psutil.Process().num_fds(), threading.active_count()) == before)
+
+
+def test_a_killed_broker_is_an_error_of_pikas_and_one_never_started_is_not():
+    with Broker("mortal") as broker:
+        broker.kill()
+        with pytest.raises(pika.exceptions.AMQPConnectionError, match="killed"):
+            connect(broker)
+    with pytest.raises(ServerError):
+        connect(Broker("unborn"))
+
+
+def test_exit_in_a_callback_ends_the_consumer_and_is_told(broker):
+    def leaves(*message):
+        raise SystemExit(3)
+
+    with connect(broker) as line:
+        line.channel().queue_declare("exits")
+        line.channel().basic_publish("", "exits", b"one")
+        with Consumer(broker, "exits", leaves, name="leaver") as leaver:
+            wait_until(lambda: not leaver.is_running)
+            assert "SystemExit" in leaver.errors[0] and "died: SystemExit: 3" in repr(leaver)
+        wait_until(lambda: broker.depth("exits") == (1, 0))

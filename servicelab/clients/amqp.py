@@ -48,7 +48,12 @@ def connect(broker, name: str = "client", trace: Trace | None = None) -> pika.Bl
 
 
 def _url(broker) -> str:
-    url = broker if isinstance(broker, str) else getattr(broker, "url", None)
+    try:
+        url = broker if isinstance(broker, str) else getattr(broker, "url", None)
+    except ServerError as error:
+        if getattr(broker, "port", None) is None:
+            raise
+        raise pika.exceptions.AMQPConnectionError(str(error)) from error  # killed: nobody listens at its port
     if not isinstance(url, str):
         raise ValueError(f"broker={broker!r} is no broker: give start_broker(), a proxy, or 'amqp://127.0.0.1:5672'")
     if not url.startswith("amqp"):  # a proxy in front of an address
@@ -200,7 +205,7 @@ class Consumer(Server):
             connection.close()
         except _Crash:
             pass
-        except Exception as error:
+        except BaseException as error:  # exit(), and what ends an endless callback, too: a thread has nobody to tell
             if self._fate is None:  # else it is only what a cut connection looks like from inside
                 self.errors.append(traceback.format_exc())
             self._end_with(f"died: {type(error).__name__}: {error}".rstrip(": "))
