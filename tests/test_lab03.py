@@ -1,0 +1,120 @@
+"""What is particular to lab 03. Its catalogue is tested in test_labs."""
+
+import gc
+import glob
+import os
+import sqlite3
+import tempfile
+
+import psutil
+import pytest
+
+from servicelab.checks import lab03
+from servicelab.checks.lab03.ledger import Ledger
+from servicelab.checks.lab03.newsletter import CHECKED, PRACTICE, due_of, simulate, works_of
+from tests.lab03_answers import asker, mailer, payment, publisher
+from tests.learners import never_returns, raises
+
+pytestmark = pytest.mark.usefixtures("nothing_is_left")
+
+
+# -- code that does anything --------------------------------------------------------------------------
+
+
+def test_an_endless_loop_is_a_report():
+    assert lab03.check_publisher.report(never_returns).refused == ["time-limit"]
+
+
+class Spins(payment.Right):
+    def on_message(self, *message):
+        never_returns()
+
+
+class Exits(payment.Right):
+    def on_message(self, *message):
+        raise SystemExit
+
+
+class Raises(payment.Right):
+    def on_message(self, *message):
+        raises()
+
+
+@pytest.mark.parametrize("kind, words", [(Spins, ""), (Exits, "SystemExit"), (Raises, "no such key")])
+def test_a_callback_that_does_not_come_back_is_a_report(kind, words, capfd):
+    report = lab03.check_payment.report(kind)
+    assert set(report.refused) <= {"wrong-charge", "dies", "not-acked"} and report.refused
+    assert words in str(report)
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_each_check_leaves_no_socket_and_no_file():
+    def of_mine():
+        gc.collect()
+        return len(psutil.Process().net_connections()), len(
+            glob.glob(os.path.join(tempfile.gettempdir(), "servicelab-ledger-*"))
+        )
+
+    before = of_mine()
+    lab03.check_publisher.report(publisher.NeverReopens)
+    lab03.check_payment.report(payment.AcksFirst)
+    lab03.check_asker.report(asker.NotClosed)
+    lab03.check_mailer.report(mailer.AcksFirst)
+    assert of_mine() <= before
+
+
+# -- what the exercises are given ---------------------------------------------------------------------
+
+
+def test_a_ledger_forgets_what_was_not_committed_and_tells_each_step():
+    ledger, steps = Ledger(), []
+    try:
+        db = ledger.open(steps.append)
+        db.execute("insert into charges values ('ada', 1)")
+        assert ledger.charges() == [] and steps == ["write"]
+        db.commit()
+        db.commit()  # with nothing to write
+        assert steps == ["write", "commit"]
+        with db:
+            db.cursor().execute("insert into charges values ('bob', 2)")
+        with pytest.raises(sqlite3.OperationalError), db:
+            db.execute("insert into charges values ('eve', 3)")
+            db.execute("insert into nothing values (1)")
+        db.execute("insert into charges values ('eve', 3)")
+        ledger.cut()
+        assert ledger.charges() == [("ada", 1), ("bob", 2)]
+        assert steps == ["write", "commit", "write", "commit", "write", "write"]
+    finally:
+        ledger.close()
+
+
+def test_each_step_of_a_payment_was_the_last_one_once():
+    report = lab03.check_payment.report(payment.Right)
+    deaths = [one.what for one in report.expectations if "it dies" in one.what]
+    words = ["before it does anything", "after a write", "after a write", "after a commit", "after the acknowledgement"]
+    assert len(deaths) == len(words) and all(word in death for word, death in zip(words, deaths))
+
+
+@pytest.mark.parametrize("setting", [CHECKED, PRACTICE], ids=["checked", "practice"])
+def test_a_newsletter_has_the_mails_and_the_mean_that_it_says(setting):
+    due = due_of(setting, seed=3)
+    assert len(due) == round(setting.rate * setting.seconds + 3 * setting.quiet)
+    whole = works_of(setting, 10 * setting.share, seed=3)
+    assert sum(whole) / len(whole) == pytest.approx(setting.mean)
+    assert works_of(setting, 50, seed=1) != works_of(setting, 50, seed=2)
+
+
+@pytest.mark.parametrize("setting, enough", [(CHECKED, 4), (PRACTICE, 3)], ids=["checked", "practice"])
+def test_the_target_lies_well_between_two_numbers_of_consumers(setting, enough):
+    good = [simulate(setting, enough, 2, seed=day).longest for day in range(10)]
+    bad = [simulate(setting, enough - 1, 2, seed=day).longest for day in range(10)]
+    assert max(good) < 0.85 * setting.target and min(bad) > 1.15 * setting.target
+
+
+def test_a_rehearsal_on_the_broker_turns_away_what_is_over_the_limit():
+    with lab03.practice_newsletter() as newsletter:
+        newsletter._setting = PRACTICE._replace(rate=600, seconds=0.2, quiet=1, usual=0.002, slow=0.002)
+        all_of_them = newsletter.rehearse(2, 2)
+        some = newsletter.rehearse(1, 1, 5)
+    assert len(all_of_them) == 123 > len(some) >= 6
+    assert all(mail.published <= mail.began <= mail.ended for mail in all_of_them)
