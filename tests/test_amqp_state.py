@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from servicelab.servers.amqp import message
 from servicelab.servers.amqp.channel import Session
@@ -39,6 +39,7 @@ QUEUES = {
 QUORUM = ("quorum", "endless")
 KEPT = [name for name, (durable, _) in QUEUES.items() if durable]
 FANOUT = ("plain", "kept", "full")  # bound to the exchange "all"
+LIFE = 40  # steps that a broker lives at least: a power cut takes away all that the model has built up
 names = st.sampled_from([*QUEUES, "quorum", "quorum"])  # it has the most to get wrong
 PROPERTIES = {True: b"\x10\x00\x02", False: b"\x00\x00"}  # delivery_mode 2, and none
 
@@ -165,7 +166,7 @@ class Client:
 class AgainstTheModel(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
-        self.now, self.bodies, self.tags = 0.0, 0, 0
+        self.now, self.bodies, self.tags, self.age = 0.0, 0, 0, 0
         self.told = []
         self.disk = SlowDisk()
         self.places, self.comings_back = defaultdict(int), itertools.count()
@@ -308,10 +309,13 @@ class AgainstTheModel(RuleBasedStateMachine):
 
     @rule(
         key=st.sampled_from([*QUEUES, "quorum", "quorum", "kept", "nowhere", "all"]),
-        persistent=st.booleans(),
-        mandatory=st.booleans(),
-    )
-    def publish(self, key, persistent, mandatory):
+        count=st.integers(1, 4), persistent=st.booleans(), mandatory=st.booleans(),
+    )  # fmt: skip
+    def publish(self, key, count, persistent, mandatory):
+        for _ in range(count):
+            self.publish_one(key, persistent, mandatory)
+
+    def publish_one(self, key, persistent, mandatory):
         self.bodies += 1
         body = b"%d" % self.bodies
         exchange, queues = ("all", FANOUT) if key == "all" else ("", [key] if key in QUEUES else [])
@@ -339,8 +343,20 @@ class AgainstTheModel(RuleBasedStateMachine):
 
     # -- consuming ------------------------------------------------------------------------------
 
-    @rule(queue=names, prefetch=st.sampled_from([0, 1, 2, 5]), no_ack=st.booleans(), new=st.booleans(), data=st.data())
-    def consume(self, queue, prefetch, no_ack, new, data):
+    @initialize(queues=st.lists(names, min_size=2, max_size=8), prefetch=st.sampled_from([1, 2, 5]), data=st.data())
+    def begin_with_consumers(self, queues, prefetch, data):
+        for queue in queues:
+            self.consume_one(queue, prefetch, False, queue == queues[0], data)
+
+    @rule(
+        queues=st.lists(names, min_size=1, max_size=3), prefetch=st.sampled_from([0, 1, 2, 5]),
+        no_ack=st.sampled_from([False, False, True]), new=st.booleans(), data=st.data(),
+    )  # fmt: skip
+    def consume(self, queues, prefetch, no_ack, new, data):
+        for queue in queues:
+            self.consume_one(queue, prefetch, no_ack, new, data)
+
+    def consume_one(self, queue, prefetch, no_ack, new, data):
         if (new and len(self.clients) < 4) or not self.clients:
             self.clients.append(self.connect(data.draw(st.sampled_from([False, False, True]))))
         client = data.draw(st.sampled_from(self.clients))
@@ -352,7 +368,7 @@ class AgainstTheModel(RuleBasedStateMachine):
         client.channel.consume(self.now, queue, tag, no_ack=no_ack)
         self.settle_events()
 
-    @precondition(lambda self: any(client.subscribers for client in self.clients))
+    @precondition(lambda self: self.age > LIFE // 2 and any(client.subscribers for client in self.clients))
     @rule(data=st.data())
     def cancel(self, data):
         client = data.draw(st.sampled_from([client for client in self.clients if client.subscribers]))
@@ -511,6 +527,7 @@ class AgainstTheModel(RuleBasedStateMachine):
         self.settle_events()
         assert (self.core.next_deadline() or 1e9) > self.now
 
+    @precondition(lambda self: self.age > LIFE)
     @rule(queue=names)
     def purge(self, queue):
         assert self.core.queues[queue].purge() == len(self.ready[queue])
@@ -533,8 +550,10 @@ class AgainstTheModel(RuleBasedStateMachine):
         self.settle_events()
         assert self.open_confirms == {}
 
+    @precondition(lambda self: self.age > LIFE)
     @rule()
     def power_cut(self):
+        self.age = 0
         self.disk = self.disk.after_a_power_cut()
         core = VirtualHost(self.disk)
         core.restore(self.now, self.disk.load())
@@ -556,6 +575,7 @@ class AgainstTheModel(RuleBasedStateMachine):
 
     @invariant()
     def the_counts_agree(self):
+        self.age += 1
         held = 0
         for name, queue in self.core.queues.items():
             unacked = self.unacked(name)
@@ -575,3 +595,17 @@ class AgainstTheModel(RuleBasedStateMachine):
 
 AgainstTheModel.TestCase.settings = settings(max_examples=300, stateful_step_count=60, deadline=None, derandomize=True)
 TestTheBroker = AgainstTheModel.TestCase
+
+
+def test_a_full_queue_that_refuses_does_not_drop_what_it_had_accepted():
+    """Found by the machine above: a channel closed, and its messages came back into a queue that was full meanwhile."""
+    core, now = VirtualHost(), 0.0
+    core.declare_queue(now, "full", arguments={"x-max-length": 1, "x-overflow": "reject-publish"})
+    session = Session(core)
+    publisher, client = session.channel(Client([])), session.channel(Client([]))
+    for body in (b"1", b"2"):
+        publisher.publish(now, message.target("", "full"), message.properties(b"\0\0"), body)
+        if body == b"1":
+            client.get(now, "full")
+    client.close(now)
+    assert [entry.message.body for entry in core.queues["full"].backlog] == [b"1", b"2"]

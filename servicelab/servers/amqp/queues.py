@@ -234,6 +234,8 @@ class Queue:
         )
 
     def _shorten(self, now):
+        if self.options.overflow != "drop-head":
+            return  # it refuses what is new; what it had accepted may come back whatever the length
         while self.backlog and self._over(len(self.backlog), self.ready_bytes):
             entry = self.backlog.pop()
             self.ready_bytes -= len(entry.message.body)
