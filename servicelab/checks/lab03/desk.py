@@ -26,6 +26,7 @@ class Desk:
         self.url = self.broker.url  # it keeps its port; and nobody listens there while it is dead
 
     def close(self):
+        self.broker.trace = None  # what follows is no part of the learner's run
         with suppress(ServerError):  # who waits for a broker that is paused should not wait for this
             self.broker.kill()
         self.broker.stop()

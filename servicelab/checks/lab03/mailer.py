@@ -25,7 +25,7 @@ _WHY = "customer3 is no address"
 _HINTS = {
     "healthy": "send(body), and then the ack.",
     "no-retry": "After the first failure comes a second try, and a third: it is not parked before that.",
-    "unbounded": "Count the tries, and stop at the third: x-death counts how often it was rejected. `redelivered` does "
+    "unbounded": "Count the tries, and stop at the third: x-death counts how often it was rejected. redelivered does "
     "not: a message that went through another queue is new to the broker.",
     "too-few": "x-death has an entry for each queue *and* reason: rejected from one, expired in the other. Count one "
     "of the two.",

@@ -142,10 +142,24 @@ def works_of(setting, mails, seed) -> list[float]:
 
 
 class Day(NamedTuple):
-    """A simulated newsletter: the ``longest`` wait in seconds, and how many mails were ``turned_away``."""
+    """A simulated newsletter: the ``longest`` wait in seconds, how many mails were ``turned_away``, and all of them."""
 
     longest: float
     turned_away: int
+    tasks: list
+
+    def draw(self, trace: Trace, most: int = 14) -> str:
+        """Put the mail that waited longest and some others into ``trace``, each as an arrow from the moment when it was
+        published to the moment when its work began; returns the id of the longest."""
+        sent = [task for task in self.tasks if task.began is not None]
+        worst = max(sent, key=lambda task: task.began - task.published)
+        for task in sorted({worst, *sent[:: max(1, len(sent) // most)]}, key=lambda task: task.published):
+            label = f"waits {task.began - task.published:.2f} s"
+            id = trace.send("orders", "consumers", label, kind="message", at=task.published)
+            trace.receive(id, "consumers", at=task.began)
+            if task is worst:
+                mark = id
+        return mark
 
 
 def simulate(setting, consumers, prefetch, limit=None, *, seed=0, times=1.0) -> Day:
@@ -161,4 +175,4 @@ def simulate(setting, consumers, prefetch, limit=None, *, seed=0, times=1.0) -> 
         )  # fmt: skip
     replay(env, due, orders)
     env.run()
-    return Day(float(np.nanmax(waits(orders.tasks))), queue.gone["rejected"])
+    return Day(float(np.nanmax(waits(orders.tasks))), queue.gone["rejected"], orders.tasks)

@@ -23,7 +23,7 @@ _HINTS = {
     "acks-first": "Between the ack and the work it is nobody's message. First the work, then the ack.",
     "noted-first": "It had noted the message as done, and committed that, before the work was. Both belong into one "
     "transaction.",
-    "trusts-redelivered": "`redelivered` says that it was sent before, and nothing about whether the work was done.",
+    "trusts-redelivered": "redelivered says that it was sent before, and nothing about whether the work was done.",
     "in-memory": "A set or dict dies with the process. What it has done has to be where the charges are: self.db.",
     "noted-apart": "The charge was committed, and the note that it was done was not. One transaction for both: "
     "with self.db: around the two.",

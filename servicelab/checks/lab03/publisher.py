@@ -22,7 +22,7 @@ _SAYS = {
     "raises": "send answers True or False. What pika raises is for you to catch: a broken connection "
     "(AMQPConnectionError and its kin), a NackError, an UnroutableError.",
     "no-bool": "True when the broker has confirmed it, False otherwise: does every path end with one of the two?",
-    "hangs": "The loop that tries again must end when `patience` seconds are over.",
+    "hangs": "The loop that tries again must end when patience seconds are over.",
     "swallowed": "except … : pass, and then return True? After an exception nobody knows whether the message is there.",
 }
 
@@ -79,6 +79,7 @@ def _restart(sender):
     durable = desk.is_durable(QUEUE)
     desk.broker.restart()
     left = desk.broker.depth(QUEUE)[0]
+    desk.trace.state(f"queue {QUEUE}", f"{left} ready, 0 unacked")  # of a queue that is gone the broker says nothing
     code = "not-there" if not there else "message-transient" if durable else "queue-not-durable"
     hint = {
         "not-there": "Did they reach the queue that you were given?",
