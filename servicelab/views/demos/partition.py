@@ -44,10 +44,10 @@ class Partition(LivePanel):
     title = "A registry that is cut off"
     question = "Which rule keeps the shop open? And what does it cost when somebody really dies?"
     controls = (
-        Choice("cut", "cut off from the registry", tuple(CUTS), "all of the instances"),
+        Choice("cut", "cut off from the registry", tuple(CUTS), "half of the instances"),
         Choice("rule", "rule", tuple(RULES)),
         Slider("dead", "instances that really die, of 8", 0, 4, 0),
-        Slider("load", "load of the eight (%)", 10, 90, 30, 10),
+        Slider("load", "load of the eight (%)", 10, 90, 60, 10),
     )
 
     def draw(self, fig):
