@@ -1,0 +1,215 @@
+"""Exercise 5, repair: what hundreds of clients do when their registry is back.
+
+The learner's pauses are put to work twice: by 200 clients in SimPy, where peaks can be counted, and by a few threads at
+a real registry.
+"""
+
+import math
+import random
+import threading
+import time
+from numbers import Real
+
+import numpy as np
+import requests
+import simpy
+
+from servicelab.checks.exercise import exercise
+from servicelab.checks.lab08.stand import stand, wait_until
+from servicelab.checks.section import section
+from servicelab.checks.theirs import shown
+
+CLIENTS, PERIOD, ANSWERS, PATIENCE = 200, 10.0, 200.0, 1.0  # period and patience in s, answers in 1/s
+DOWN, UP, END = 19.5, 24.5, 90.0  # seconds: the registry is down in between
+BIN = 0.5  # seconds in which peaks are counted
+MOST = ANSWERS / 2 * BIN  # a registry that is full with lookups has no time for heartbeats
+TRIES = 8  # of each client, on average, in the outage
+SERVED = 1.5 * PERIOD  # seconds after the return by which everybody has been answered
+DRAWN = 4  # clients in the diagram
+
+_HINTS = {
+    "in-step": "They began together, and a fixed period keeps them together for ever. Draw each pause anew: "
+    "period * rng.uniform(0.8, 1.2).",
+    "herd-returns": "Who failed together comes back together, unless chance spreads them: rng.uniform(0, step). And "
+    "the step must be able to grow to about the period: 200 clients cannot all come within two seconds.",
+    "hammers": "A pause that does not grow asks a dead registry all the time: double the step after each failure.",
+    "too-lazy": "The registry is well, and some clients do not know it. No pause longer than the period.",
+    "wrong-rate": "While all is well the pauses are `period` on average, for everybody.",
+}
+
+
+@exercise("08", 5, "A herd", limit=45.0)
+def check_herd(ask, pauses):
+    """``pauses(period, rng)`` is a generator: it yields the seconds until the next question, and is sent whether that
+    one was answered."""
+    _generator(ask, pauses)
+    with section(ask):
+        outcome = ask.run(lambda: Herd(pauses, ask.trace), limit=15.0)
+        if not outcome.returned:
+            ask.need(outcome.how, "200 clients follow your pauses", False, str(outcome), "Read the last line first.")
+        _peaks(ask, outcome.value)
+    with stand(ask) as at:
+        _on_sockets(at, pauses)
+
+
+def _generator(ask, pauses):
+    made = ask.call(pauses, PERIOD, random.Random(1), limit=2.0)
+    good = callable(getattr(made, "send", None))
+    found = []
+    if good:
+        outcome = ask.run(lambda: [next(made), *(made.send(n % 3 > 0) for n in range(30))], limit=2.0)
+        found = outcome.value if outcome.returned else [outcome]
+        good = all(isinstance(one, Real) and math.isfinite(one) and one >= 0 for one in found)
+    ask.need(
+        "wrong-type",
+        "pauses(period, rng) is a generator of seconds that never ends",
+        good,
+        f"it gave {shown(found[-1] if found else made)}",
+        "answered = yield seconds, in a `while True:`.",
+    )
+
+
+class Herd:
+    """200 clients that begin together, and a registry that answers 200 questions/s and is down for 5 s."""
+
+    def __init__(self, pauses, trace):
+        self.env, self.trace = simpy.Environment(), trace
+        self.registry = simpy.Resource(self.env)
+        self.asked, self.heard, self.marks = [], {}, []
+        for number in range(CLIENTS):
+            self.env.process(self._client(number, pauses(PERIOD, random.Random(number))))
+        self.env.run(until=END)
+        self.asked = np.array(self.asked)
+
+    def _client(self, number, script):
+        pause = next(script)
+        while True:
+            yield self.env.timeout(pause)
+            self.asked.append(self.env.now)
+            id = self._sent(number)
+            answered = yield from self._question()
+            if answered and self.env.now >= UP:
+                self.heard.setdefault(number, self.env.now - UP)
+            if id and answered:
+                self.trace.receive(id, "registry")
+            elif id:
+                self.trace.lose(id, "no answer")
+            pause = script.send(answered)
+
+    def _question(self):
+        if DOWN <= self.env.now < UP:
+            yield self.env.timeout(0.001)
+            return False
+        begin = self.env.now
+        with self.registry.request() as turn:
+            yield turn | self.env.timeout(PATIENCE)
+            if not turn.triggered:
+                return False
+            yield self.env.timeout(1 / ANSWERS)
+        return self.env.now - begin <= PATIENCE
+
+    def _sent(self, number):
+        if number >= DRAWN or not DOWN - PERIOD <= self.env.now <= UP + SERVED or len(self.trace) > 400:
+            return None
+        self.trace.clock = lambda: self.env.now
+        id = self.trace.send(f"client {number + 1}", "registry", "who is there?", at=self.env.now)
+        self.marks.append((self.env.now, id))
+        return id
+
+    def peak(self, since, until):
+        """``(most questions in a bin, when, the id of one near it)``."""
+        counts, edges = np.histogram(self.asked, np.arange(since, until + BIN / 2, BIN))
+        at = edges[counts.argmax()]
+        id = min(self.marks, key=lambda one: abs(one[0] - at))[1] if self.marks else None
+        return int(counts.max()), at, id
+
+
+def _peaks(ask, herd):
+    def expect(code, what, passed, happened, mark):
+        return ask.expect(code, what, passed, happened, _HINTS[code], mark)
+
+    many, at, mark = herd.peak(5, DOWN)
+    expect(
+        "in-step",
+        f"{CLIENTS} clients have begun together: soon there are never more than {MOST:.0f} questions in {BIN} s",
+        many <= MOST,
+        f"at {at:.1f} s it was {many}",
+        mark,
+    )
+    tries = ((herd.asked >= DOWN) & (herd.asked < UP)).sum() / CLIENTS
+    expect(
+        "hammers",
+        f"the registry is down for {UP - DOWN:.0f} s: a client tries {TRIES} times at most, on average",
+        tries <= TRIES,
+        f"{tries:.1f} times",
+        mark,
+    )
+    many, at, mark = herd.peak(UP, UP + 30)
+    expect(
+        "herd-returns",
+        f"it is back, and is not run over: never more than {MOST:.0f} questions in {BIN} s",
+        many <= MOST,
+        f"{at - UP:.1f} s after its return it was {many}",
+        mark,
+    )
+    late = max(herd.heard.values()) if len(herd.heard) == CLIENTS else math.inf
+    if not expect(
+        "too-lazy",
+        f"everybody has an answer {SERVED:.0f} s after the return",
+        late <= SERVED,
+        f"{sum(one > SERVED for one in herd.heard.values()) + CLIENTS - len(herd.heard)} clients had none",
+        mark,
+    ):
+        return
+    rate = (herd.asked >= UP + 24).sum() / (END - UP - 24)
+    expect(
+        "wrong-rate",
+        f"all is well again: {CLIENTS / PERIOD:.0f} questions/s, as before",
+        0.85 <= rate / (CLIENTS / PERIOD) <= 1.15,
+        f"{rate:.1f}/s",
+        mark,
+    )
+
+
+def _on_sockets(at, pauses, clients=6, period=1.0):
+    """The same pauses, in threads, at a real registry."""
+    at.enter(1)
+    over, heard, failures = threading.Event(), [0] * clients, [0] * clients
+
+    def follow(number):
+        script, web = pauses(period, random.Random(number)), at.session(f"client {number + 1}")
+        pause = next(script)
+        while not over.wait(pause):
+            try:
+                answered = web.get(f"{at.url}/v1/health/service/orders?passing=1", timeout=1).ok
+            except requests.RequestException:
+                answered = False
+            (heard if answered else failures)[number] += 1
+            pause = script.send(answered)
+
+    crowd = [
+        threading.Thread(target=follow, args=[number], name=f"servicelab check client {number + 1}", daemon=True)
+        for number in range(clients)
+    ]
+    for thread in crowd:
+        thread.start()
+    try:
+        wait_until(lambda: all(heard), 2.5)
+        at.registry.kill()
+        time.sleep(0.8)
+        tried = sum(failures)
+        at.registry.restart(keep=True)
+        before = list(heard)
+        back = wait_until(lambda: all(now > then for now, then in zip(heard, before)), 4.0)
+    finally:
+        over.set()
+        for thread in crowd:
+            thread.join(2.0)
+    at.ask.expect(
+        "sockets",
+        f"the same on sockets: {clients} clients with a period of {period:g} s find the registry again",
+        back and tried <= clients * 2 * TRIES,
+        f"{tried} questions in 0.8 s of outage; {'all' if back else 'not all'} of them were answered afterwards",
+        "Bound the pauses by `period`, not by a number of your own.",
+        at.mark("GET"),
+    )

@@ -1,0 +1,129 @@
+"""Exercise 5: pauses written in three ways, and mistakes."""
+
+import random
+
+
+def full_jitter(period, rng):
+    answered, step = (yield 0), 0.1 * period
+    while True:
+        if answered:
+            step = 0.1 * period
+            answered = yield period * rng.uniform(0.8, 1.2)
+        else:
+            answered = yield rng.uniform(0, step)
+            step = min(2 * step, period)
+
+
+def after_failures(period, rng):
+    """Counts failures in a row; begins spread; equal jitter."""
+    failures, pause = 0, rng.random() * period
+    while True:
+        failures = 0 if (yield pause) else failures + 1
+        step = min(period, 0.15 * period * 2 ** min(failures, 10)) / 2
+        pause = rng.uniform(step, 2 * step) if failures else rng.triangular(0.5 * period, 1.5 * period)
+
+
+class Pauses:
+    """No generator by syntax: an object with next and send."""
+
+    def __init__(self, period, rng):
+        self.period, self.rng, self.step = period, rng, period / 8
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        return self.send(True)
+
+    def send(self, answered):
+        if answered:
+            self.step = self.period / 8
+            return self.rng.uniform(0.7, 1.3) * self.period
+        self.step = min(self.period, 2 * self.step)
+        return self.rng.uniform(0, self.step)
+
+
+def as_given(period, rng):
+    """In step, and a fixed short pause after a failure."""
+    answered = yield 0
+    while True:
+        answered = yield period if answered else 0.1
+
+
+def period_in_step(period, rng):
+    """Jitter after failures only."""
+    answered, step = (yield 0), 0.1 * period
+    while True:
+        if answered:
+            step = 0.1 * period
+            answered = yield period
+        else:
+            answered = yield rng.uniform(0, step)
+            step = min(2 * step, period)
+
+
+def no_jitter_in_failure(period, rng):
+    """All in one outage, all at the same second: they fail at times of their own, and come back by a fixed schedule
+    from the first failure."""
+    answered = yield rng.uniform(0, 0.05)
+    while True:
+        answered = yield period + rng.uniform(0, 0.02) if answered else 0.3 * period
+
+
+def never_grows(period, rng):
+    answered = yield 0
+    while True:
+        answered = yield rng.uniform(0.8, 1.2) * period if answered else rng.uniform(0, 0.02 * period)
+
+
+def small_cap(period, rng):
+    """Grows, but only to a tenth of the period."""
+    answered = yield 0
+    while True:
+        answered = yield rng.uniform(0.8, 1.2) * period if answered else rng.uniform(0.06, 0.14) * period
+
+
+def lazy(period, rng):
+    answered = yield 0
+    while True:
+        answered = yield rng.uniform(0.8, 1.2) * period if answered else rng.uniform(3, 6) * period
+
+
+def own_seed(period, rng):
+    yield from full_jitter(period, random.Random(42))
+
+
+def too_seldom(period, rng):
+    """Jitter that is only added."""
+    answered, step = (yield 0), 0.1 * period
+    while True:
+        if answered:
+            step = 0.1 * period
+            answered = yield period * rng.uniform(1.0, 2.0)
+        else:
+            answered = yield rng.uniform(0, step)
+            step = min(2 * step, period)
+
+
+def ends(period, rng):
+    for _ in range(5):
+        yield period
+
+
+def a_number(period, rng):
+    return period * rng.uniform(0.8, 1.2)
+
+
+RIGHT = {"full jitter": full_jitter, "equal jitter": after_failures, "an object": Pauses}
+WRONG = {
+    "as given": (as_given, {"in-step", "hammers", "herd-returns"}),
+    "a period in step": (period_in_step, {"in-step"}),
+    "never grows": (never_grows, {"hammers", "herd-returns"}),
+    "a small cap": (small_cap, {"herd-returns"}),
+    "in step and lazy": (no_jitter_in_failure, {"in-step", "herd-returns"}),
+    "lazy": (lazy, {"too-lazy"}),
+    "a seed of its own": (own_seed, {"in-step", "herd-returns"}),
+    "too seldom": (too_seldom, {"wrong-rate"}),
+    "ends": (ends, {"wrong-type"}),
+    "a number": (a_number, {"wrong-type"}),
+}

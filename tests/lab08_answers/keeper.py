@@ -1,0 +1,268 @@
+"""Exercise 1: a right keeper in small parts, one written otherwise, and mistakes as changes to the first."""
+
+import threading
+import time
+from contextlib import suppress
+
+import consul
+import requests
+
+NO_ANSWER = (requests.RequestException, consul.ConsulException)
+
+
+class Keeper:
+    """A right answer. A mistake is a subclass that overrides one part."""
+
+    status, share = "passing", 3.3
+
+    def __init__(self, client, id, server, ttl):
+        self.client, self.id, self.server, self.ttl = client, id, server, ttl
+        self.period = ttl / self.share
+        self.gone = threading.Event()
+
+    def start(self):
+        self.register()
+        self.thread = threading.Thread(target=self.keep, daemon=True)
+        self.thread.start()
+
+    def register(self):
+        check = {"TTL": f"{self.ttl * 1000:.0f}ms", "Status": self.status}
+        self.client.agent.service.register("orders", self.id, address="127.0.0.1", port=self.server.port, check=check)
+
+    def keep(self):
+        while not self.gone.wait(self.period):
+            with suppress(*NO_ANSWER):
+                self.beat()
+
+    def beat(self):
+        if not self.client.agent.check.ttl_pass("service:" + self.id):
+            self.register()
+
+    def halt(self):
+        self.gone.set()
+        self.thread.join()
+
+    def goodbye(self):
+        with suppress(*NO_ANSWER):
+            self.client.agent.service.deregister(self.id)
+
+    def stop(self, drain):
+        self.halt()
+        self.goodbye()
+        time.sleep(drain)
+        self.server.stop()
+
+
+class Timers:
+    """Another hand: a chain of timers, plain requests, and a re-registration in place of each lost heartbeat."""
+
+    def __init__(self, client, id, server, ttl):
+        self.web, self.base = client.http.session, client.http.base_uri + "/v1/agent/"
+        self.body = {
+            "Name": "orders", "ID": id, "Address": "127.0.0.1", "Port": server.port,
+            "Check": {"TTL": f"{int(ttl * 1000)}ms", "Status": "passing"},
+        }  # fmt: skip
+        self.id, self.server, self.period, self.lock, self.timer = id, server, ttl / 4, threading.Lock(), None
+
+    def put(self, path, **more):
+        try:
+            return self.web.put(self.base + path, timeout=1, **more).status_code
+        except requests.RequestException:
+            return None
+
+    def start(self):
+        self.put("service/register", json=self.body)
+        self.wind()
+
+    def wind(self):
+        self.timer = threading.Timer(self.period, self.beat)
+        self.timer.daemon = True
+        self.timer.start()
+
+    def beat(self):
+        with self.lock:
+            if self.timer is None:
+                return
+            if self.put(f"check/pass/service:{self.id}") == 404:
+                self.put("service/register", json=self.body)
+            self.wind()
+
+    def stop(self, drain):
+        with self.lock:
+            self.timer.cancel()
+            self.timer = None
+        self.put(f"service/deregister/{self.id}")
+        time.sleep(drain)
+        self.server.stop()
+
+
+class AlwaysRegisters(Keeper):
+    """To register again keeps a check that is critical as it is, here as in Consul."""
+
+    def beat(self):
+        self.register()
+
+
+class SlowerThanItsLease(Keeper):
+    share = 0.8
+
+
+class WithTheLease(Keeper):
+    share = 1.0
+
+
+class OneLostKills(Keeper):
+    share = 1.5
+
+
+class Hammers(Keeper):
+    share = 300
+
+
+class DiesOfAnError(Keeper):
+    def keep(self):
+        while not self.gone.wait(self.period):
+            self.beat()
+
+
+class CatchesAroundTheLoop(Keeper):
+    def keep(self):
+        with suppress(*NO_ANSWER):
+            while not self.gone.wait(self.period):
+                self.beat()
+
+
+class NoPauseAfterAnError(Keeper):
+    def keep(self):
+        while not self.gone.is_set():
+            try:
+                self.beat()
+                self.gone.wait(self.period)
+            except NO_ANSWER:
+                pass
+
+
+class NeverRegistersAgain(Keeper):
+    def beat(self):
+        self.client.agent.check.ttl_pass("service:" + self.id)
+
+
+class WaitsForNotFound(Keeper):
+    """Expects an exception where py-consul returns False."""
+
+    def beat(self):
+        try:
+            self.client.agent.check.ttl_pass("service:" + self.id)
+        except consul.NotFound:
+            self.register()
+
+
+class CriticalAtFirst(Keeper):
+    """Says nothing of the status, and waits for the first heartbeat."""
+
+    share = 2.5
+    status = "critical"
+
+
+class StopsFirst(Keeper):
+    def stop(self, drain):
+        self.halt()
+        self.server.stop()
+        self.goodbye()
+        time.sleep(drain)
+
+
+class NoGoodbye(Keeper):
+    def goodbye(self):
+        pass
+
+
+class NoDrain(Keeper):
+    def stop(self, drain):
+        super().stop(0)
+
+
+class DrainsFirst(Keeper):
+    def stop(self, drain):
+        self.halt()
+        time.sleep(drain)
+        self.goodbye()
+        self.server.stop()
+
+
+class ComesBack(Keeper):
+    """The heartbeat goes on while it drains, gets a 404, and registers again."""
+
+    def stop(self, drain):
+        self.goodbye()
+        time.sleep(drain)
+        self.halt()
+        self.server.stop()
+
+
+class NeverStops(Keeper):
+    def stop(self, drain):
+        self.halt()
+        self.goodbye()
+        time.sleep(drain)
+
+
+class GoodbyeFails(Keeper):
+    def goodbye(self):
+        self.client.agent.service.deregister(self.id)
+
+
+class KeepsOn(Keeper):
+    """Its thread is not told to end, and says nothing after a 404."""
+
+    def beat(self):
+        if not self.gone.is_set():
+            super().beat()
+
+    def keep(self):
+        while True:
+            time.sleep(self.period)
+            with suppress(*NO_ANSWER):
+                self.beat()
+
+    def halt(self):
+        self.gone.set()
+
+
+class NotRegistered(Keeper):
+    def register(self):
+        pass
+
+
+class NothingToStop:
+    def __init__(self, client, id, server, ttl):
+        pass
+
+    def start(self):
+        pass
+
+
+RIGHT = {"in small parts": Keeper, "timers and requests": Timers}
+WRONG = {
+    "registers in place of a heartbeat": (AlwaysRegisters, {"stays-critical"}),
+    "slower than its lease": (SlowerThanItsLease, {"late"}),
+    "as slow as its lease": (WithTheLease, {"late"}),
+    "one lost kills": (OneLostKills, {"one-lost-kills"}),
+    "hammers": (Hammers, {"hammers", "no-pause"}),
+    "dies of an error": (DiesOfAnError, {"thread-died"}),
+    "catches around the loop": (CatchesAroundTheLoop, {"thread-died"}),
+    "no pause after an error": (NoPauseAfterAnError, {"no-pause"}),
+    "never registers again": (NeverRegistersAgain, {"not-registered-again"}),
+    "waits for an exception": (WaitsForNotFound, {"not-registered-again"}),
+    "critical at first": (CriticalAtFirst, {"not-passing"}),
+    "stops first": (StopsFirst, {"stops-first"}),
+    "no goodbye": (NoGoodbye, {"no-goodbye"}),
+    "no drain": (NoDrain, {"no-drain"}),
+    "drains first": (DrainsFirst, {"no-drain"}),
+    "comes back": (ComesBack, {"comes-back"}),
+    "never stops": (NeverStops, {"not-stopped"}),
+    "the goodbye fails": (GoodbyeFails, {"goodbye-fails"}),
+    "keeps on": (KeepsOn, {"left-running"}),
+    "not registered": (NotRegistered, {"not-registered"}),
+    "nothing to stop": (NothingToStop, {"wrong-type"}),
+}
