@@ -3,6 +3,7 @@
 import itertools
 import threading
 import time
+from contextlib import suppress
 
 import requests
 
@@ -232,13 +233,14 @@ class AsksAfterStop(Watcher):
     """Only act is stopped."""
 
     def watch(self):
-        while True:
-            try:
-                self.question()
-            except requests.RequestException:
-                self.index = 0
-                time.sleep(self.rng.uniform(0.05, 0.2))
-            time.sleep(0.1)
+        with suppress(SystemExit):  # with which the check ends it, so that pytest need not tell of it
+            while True:
+                try:
+                    self.question()
+                except requests.RequestException:
+                    self.index = 0
+                    time.sleep(self.rng.uniform(0.05, 0.2))
+                time.sleep(0.1)
 
 
 class InTheForeground(Watcher):

@@ -51,8 +51,8 @@ CHECKED = (
 )
 
 _HINTS = {
-    "forgot-heartbeats": "The lookups alone are within the budget. Each instance sends a heartbeat every `heartbeat` "
-    "seconds, too.",
+    "forgot-heartbeats": "The lookups alone are within the budget. Each instance sends its heartbeats, too: "
+    "instances / heartbeat.",
     "too-many-requests": "instances / heartbeat + clients / period. Which of the two is the larger part?",
     "forgot-refresh": "The lease alone is short enough. After it has run out, a client still needs half a period on "
     "average to hear of it.",

@@ -25,7 +25,7 @@ BIN = 0.5  # seconds in which peaks are counted
 MOST = ANSWERS / 2 * BIN  # a registry that is full with lookups has no time for heartbeats
 TRIES = 8  # of each client, on average, in the outage
 SERVED = 1.5 * PERIOD  # seconds after the return by which everybody has been answered
-DRAWN = 4  # clients in the diagram
+DRAWN = 2  # clients in the diagram, one on each side of the registry
 
 _HINTS = {
     "in-step": "They began together, and a fixed period keeps them together for ever. Draw each pause anew: "
