@@ -27,6 +27,14 @@ def temporary_folders():
     return set(glob.glob(os.path.join(tempfile.gettempdir(), "servicelab-broker-*")))
 
 
+@pytest.fixture(autouse=True, scope="module")
+def folders_of_our_own(tmp_path_factory):
+    """Other workers' brokers have folders, too."""
+    usual, tempfile.tempdir = tempfile.tempdir, str(tmp_path_factory.mktemp("temporary"))
+    yield
+    tempfile.tempdir = usual
+
+
 @pytest.fixture(autouse=True)
 def nothing_left(monkeypatch):
     for variable in ("URL", "RESTART", "KILL"):
