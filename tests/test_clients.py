@@ -361,3 +361,12 @@ def test_send_must_be_callable():
         closed_loop(lambda: None, 1, -1)
     with pytest.raises(ValueError, match="think=-1 must be >= 0"):
         closed_loop(lambda: None, 1, 1, think=-1)
+
+
+def test_no_module_hides_a_name_of_the_package():
+    # Importing a submodule puts it into the package under its name: a function of that name would be gone.
+    import pkgutil
+
+    from servicelab import clients
+
+    assert {module.name for module in pkgutil.iter_modules(clients.__path__)} & set(clients.__all__) == set()

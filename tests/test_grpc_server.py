@@ -9,7 +9,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from servicelab.clients.traced import traced_channel
+from servicelab.clients.tracing import traced_channel
 from servicelab.faults import FaultProxy, Latency, ResetPeer
 from servicelab.lifecycle import ServerError, stop_all
 from servicelab.servers import GRPCServer, load_proto

@@ -11,7 +11,7 @@
 | load     | open and closed loops of real requests                                                      |
 | sse      | server-sent events: a parser and one open stream                                            |
 | streams  | readers of streams that break and go on where they stopped                                  |
-| traced   | gRPC channels and Socket.IO clients that stamp what they say and hear                       |
+| tracing  | gRPC channels and Socket.IO clients that stamp what they say and hear                       |
 | ways     | one feed six ways: readers, what an event and an idle connection cost                       |
 | amqp     | pika's connection with stamps, a consumer in a thread                                       |
 | discovery | a resolver: whom to call, from a registry or a name server, with a policy that says when   |
