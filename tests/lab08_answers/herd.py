@@ -89,6 +89,13 @@ def lazy(period, rng):
         answered = yield rng.uniform(0.8, 1.2) * period if answered else rng.uniform(3, 6) * period
 
 
+def numbers_of_its_own(period, rng):
+    """Right for a period of 10 s, and for no other."""
+    answered = yield 0
+    while True:
+        answered = yield rng.uniform(0.8, 1.2) * period if answered else rng.uniform(5, 10)
+
+
 def own_seed(period, rng):
     yield from full_jitter(period, random.Random(42))
 
@@ -121,7 +128,8 @@ WRONG = {
     "never grows": (never_grows, {"hammers", "herd-returns"}),
     "a small cap": (small_cap, {"herd-returns"}),
     "in step and lazy": (no_jitter_in_failure, {"in-step", "herd-returns"}),
-    "lazy": (lazy, {"too-lazy"}),
+    "lazy": (lazy, {"too-lazy", "sockets"}),
+    "numbers of its own": (numbers_of_its_own, {"sockets"}),
     "a seed of its own": (own_seed, {"in-step", "herd-returns"}),
     "too seldom": (too_seldom, {"wrong-rate"}),
     "ends": (ends, {"wrong-type"}),
