@@ -160,7 +160,6 @@ class WaitsForNotFound(Keeper):
 class CriticalAtFirst(Keeper):
     """Says nothing of the status, and waits for the first heartbeat."""
 
-    share = 2.5
     status = "critical"
 
 

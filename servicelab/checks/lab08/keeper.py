@@ -104,7 +104,7 @@ def _calm(keeping, deaths):
     keeping.expect(
         "not-passing",
         "… and is passing, so that it is called at once",
-        wait_until(lambda: keeping.passing() == [ID], TTL / 6),
+        wait_until(lambda: keeping.passing() == [ID], TTL / 9),
         "it is known and critical",
         'A check is critical until its first heartbeat, unless it is registered with "Status": "passing".',
     )
