@@ -1,0 +1,258 @@
+"""Exercise 3: buffers with a bound, and what they hold up, merge or lose."""
+
+import threading
+import time
+from collections import OrderedDict, deque
+
+
+class Buffer:
+    """A list under a Condition, in small parts; each mistake replaces one."""
+
+    def __init__(self, size):
+        self.size, self.waiting = size, deque()
+        self.changed = threading.Condition()
+        self.conflated = self.dropped = 0
+
+    def __len__(self):
+        return len(self.waiting)
+
+    def put(self, message):
+        with self.changed:
+            is_in = self.replace(message) or self.append(message)
+            self.changed.notify()
+            return is_in
+
+    def same(self, one, other):
+        return one["kind"] == other["kind"] == "position" and one["key"] == other["key"]
+
+    def replace(self, message):
+        for turn, old in enumerate(self.waiting):
+            if self.same(old, message):
+                self.waiting[turn] = message
+                self.conflated += 1
+                return True
+        return False
+
+    def append(self, message):
+        if len(self.waiting) >= self.size and not self.make_room(message):
+            return False
+        self.waiting.append(message)
+        return True
+
+    def make_room(self, message):
+        for turn, old in enumerate(self.waiting):
+            if old["kind"] == "position":
+                del self.waiting[turn]
+                self.dropped += 1
+                return True
+        self.dropped += message["kind"] == "position"
+        return False
+
+    def get(self, timeout):
+        with self.changed:
+            self.changed.wait_for(lambda: self.waiting, timeout)
+            return self.waiting.popleft() if self.waiting else None
+
+
+class ByKey:
+    """An ordered dict: positions by van, chats by a number."""
+
+    def __init__(self, size):
+        self.size, self.items, self.number = size, OrderedDict(), 0
+        self.lock, self.news = threading.Lock(), threading.Semaphore(0)
+        self.conflated = self.dropped = 0
+
+    def __len__(self):
+        return len(self.items)
+
+    def put(self, message):
+        with self.lock:
+            self.number += 1
+            is_position = message["kind"] == "position"
+            key = ("position", message["key"]) if is_position else ("chat", self.number)
+            if key in self.items:
+                self.items[key] = message
+                self.conflated += 1
+                return True
+            if len(self.items) >= self.size:
+                oldest = next((key for key in self.items if key[0] == "position"), None)
+                self.dropped += oldest is not None or is_position
+                if oldest is None:
+                    return False
+                del self.items[oldest]
+                self.items[key] = message
+                return True
+            self.items[key] = message
+            self.news.release()
+            return True
+
+    def get(self, timeout):
+        if not self.news.acquire(timeout=timeout):
+            return None
+        with self.lock:
+            return self.items.popitem(last=False)[1]
+
+
+class Unbounded(Buffer):
+    def append(self, message):
+        self.waiting.append(message)
+        return True
+
+
+class Plain(Unbounded):
+    """A queue as it comes."""
+
+    def replace(self, message):
+        return False
+
+
+class DropsOldest(Buffer):
+    """deque(maxlen=size)."""
+
+    def __init__(self, size):
+        super().__init__(size)
+        self.waiting = deque(maxlen=size)
+
+    def append(self, message):
+        self.dropped += len(self.waiting) == self.size
+        self.waiting.append(message)
+        return True
+
+
+class DropsNewest(Buffer):
+    """The newest order is turned away."""
+
+    def make_room(self, message):
+        self.dropped += 1
+        return False
+
+
+class KeepsTheFirst(Buffer):
+    """Conflates, and throws the wrong one of the two away."""
+
+    def replace(self, message):
+        if any(self.same(old, message) for old in self.waiting):
+            self.conflated += 1
+            return True
+        return False
+
+
+class Blocks(Buffer):
+    def append(self, message):
+        self.changed.wait_for(lambda: len(self.waiting) < self.size)
+        self.waiting.append(message)
+        return True
+
+
+class NoConflation(Buffer):
+    def replace(self, message):
+        return False
+
+
+class ToTheEnd(Buffer):
+    """The new position goes to the end of the queue."""
+
+    def replace(self, message):
+        for old in self.waiting:
+            if self.same(old, message):
+                self.waiting.remove(old)
+                self.conflated += 1
+                break
+        return False
+
+
+class ConflatesChats(Buffer):
+    def same(self, one, other):
+        return one["kind"] == other["kind"] and one["key"] == other["key"]
+
+
+class ByKeyAlone(Buffer):
+    """A chat about van A replaces its position, and the other way round; two chats are two."""
+
+    def same(self, one, other):
+        return one["key"] == other["key"] and "position" in (one["kind"], other["kind"])
+
+
+class DropsTheLatest(Buffer):
+    """Makes room, but gives up the position that came last."""
+
+    def make_room(self, message):
+        for old in reversed(self.waiting):
+            if old["kind"] == "position":
+                self.waiting.remove(old)
+                self.dropped += 1
+                return True
+        return super().make_room(message)
+
+
+class AlwaysYes(Buffer):
+    def put(self, message):
+        super().put(message)
+        return True
+
+
+class SaysNothing(Buffer):
+    def put(self, message):
+        super().put(message)
+
+
+class CountsNothing(Buffer):
+    def __init__(self, size):
+        super().__init__(size)
+        del self.dropped, self.conflated
+
+    dropped = property(lambda self: 0, lambda self, value: None, lambda self: None)
+    conflated = property(lambda self: 0, lambda self, value: None, lambda self: None)
+
+
+class NeverWaits(Buffer):
+    def get(self, timeout):
+        with self.changed:
+            return self.waiting.popleft() if self.waiting else None
+
+
+class SleepsItsTime(Buffer):
+    """Nobody wakes it."""
+
+    def get(self, timeout):
+        if not self.waiting:
+            time.sleep(timeout)
+        return super().get(0)
+
+
+class SleepsWithTheLock(Buffer):
+    def get(self, timeout):
+        with self.changed:
+            if not self.waiting:
+                time.sleep(timeout)
+            return self.waiting.popleft() if self.waiting else None
+
+
+class Stack(Buffer):
+    def get(self, timeout):
+        with self.changed:
+            self.changed.wait_for(lambda: self.waiting, timeout)
+            return self.waiting.pop() if self.waiting else None
+
+
+RIGHT = {"a deque under a Condition": Buffer, "by key": ByKey}
+WRONG = {
+    "without a bound": (Unbounded, {"unbounded"}),
+    "a plain queue": (Plain, {"unbounded", "not-conflated", "server-grows"}),
+    "drops the oldest": (DropsOldest, {"drops-chat", "says-yes"}),
+    "drops the newest": (DropsNewest, {"drops-chat", "drops-which", "says-no"}),
+    "keeps the first position": (KeepsTheFirst, {"stale", "screen-stale"}),
+    "blocks the producer": (Blocks, {"blocks-producer"}),
+    "no conflation": (NoConflation, {"not-conflated"}),
+    "to the end of the queue": (ToTheEnd, {"turn"}),
+    "conflates chats": (ConflatesChats, {"conflates-chat", "drops-chat", "says-yes", "chat-lost"}),
+    "by key alone": (ByKeyAlone, {"kinds-mixed"}),
+    "drops the latest": (DropsTheLatest, {"drops-which"}),
+    "always yes": (AlwaysYes, {"says-yes"}),
+    "says nothing": (SaysNothing, {"says-no"}),
+    "counts nothing": (CountsNothing, {"counts"}),
+    "never waits": (NeverWaits, {"no-wait"}),
+    "sleeps its time": (SleepsItsTime, {"late"}),
+    "sleeps with the lock": (SleepsWithTheLock, {"blocks-producer"}),
+    "last in, first out": (Stack, {"order"}),
+}

@@ -1,0 +1,266 @@
+"""Exercise 2: readers that come back, and what they forget, repeat, or do too often."""
+
+import random
+import time
+from contextlib import suppress
+
+from servicelab.checks.lab06 import Busy
+from servicelab.clients.sse import StreamLost, StreamRefused
+
+
+def plain(open_stream, handle, rng, sleep):
+    last, losses = None, 0
+    while True:
+        try:
+            with open_stream(last) as stream:
+                for event in stream:
+                    number = int(event.id)
+                    if number <= (last or 0):
+                        continue
+                    if number > (last or 0) + 1:
+                        break
+                    handle(number, event.data)
+                    last, losses = number, 0
+                    if event.data == "delivered":
+                        return
+        except (StreamLost, Busy):
+            pass
+        sleep(rng.uniform(0, min(2.0, 0.1 * 2**losses)))
+        losses += 1
+
+
+class Reader:
+    """In small parts; each mistake replaces one."""
+
+    errors = (StreamLost, Busy)
+
+    def __init__(self, open_stream, handle, rng, sleep):
+        self.open_stream, self.handle, self.rng, self.sleep = open_stream, handle, rng, sleep
+        self.last, self.step, self.over = 0, 0.1, False
+
+    @classmethod
+    def follow(cls, *args):
+        reader = cls(*args)
+        while not reader.over:
+            try:
+                reader.read()
+            except reader.errors:
+                reader.pause()
+
+    def where(self):
+        return self.last
+
+    def read(self):
+        stream = self.open_stream(self.where())
+        try:
+            for event in stream:
+                if self.is_new(int(event.id)):
+                    self.take(int(event.id), event.data)
+                if self.over:
+                    return
+        finally:
+            stream.close()
+
+    def is_new(self, number):
+        if number > self.last + 1:
+            raise StreamLost("a hole")
+        return number > self.last
+
+    def take(self, number, state):
+        self.handle(number, state)
+        self.last = number
+        self.reset()
+        self.over = state == "delivered"
+
+    def reset(self):
+        self.step = 0.1
+
+    def pause(self):
+        self.sleep(self.delay())
+        self.step = min(2.0, 2 * self.step)
+
+    def delay(self):
+        return self.rng.random() * self.step
+
+
+class GivesUp(Reader):
+    errors = ()
+
+
+class NoResume(Reader):
+    def where(self):
+        return None
+
+
+class FromZero(Reader):
+    def where(self):
+        return 0
+
+
+class AsksForTheNext(Reader):
+    """The number that it wants, in place of the one that it has."""
+
+    def where(self):
+        return self.last + 1 if self.last else None
+
+
+class OneBefore(Reader):
+    def where(self):
+        return max(0, self.last - 1)
+
+
+class KeepsDuplicates(Reader):
+    def is_new(self, number):
+        if number > self.last + 1:
+            raise StreamLost("a hole")
+        return True
+
+
+class ReceivedIsDone(Reader):
+    def take(self, number, state):
+        self.last = number
+        super().take(number, state)
+
+
+class BusyEscapes(Reader):
+    errors = (StreamLost,)
+
+
+class SwallowsBusy(Reader):
+    """An event that could not be handled is skipped."""
+
+    def take(self, number, state):
+        with suppress(Busy):
+            self.handle(number, state)
+        self.last = number
+        self.reset()
+        self.over = state == "delivered"
+
+
+class OverGaps(Reader):
+    def is_new(self, number):
+        return number > self.last
+
+
+class NoBackoff(Reader):
+    def pause(self):
+        pass
+
+
+class SleepsByItself(Reader):
+    def pause(self):
+        time.sleep(0.001)
+
+
+class NoJitter(Reader):
+    def delay(self):
+        return self.step
+
+
+class OwnSeed(Reader):
+    """Every reader in the world draws the same."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.rng = random.Random(42)
+
+
+class EqualJitter(Reader):
+    def delay(self):
+        return self.step / 2 + self.rng.uniform(0, self.step / 2)
+
+
+class Constant(Reader):
+    def pause(self):
+        self.sleep(self.rng.uniform(0, 1.0))
+
+
+class ResetsWhenOpened(Reader):
+    """To be connected is a success, it thinks."""
+
+    def read(self):
+        self.reset()
+        super().read()
+
+
+class NeverResets(Reader):
+    def reset(self):
+        pass
+
+
+class NoCap(Reader):
+    def pause(self):
+        self.sleep(self.delay())
+        self.step *= 2
+
+
+class StartsAtASecond(Reader):
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.step = 0.2
+
+
+class RetriesRefusals(Reader):
+    errors = (StreamLost, Busy, StreamRefused)
+
+
+class OneEventOnly(Reader):
+    def take(self, number, state):
+        super().take(number, state)
+        self.over = True
+
+
+def door_outside(open_stream, handle, rng, sleep):
+    """Only the reading is in the try."""
+    reader = Reader(open_stream, handle, rng, sleep)
+    while not reader.over:
+        stream = open_stream(reader.last)
+        reader.open_stream = lambda last, stream=stream: stream
+        try:
+            reader.read()
+        except (StreamLost, Busy):
+            reader.pause()
+
+
+def knocks_at_once(open_stream, handle, rng, sleep):
+    """Waits after a cut, and knocks without a pause at a door that is shut."""
+
+    def knocking(last):
+        for _ in range(50):
+            try:
+                return open_stream(last)
+            except StreamLost:
+                pass
+        raise StreamLost("shut")
+
+    Reader.follow(knocking, handle, rng, sleep)
+
+
+RIGHT = {"one loop": plain, "in small parts": Reader.follow}
+WRONG = {
+    "gives up": (GivesUp, {"gives-up"}),
+    "no resume": (NoResume, {"no-resume"}),
+    "resumes from zero": (FromZero, {"from-zero"}),
+    "asks for the next one": (AsksForTheNext, {"off-by-one"}),
+    "asks from one before": (OneBefore, {"off-by-one"}),
+    "duplicates are kept": (KeepsDuplicates, {"doubled"}),
+    "received is done": (ReceivedIsDone, {"not-handled"}),
+    "Busy gets out": (BusyEscapes, {"busy-escapes"}),
+    "Busy is swallowed": (SwallowsBusy, {"not-handled"}),
+    "over gaps": (OverGaps, {"gap"}),
+    "no backoff": (NoBackoff, {"no-backoff"}),
+    "another sleep": (SleepsByItself, {"no-backoff"}),
+    "no jitter": (NoJitter, {"no-jitter"}),
+    "a seed of its own": (OwnSeed, {"no-jitter"}),
+    "equal jitter": (EqualJitter, {"not-full"}),
+    "always a second": (Constant, {"not-growing"}),
+    "resets when it is opened": (ResetsWhenOpened, {"not-growing"}),
+    "never resets": (NeverResets, {"never-reset"}),
+    "no cap": (NoCap, {"no-cap"}),
+    "begins too late": (StartsAtASecond, {"wrong-steps"}),
+    "tries a refusal again": (RetriesRefusals, {"retries-refusal"}),
+    "one event only": (OneEventOnly, {"plain"}),
+}
+WRONG = {name: (answer.follow, codes) for name, (answer, codes) in WRONG.items()}
+WRONG["the door is outside the try"] = (door_outside, {"gives-up-at-the-door"})
+WRONG["knocks at once"] = (knocks_at_once, {"exam-backoff"})

@@ -1,0 +1,197 @@
+"""Exercise 4: pulses that tell the dead from the living, and those that do not."""
+
+import itertools
+
+
+class Pulse:
+    """A dict of open pings, in small parts; each mistake replaces one."""
+
+    def __init__(self, interval, patience, now):
+        self.interval, self.patience = interval, patience
+        self.next, self.numbers, self.open, self.dead = now + interval, itertools.count(1), {}, False
+
+    def ping(self, now):
+        if now < self.next:
+            return None
+        self.next = now + self.interval
+        payload = self.payload()
+        self.open[payload] = now
+        return payload
+
+    def payload(self):
+        return str(next(self.numbers)).encode()
+
+    def pong(self, payload, now):
+        if payload in self.open:
+            sent = self.open[payload]
+            self.open = {other: at for other, at in self.open.items() if at > sent}
+
+    def oldest(self, now):
+        return min(self.open.values(), default=now)
+
+    def is_dead(self, now):
+        self.dead = self.dead or now - self.oldest(now) >= self.patience
+        return self.dead
+
+
+class Deadline:
+    """Keeps a list of times; the payload is the place in it."""
+
+    def __init__(self, interval, patience, now):
+        self.interval, self.patience, self.start = interval, patience, now
+        self.sent, self.answered, self.died = [], 0, None
+
+    def ping(self, now):
+        if now >= (self.sent[-1] if self.sent else self.start) + self.interval:
+            self.sent.append(now)
+            return b"%d" % len(self.sent)
+        return None
+
+    def pong(self, payload, now):
+        if payload.isdigit() and self.answered < int(payload) <= len(self.sent):
+            self.answered = int(payload)
+
+    def is_dead(self, now):
+        waiting = self.sent[self.answered :]
+        if self.died is None and waiting and now >= waiting[0] + self.patience:
+            self.died = now
+        return self.died is not None
+
+
+class AnsweredByTheDead(Pulse):
+    """What could be sent counts as life."""
+
+    def is_dead(self, now):
+        return now - (self.next - self.interval) >= self.patience
+
+
+class SamePayload(Pulse):
+    def payload(self):
+        return b"ping"
+
+
+class AnyPong(Pulse):
+    """Whatever comes proves life."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.heard = args[2]
+
+    def pong(self, payload, now):
+        self.open.clear()
+
+
+class LastHeard(AnyPong):
+    """Patience is counted from the last pong, whichever ping it answers."""
+
+    def pong(self, payload, now):
+        self.heard = now
+
+    def is_dead(self, now):
+        return now - self.heard >= self.patience + self.interval
+
+
+class OnceIsEnough(Pulse):
+    """It has answered before, so it lives."""
+
+    known = False
+
+    def pong(self, payload, now):
+        self.known = self.known or payload in self.open
+
+    def is_dead(self, now):
+        return not self.known and super().is_dead(now)
+
+
+class NewestOnly(Pulse):
+    """Each new ping starts the clock again."""
+
+    def oldest(self, now):
+        return max(self.open.values(), default=now)
+
+
+class LatestPongOnly(Pulse):
+    """Only a pong for the last ping counts."""
+
+    def pong(self, payload, now):
+        if self.open and payload == list(self.open)[-1]:
+            self.open.clear()
+
+
+class ClearsAll(Pulse):
+    """A pong for one of ours answers all of them, also those sent later."""
+
+    def pong(self, payload, now):
+        if payload in self.open:
+            self.open.clear()
+
+
+class Eager(Pulse):
+    """The next ping is due and the last has no answer: dead."""
+
+    def is_dead(self, now):
+        return now - self.oldest(now) >= self.interval
+
+
+class Shared(Pulse):
+    open = {}
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        del self.open
+        type(self).open.clear()
+
+    def pong(self, payload, now):
+        if payload in self.open:
+            sent = self.open[payload]
+            for other in [one for one, at in self.open.items() if at <= sent]:
+                del self.open[other]
+
+
+class Revived(Pulse):
+    def is_dead(self, now):
+        return now - self.oldest(now) >= self.patience
+
+
+class Flood(Pulse):
+    def ping(self, now):
+        self.next = now
+        return super().ping(now)
+
+
+class NeverPings(Pulse):
+    def ping(self, now):
+        return None
+
+
+class OneAtATime(Pulse):
+    """The next ping waits for the last pong."""
+
+    def ping(self, now):
+        return None if self.open else super().ping(now)
+
+
+class TooLate(Pulse):
+    def is_dead(self, now):
+        self.dead = self.dead or now - self.oldest(now) >= 2 * self.patience
+        return self.dead
+
+
+RIGHT = {"open pings in a dict": Pulse, "a list of times": Deadline}
+WRONG = {
+    "answered by the dead": (AnsweredByTheDead, {"not-found", "any-pong", "shared", "half-open"}),
+    "any pong": (AnyPong, {"old-pong", "any-pong"}),
+    "counted from the last pong": (LastHeard, {"too-late", "any-pong", "revived"}),
+    "once is enough": (OnceIsEnough, {"not-found", "any-pong", "revived"}),
+    "the newest ping only": (NewestOnly, {"not-found", "any-pong", "shared", "half-open"}),
+    "the latest pong only": (LatestPongOnly, {"slow-killed", "living-cut"}),
+    "one pong for all": (ClearsAll, {"old-pong"}),
+    "too eager": (Eager, {"slow-killed", "too-eager", "revived", "living-cut"}),
+    "shared by all": (Shared, {"shared", "half-open"}),
+    "comes back to life": (Revived, {"revived"}),
+    "a flood": (Flood, {"ping-flood"}),
+    "never pings": (NeverPings, {"no-ping"}),
+    "one at a time": (OneAtATime, {"one-ping"}),
+    "too late": (TooLate, {"too-late", "half-open"}),
+    "the same payload": (SamePayload, {"same-payload"}),
+}

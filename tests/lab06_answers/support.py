@@ -1,0 +1,228 @@
+"""Exercise 1: rooms that work, and who hears too much, too little, or for too long."""
+
+import threading
+
+from flask import Flask, request
+from flask_socketio import SocketIO, close_room, emit, join_room, leave_room
+
+
+class Support:
+    """A right answer in small parts; each mistake replaces one."""
+
+    def __init__(self):
+        self.socketio = SocketIO(Flask("support"), async_mode="threading")
+        self.people = {}  # connection -> (chat, name)
+        for event in ("enter", "say", "ask", "leave"):
+            self.socketio.on(event)(getattr(self, event))
+        self.socketio.on("disconnect")(self.disconnect)
+
+    @classmethod
+    def make(cls):
+        return cls().socketio
+
+    def tell(self, chat):
+        names = [name for where, name in self.people.values() if where == chat]
+        emit("people", names, to=chat)
+
+    def enter(self, data):
+        self.leave()
+        self.people[self.key(data)] = data["chat"], data["name"]
+        join_room(data["chat"])
+        self.tell(data["chat"])
+
+    def key(self, data=None):
+        return request.sid
+
+    def say(self, text):
+        if self.key() in self.people:
+            chat, name = self.people[self.key()]
+            self.speak(chat, {"name": name, "text": text})
+
+    def speak(self, chat, said):
+        emit("said", said, to=chat)
+
+    def ask(self, order):
+        emit("status", {"order": order, "state": "packed"})
+
+    def leave(self):
+        if request.sid in self.people:
+            chat, _ = self.people.pop(request.sid)
+            self.go(chat)
+            self.tell(chat)
+
+    def go(self, chat):
+        leave_room(chat)
+
+    def disconnect(self, reason):
+        self.leave()
+
+
+def with_sessions():
+    """Written with functions, a lock, a table of chats, and socketio.emit with explicit addressees."""
+    app = Flask("support")
+    socketio = SocketIO(app, async_mode="threading")
+    chats, lock = {}, threading.Lock()
+
+    def out(sid):
+        with lock:
+            for chat, inside in chats.items():  # noqa: B007
+                if inside.pop(sid, None) is not None:
+                    names = list(inside.values())
+                    break
+            else:
+                return
+        leave_room(f"chat {chat}", sid=sid)
+        socketio.emit("people", names, room=f"chat {chat}")
+
+    @socketio.on("enter")
+    def on_enter(data):
+        out(request.sid)
+        with lock:
+            inside = chats.setdefault(data["chat"], {})
+            inside[request.sid] = data["name"]
+            names = list(inside.values())
+        join_room(f"chat {data['chat']}")
+        socketio.emit("people", names, room=f"chat {data['chat']}")
+        return "welcome"
+
+    @socketio.on("say")
+    def on_say(text):
+        for chat, inside in list(chats.items()):
+            if request.sid in inside:
+                socketio.emit("said", {"text": text, "name": inside[request.sid]}, room=f"chat {chat}")
+
+    @socketio.on("ask")
+    def on_ask(order):
+        socketio.emit("status", {"order": order, "state": "packed"}, to=request.sid)
+
+    @socketio.on("leave")
+    def on_leave():
+        out(request.sid)
+
+    @socketio.on("disconnect")
+    def on_disconnect():
+        out(request.sid)
+
+    return socketio
+
+
+class NeverJoins(Support):
+    def enter(self, data):
+        self.people[request.sid] = data["chat"], data["name"]
+        self.tell(data["chat"])
+
+
+class Broadcasts(Support):
+    def ask(self, order):
+        emit("status", {"order": order, "state": "packed"}, broadcast=True)
+
+
+class RepliesToTheRoom(Support):
+    def ask(self, order):
+        emit("status", {"order": order, "state": "packed"}, to=self.people[request.sid][0])
+
+
+class SaysToAll(Support):
+    def speak(self, chat, said):
+        emit("said", said, broadcast=True)
+
+
+class SaysToHerselfOnly(Support):
+    def speak(self, chat, said):
+        emit("said", said)
+
+
+class NotHerself(Support):
+    def speak(self, chat, said):
+        emit("said", said, to=chat, include_self=False)
+
+
+class TellsTheShop(Support):
+    def tell(self, chat):
+        names = [name for where, name in self.people.values() if where == chat]
+        emit("people", names, broadcast=True)
+
+
+class ForgetsTheRoom(Support):
+    """Her name is deleted, and she hears everything."""
+
+    def go(self, chat):
+        pass
+
+
+class ClosesTheRoom(Support):
+    """One leaves, and all are put out."""
+
+    def go(self, chat):
+        close_room(chat)
+
+
+class LeavesInSilence(Support):
+    def leave(self):
+        if request.sid in self.people:
+            chat, _ = self.people.pop(request.sid)
+            leave_room(chat)
+
+
+class TwoAtOnce(Support):
+    def enter(self, data):
+        self.people[request.sid] = data["chat"], data["name"]
+        join_room(data["chat"])
+        self.tell(data["chat"])
+
+
+class NoDisconnect(Support):
+    def disconnect(self, reason):
+        pass
+
+
+class FailsForStrangers(Support):
+    def say(self, text):
+        chat, name = self.people[request.sid]
+        self.speak(chat, {"name": name, "text": text})
+
+
+class ByName(Support):
+    """Keeps people by their names."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = {}
+
+    def key(self, data=None):
+        if data is not None:
+            self.names[request.sid] = data["name"]
+        return self.names.get(request.sid)
+
+    def leave(self):
+        if self.key() in self.people:
+            chat, _ = self.people.pop(self.key())
+            leave_room(chat)
+            self.tell(chat)
+
+
+class NothingReturned(Support):
+    @classmethod
+    def make(cls):
+        super().make()
+
+
+RIGHT = {"in small parts": Support.make, "a table of chats": with_sessions}
+WRONG = {
+    "the room is never joined": (NeverJoins, {"not-joined"}),
+    "broadcast in place of a reply": (Broadcasts, {"everybody"}),
+    "the reply goes to the room": (RepliesToTheRoom, {"everybody"}),
+    "said to the whole shop": (SaysToAll, {"strangers", "still-in-room", "two-rooms"}),
+    "said to herself only": (SaysToHerselfOnly, {"not-said", "name-lost"}),
+    "not to herself": (NotHerself, {"not-herself"}),
+    "the list goes to the whole shop": (TellsTheShop, {"strangers", "two-rooms"}),
+    "the name is deleted, the room is not left": (ForgetsTheRoom, {"still-in-room", "two-rooms"}),
+    "one leaves, all are out": (ClosesTheRoom, {"not-told-left", "two-rooms", "not-gone", "name-lost"}),
+    "leaves in silence": (LeavesInSilence, {"not-told-left", "two-rooms", "not-gone", "name-lost"}),
+    "in two chats at once": (TwoAtOnce, {"two-rooms"}),
+    "open after a disconnect": (NoDisconnect, {"not-gone"}),
+    "fails for who is in no chat": (FailsForStrangers, {"outsider"}),
+    "people by their names": (ByName, {"name-lost"}),
+    "returns nothing": (NothingReturned, {"wrong-type"}),
+}
+WRONG = {name: (answer.make, codes) for name, (answer, codes) in WRONG.items()}
