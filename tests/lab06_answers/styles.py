@@ -68,7 +68,7 @@ WRONG = {
     "gRPC in a page": (by_measuring(vans="gRPC stream"), {"no-browser"}),
     "one way for a chat": (by_measuring(support="SSE"), {"one-way"}),
     "a connection for each": (by_measuring(stock="SSE"), {"holds-connections"}),
-    "asks each second": (by_measuring(period=1.0), {"period-short", "many-bytes"}),
+    "asks each second": (by_measuring(period=1.0), {"period-short"}),
     "asks once an hour": (by_measuring(period=3600.0), {"period-long"}),
     "ten times too many bytes": (by_measuring(factor=10.0), {"bytes"}),
     "kilobytes": (in_kilobytes, {"bytes"}),

@@ -34,6 +34,7 @@ class Customer:
     def __init__(self, server: SocketIOServer, trace: Trace, name: str):
         self.name, self.heard, self.last = name, [], None  # last: the id of what was sent last
         self._talk = Talk.opened_by(name, callee_of(server.url), trace)
+        self.asides = set()  # the ids of messages that are no part of the story
         self._sent = self._got = self._number = 0
         url = f"ws://{server.url.removeprefix('http://')}/socket.io/?EIO=4&transport=websocket"
         self._connection = connect(
@@ -49,6 +50,16 @@ class Customer:
         self._number += 1
         self._send(f"2{self._number}{json.dumps([event, *data])}")
         return self._wait(lambda packet, ack=f"3{self._number}[": packet.startswith(ack))
+
+    def answers(self, event: str) -> bool:
+        """A :meth:`call` of the check's own: as if it had not been said, it is in ``asides`` and not in ``last``."""
+        last, self.last = self.last, None
+        answered = self.call(event)
+        self.asides.add(self.last)
+        if answered:
+            self.asides.add(f"{self._talk.id}.down.{self._got}")
+        self.last = last
+        return answered
 
     def wait_for(self, event: str, seconds: float = PATIENCE) -> Heard | None:
         """The first ``event`` in ``heard``, waited for; None when it does not come."""

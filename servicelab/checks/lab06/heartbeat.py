@@ -25,7 +25,7 @@ _HINTS = {
     "same-payload": "Only its payload says which ping a pong answers: count them.",
     "too-eager": "Only a ping that has waited for `patience` seconds makes a peer dead.",
     "slow-killed": "Several pings may be on their way at once. A pong answers its ping, and those before.",
-    "not-found": "That a ping could be sent proves nothing: the kernel takes it, for minutes. And it is the *oldest* "
+    "not-found": "That a ping could be sent proves nothing: the kernel takes it, for minutes. And it is the oldest "
     "unanswered ping that counts; the newest is always young.",
     "too-late": "Count from when the ping was sent that was not answered.",
     "old-pong": "A pong proves that the peer lived when it answered *this* ping. Pings sent later are still open.",
@@ -68,6 +68,8 @@ class Ward:
     def _drive(self, seconds, peers, pulses):
         trace, found, coming = self.ask.trace, {}, []  # coming: (at, peer, payload, id)
         self.pings = {name: [] for name in peers}
+        for name in peers:
+            trace.receive(trace.send(name, "server", "connect", at=0.0), "server", at=0.0)
         for tick in range(round(seconds / STEP) + 1):
             now = tick * STEP
             for due in sorted((one for one in coming if one[0] <= now), key=lambda one: one[0]):
@@ -294,7 +296,7 @@ def _watch(trace, connections, pulses, began):
                 marks.setdefault(name, id)
                 # What travels is a number, so that equal payloads are no error of the library's.
                 open_pings.append((name, payload, connections[name].ping(str(numbers[name])), id))
+                if name == "half-open":
+                    trace.lose(id, "nobody there")
         time.sleep(0.01)
-    for name, _, _, id in open_pings:
-        trace.lose(id, "no pong" if name == "half-open" else "under way")
     return found, marks

@@ -48,7 +48,7 @@ class Shop:
     """The learner's server, and its customers."""
 
     def __init__(self, ask, make_support):
-        self.ask, self.here = ask, []
+        self.ask, self.here, self.came = ask, [], []
         socketio = ask.call(make_support, limit=4.0)
         if not isinstance(socketio, SocketIO):
             ask.need(
@@ -68,11 +68,16 @@ class Shop:
 
     def __exit__(self, *error):
         self._stack.close()
+        asides = set().union(*(one.asides for one in self.came))
+        story = [event for event in self.ask.trace.events if event.id not in asides]
+        self.ask.trace.clear()
+        self.ask.trace.extend(story)
 
     def customer(self, name) -> Customer:
         new = Customer(self.server, self.ask.trace, name)
         self._stack.callback(new.close)
         self.here.append(new)
+        self.came.append(new)
         return new
 
     def inside(self, name, chat, called=None) -> Customer:
@@ -85,22 +90,24 @@ class Shop:
         self.quiet()
         before = len(self.server.errors)
         answered = who.call(event, *data)
+        if answered:
+            for one in self.here:
+                one.answers(_ASK)
+            return
         errors = self.server.errors[before:]
         why = errors[-1].strip().splitlines()[-1] if errors else f"nothing came back within {PATIENCE} s"
         self.ask.need(
             "no-answer",
             f"the handler of {event!r} returns",
-            answered,
+            False,
             why,
             "Does every handler end? What one raises ends only this event, and nobody hears of it.",
             who.last,
         )
-        for one in self.here:
-            one.call(_ASK)
 
     def quiet(self):
         for one in self.here:
-            one.call(_ASK)
+            one.answers(_ASK)
             one.forget()
 
     def expect(self, code, what, passed, happened, mark):
@@ -187,7 +194,7 @@ def _outsiders(shop):
     ann, eve = shop.inside("ann", 17), shop.customer("eve")
     eve.call("say", "buy cheap mugs")
     eve.call("leave")
-    ann.call(_ASK)
+    ann.answers(_ASK)
     found = [one for one in ann.heard if one.event == "said"]
     error = shop.server.errors[-1].strip().splitlines()[-1] if shop.server.errors else ""
     shop.expect(
