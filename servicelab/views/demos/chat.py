@@ -29,11 +29,11 @@ class SupportChat(LivePanel):
     """
 
     title = "Support chat on a bad network"
-    question = "The customer must see every line once. Which two of these controls does it take?"
+    question = "The customer must see every line once, and soon. What does it take?"
     controls = (
         Slider("cuts", "cuts a minute", 0, 12, 5),
-        Choice("kind", "a cut is", CUTS),
-        Slider("beat", "heartbeat every … s (0: none)", 0, 5, 0, 0.5),
+        Choice("kind", "a cut is", CUTS, "silent"),
+        Slider("beat", "heartbeat every … s (0: none)", 0, 5, 2, 0.5),
         Choice("back", "who comes back goes on", BACK),
     )
 

@@ -38,7 +38,7 @@ class Flood(LivePanel):
     controls = (
         Slider("rate", "the producer makes (items/s)", 20, 200, 120, 10),
         Slider("speed", "the reader takes (items/s)", 20, 200, 60, 10),
-        Choice("rule", "a full buffer", tuple(RULES)),
+        Choice("rule", "a full buffer", tuple(RULES), "drop oldest"),
         Slider("size", "size of the buffer", 10, 200, 100, 10),
     )
 
