@@ -10,7 +10,7 @@ QUEUE, PARKED, ROOM = "mails", "mails.parked", "mails.wait"
 class Right:
     """Rejected into a waiting room; counted by x-death. A mistake is a subclass that overrides one part."""
 
-    tries, mode, durable = 3, 2, True
+    tries, mode, durable, room_durable = 3, 2, True, True
 
     def __init__(self, send, wait):
         self.send, self.wait = send, wait
@@ -23,7 +23,7 @@ class Right:
         }
         out = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": ROOM}
         channel.queue_declare(QUEUE, durable=self.durable, arguments=out)
-        channel.queue_declare(ROOM, durable=True, arguments=back)
+        channel.queue_declare(ROOM, durable=self.room_durable, arguments=back)
         channel.queue_declare(PARKED, durable=self.durable)
 
     def failed(self, method, properties):
@@ -188,6 +188,49 @@ class PlainQueues(Right):
     durable = False
 
 
+class PlainRoom(Right):
+    room_durable = False
+
+
+class AcksBeforeItWaits(OwnCount):
+    """Publishes to the waiting room by itself, after it has acknowledged."""
+
+    mode = 2
+
+    def on_message(self, channel, method, properties, body):
+        try:
+            self.send(body)
+        except ValueError as error:
+            tries = (properties.headers or {}).get("tries", 0) + 1
+            properties.headers, properties.delivery_mode = {"tries": tries, "why": str(error)}, self.mode
+            if tries < 3:
+                properties.expiration = str(round(1000 * self.wait))
+                return self.later(channel, method, properties, body)
+            properties.expiration, properties.delivery_mode = None, 2
+            channel.basic_publish("", PARKED, body, properties)
+        channel.basic_ack(method.delivery_tag)
+
+    def later(self, channel, method, properties, body):
+        channel.basic_ack(method.delivery_tag)
+        channel.basic_publish("", "the waiting room", body, properties)
+
+
+class WaitsTransient(AcksBeforeItWaits):
+    """First publishes, then acknowledges; but what waits is not kept."""
+
+    mode = None
+
+    def later(self, channel, method, properties, body):
+        channel.basic_publish("", "the waiting room", body, properties)
+        channel.basic_ack(method.delivery_tag)
+
+
+class FloatTtl(Right):
+    def declare(self, channel):
+        channel.queue_declare(ROOM, durable=True, arguments={"x-message-ttl": self.wait * 1000})
+        super().declare(channel)
+
+
 class ParkedIsNotAcked(Right):
     def give_up(self, channel, method, properties, body, error):
         self.park(channel, properties, body, error)
@@ -222,6 +265,10 @@ WRONG = {
     "no id": (NoId, {"no-id"}),
     "parked in a transient message": (Transient, {"not-kept"}),
     "plain queues": (PlainQueues, {"not-kept"}),
+    "a plain waiting room": (PlainRoom, {"not-kept"}),
+    "waits in a transient message": (WaitsTransient, {"waits-unkept"}),
+    "acknowledges before it waits": (AcksBeforeItWaits, {"lost-before-waiting"}),
+    "a ttl that is not whole": (FloatTtl, {"float-ttl"}),
     "parked and not acknowledged": (ParkedIsNotAcked, {"not-parked"}),
     "dies of it": (LetsItOut, {"dies"}),
     "no queue to park in": (NoQueues, {"wrong-type"}),

@@ -1,7 +1,8 @@
 """Exercise 4, build: bounded retries with a delay, and a place for what nobody can handle.
 
-A poison message among healthy ones; consumers that are replaced between two tries; a consumer that is killed after each
-of its steps in turn while it parks. Delays are compared with the pause that was asked for, generously.
+A poison message among healthy ones; consumers that are replaced between two tries; a broker that is restarted between
+two tries; a consumer that is killed after each of its steps in turn, at the first try and while it parks. Delays are
+compared with the pause that was asked for, generously.
 """
 
 import time
@@ -19,6 +20,10 @@ TRIES = 3
 WAIT = 0.25  # seconds between two tries
 MANY = 12  # tries after which nobody needs to see more
 MOST_STEPS = 8
+_TIMES = {
+    1: "first",
+    TRIES: "third",
+}  # the tries at which it is killed: on the way to wait, and on the way to be parked
 _POISON = b"customer3"
 _WHY = "customer3 is no address"
 
@@ -35,9 +40,14 @@ _HINTS = {
     "not-parked": "After the last try: publish it to mails.parked, and acknowledge it here.",
     "no-reason": "headers={'why': str(error)}: the person who looks at it tomorrow has nothing else.",
     "no-id": "Pass the properties on: message_id=properties.message_id, and the same body.",
-    "not-kept": "delivery_mode=2, and durable=True for all three queues.",
+    "not-kept": "delivery_mode=2, and durable=True for all your queues, the one in which messages wait included.",
+    "waits-unkept": "What you publish into the waiting room needs delivery_mode=2, too. A message that is rejected "
+    "into it keeps its own.",
+    "float-ttl": "x-message-ttl must be whole milliseconds: int(wait * 1000).",
     "counts-in-memory": "The count dies with the process. It has to travel with the message: x-death does.",
     "lost": "Between the ack and the next line it is nobody's. First publish, then acknowledge.",
+    "lost-before-waiting": "It was acknowledged before it was in the waiting room. The way there is like the way to "
+    "mails.parked: first publish, then acknowledge.",
     "crash-loop": "After a crash it is delivered again, and parked then.",
     "dies": "Whatever send raises is a reason to try again later, and no reason to die.",
 }
@@ -46,15 +56,16 @@ _HINTS = {
 @exercise("03", 4, "A message that nobody can handle", limit=60.0)
 def check_mailer(ask, Mailer):
     """Let ``Mailer(send, wait)`` declare its queues and send mails, one of which cannot be sent."""
-    for examine in (_healthy, _poison, _replaced):
+    for examine in (_healthy, _poison, _replaced, _restarted):
         with section(ask), closing(PostOffice(ask, Mailer)) as office:
             examine(office)
         if office.refused("unbounded", "too-few", "no-retry", "not-parked", "healthy", "dies"):
             return
-    for die_after in range(MOST_STEPS):
-        with section(ask), closing(PostOffice(ask, Mailer)) as office:
-            if not _crash(office, die_after):
-                return
+    for at in _TIMES:
+        for die_after in range(MOST_STEPS):
+            with section(ask), closing(PostOffice(ask, Mailer)) as office:
+                if not _crash(office, at, die_after):
+                    break
 
 
 class PostOffice:
@@ -67,6 +78,9 @@ class PostOffice:
         outcome = ask.run(self.new().declare, self.out, keep=True)
         right = outcome.returned and self.desk.has(QUEUE) and self.desk.has(PARKED)
         words = "there are: " + (", ".join(row[0] for row in self.desk.broker.queues().rows) or "no queues")
+        if "UnsupportedAMQPField" in str(outcome) and "x-message-ttl" in str(outcome):
+            what = "declare(channel) gives x-message-ttl as a whole number"
+            ask.need("float-ttl", what, False, str(outcome), _HINTS["float-ttl"], self.desk.mark())
         if not right:
             ask.need(
                 "wrong-type",
@@ -94,14 +108,14 @@ class PostOffice:
     def publish(self, id, body):
         self.out.basic_publish("", QUEUE, body, pika.BasicProperties(message_id=id, delivery_mode=2))
 
-    def consumer(self, die_after=None, last=False):
-        """A started consumer; with ``last`` its steps count from the third try on, and it dies after so many."""
+    def consumer(self, die_after=None, at=None):
+        """A started consumer; with ``at`` its steps during this try count, and it dies after so many."""
         self.number += 1
         name, yours = f"notification {self.number}", self.new()
         counted = []
 
         def step(what):
-            if last and len(self.tries()) >= TRIES:
+            if len(self.tries()) == at:
                 self.steps.append(what)
                 if len(self.steps) - 1 == die_after:
                     consumer.crash()
@@ -130,6 +144,11 @@ class PostOffice:
 
     def tries(self, body=_POISON):
         return [(began, ended) for what, began, ended in list(self.sent) if what == body]
+
+    def on_the_way(self):
+        """Messages in all queues but the one where they are parked."""
+        names = [row[0] for row in self.desk.broker.queues().rows if row[0] != PARKED]
+        return sum(sum(self.desk.broker.depth(name)) for name in names)
 
     def parked(self):
         return self.desk.broker.depth(PARKED)[0]
@@ -208,7 +227,7 @@ def _looked_at(office):
     """What the person sees who looks at the parked message."""
     left = sum(office.desk.broker.depth(QUEUE))
     office.expect("not-parked", f"… and is not in {QUEUE} any more", left == 0, f"{left} are still there")
-    plain = [name for name in (QUEUE, PARKED) if not office.desk.is_durable(name)]
+    plain = [row[0] for row in office.desk.broker.queues().rows if not row[-1]]
     mark = office.desk.mark("publish")
     _, properties, body = office.desk.channel().basic_get(PARKED, auto_ack=True)
     why = str((properties.headers or {}).get("why", ""))
@@ -239,29 +258,45 @@ def _replaced(office):
     )
 
 
-def _crash(office, die_after):
-    """Killed after a step of the third try; says whether there was such a step and all went well."""
-    first = office.consumer(die_after, last=True)
+def _restarted(office):
+    """The broker is restarted while the bad one waits for its second try."""
+    if office.refused("not-kept"):
+        return  # a queue that is gone has been reported
+    office.publish("mail-3", _POISON)
+    consumer = office.consumer()
+    wait_until(lambda: office.tries() and (office.desk.broker.depth(QUEUE) == (0, 0) or len(office.tries()) > 1))
+    consumer.stop()
+    office.desk.broker.restart()
+    left, mark = office.on_the_way() + office.parked(), office.desk.mark("publish")
+    happened = "it is still there" if left else "it is nowhere"
+    what = "the broker is restarted while a mail waits for its next try: it is still there"
+    office.expect("waits-unkept", what, left > 0, happened, mark)
+
+
+def _crash(office, at, die_after):
+    """Killed after a step of try number ``at``; says whether there was such a step and all went well."""
+    first = office.consumer(die_after, at)
     office.publish("mail-3", _POISON)
     limit = TRIES * WAIT + 2.0
-    wait_until(lambda: not first.is_running or len(office.tries()) >= TRIES, limit)
 
-    def settled():
-        """Nothing is on its way any more."""
-        return not any(sum(office.desk.broker.depth(name)) for name in names)
+    def is_over():
+        """This try is, and nothing of it is on its way any more."""
+        tries = len(office.tries())
+        return tries > at or tries == at and not sum(office.desk.broker.depth(QUEUE)) and office.steps
 
-    names = [row[0] for row in office.desk.broker.queues().rows if row[0] != PARKED]
-    wait_until(lambda: not first.is_running or settled(), 1.0)
+    wait_until(lambda: not first.is_running or len(office.tries()) >= at, limit)
+    wait_until(lambda: not first.is_running or is_over(), 1.0)
     if not wait_until(lambda: not first.is_running or len(office.steps) > die_after, 0.03):
         first.stop()
         return False
     wait_until(lambda: not first.is_running)
     wait_until(lambda: office.desk.broker.depth(QUEUE)[1] == 0)
     office.consumer()
-    wait_until(settled, 2 * WAIT + 1.0)
+    wait_until(lambda: not office.on_the_way(), limit)
     words = {"basic_publish": "it has published", "basic_ack": "the ack"}.get(
         office.steps[die_after], office.steps[die_after]
     )
-    code = "lost" if not office.parked() and settled() else "crash-loop"
-    what = f"it dies at the third try, after {words} (step {die_after + 1}): the mail is parked"
-    return office.expect(code, what, office.parked() >= 1, "it is nowhere" if code == "lost" else "it is not parked")
+    lost = not office.parked() and not office.on_the_way()
+    code = ("lost" if at == TRIES else "lost-before-waiting") if lost else "crash-loop"
+    what = f"it dies at the {_TIMES[at]} try, after {words} (step {die_after + 1}): the mail is parked in the end"
+    return office.expect(code, what, office.parked() >= 1, "it is nowhere" if lost else "it is not parked")
