@@ -96,6 +96,30 @@ def numbers_of_its_own(period, rng):
         answered = yield rng.uniform(0.8, 1.2) * period if answered else rng.uniform(5, 10)
 
 
+def ignores_the_answer(period, rng):
+    """Jitter does all of it: no step, no backoff."""
+    yield 0
+    while True:
+        yield rng.uniform(0.5, 1.5) * period
+
+
+def narrow_jitter_only(period, rng):
+    yield 0
+    while True:
+        yield rng.uniform(0.85, 1.15) * period
+
+
+def never_begins_anew(period, rng):
+    """The step grows for good."""
+    answered, step = (yield 0), 0.1 * period
+    while True:
+        if answered:
+            answered = yield period * rng.uniform(0.8, 1.2)
+        else:
+            answered = yield rng.uniform(0, step)
+            step = min(2 * step, period)
+
+
 def own_seed(period, rng):
     yield from full_jitter(period, random.Random(42))
 
@@ -128,8 +152,11 @@ WRONG = {
     "never grows": (never_grows, {"hammers", "herd-returns"}),
     "a small cap": (small_cap, {"herd-returns"}),
     "in step and lazy": (no_jitter_in_failure, {"in-step", "herd-returns"}),
-    "lazy": (lazy, {"too-lazy", "sockets"}),
-    "numbers of its own": (numbers_of_its_own, {"sockets"}),
+    "lazy": (lazy, {"too-lazy", "sockets", "slow-after-a-loss"}),
+    "numbers of its own": (numbers_of_its_own, {"sockets", "slow-after-a-loss"}),
+    "ignores the answer": (ignores_the_answer, {"slow-after-a-loss"}),
+    "narrow jitter only": (narrow_jitter_only, {"slow-after-a-loss"}),
+    "never begins anew": (never_begins_anew, {"never-begins-anew"}),
     "a seed of its own": (own_seed, {"in-step", "herd-returns"}),
     "too seldom": (too_seldom, {"wrong-rate"}),
     "ends": (ends, {"wrong-type"}),

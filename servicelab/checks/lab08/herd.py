@@ -26,6 +26,7 @@ MOST = ANSWERS / 2 * BIN  # a registry that is full with lookups has no time for
 TRIES = 8  # of each client, on average, in the outage
 SERVED = 1.5 * PERIOD  # seconds after the return by which everybody has been answered
 ENOUGH = 50_000  # questions, with which any verdict is clear; right answers ask some 2000
+SOON = PERIOD / 3  # seconds, on average, until a client asks again that has lost one answer
 DRAWN = 2  # clients in the diagram, one on each side of the registry
 
 _HINTS = {
@@ -35,6 +36,8 @@ _HINTS = {
     "the step must be able to grow to about the period: 200 clients cannot all come within two seconds.",
     "hammers": "A pause that does not grow asks a dead registry all the time: double the step after each failure.",
     "too-lazy": "The registry is well, and some clients do not know it. No pause longer than the period.",
+    "slow-after-a-loss": "Use what `yield` gives back: after a False the next pause is another one, short at first.",
+    "never-begins-anew": "A success ends the trouble: set the step back to where it began.",
     "wrong-rate": "While all is well the pauses are `period` on average, for everybody.",
 }
 
@@ -49,6 +52,8 @@ def check_herd(ask, pauses):
         if not outcome.returned:
             ask.need(outcome.how, "200 clients follow your pauses", False, str(outcome), "Read the last line first.")
         _peaks(ask, outcome.value)
+    with section(ask):
+        _one_lost(ask, pauses)
     with stand(ask) as at:
         _on_sockets(at, pauses)
 
@@ -170,6 +175,26 @@ def _peaks(ask, herd):
         f"{rate:.1f}/s",
         mark,
     )
+
+
+def _one_lost(ask, pauses):
+    """All is well but for one answer, which got lost: a client must not wait for a whole period then."""
+    well, outage = [True] * 3, [False] * 6 + [True] * 2
+
+    def pause_after(*answers):
+        scripts = [pauses(PERIOD, random.Random(number)) for number in range(CLIENTS)]
+        return float(np.mean([[next(script), *map(script.send, answers)][-1] for script in scripts]))
+
+    for code, before, answers in (
+        ("slow-after-a-loss", "all is well, and one answer is lost", [*well, False]),
+        ("never-begins-anew", "the same some time after an outage", [*well, *outage, False]),
+    ):
+        outcome = ask.run(pause_after, *answers, limit=5.0)
+        passed = outcome.returned and outcome.value <= SOON
+        told = f"{outcome.value:.1f} s later, with a period of {PERIOD:g} s" if outcome.returned else str(outcome)
+        what = f"{before}: the client asks again within {SOON:.1f} s, on average"
+        if not ask.expect(code, what, passed, told, _HINTS[code]):
+            return
 
 
 def _on_sockets(at, pauses, clients=6, period=1.0):
