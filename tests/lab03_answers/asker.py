@@ -206,6 +206,74 @@ class NotClosed(Right):
         self.channel.close()
 
 
+class WaitsItsTurn(Right):
+    """The deadline comes first, and the lock without one."""
+
+    def ask(self, queue, body, seconds):
+        end = time.monotonic() + seconds
+        with self.lock:
+            return self.exchange(queue, body, end)
+
+
+class ConnectionForEach:
+    """Opens all there is for each question, and closes it again. Threads are no trouble that way."""
+
+    def __init__(self, connect):
+        self.connect = connect
+
+    def ask(self, queue, body, seconds):
+        line = Right(self.connect)
+        try:
+            return line.ask(queue, body, seconds)
+        finally:
+            line.close()
+
+    def close(self):
+        pass
+
+
+class QueueForEachDeleted(Right):
+    """A queue for each question, which is deleted with it."""
+
+    def exchange(self, queue, body, end):
+        self.address = self.declare()
+        self.channel.basic_consume(self.address, self.hear, auto_ack=True)
+        try:
+            return super().exchange(queue, body, end)
+        finally:
+            self.channel.queue_delete(self.address)
+
+
+class LooksFirst(Right):
+    """Is there such a queue? After a no the channel is closed, and so is all that consumes on it."""
+
+    def exchange(self, queue, body, end):
+        try:
+            self.channel.queue_declare(queue, passive=True)
+        except pika.exceptions.ChannelClosedByBroker:
+            raise LookupError(queue) from None
+        return super().exchange(queue, body, end)
+
+
+class LooksAndLetsItOut(Right):
+    def exchange(self, queue, body, end):
+        self.channel.queue_declare(queue, passive=True)
+        return super().exchange(queue, body, end)
+
+
+class LooksAside(Right):
+    """Looks through a channel of its own, which may be closed."""
+
+    def exchange(self, queue, body, end):
+        aside = self.connection.channel()
+        try:
+            aside.queue_declare(queue, passive=True)
+        except pika.exceptions.ChannelClosedByBroker:
+            raise LookupError(queue) from None
+        aside.close()
+        return super().exchange(queue, body, end)
+
+
 class LetsItOut(Right):
     """With confirms, pika raises; and what it raises is nobody else's business."""
 
@@ -235,7 +303,11 @@ class WaitsForEver:
         self.connection.close()
 
 
-RIGHT = {"a lock": Right, "direct reply-to, a connection for each thread": OneForEachThread}
+RIGHT = {
+    "a lock": Right,
+    "direct reply-to, a connection for each thread": OneForEachThread,
+    "looks through another channel": LooksAside,
+}
 WRONG = {
     "no timeout": (NoTimeout, {"waits-for-ever", "no-timeout-error"}),
     "returns None": (ReturnsNone, {"no-timeout-error"}),
@@ -246,6 +318,11 @@ WRONG = {
     "not mandatory": (NotMandatory, {"unroutable-waits"}),
     "an ordinary queue": (OrdinaryQueue, {"left-behind"}),
     "a queue for each question": (QueueForEach, {"queue-per-question"}),
+    "a queue for each question, deleted": (QueueForEachDeleted, {"queue-per-question"}),
+    "a connection for each question": (ConnectionForEach, {"connection-per-question"}),
+    "looks with a passive declare": (LooksFirst, {"passive-declare"}),
+    "looks, and lets it out": (LooksAndLetsItOut, {"passive-declare"}),
+    "waits for its turn without a limit": (WaitsItsTurn, {"waits-for-turn"}),
     "threads share the channel": (NoLock, {"shared-connection"}),
     "connection not closed": (NotClosed, {"left-behind"}),
     "lets UnroutableError out": (LetsItOut, {"other-error"}),

@@ -6,10 +6,11 @@ was returned, and whether it came before or after something else; the margins ar
 
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import wraps
 
 import pika
+from pika.exceptions import ChannelClosedByBroker
 
 from servicelab.checks.exercise import exercise
 from servicelab.checks.lab03.desk import Desk, wait_until
@@ -18,6 +19,7 @@ from servicelab.checks.theirs import in_words, shown
 from servicelab.clients.amqp import Consumer
 
 QUEUE = "prices"
+QUESTIONS = 5  # one after another
 HURRY, LEISURE = 0.4, 2.0  # seconds to wait for an answer
 DRIPS, DRIP = 15, 0.1  # answers for others, and seconds between two
 THREADS, EACH = 4, 3
@@ -36,6 +38,12 @@ _HINTS = {
     "unroutable-waits": "mandatory=True gives the question back when there is no such queue; with confirm_delivery "
     "pika raises UnroutableError, without it calls what you gave to channel.add_on_return_callback.",
     "queue-per-question": "One queue for all answers: exclusive=True, declared once; or amq.rabbitmq.reply-to.",
+    "connection-per-question": "To open a connection takes several round trips, and the broker keeps a process for "
+    "each. Open it once, in __init__, and ask through it.",
+    "passive-declare": "A passive declare that fails closes the channel: publish with mandatory=True, or use a new "
+    "channel.",
+    "waits-for-turn": "seconds is for all of ask, waiting for one's turn included: take the deadline first, and then "
+    "lock.acquire(timeout=seconds).",
     "left-behind": "An ordinary queue stays. One that is exclusive=True goes with your connection; and the connection "
     "has to be closed.",
     "shared-connection": "A pika connection belongs to one thread at a time: a Lock around all of ask, or a connection "
@@ -47,7 +55,7 @@ _HINTS = {
 @exercise("03", 3, "An asker that does not wait for ever", limit=60.0)
 def check_asker(ask, Asker):
     """Let ``Asker(connect).ask(queue, body, seconds)`` ask workers of every sort."""
-    for examine in (_well, _silent, _others, _dripping, _late, _nobody, _together):
+    for examine in (_well, _silent, _others, _dripping, _late, _nobody, _together, _turn):
         with section(ask), closing(Office(ask, Asker)) as office:
             examine(office)
 
@@ -58,6 +66,8 @@ class Office:
     def __init__(self, ask, kind):
         self.ask, self.over = ask, threading.Event()
         self.shared = set()  # how a connection was used by two threads at once
+        self.opened, self.declared = [], []  # the threads that opened a connection, declared a queue
+        self.closed_by_look = False  # a channel, because a passive declare failed
         self.desk = Desk(ask, "orders", self._guard)
         self.desk.channel().queue_declare(QUEUE)
         self.ids = []  # correlation ids of the questions
@@ -102,12 +112,14 @@ class Office:
     def answered(self, code, what, got, wanted):
         """Was it the answer that was ``wanted``?"""
         answer, kind, words = got
-        code = {"time-limit": "waits-for-ever", "exception": "other-error"}.get(kind, code)
+        broken = "passive-declare" if self.closed_by_look else "other-error"
+        code = {"time-limit": "waits-for-ever", "exception": broken}.get(kind, code)
         return self.expect(code, what, answer == wanted, words)
 
     def _guard(self, connection):
         """Let ``connection`` notice two threads in it at once. The second is refused: what else happens is chance."""
         lock, inside = threading.Lock(), []
+        self.opened.append(threading.current_thread())
 
         def alone(call):
             @wraps(call)
@@ -130,7 +142,21 @@ class Office:
             made = open_channel(*args, **more)
             for name in ("basic_publish", "basic_get", "basic_ack", "basic_consume", "queue_declare"):
                 setattr(made, name, alone(getattr(made, name)))
+            made.queue_declare = watched(made.queue_declare)
             return made
+
+        def watched(declare):
+            @wraps(declare)
+            def queue_declare(queue, passive=False, *args, **more):
+                if not passive:
+                    self.declared.append(threading.current_thread())
+                try:
+                    return declare(queue, passive, *args, **more)
+                except ChannelClosedByBroker:
+                    self.closed_by_look = self.closed_by_look or passive
+                    raise
+
+            return queue_declare
 
         open_channel = alone(connection.channel)
         connection.channel = channel
@@ -146,19 +172,23 @@ def _echo(body, reply):
 def _well(office):
     """Five questions, and then nothing is left."""
     office.worker(_echo)
-    for number in range(5):
+    office.opened.clear()
+    office.declared.clear()
+    for number in range(QUESTIONS):
         body = f"mug {number}".encode()
         if not office.answered(
             "answers", f"question {number + 1} is answered", office.put(body, LEISURE), b"answer to " + body
         ):
             break
     names = [row[0] for row in office.desk.broker.queues().rows if row[0] != QUEUE]
-    office.expect(
-        "queue-per-question",
-        "five questions, and one queue for answers at most",
-        len(names) <= 1,
-        f"{len(names)} queues",
-    )
+    most = max(map(office.opened.count, office.opened), default=0)  # by one thread
+    happened = f"{len(office.opened)} were opened"
+    what = f"{QUESTIONS} questions, one after another: one connection for all of them"
+    if office.expect("connection-per-question", what, most <= 1, happened):
+        most = max(map(office.declared.count, office.declared), default=0)
+        what = f"{QUESTIONS} questions, and one queue for answers at most"
+        happened = f"{len(names)} queues are there, {len(office.declared)} were declared meanwhile"
+        office.expect("queue-per-question", what, len(names) <= 1 and most <= 1, happened)
     outcome = office.ask.run(office.yours.close, keep=True)
 
     def left():
@@ -239,6 +269,7 @@ def _late(office):
     if kind != "timeout":
         return  # reported already: nobody answered in time there, either
     got = office.put(b"quick", LEISURE)
+    wait_until(lambda: len(office.ids) > 1, LEISURE)  # the worker may still be busy with the first
     code = "same-correlation-id" if len(set(office.ids)) < len(office.ids) else "takes-any-answer"
     what = "the answer to question 1 comes late, while question 2 waits: question 2 gets its own"
     office.answered(code, what, got, b"answer to quick")
@@ -251,6 +282,8 @@ def _nobody(office):
     _, kind, words = office.put(b"mug", LEISURE, queue="pricse", limit=LEISURE + 2)
     took = time.monotonic() - start
     code = "unroutable-waits" if kind in ("timeout", "time-limit", "lookup") or took > LEISURE - 0.5 else "other-error"
+    if kind == "exception" and office.closed_by_look:
+        code = "passive-declare"
     passed = kind == "lookup" and took < LEISURE - 0.5
     office.expect(code, "there is no queue pricse: ask raises LookupError, without waiting", passed, words)
     if passed:
@@ -294,3 +327,27 @@ def _together(office):
     ):
         code = "takes-any-answer"
     office.expect(code, f"{THREADS} threads ask at once: each gets its own answers", not wrong, "; ".join(wrong[:3]))
+
+
+def _turn(office):
+    """One thread asks and is not answered yet; another is in more of a hurry."""
+    known = ("waits-for-ever", "no-timeout-error", "other-error", "shared-connection")
+    if any(one.code in known and not one.passed for one in office.ask.expectations):
+        return  # it would be the same again
+
+    def patient():
+        with suppress(Exception):
+            office.yours.ask(QUEUE, b"patient", LEISURE)
+
+    first = threading.Thread(target=patient, name="servicelab check patient", daemon=True)
+    first.start()
+    wait_until(lambda: office.desk.broker.depth(QUEUE)[0], 1.0)
+    start = time.monotonic()
+    _, kind, words = office.put(b"in a hurry", HURRY, limit=LEISURE + 1)
+    took, waits = time.monotonic() - start, first.is_alive()
+    office.worker(_echo)  # so that the patient one need not wait to the end
+    wait_until(lambda: not first.is_alive(), LEISURE)
+    what = (
+        f"one thread waits {LEISURE:g} s for an answer; another with {HURRY} s raises TimeoutError before that is over"
+    )
+    office.expect("waits-for-turn", what, kind == "timeout" and waits, f"{words}, after {took:.1f} s")
