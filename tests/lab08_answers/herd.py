@@ -96,6 +96,38 @@ def numbers_of_its_own(period, rng):
         answered = yield rng.uniform(0.8, 1.2) * period if answered else rng.uniform(5, 10)
 
 
+def spread_once(period, rng):
+    """The first pause spreads them; then a bare period."""
+    answered, step = (yield rng.uniform(0, period)), 0.1 * period
+    while True:
+        if answered:
+            step = 0.1 * period
+            answered = yield period
+        else:
+            answered = yield rng.uniform(0, step)
+            step = min(2 * step, period)
+
+
+def doubles_without_jitter(period, rng):
+    """The first pause spreads them, and so does the period; failures are answered by a bare step."""
+    answered, step = (yield rng.uniform(0, period)), 0.1 * period
+    while True:
+        if answered:
+            step = 0.1 * period
+            answered = yield rng.uniform(0.8, 1.2) * period
+        else:
+            answered = yield step
+            step = min(2 * step, period)
+
+
+def spread_at_the_beginning(period, rng):
+    """Chance once, and never again."""
+    answered, step = (yield rng.uniform(0, period)), 0.1 * period
+    while True:
+        step = 0.1 * period if answered else min(2 * step, period)
+        answered = yield period if answered else step / 2
+
+
 def ignores_the_answer(period, rng):
     """Jitter does all of it: no step, no backoff."""
     yield 0
@@ -154,6 +186,9 @@ WRONG = {
     "in step and lazy": (no_jitter_in_failure, {"in-step", "herd-returns"}),
     "lazy": (lazy, {"too-lazy", "sockets", "slow-after-a-loss"}),
     "numbers of its own": (numbers_of_its_own, {"sockets", "slow-after-a-loss"}),
+    "spread once": (spread_once, {"answered-in-step"}),
+    "doubles without jitter": (doubles_without_jitter, {"failed-in-step"}),
+    "spread at the beginning": (spread_at_the_beginning, {"answered-in-step", "failed-in-step"}),
     "ignores the answer": (ignores_the_answer, {"slow-after-a-loss"}),
     "narrow jitter only": (narrow_jitter_only, {"slow-after-a-loss"}),
     "never begins anew": (never_begins_anew, {"never-begins-anew"}),

@@ -21,6 +21,7 @@ from servicelab.checks.theirs import shown
 
 CLIENTS, PERIOD, ANSWERS, PATIENCE = 200, 10.0, 200.0, 1.0  # period and patience in s, answers in 1/s
 DOWN, UP, END = 19.5, 24.5, 90.0  # seconds: the registry is down in between
+FREEZES, THAWS, AGAIN, CRASHES, BACK, LAST = 20.0, 35.0, 60.0, 75.0, 80.0, 100.0  # seconds, of another day
 BIN = 0.5  # seconds in which peaks are counted
 MOST = ANSWERS / 2 * BIN  # a registry that is full with lookups has no time for heartbeats
 TRIES = 8  # of each client, on average, in the outage
@@ -35,6 +36,10 @@ _HINTS = {
     "herd-returns": "Who failed together comes back together, unless chance spreads them: rng.uniform(0, step). And "
     "the step must be able to grow to about the period: 200 clients cannot all come within two seconds.",
     "hammers": "A pause that does not grow asks a dead registry all the time: double the step after each failure.",
+    "answered-in-step": "What was spread at the beginning does not stay so: who is answered together asks together "
+    "for ever, unless each pause is drawn anew: period * rng.uniform(0.8, 1.2).",
+    "failed-in-step": "Who fails in the same moment comes back in the same moment, however long the step is, unless "
+    "the pause is drawn from it: rng.uniform(0, step).",
     "too-lazy": "The registry is well, and some clients do not know it. No pause longer than the period.",
     "slow-after-a-loss": "Use what `yield` gives back: after a False the next pause is another one, short at first.",
     "never-begins-anew": "A success ends the trouble: set the step back to where it began.",
@@ -52,6 +57,8 @@ def check_herd(ask, pauses):
         if not outcome.returned:
             ask.need(outcome.how, "200 clients follow your pauses", False, str(outcome), "Read the last line first.")
         _peaks(ask, outcome.value)
+    with section(ask):
+        _frozen(ask, pauses)
     with section(ask):
         _one_lost(ask, pauses)
     with stand(ask) as at:
@@ -78,13 +85,15 @@ def _generator(ask, pauses):
 class Herd:
     """200 clients that begin together, and a registry that answers 200 questions/s and is down for 5 s."""
 
+    down, drawn, end = (DOWN, UP), (DOWN - PERIOD, UP + SERVED), END  # seconds
+
     def __init__(self, pauses, trace):
         self.env, self.trace = simpy.Environment(), trace
         self.registry = simpy.Resource(self.env)
         self.asked, self.heard, self.marks = [], {}, []
         for number in range(CLIENTS):
             self.env.process(self._client(number, pauses(PERIOD, random.Random(number))))
-        self.env.run(until=END)
+        self.env.run(until=self.end)
         self.asked = np.array(self.asked)
 
     def _client(self, number, script):
@@ -103,7 +112,7 @@ class Herd:
             pause = script.send(answered)
 
     def _question(self):
-        if DOWN <= self.env.now < UP:
+        if self.down[0] <= self.env.now < self.down[1]:
             yield self.env.timeout(0.001)
             return False
         begin = self.env.now
@@ -115,7 +124,7 @@ class Herd:
         return self.env.now - begin <= PATIENCE
 
     def _sent(self, number):
-        if number >= DRAWN or not DOWN - PERIOD <= self.env.now <= UP + SERVED or len(self.trace) > 400:
+        if number >= DRAWN or not self.drawn[0] <= self.env.now <= self.drawn[1] or len(self.trace) > 400:
             return None
         self.trace.clock = lambda: self.env.now
         id = self.trace.send(f"client {number + 1}", "registry", "who is there?", at=self.env.now)
@@ -128,6 +137,45 @@ class Herd:
         at = edges[counts.argmax()]
         id = min(self.marks, key=lambda one: abs(one[0] - at))[1] if self.marks else None
         return int(counts.max()), at, id
+
+
+class Frozen(Herd):
+    """Another day: the registry freezes twice, with (nearly) all questions open. The first time it wakes up and answers
+    them, one after the other; the second time it crashes, they fail in one moment, and it is down for 5 s."""
+
+    down, drawn, end = (CRASHES, BACK), (FREEZES, BACK + SERVED), LAST
+
+    def _question(self):
+        if FREEZES <= self.env.now < THAWS:
+            yield self.env.timeout(THAWS - self.env.now)
+            with self.registry.request() as turn:
+                yield turn
+                yield self.env.timeout(1 / ANSWERS)
+            return True
+        if AGAIN <= self.env.now < CRASHES:
+            yield self.env.timeout(CRASHES - self.env.now)
+            return False
+        return (yield from super()._question())
+
+
+def _frozen(ask, pauses):
+    """Chance at the beginning is not enough: the registry itself puts them in step. Said only where the first day did
+    not say it."""
+    said = {one.code for one in ask.expectations if not one.passed}
+    outcome = ask.run(lambda: Frozen(pauses, ask.trace), limit=15.0)
+    if not outcome.returned:
+        ask.need(
+            outcome.how, "200 clients follow your pauses for another day", False, str(outcome), "See the last line."
+        )
+    for code, like, begin, until, what in (
+        ("answered-in-step", "in-step", THAWS + 1.5, AGAIN, "and answers all who wait, within a second"),
+        ("failed-in-step", "herd-returns", BACK, LAST, "crashes, so that all who wait fail at once, and is back"),
+    ):
+        if like not in said:
+            many, at, mark = outcome.value.peak(begin, until)
+            what = f"the registry hangs {what}: never more than {MOST:.0f} questions in {BIN} s afterwards"
+            happened = f"{at - begin:.1f} s later it was {many}"
+            ask.expect(code, what, many <= MOST, happened, _HINTS[code], mark)
 
 
 def _peaks(ask, herd):
