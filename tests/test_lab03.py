@@ -12,7 +12,7 @@ import pytest
 from servicelab.checks import lab03
 from servicelab.checks.lab03.ledger import Ledger
 from servicelab.checks.lab03.newsletter import CHECKED, PRACTICE, due_of, simulate, works_of
-from tests.lab03_answers import asker, mailer, payment, publisher
+from tests.lab03_answers import asker, mailer, payment, publisher, staff
 from tests.learners import never_returns, raises
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
@@ -118,3 +118,22 @@ def test_a_rehearsal_on_the_broker_turns_away_what_is_over_the_limit():
         some = newsletter.rehearse(1, 1, 5)
     assert len(all_of_them) == 123 > len(some) >= 6
     assert all(mail.published <= mail.began <= mail.ended for mail in all_of_them)
+
+
+def test_a_rehearsal_says_what_is_no_plan():
+    with lab03.practice_newsletter() as newsletter:
+        with pytest.raises(ValueError, match="limit=200.5 must be a whole number: math.ceil and round"):
+            newsletter.rehearse(3, 2, 200.5)
+        with pytest.raises(ValueError, match="consumers=0 must be 1 to 1000"):
+            newsletter.rehearse(0, 2)
+
+
+def test_a_newsletter_says_how_many_mails_it_has():
+    newsletter = lab03.practice_newsletter()
+    assert newsletter.mails == len(due_of(PRACTICE, seed=0)) == 450
+
+
+def test_who_has_too_many_is_not_told_how_many_are_enough():
+    (report,) = [one for one in lab03.check_staff.report(staff.changed(consumers=7)).expectations if not one.passed]
+    assert report.code == "peak-rate" and "fewer would do" in report.happened
+    assert "4" not in report.happened + report.what + report.hint

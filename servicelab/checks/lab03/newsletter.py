@@ -3,6 +3,7 @@
 import random
 import time
 from contextlib import ExitStack
+from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
@@ -60,6 +61,11 @@ class Newsletter:
         self.rate, self.seconds, self.quiet = setting.rate, setting.seconds, setting.quiet
         self.target, self.round_trip = setting.target, setting.round_trip
 
+    @property
+    def mails(self) -> int:
+        """How many it has in all, the quiet second before and the two after included."""
+        return len(due_of(self._setting, seed=0))
+
     def __repr__(self):
         return (
             f"<a newsletter: {self.rate:g} mails/s for {self.seconds:g} s, else {self.quiet:g}; "
@@ -86,9 +92,14 @@ class Newsletter:
 
     def rehearse(self, consumers: int, prefetch: int, limit: int | None = None) -> list[Mail]:
         """Send the whole newsletter through the broker; returns the mails that were not turned away. Takes as long as
-        it takes: some seconds. ``prefetch=0`` and ``limit=None`` are no limit."""
+        it takes: some seconds. ``prefetch=0`` and ``limit=None`` are no limit. Raises ValueError for what is no whole
+        number, or of a size that cannot be."""
+        plan = {"consumers": consumers, "prefetch": prefetch} | ({} if limit is None else {"limit": limit})
+        if faults := not_whole(plan) or out_of_range(plan):
+            raise ValueError("; ".join(faults))
         due = due_of(self._setting, seed=0)
-        return self._run(due, works_of(self._setting, len(due), seed=0), consumers, prefetch, limit)
+        works = works_of(self._setting, len(due), seed=0)
+        return self._run(due, works, **{key: int(value) for key, value in plan.items()})
 
     def _run(self, due, works, consumers, prefetch, limit=None, trace=None):
         arguments = {} if limit is None else {"x-max-length": limit, "x-overflow": "reject-publish"}
@@ -116,6 +127,28 @@ class Newsletter:
                 channel.basic_publish("", QUEUE, str(number).encode())
             wait_until(lambda: self._broker.depth(QUEUE) == (0, 0), 60.0)
         return [Mail(published[number], *done[number]) for number in sorted(done)]
+
+
+#: The smallest and the largest number of each; more than a thousand consumers are a slip of the pen.
+SIZES = {"consumers": (1, 1000), "prefetch": (0, 65535), "limit": (1, 2**31 - 1)}
+
+
+def not_whole(plan: dict) -> list[str]:
+    """What is no whole number in ``plan``, in words."""
+    return [
+        f"{key}={value!r} must be a whole number: math.ceil and round make whole numbers"
+        for key, value in plan.items()
+        if not isinstance(value, Integral) or isinstance(value, bool)
+    ]
+
+
+def out_of_range(plan: dict) -> list[str]:
+    """What is too small or too large in ``plan``, in words."""
+    return [
+        f"{key}={value!r} must be {SIZES[key][0]} to {SIZES[key][1]}"
+        for key, value in plan.items()
+        if not SIZES[key][0] <= value <= SIZES[key][1]
+    ]
 
 
 def practice_newsletter() -> Newsletter:
