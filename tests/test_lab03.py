@@ -48,6 +48,12 @@ def test_a_callback_that_does_not_come_back_is_a_report(kind, words, capfd):
     assert "Traceback" not in capfd.readouterr().err
 
 
+def test_a_class_attribute_is_named_in_a_second_run_too():
+    for _ in range(2):
+        report = lab03.check_payment.report(payment.InTheClass)
+        assert report.refused == ["remembers-outside"] and "a class attribute, a global?" in str(report)
+
+
 def test_each_check_leaves_no_socket_and_no_file():
     def of_mine():
         gc.collect()

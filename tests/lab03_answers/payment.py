@@ -136,6 +136,23 @@ class InMemory(Right):
         self.done.add(key)
 
 
+class InTheClass(InMemory):
+    """One set for all objects: it outlives the process that is played, and the database that is new."""
+
+    done = set()
+
+    def prepare(self):
+        pass
+
+
+class CreatesTheTable(Right):
+    """The second process finds it there."""
+
+    def prepare(self):
+        with self.db:
+            self.db.execute("create table done (id text primary key)")
+
+
 class NotedFirst(Right):
     def work(self, key, body):
         with self.db:
@@ -189,6 +206,8 @@ WRONG = {
     "by redelivered": (ByRedelivered, {"no-memory", "trusts-redelivered"}),
     "only what comes again": (OnlyWhatComesAgain, {"no-memory"}),
     "in memory": (InMemory, {"in-memory"}),
+    "in a class attribute": (InTheClass, {"remembers-outside"}),
+    "a table that may be there already": (CreatesTheTable, {"made-once"}),
     "noted before the work": (NotedFirst, {"noted-first"}),
     "noted apart from the work": (NotedApart, {"noted-apart"}),
     "a known one is not acknowledged": (KnownIsNotAcked, {"not-acked"}),

@@ -74,8 +74,15 @@ class Desk:
         messages = [m for m in self.trace.messages if not starts or m.label.startswith(starts)]
         return messages[-1].id if messages else None
 
-    def make(self, kind, *args, methods=("close",), **more):
-        """The learner's object, which needs these ``methods``."""
+    def make(self, kind, *args, methods=("close",), again=None, **more):
+        """The learner's object, which needs these ``methods``. ``again``, the code, expectation and hint for an object
+        that cannot be made although one before it could."""
+        if again is not None:
+            outcome = self.ask.run(lambda: kind(*args, **more), keep=True)
+            code, what, hint = again
+            if not outcome.returned:
+                self.ask.need(code, what, False, str(outcome), hint, self.mark())
+            return outcome.value
         made = self.ask.call(kind, *args, keep=True, **more)
         missing = [name for name in methods if not callable(getattr(made, name, None))]
         name = getattr(kind, "__name__", "your class")
