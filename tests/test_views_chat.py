@@ -6,7 +6,7 @@ import pytest
 from servicelab import theory
 from servicelab.views.demos.chat import BACK, CUTS, SupportChat
 from servicelab.views.demos.chat import run as chat
-from servicelab.views.demos.flood import END, RULES, Flood
+from servicelab.views.demos.flood import END, RULES, Flood, age_when_read
 from servicelab.views.demos.flood import run as flood
 
 
@@ -114,3 +114,17 @@ def test_conflating_is_the_freshest_and_blocking_loses_nothing():
     assert max(ages, key=ages.get) == "no bound"
     buffer = flood(1, 120, 60, "block", 50)[0].buffer
     assert buffer.dropped == buffer.conflated == 0
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_the_dashed_line_is_the_age_of_what_is_read(rule):
+    """Chance moves each dot; the mean over the last five of ten seconds lies on the formula."""
+    reader = flood(1, 120, 60, rule, 100)[1]
+    times, ages = np.array(reader.times), np.array(reader.ages)
+    late = times > END / 2
+    assert np.mean(ages[late]) == pytest.approx(np.mean(age_when_read(120, 60, rule, 100, times[late])), rel=0.2)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_nothing_grows_old_when_the_reader_is_faster(rule):
+    assert not age_when_read(60, 120, rule, 100, np.linspace(0, END, 5)).any()

@@ -8,7 +8,7 @@ from servicelab.policies import BoundedBuffer
 from servicelab.sim import Draws
 from servicelab.sim.stream import Channel, Producer, Reader
 from servicelab.views.live import Choice, LivePanel, Slider
-from servicelab.views.theme import FAILURE_INK, FORMULA, MUTED, SIMULATED, VERMILION
+from servicelab.views.theme import FAILURE_INK, FORMULA, SIMULATED, VERMILION
 
 #: The picture ends here (seconds); what is higher than the ends of the axes (items, seconds) runs along their edge.
 END, HIGHEST, LONGEST = 10.0, 400, 5.0
@@ -29,8 +29,8 @@ RULES = {
 class Flood(LivePanel):
     """The producer's rate, the reader's speed, the rule and the size of the buffer between them as controls.
 
-    The dashed lines are formulas: the fluid growth (rate − speed) × time up to the size, and size / speed, the oldest
-    that anything from a bounded buffer can be when it is read.
+    The dashed lines are formulas for a producer and a reader without chance: how many wait, and how old is what is
+    read (:func:`age_when_read`).
     """
 
     title = "A fast producer and a slow reader"
@@ -48,7 +48,6 @@ class Flood(LivePanel):
         left.set_title("The buffer")
         right.set(xlim=(0, END), ylim=(0, LONGEST), xlabel="time (s)", ylabel="age of an item when read (s)")
         right.set_title("How fresh it is")
-        right.axhline(1, color=MUTED, linewidth=1)
         self.growth = self.moving(left.plot([], [], **FORMULA, label="formula")[0])
         self.level = self.moving(left.plot([], [], **SIMULATED, drawstyle="steps-post", label="simulated")[0])
         self.bound = self.moving(right.plot([], [], **FORMULA)[0])
@@ -63,8 +62,7 @@ class Flood(LivePanel):
         grid = np.linspace(0, END, 200)
         limit = np.inf if rule == "no bound" else KEYS if rule == "conflate by key" else size
         self.growth.set_data(grid, np.minimum(theory.buffer_growth(rate, speed, grid), min(limit, HIGHEST)))
-        oldest = theory.freshness_bound(min(limit, 1e9), speed)
-        self.bound.set_data([0, END], [oldest, oldest])
+        self.bound.set_data(grid, age_when_read(rate, speed, rule, size, grid))
         self.ages.set_data(reader.times, np.minimum(reader.ages, LONGEST))
         buffer = channel.buffer
         gone = buffer.dropped + buffer.conflated
@@ -74,6 +72,20 @@ class Flood(LivePanel):
             f"{rate} items/s made, {speed} read, {rule}, size {size}: at the end {len(buffer)} wait, the last one read "
             f"was {reader.ages[-1]:.1f} s old; {made} were made, {gone} of them are never read."
         )
+
+
+def age_when_read(rate, speed, rule, size, at):
+    """Seconds between making and reading an item that is read at the moments ``at`` (s), if nothing is left to chance.
+
+    Without a bound the item read at t was made at t × speed / rate. A full buffer keeps from growing older: with
+    "block" and "drop newest" an item waits for ``size`` reads, with "drop oldest" the ``size`` latest items wait, and
+    of KEYS things in turn each is overtaken after KEYS / rate, half of which has passed on average.
+    """
+    behind = np.maximum(0.0, at * (1 - speed / rate))
+    if rule == "no bound":
+        return behind
+    oldest = {"drop oldest": size / rate, "conflate by key": KEYS / rate / 2}
+    return np.minimum(behind, oldest.get(rule, theory.freshness_bound(size, speed)))
 
 
 def run(seed, rate, speed, rule, size):
