@@ -199,6 +199,23 @@ class ComesBack(Keeper):
         self.server.stop()
 
 
+class GoodbyeThenEvent(Keeper):
+    """The event comes after the goodbye, and nobody waits for the thread."""
+
+    def stop(self, drain):
+        self.goodbye()
+        self.gone.set()
+        time.sleep(drain)
+        self.server.stop()
+
+
+class EventWithoutJoin(Keeper):
+    """The event comes first, but a heartbeat may have begun."""
+
+    def halt(self):
+        self.gone.set()
+
+
 class NeverStops(Keeper):
     def stop(self, drain):
         self.halt()
@@ -214,9 +231,9 @@ class GoodbyeFails(Keeper):
 class KeepsOn(Keeper):
     """Its thread is not told to end, and says nothing after a 404."""
 
-    def beat(self):
+    def register(self):
         if not self.gone.is_set():
-            super().beat()
+            super().register()
 
     def keep(self):
         with suppress(SystemExit):  # with which the check ends it, so that pytest need not tell of it
@@ -260,6 +277,8 @@ WRONG = {
     "no drain": (NoDrain, {"no-drain"}),
     "drains first": (DrainsFirst, {"no-drain"}),
     "comes back": (ComesBack, {"comes-back"}),
+    "goodbye, then the event": (GoodbyeThenEvent, {"races-its-goodbye"}),
+    "an event without join": (EventWithoutJoin, {"races-its-goodbye"}),
     "never stops": (NeverStops, {"not-stopped"}),
     "the goodbye fails": (GoodbyeFails, {"goodbye-fails"}),
     "keeps on": (KeepsOn, {"left-running"}),
