@@ -21,6 +21,13 @@ pytestmark = pytest.mark.usefixtures("nothing_is_left")
 # -- code that does anything --------------------------------------------------------------------------
 
 
+def test_a_check_without_an_answer_says_how_to_call_it():
+    report = lab03.check_publisher.report()
+    assert report.refused == ["not-handed-over"]
+    assert "check_publisher needs your Publisher: check_publisher(Publisher)" in str(report)
+    assert lab03.check_staff.report(1, 2).refused == ["not-handed-over"]
+
+
 def test_an_endless_loop_is_a_report():
     assert lab03.check_publisher.report(never_returns).refused == ["time-limit"]
 

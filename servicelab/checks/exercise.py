@@ -10,6 +10,7 @@
 In the lab: ``lab01.deadline_client(get_within)``. In a test: ``lab01.deadline_client.report(get_within).refused``.
 """
 
+import inspect
 from contextlib import ExitStack
 
 from servicelab.checks.leftovers import Leftovers, end_handlers
@@ -138,6 +139,8 @@ class Exercise:
         """Check and return the report; nothing is kept and nothing raised."""
         ask = Examiner()
         try:
+            if self._lacks(ask, answers, named):
+                return Report(self.lab, self.number, ask.expectations, ask.trace, title=self.title)
             outcome = run(self.examine, ask, *answers, limit=self.limit, keep=True, **named)
             if not outcome.returned and not isinstance(outcome.error, Stop):
                 what = f"the check comes to its end within {self.limit:g} s"
@@ -146,6 +149,19 @@ class Exercise:
         finally:
             ask.close()
         return Report(self.lab, self.number, ask.expectations, ask.trace, title=self.title, printed=ask.printed)
+
+    def _lacks(self, ask, answers, named) -> bool:
+        """Was the check called without something that it needs, or with too much? Then it says how to call it."""
+        signature = inspect.signature(self.examine)
+        try:
+            signature.bind(ask, *answers, **named)
+        except TypeError as error:
+            name, (_, *wanted) = self.examine.__name__, signature.parameters
+            what = f"{name} needs your {' and '.join(wanted)}: {name}({', '.join(wanted)})"
+            hint = "Hand over what you wrote by its name, without calling it."
+            ask.expect("not-handed-over", what, False, f"{error}", hint)
+            return True
+        return False
 
 
 def exercise(lab: str, number: int, title: str, *, points: int = 1, limit: float = 60.0):
