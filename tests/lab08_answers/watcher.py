@@ -186,6 +186,31 @@ class NoJitter(Watcher):
         self.step = min(2 * self.step, 1.0)
 
 
+class PauseOfOneLength(Watcher):
+    """Jitter, and no growth."""
+
+    def failed(self):
+        self.index = 0
+        self.rest(self.rng.uniform(0.03, 0.05))
+
+
+class AskedTooSeldom(Watcher):
+    """A long pause from the first failure on."""
+
+    def failed(self):
+        self.index = 0
+        self.rest(self.rng.uniform(0.6, 1.0))
+
+
+class ComparesLists(Watcher):
+    """Takes another order for news."""
+
+    def news(self, found):
+        if self.wanted() and found != self.known:
+            self.known = found
+            self.act(found)
+
+
 class DiesOfAnError(Watcher):
     def watch(self):
         while not self.gone.is_set():
@@ -238,8 +263,7 @@ class AsksAfterStop(Watcher):
                 try:
                     self.question()
                 except requests.RequestException:
-                    self.index = 0
-                    time.sleep(self.rng.uniform(0.05, 0.2))
+                    self.failed()
                 time.sleep(0.1)
 
 
@@ -270,6 +294,9 @@ WRONG = {
     "needs the index": (NeedsTheIndex, {"died-without-index"}),
     "no backoff": (NoBackoff, {"hammers-the-ill", "hammers-the-dead", "no-jitter"}),
     "no jitter": (NoJitter, {"no-jitter"}),
+    "a pause of one length": (PauseOfOneLength, {"pause-does-not-grow"}),
+    "long pauses at once": (AskedTooSeldom, {"pause-does-not-grow"}),
+    "compares lists": (ComparesLists, {"order-is-news"}),
     "dies of an error": (DiesOfAnError, {"died-of-silence"}),
     "nobody after an error": (NobodyAfterAnError, {"acts-on-error", "acts-on-silence"}),
     "does not look at the status": (DoesNotLookAtTheStatus, {"acts-on-error"}),

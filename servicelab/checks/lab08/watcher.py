@@ -2,6 +2,7 @@
 back or is missing, by a registry that is ill or dead, nor by its own end."""
 
 import random
+import statistics
 import time
 from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
@@ -17,13 +18,15 @@ GET = "GET /v1/health"
 LONG, SHORT = 10.0, 0.3  # seconds that a question may be kept waiting
 MANY = 15  # questions where about five are enough, and a loop without a pause asks hundreds
 WATCHED = 0.5  # seconds
+OUTAGE = 2.0  # seconds in which a pause that doubles has grown to half a second
+GROWN = 2  # times as long as the first pause are the last ones, at least; a right answer's are three to twenty times
 
 
 @exercise("08", 3, "A watcher that is not fooled", limit=60.0)
 def check_watcher(ask, Watcher):
     """Let ``Watcher(web, url, service, act, rng, wait)`` watch registries of every kind."""
     deaths = ask.use(Deaths())
-    for examine in (_changes, _spurious, _dead, _ill, _without_index, _backwards, _stops):
+    for examine in (_changes, _spurious, _order, _dead, _backs_off, _ill, _without_index, _backwards, _stops):
         with stand(ask, Watching) as watching:
             watching.deaths = deaths
             examine(watching, Watcher)
@@ -46,6 +49,13 @@ class Dice(random.Random):
         return super().random()
 
 
+class Loaded(Dice):
+    """Draws from the middle only, so that a pause tells of its law and not of luck."""
+
+    def random(self):
+        return 0.45 + 0.1 * super().random()
+
+
 class Watching(Stand):
     """The learner's watcher at a registry of its own. ``acts`` are the lists of addresses that it was told of."""
 
@@ -53,8 +63,8 @@ class Watching(Stand):
     over = False
     deaths = ""  # what ended a thread of the learner's
 
-    def begin(self, kind, wait=LONG, url=None):
-        self.acts, self.answers, self.dice = [], [], Dice(8)
+    def begin(self, kind, wait=LONG, url=None, dice=Dice):
+        self.acts, self.answers, self.dice = [], [], dice(8)
         self.web = self.session("gateway")
         self.web.hooks["response"].append(self._note)
         ask = self.ask
@@ -92,6 +102,11 @@ class Watching(Stand):
     @property
     def questions(self):
         return len(self.asked(GET))
+
+    @property
+    def refused(self):
+        """The codes of what was not met so far."""
+        return {one.code for one in self.ask.expectations if not one.passed}
 
     def is_waiting(self):
         return self.registry.waiting > 0
@@ -182,6 +197,29 @@ def _spurious(watching, kind):
         watching.hears(1, 2),
         f"act was last called with {shown(watching.acts[-1:])}{watching.deaths}",
         "After an answer without news the loop goes on.",
+    )
+
+
+def _order(watching, kind):
+    """The same two addresses, in another order."""
+    double = Double(watching)
+    double.numbers = [1]
+    watching.begin(kind, url=watching.server.url)
+    double.numbers = [1, 2]
+    if "acts-on-nothing" in watching.refused or not watching.hears(1, 2):
+        return  # said elsewhere
+    acts = len(watching.acts)
+    for numbers in ([2, 1], [1, 2]):
+        double.numbers = numbers
+        enough = len(watching.answers) + 2  # the last but one has been dealt with
+        wait_until(lambda enough=enough: len(watching.answers) >= enough, 2.0)
+    more = len(watching.acts) - acts
+    watching.expect(
+        "order-is-news",
+        "two answers differ in nothing but the order of the addresses: act is not called",
+        more == 0,
+        f"it was called {more} times, with the same two addresses each time",
+        "A registry promises no order. Compare sets: set(found) != known.",
     )
 
 
@@ -330,6 +368,29 @@ def _dead(watching, kind):
         len(acts) == 1,
         f"it was called with {shown(acts[1:])}",
         "No answer is not the answer 'nobody'.",
+    )
+
+
+def _backs_off(watching, kind):
+    """The registry is dead for longer: the pauses grow."""
+    if "hammers-the-dead" in watching.refused:
+        return
+    watching.enter(1)
+    watching.begin(kind, dice=Loaded)
+    wait_until(watching.is_waiting, 1.0)
+    watching.registry.kill()
+    killed = watching.trace.clock()
+    time.sleep(OUTAGE)
+    stamps = [one.sent for one in watching.asked(GET, since=killed)]
+    pauses = [b - a for a, b in zip(stamps, stamps[1:])]
+    first, last = (min(pauses[:2]), statistics.median(pauses[-3:])) if len(pauses) > 2 else (0.0, 0.0)
+    watching.expect(
+        "pause-does-not-grow",
+        f"the registry is dead for {OUTAGE:g} s: it is asked after pauses that begin short and grow",
+        last > GROWN * first,
+        f"{len(stamps)} questions came"
+        + (f"; the first pause was {first:.2f} s, and the last ones were {last:.2f} s" if len(pauses) > 2 else ""),
+        "Double the step after each failure: 0.05, 0.1, 0.2 … up to 1 s.",
     )
 
 
