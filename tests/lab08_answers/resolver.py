@@ -264,3 +264,4 @@ WRONG = {
     name: ((lookup, answer) if isinstance(answer, type) else (answer, Resolver), codes)
     for name, (answer, codes) in WRONG.items()
 }
+WRONG["swapped"] = ((Resolver, lookup), {"swapped"})

@@ -24,6 +24,13 @@ _HINTS = {
 @exercise("08", 2, "A resolver that remembers", limit=40.0)
 def check_resolver(ask, lookup, Resolver):
     """``lookup(web, url, service)`` against a real registry, and ``Resolver(lookup, ttl, …, clock)`` on top of it."""
+    ask.need(
+        "swapped",
+        "check_resolver(lookup, Resolver): the function first, and then the class",
+        not (isinstance(lookup, type) and not isinstance(Resolver, type)),
+        f"first came {shown(lookup)}, and then {shown(Resolver)}",
+        "Swap the two.",
+    )
     with stand(ask, Asking) as asking:
         _lookup(asking, lookup)
     with stand(ask, Asking) as asking:
@@ -42,7 +49,11 @@ class Asking(Stand):
         self.web = self.session("gateway")
         self.questions: Counter[str] = Counter()
         ask = self.ask
-        self.yours = ask.call(kind, self._ask, TTL, NEGATIVE, RETRY, MOST, lambda: self.now)
+        outcome = ask.run(kind, self._ask, TTL, NEGATIVE, RETRY, MOST, lambda: self.now)
+        if not outcome.returned:
+            what = "Resolver(lookup, ttl, negative_ttl, retry_after, most, clock) makes a resolver"
+            ask.need(outcome.how, what, False, str(outcome), "It is called with these six, in this order.")
+        self.yours = outcome.value
         if not callable(getattr(self.yours, "instances", None)):
             what, hint = "a Resolver has the method instances(service)", "Keep the names that the task gives."
             ask.need("wrong-type", what, False, f"it is {shown(self.yours)}", hint)
