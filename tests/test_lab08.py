@@ -66,6 +66,27 @@ def test_pauses_of_nothing_are_a_report():
     assert "hammers" in lab08.check_herd.report(pauses).refused
 
 
+def dips(period, rng):
+    yield 0
+    yield period
+    while True:
+        yield -0.41
+
+
+@pytest.mark.parametrize(
+    ("pauses", "words"),
+    [
+        (herd.ends, "it ended after 5 pauses"),
+        (dips, "pause 3 was -0.41: seconds must be a number >= 0"),
+        (herd.a_number, "which has no send()"),
+    ],
+    ids=["too short", "negative", "a number"],
+)
+def test_what_is_no_generator_of_pauses_is_told_in_words(pauses, words):
+    report = str(lab08.check_herd.report(pauses))
+    assert words in report and "Outcome(" not in report
+
+
 def test_a_learners_thread_hook_is_back_after_the_check():
     before = threading.excepthook
     lab08.check_keeper.report(7)
@@ -90,6 +111,21 @@ def test_the_formulas_of_exercise_4_are_those_of_the_chapter():
     assert requests == pytest.approx(PRACTICE.instances / 3 + theory.lookup_rate(PRACTICE.clients, 5))
     assert late == pytest.approx((theory.lease_window(10, 3) + theory.poll_window(5, 0.2)).mean)
     assert buried == pytest.approx(theory.false_expiries(PRACTICE.loss, 10, 3) * PRACTICE.instances * 86400)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "words"),
+    [
+        ({"ttl": "10s", "heartbeat": 3, "period": 5}, "ttl='10s' must be a number of seconds"),
+        ({"ttl": 10, "heartbeat": 0, "period": 5}, "heartbeat=0 must be above 0"),
+        ({"ttl": 10, "heartbeat": 3}, "period is missing"),
+        ([10, 3, 5], "choose returns a dict"),
+    ],
+    ids=["text", "zero", "missing", "a list"],
+)
+def test_what_is_no_choice_names_the_entry(chosen, words):
+    report = lab08.check_budget.report(lambda shop: chosen)
+    assert report.refused[0] == "wrong-type" and words in str(report) and "<lambda>" not in str(report)
 
 
 def test_pauses_are_on_average_the_period_while_all_is_well():

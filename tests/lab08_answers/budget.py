@@ -82,6 +82,10 @@ def forgets_one(shop):
     return {"ttl": 10, "period": 5}
 
 
+def no_heartbeat(shop):
+    return grid(shop) | {"heartbeat": 0}
+
+
 RIGHT = {"heartbeats first": heartbeats_first, "a grid": grid}
 WRONG = {
     "asks far too often": (changed(period=0.1), {"too-many-requests"}),
@@ -93,5 +97,6 @@ WRONG = {
     "a slow heart": (slow_heart, {"heartbeat-above-ttl"}),
     "a tuple": (a_tuple, {"wrong-type"}),
     "text": (as_text, {"wrong-type"}),
+    "no heartbeat": (no_heartbeat, {"wrong-type"}),
     "forgets one": (forgets_one, {"wrong-type"}),
 }

@@ -90,14 +90,16 @@ def check_budget(ask, choose):
 
 
 def _examine(ask, number, shop, choose):
-    chosen = ask.call(choose, shop, returns=dict, limit=LIMIT)
-    good = all(_is_time(chosen.get(name)) for name in NAMES)
+    chosen = ask.call(choose, shop, limit=LIMIT)
+    wrong = _wrong(chosen)
     ask.need(
         "wrong-type",
         f"shop {number}: choose returns a dict with {', '.join(NAMES)}, each in seconds and above 0",
-        good,
-        f"it returned {shown(chosen)}",
-        '{"ttl": 10, "heartbeat": 3, "period": 5}',
+        not wrong,
+        wrong,
+        "Does every path through your function end with a return?"
+        if chosen is None
+        else 'Plain numbers of seconds, in a dict with these keys: {"ttl": …, "heartbeat": …, "period": …}.',
     )
     ttl, heartbeat, period = (float(chosen[name]) for name in NAMES)
     mark = _draw(ask.trace, ttl, heartbeat, period)
@@ -146,8 +148,19 @@ def _examine(ask, number, shop, choose):
     )
 
 
-def _is_time(value):
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value) and value > 0
+def _wrong(chosen):
+    """What is wrong with the form of it, in words; "" when nothing is."""
+    if not isinstance(chosen, dict):
+        return f"it returned {shown(chosen)}"
+    for name in NAMES:
+        if name not in chosen:
+            return f"{name} is missing: it returned {shown(chosen)}"
+        value = chosen[name]
+        if not isinstance(value, Real) or isinstance(value, bool):
+            return f"{name}={shown(value)} must be a number of seconds"
+        if not (math.isfinite(value) and value > 0):
+            return f"{name}={shown(value)} must be above 0, and finite"
+    return ""
 
 
 def _told(value, unit):

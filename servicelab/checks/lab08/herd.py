@@ -67,19 +67,33 @@ def check_herd(ask, pauses):
 
 def _generator(ask, pauses):
     made = ask.call(pauses, PERIOD, random.Random(1), limit=2.0)
-    good = callable(getattr(made, "send", None))
-    found = []
-    if good:
-        outcome = ask.run(lambda: [next(made), *(made.send(n % 3 > 0) for n in range(30))], limit=2.0)
-        found = outcome.value if outcome.returned else [outcome]
-        good = all(isinstance(one, Real) and math.isfinite(one) and one >= 0 for one in found)
+    found, wrong = [], f"it gave {shown(made)}, which has no send()"
+
+    def draw():
+        found.append(next(made))
+        for number in range(30):
+            found.append(made.send(number % 3 > 0))
+
+    if callable(getattr(made, "send", None)):
+        outcome = ask.run(draw, limit=2.0)
+        bad = next(((n, one) for n, one in enumerate(found, 1) if not _is_pause(one)), None)
+        if bad:
+            wrong = f"pause {bad[0]} was {shown(bad[1])}: seconds must be a number >= 0"
+        elif isinstance(outcome.error, StopIteration):
+            wrong = f"it ended after {len(found)} pauses; the clients go on for ever"
+        else:
+            wrong = "" if outcome.returned else f"after {len(found)} pauses {outcome}"
     ask.need(
         "wrong-type",
         "pauses(period, rng) is a generator of seconds that never ends",
-        good,
-        f"it gave {shown(found[-1] if found else made)}",
+        not wrong,
+        wrong,
         "answered = yield seconds, in a `while True:`.",
     )
+
+
+def _is_pause(value):
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
 
 
 class Herd:
@@ -168,12 +182,12 @@ def _frozen(ask, pauses):
             outcome.how, "200 clients follow your pauses for another day", False, str(outcome), "See the last line."
         )
     for code, like, begin, until, what in (
-        ("answered-in-step", "in-step", THAWS + 1.5, AGAIN, "and answers all who wait, within a second"),
+        ("answered-in-step", "in-step", THAWS + 1.5, AGAIN, "answers all who wait within a second"),
         ("failed-in-step", "herd-returns", BACK, LAST, "crashes, so that all who wait fail at once, and is back"),
     ):
         if like not in said:
             many, at, mark = outcome.value.peak(begin, until)
-            what = f"the registry hangs {what}: never more than {MOST:.0f} questions in {BIN} s afterwards"
+            what = f"the registry hangs, {what}: never more than {MOST:.0f} questions in {BIN} s afterwards"
             happened = f"{at - begin:.1f} s later it was {many}"
             ask.expect(code, what, many <= MOST, happened, _HINTS[code], mark)
 
