@@ -10,6 +10,7 @@ import itertools
 import json
 import os
 import queue
+import re
 import shutil
 import signal
 import sys
@@ -146,6 +147,11 @@ class Watcher(threading.Thread):
         self.join()
 
 
+#: What belongs to joblib in a process's command line.
+JOBLIB = re.compile("loky|resource_tracker")
+IN_THE_COLLECTOR = re.compile(r"Exception ignored in: .*KeyboardInterrupt:?", re.S)
+
+
 class Session:
     """One kernel for ``notebook``, a path below ``root``; ``env`` is added to the kernel's environment.
 
@@ -265,15 +271,23 @@ class Session:
         port still listens or a child lives 10 s later.
         """
         family_then: list[psutil.Process] = []
+        idle: list[psutil.Process] = []
         ports: set[int] = set()
 
         def kill(open_now):
             family_then.extend(family(psutil.Process(self.pid)))
+            # joblib's idle workers see only after minutes that nobody will come any more; they hold no port.
+            pools = [process for process in family_then[1:] if JOBLIB.search(describe(process))]
+            family_then[:] = [process for process in family_then if process not in pools]
+            idle.extend(pools)
             os.kill(self.pid, signal.SIGKILL)
             ports.update(open_now)
 
         with suppress(DeadKernelError, RuntimeError, psutil.NoSuchProcess), self._while_it_serves(after, kill):
             self.run_cell(index)
+        for process in idle:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         assert_gone(ports, family_then)
         return ports
 
@@ -372,12 +386,12 @@ def poll_in_slices(channel, step: float = 1.0) -> None:
 
 
 def stderr_of(cell) -> list[str]:
-    """What the last run of a cell wrote to standard error."""
-    return [
-        f"cell {cell.get('id')}: {out.text.strip()[:300]}"
-        for out in cell.get("outputs", [])
-        if out.output_type == "stream" and out.name == "stderr" and out.text.strip()
-    ]
+    """What the last run of a cell wrote to standard error.
+
+    An interrupt that meets the garbage collector cannot be raised there: Python says so in three lines and goes on.
+    """
+    said = [out.text.strip() for out in cell.get("outputs", []) if out.output_type == "stream" and out.name == "stderr"]
+    return [f"cell {cell.get('id')}: {text[:300]}" for text in said if text and not IN_THE_COLLECTOR.fullmatch(text)]
 
 
 def family(process: psutil.Process) -> list[psutil.Process]:
