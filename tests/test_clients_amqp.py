@@ -79,11 +79,24 @@ def test_a_connection_has_a_name_and_says_only_when_traced_that_it_stamps(broker
     assert numbers == list(range(numbers[0], numbers[0] + 3))
     assert [names[name] for name in sorted(names, key=lambda name: name.partition("#")[2])].count(True) == 1
     assert {name.partition("#")[0] for name in names} == {"client", "orders"}
-    assert type(plain) is pika.BlockingConnection  # without a trace there is nothing of ours in it
-    assert isinstance(traced, pika.BlockingConnection)
+    assert isinstance(plain, pika.BlockingConnection) and isinstance(traced, pika.BlockingConnection)
+    assert type(plain).channel is pika.BlockingConnection.channel  # without a trace nothing of ours is in its channels
     assert [c._impl.params.heartbeat for c in (plain, traced, url)] == [0, 0, 0]
     for connection in (plain, traced, url):
         connection.close()
+
+
+@pytest.mark.parametrize("traced", [False, True])
+def test_an_interrupt_hangs_up_without_a_goodbye(broker, trace, traced):
+    with pytest.raises(KeyboardInterrupt), connect(broker, "orders", trace if traced else None) as connection:
+        connection.channel().queue_declare("mails")
+        broker.pause()  # a goodbye would wait for an answer for ever
+        raise KeyboardInterrupt
+    broker.resume()
+    assert connection.is_closed
+    with pytest.raises(ValueError), connect(broker, "orders") as connection:
+        raise ValueError
+    assert connection.is_closed
 
 
 def test_heartbeats_are_off_unless_the_url_asks_for_them(broker):

@@ -26,8 +26,10 @@ def connect(broker, name: str = "client", trace: Trace | None = None) -> pika.Bl
     delivered to them, in the lane ``name``; without one nothing is stamped. Heartbeats are off unless a URL asks for
     them: pika answers them only while it is being called, and a notebook is idle for minutes.
 
-    A pika connection belongs to the thread that uses it. Raises what pika raises (``AMQPConnectionError`` when nobody
-    listens), and ValueError for a broker or trace that is none.
+    A pika connection belongs to the thread that uses it. In a ``with`` block an interrupt ends it at once.
+
+    Raises what pika raises (``AMQPConnectionError`` when nobody listens), and ValueError for a broker or trace that is
+    none.
     """
     if trace is not None and not isinstance(trace, Trace):
         raise ValueError(f"trace={trace!r} is no servicelab.trace.Trace(): leave it out, or give one")
@@ -37,7 +39,7 @@ def connect(broker, name: str = "client", trace: Trace | None = None) -> pika.Bl
     connection_name = f"{name}#{next(_numbers)}"
     parameters.client_properties = {"connection_name": connection_name}
     if trace is None:
-        return pika.BlockingConnection(parameters)
+        return _Connection(parameters)
     parameters.client_properties["servicelab"] = True  # the broker stamps its side of such connections
     behind = server_at(parameters.port)
     lane = behind.lane if behind is not None else getattr(broker, "lane", "broker")
@@ -62,7 +64,20 @@ def _url(broker) -> str:
     return url
 
 
-class _TracedConnection(pika.BlockingConnection):
+class _Connection(pika.BlockingConnection):
+    """pika's own, but that a ``with`` block that is interrupted hangs up and does not say goodbye.
+
+    The interrupt may have come in the middle of a frame; then the broker would never understand the goodbye, and pika
+    would wait for its answer.
+    """
+
+    def __exit__(self, kind, error, traceback):
+        if kind is None or issubclass(kind, Exception):
+            return super().__exit__(kind, error, traceback)
+        _let_go(self)
+
+
+class _TracedConnection(_Connection):
     def __init__(self, parameters, stamps):
         self._stamps = stamps
         super().__init__(parameters)
