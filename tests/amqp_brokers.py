@@ -1,6 +1,7 @@
 """The brokers that the functional tests of AMQP run on: ours, in this process, and a real RabbitMQ.
 
-``tests/conftest.py`` takes the fixtures from here, so that a whole run starts each broker once. A test that asks for
+``tests/conftest.py`` takes the fixtures from here. Each file starts each broker once, and not the whole run: other
+files look whether a server or a child process is left in this one. A test that asks for
 ``broker`` runs on both; what RabbitMQ does is the expectation. ``@ours_differs("why")`` states a difference that is
 known and listed in the package's docstring: the test must then fail on ours.
 """
@@ -70,9 +71,9 @@ def start(kind, tmp_path_factory):
             yield Broker(kind, running)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def brokers(tmp_path_factory):
-    """``brokers(kind)``: the one of this kind, started at its first use, stopped at the end of the run."""
+    """``brokers(kind)``: the one of this kind, started at its first use, stopped at the end of the file."""
     started = {}
     with ExitStack() as stack:
 
@@ -84,19 +85,19 @@ def brokers(tmp_path_factory):
         yield get
 
 
-@pytest.fixture(scope="session", params=["ours", "rabbitmq"])
-def session_broker(request, brokers):
+@pytest.fixture(scope="module", params=["ours", "rabbitmq"])
+def started_broker(request, brokers):
     return brokers(request.param)
 
 
 @pytest.fixture
-def broker(request, session_broker):
+def broker(request, started_broker):
     why = getattr(request.function, "ours_differs", None)
-    if why and session_broker.kind == "ours":
+    if why and started_broker.kind == "ours":
         request.applymarker(pytest.mark.xfail(strict=True, reason=why))
-    yield session_broker
-    session_broker.clean()
-    assert getattr(session_broker.running, "errors", []) == []  # faults inside ours
+    yield started_broker
+    started_broker.clean()
+    assert getattr(started_broker.running, "errors", []) == []  # faults inside ours
 
 
 @pytest.fixture

@@ -13,19 +13,19 @@ LOAD = 20  # messages of 20 kB
 
 
 @pytest.fixture
-def pressed(session_broker, monkeypatch):
+def pressed(started_broker, monkeypatch):
     """``(url, press, relieve)``: a broker, what makes 400 kB too much for it, and what gives it room again."""
-    if session_broker.kind == "ours":
+    if started_broker.kind == "ours":
         from servicelab.servers.amqp import start_broker
 
         monkeypatch.delenv("SERVICELAB_AMQP_URL", raising=False)
         with start_broker("short of memory", memory_limit=350_000) as running:
             yield running.url, lambda: None, lambda: None
     else:
-        control, limit = session_broker.running.control, ("set_vm_memory_high_watermark", "absolute")
+        control, limit = started_broker.running.control, ("set_vm_memory_high_watermark", "absolute")
         with contextlib.ExitStack() as stack:
-            stack.callback(control, *limit, str(session_broker.running.settings["memory"]))
-            yield session_broker.url, lambda: control(*limit, "1MB"), stack.close
+            stack.callback(control, *limit, str(started_broker.running.settings["memory"]))
+            yield started_broker.url, lambda: control(*limit, "1MB"), stack.close
 
 
 def test_publishers_are_blocked_and_told_and_go_on_when_there_is_room(pressed):

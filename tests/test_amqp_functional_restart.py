@@ -9,9 +9,9 @@ PERSISTENT, TRANSIENT = pika.BasicProperties(delivery_mode=2), pika.BasicPropert
 
 
 @pytest.fixture(scope="module")
-def after(session_broker):
+def after(started_broker):
     """Everything that the tests below look at, made before one restart. RabbitMQ takes a second for it."""
-    broker = session_broker
+    broker = started_broker
     names = {name: broker.name(name) for name in (
         "durable", "transient", "quorum", "priority", "x-durable", "x-inner", "x-transient", "unacked", "counted",
         "limited", "dead", "auto", "fresh",

@@ -329,7 +329,7 @@ def test_a_crash_in_the_callback_runs_nothing_after_it(broker, channel, trace):
     assert (after, consumer.handled, consumer.errors) == ([], 0, [])
     assert ["notification", "Consumer", "crashed"] in running().rows
     assert [(c.who, c.value) for c in trace.changes if c.who == "notification"] == [("notification", "crashed")]
-    assert trace.work[0].end is not None
+    wait_until(lambda: trace.work[0].end is not None)
     consumer.start()
     wait_until(drained(broker))
     assert after == [b"1"]
