@@ -119,6 +119,10 @@ class Hammers(Keeper):
     share = 300
 
 
+class ADozen(Keeper):
+    share = 12
+
+
 class DiesOfAnError(Keeper):
     def keep(self):
         while not self.gone.wait(self.period):
@@ -266,6 +270,7 @@ WRONG = {
     "as slow as its lease": (WithTheLease, {"late"}),
     "one lost kills": (OneLostKills, {"one-lost-kills"}),
     "hammers": (Hammers, {"hammers", "no-pause"}),
+    "a dozen in a lease": (ADozen, {"hammers"}),
     "dies of an error": (DiesOfAnError, {"thread-died"}),
     "catches around the loop": (CatchesAroundTheLoop, {"thread-died"}),
     "no pause after an error": (NoPauseAfterAnError, {"no-pause"}),
