@@ -18,7 +18,7 @@ from servicelab.checks.lab01 import DeadlineExceeded
 def by_timer(seconds, url):
     """Somebody else cuts the line."""
     end, parts, over = time.monotonic() + seconds, urlsplit(url), threading.Event()
-    line = HTTPConnection(parts.hostname, parts.port, timeout=seconds + 5)  # the timer is to be first, also when it is late
+    line = HTTPConnection(parts.hostname, parts.port, timeout=seconds + 5)  # the timer comes first, even a late one
     line.connect()
     sock = line.sock  # http.client lets go of it when the answer begins
 
