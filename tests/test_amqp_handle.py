@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from contextlib import suppress
 
 import pika
@@ -19,6 +18,7 @@ import pytest
 from servicelab.lifecycle import ServerError, is_listening, running, stop_all
 from servicelab.servers.amqp import Broker, RemoteBroker, start_broker
 from servicelab.trace import Trace
+from tests.waiting import left, wait_until
 
 PERSISTENT = pika.BasicProperties(delivery_mode=2)
 
@@ -42,7 +42,7 @@ def nothing_left(monkeypatch):
     before = temporary_folders()
     yield
     stop_all()
-    wait_until(lambda: not [t.name for t in threading.enumerate() if t.name.startswith("servicelab")])
+    wait_until(lambda: not left())
     wait_until(lambda: not psutil.Process().children())
     assert temporary_folders() <= before
 
@@ -50,13 +50,6 @@ def nothing_left(monkeypatch):
 @pytest.fixture(params=[False, True], ids=["kernel", "process"])
 def process(request):
     return request.param
-
-
-def wait_until(condition, limit=10.0):
-    end = time.monotonic() + limit
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.005)
 
 
 def channel_of(broker):

@@ -17,13 +17,14 @@ from servicelab.clients import traced
 from servicelab.lifecycle import ServerError, running, stop_all
 from servicelab.servers import serve
 from servicelab.trace import Trace
+from tests.waiting import left, wait_until
 
 
 @pytest.fixture(autouse=True)
 def nothing_left():
     yield
     stop_all()
-    wait_until(lambda: not [t.name for t in threading.enumerate() if t.name.startswith("servicelab")])
+    wait_until(lambda: not left())
     wait_until(lambda: not psutil.Process().children())
 
 
@@ -32,13 +33,6 @@ def session():
     with requests.Session() as session:
         session.trust_env = False
         yield session
-
-
-def wait_until(condition, limit=10.0):
-    end = time.monotonic() + limit
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.01)
 
 
 def is_alive(pid):

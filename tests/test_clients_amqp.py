@@ -14,13 +14,14 @@ from servicelab.faults import FaultProxy
 from servicelab.lifecycle import ServerError, running, stop_all
 from servicelab.servers.amqp import Broker
 from servicelab.trace import Trace, from_traceparent
+from tests.waiting import left, wait_until
 
 
 @pytest.fixture(autouse=True)
 def nothing_left():
     yield
     stop_all()
-    wait_until(lambda: not [t.name for t in threading.enumerate() if t.name.startswith("servicelab")])
+    wait_until(lambda: not left())
 
 
 @pytest.fixture
@@ -43,13 +44,6 @@ def channel(broker):
     yield channel
     with suppress(AMQPConnectionError):
         connection.close()
-
-
-def wait_until(condition, limit=10.0):
-    end = time.monotonic() + limit
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.002)
 
 
 def acknowledge(channel, method, properties, body):

@@ -15,6 +15,7 @@ from servicelab.lifecycle import ServerError, stop_all
 from servicelab.servers import GRPCServer, load_proto
 from servicelab.servers.proto import ProtoError
 from servicelab.trace import Trace
+from tests.waiting import eventually, left
 
 CHAT = """
 syntax = "proto3";
@@ -37,17 +38,6 @@ def nothing_left():
     yield
     stop_all()
     assert eventually(lambda: not left()), left()
-
-
-def left():
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("servicelab")]
-
-
-def eventually(condition, limit=8.0):
-    end = time.monotonic() + limit
-    while not (found := condition()) and time.monotonic() < end:
-        time.sleep(0.005)
-    return found
 
 
 @pytest.fixture

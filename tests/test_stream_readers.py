@@ -17,6 +17,7 @@ from servicelab.lifecycle import stop_all
 from servicelab.policies import Exponential, FullJitter, Heartbeat, NoBackoff, Reconnect, Resume
 from servicelab.servers import Feed, WebSocketServer, event_stream, serve
 from servicelab.trace import Trace
+from tests.waiting import eventually, left
 
 CUTS = 50
 
@@ -26,17 +27,6 @@ def nothing_left():
     yield
     stop_all()
     assert eventually(lambda: not left()), left()
-
-
-def left():
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("servicelab")]
-
-
-def eventually(condition, limit=10.0):
-    end = time.monotonic() + limit
-    while not (found := condition()) and time.monotonic() < end:
-        time.sleep(0.002)
-    return found
 
 
 def over_sse(feed):

@@ -28,6 +28,7 @@ from servicelab.lifecycle import ServerError, is_listening, running, stop_all
 from servicelab.servers import Feed, ServerProcess, SocketIOServer, WebSocketServer
 from servicelab.servers.threads import shut, unsent
 from servicelab.trace import Trace
+from tests.waiting import eventually, left
 
 PUSHED = ["SSE", "WebSocket", "Socket.IO", "gRPC stream"]
 each_way = pytest.mark.parametrize("way", list(WAYS.values()), ids=list(WAYS))
@@ -39,17 +40,6 @@ def nothing_left():
     yield
     stop_all()
     assert eventually(lambda: not left()), left()
-
-
-def left():
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("servicelab")]
-
-
-def eventually(condition, limit=8.0):
-    end = time.monotonic() + limit
-    while not (found := condition()) and time.monotonic() < end:
-        time.sleep(0.005)
-    return found
 
 
 def echo(connection):
@@ -311,7 +301,8 @@ def test_what_was_under_way_when_the_connection_broke_is_lost_and_says_so():
         with pytest.raises(ConnectionClosed):
             connection.recv(timeout=8)
         assert eventually(lambda: not server.connections)
-        first, second = eventually(lambda: [m for m in trace.messages if m.lost or m.label == "arrives"][:2] * 1)
+        assert eventually(lambda: any(message.lost for message in trace.messages))
+        first, second = (m for m in trace.messages if m.label in ("arrives", "does not"))
     assert first.received is not None and first.lost is None
     assert second.received is None and second.lost == "connection broke"
 
