@@ -1,16 +1,10 @@
-"""The loss-and-duplicate matrix, and the figure of a queue over time."""
+"""The loss-and-duplicate matrix."""
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pytest
-import simpy
 
-from servicelab import theory
-from servicelab.sim import Consumer, Draws, Outcome, Publisher, Queue, poisson, waits
-from servicelab.views import theme
+from servicelab.sim import Outcome
 from servicelab.views.matrix import ACKS, CONFIRMS, FAULTS, STORAGES, Cell, Matrix, look, words
-from servicelab.views.queues import DOTS, QueueRun, fluid_run, queue_figure, simulated_run
-from servicelab.views.show import picture
 
 SAFE = ("ack", "durable + persistent", "confirm")
 
@@ -24,9 +18,6 @@ def full(safe=(0, 18, 2), rest=(5, 15, 0)):
 
 def texts(fig):
     return [text.get_text() for text in fig.axes[0].texts]
-
-
-# -- the matrix ---------------------------------------------------------------------------------
 
 
 def test_there_is_a_cell_for_every_combination():
@@ -133,64 +124,3 @@ def test_it_grows_in_one_place(monkeypatch):
 def test_misuse_of_the_matrix_is_refused(wrong, quoted):
     with pytest.raises(ValueError, match=quoted):
         wrong(Matrix(n=20))
-
-
-# -- the queue over time ------------------------------------------------------------------------
-
-
-def burst_run(seed=1):
-    env, draws = simpy.Environment(), Draws(seed)
-    mails = Queue(env, "mails")
-    orders = Publisher(env, mails)
-    for name in "ABCD":
-        Consumer(env, name, mails, draws.exponential(name, 0.02))
-    poisson(env, 300, orders, draws, until=2.0)
-    env.run()
-    return simulated_run(mails, orders.tasks), orders.tasks
-
-
-def test_the_three_worlds_keep_their_styles():
-    run, tasks = burst_run()
-    fig = queue_figure("It drains", measured=run, simulated=run, formula=fluid_run(300, 50, 4, 2), end=2.0)
-    above, below = fig.axes
-    lines = {line.get_label(): line for line in above.lines}
-    assert lines["measured"].get_color() == theme.BLUE and lines["measured"].get_marker() == "o"
-    assert lines["simulated"].get_color() == theme.ORANGE and lines["formula"].get_linestyle() == "--"
-    assert len(lines["measured"].get_xdata()) == DOTS
-    assert above.get_title(loc="left") == "It drains" and below.get_ylim()[0] == 0 == above.get_ylim()[0]
-    assert max(lines["simulated"].get_ydata()) == run.depth.max()
-    assert "burst over" in [text.get_text() for text in above.texts]
-    assert picture(fig, "The queue grows for two seconds and drains in one.").png
-
-
-def test_one_world_alone_is_drawn_too():
-    for world in ("measured", "simulated", "formula"):
-        fig = queue_figure("One", **{world: QueueRun(np.arange(3), np.arange(3), np.arange(3), np.arange(3))})
-        assert [line.get_label() for line in fig.axes[0].lines] == [world]
-        plt.close(fig)
-
-
-def test_the_simulated_run_is_that_of_the_queue():
-    run, tasks = burst_run()
-    assert run.depth[0] == 0 == run.depth[-1] and len(run.at) == len(tasks)
-    assert np.array_equal(run.wait, waits(tasks))
-    assert run.depth.max() == pytest.approx(
-        theory.burst(300, 50, 4, 2).peak, abs=3 * theory.burst_band(2, 300, 50, 4, 2)
-    )
-
-
-def test_the_fluid_run_has_the_corners_of_the_burst():
-    burst, run = theory.burst(300, 50, 4, 2, after=50), fluid_run(300, 50, 4, 2, after=50)
-    assert run.depth.max() == burst.peak and run.wait.max() == burst.longest_wait
-    assert run.time[np.argmax(run.depth)] == 2.0 and run.time[-1] > burst.drained in run.time
-    assert run.at[-1] == run.time[-1] and fluid_run(300, 50, 4, 2).at[-1] == 2.0
-    assert fluid_run(300, 50, 4, 2, until=10).time[-1] == 10
-    assert run.band.max() > fluid_run(300, 50, 4, 2, after=50, scv=0, gaps_scv=0).band.max() == 0
-
-
-def test_misuse_of_the_figure_is_refused():
-    with pytest.raises(ValueError, match="at least one"):
-        queue_figure("Nothing")
-    with pytest.raises(TypeError, match=r"measured=\[1\]"):
-        queue_figure("Nothing", measured=[1])
-    assert not plt.get_fignums()
