@@ -49,7 +49,7 @@ def nothing_changed():
 
     def state():
         signals = [signal.getsignal(s) for s in (signal.SIGINT, getattr(signal, "SIGALRM", signal.SIGINT))]
-        return signals, sys.stdout, sys.stderr, sys.gettrace(), threading.excepthook
+        return signals, sys.stdout, sys.stderr, sys.gettrace(), threading.excepthook, sys.unraisablehook
 
     before = state()
     yield
@@ -168,6 +168,24 @@ def swallow_below():
 )
 def test_code_that_swallows_the_limit(function):
     assert run(function, limit=LIMIT).how == "time-limit"
+
+
+@has_alarm
+def test_a_limit_that_falls_into_a_finalizer_is_not_reported(monkeypatch):
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: told.append(unraisable.exc_type))
+
+    class Slow:
+        def __del__(self):
+            time.sleep(0.01)
+            raise ValueError
+
+    def make():
+        while True:
+            Slow()
+
+    assert run(make, limit=LIMIT).how == "time-limit"
+    assert set(told) == {ValueError}, "its own errors are reported as ever"
 
 
 def test_code_that_swallows_the_limit_once_and_returns(go):

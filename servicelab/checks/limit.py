@@ -11,6 +11,8 @@ Rules:
 - In the main thread of a Unix system a timer signal raises it, which also interrupts ``time.sleep``, a lock and
   a socket. Elsewhere the code runs in a thread of its own, where only Python code can be interrupted: a thread
   that still waits in the system after ``PATIENCE`` seconds is given up and reported as stuck.
+- One that falls into a finalizer or a callback of the garbage collector cannot leave it. Python would report it as
+  "Exception ignored in"; here it is dropped, and the next one comes soon.
 - A real interrupt (the ■ button, Ctrl-C) ends everything, as it should.
 
 What no limit can end: one call into C that neither returns nor looks for signals, such as
@@ -24,7 +26,9 @@ import signal
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from servicelab.checks.theirs import is_theirs, place
@@ -63,9 +67,10 @@ def limited(call, seconds: float) -> Ended:
     """
     if not isinstance(seconds, int | float) or not seconds > 0:
         raise ValueError(f"limit={seconds!r} must be > 0 seconds: give the code some time")
-    if threading.current_thread() is threading.main_thread() and hasattr(signal, "setitimer"):
-        return _Alarm().run(call, seconds)
-    return _run_in_thread(call, seconds)
+    with _limits_in_finalizers_dropped():
+        if threading.current_thread() is threading.main_thread() and hasattr(signal, "setitimer"):
+            return _Alarm().run(call, seconds)
+        return _run_in_thread(call, seconds)
 
 
 def raise_in(thread: threading.Thread, error=TimeLimit) -> None:
@@ -77,6 +82,21 @@ def raise_in(thread: threading.Thread, error=TimeLimit) -> None:
 def frame_of(thread: threading.Thread):
     """The frame that ``thread`` runs at this moment, or None."""
     return sys._current_frames().get(thread.ident)
+
+
+@contextmanager
+def _limits_in_finalizers_dropped():
+    old = sys.unraisablehook
+    sys.unraisablehook = partial(_hook, old)
+    try:
+        yield
+    finally:
+        sys.unraisablehook = old
+
+
+def _hook(old, unraisable):
+    if unraisable.exc_type is not TimeLimit:
+        old(unraisable)
 
 
 class _Limited:
@@ -104,6 +124,8 @@ class _Limited:
         while frame is not None:
             if frame is self.frame:
                 return inner
+            if frame.f_code is _hook.__code__:
+                return False  # a report about the learner's code is not the learner's code
             inner, frame = True, frame.f_back
         return False
 
