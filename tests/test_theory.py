@@ -250,7 +250,6 @@ def test_every_formula_names_its_source_or_rests_on_one_that_does():
         "time_band",
         "availability_parallel",
         "retry_load",
-        "burst_backlog",
         "watch_window",
         "failed_calls",
         "lookup_rate",
@@ -259,7 +258,7 @@ def test_every_formula_names_its_source_or_rests_on_one_that_does():
         "silence_window",
     }  # special cases, or plain sums
     for name, function in vars(theory).items():
-        if callable(function) and getattr(function, "__module__", "") == theory.__name__ and name[0] != "_":
+        if callable(function) and getattr(function, "__module__", "").startswith(theory.__name__) and name[0] != "_":
             assert function.__doc__, name
             if name not in own and name not in ("Bottleneck", "Burst", "Window"):
                 assert "Source:" in function.__doc__, name
@@ -273,29 +272,14 @@ def test_a_burst_rises_waits_and_drains():
     assert theory.burst(300, 50, 4, 10) == (1000, 5.0, 15.0)
     assert theory.burst(300, 50, 4, 10, after=100) == (1000, 5.0, 20.0)
     assert theory.burst(200, 50, 4, 10) == (0, 0, 0)
-    assert theory.burst_backlog([0, 5, 10, 12.5, 15, 20], 300, 50, 4, 10) == pytest.approx([0, 500, 1000, 500, 0, 0])
-    assert theory.burst_backlog(15, 300, 50, 4, 10, after=100) == pytest.approx(500)
 
 
 @given(lam=rates, mu=rates, c=st.integers(1, 50), seconds=st.floats(0.1, 100), share=st.floats(0, 0.9))
-def test_the_backlog_agrees_with_its_three_numbers(lam, mu, c, seconds, share):
+def test_what_came_in_goes_out(lam, mu, c, seconds, share):
     after = share * c * mu
     peak, longest, drained = theory.burst(lam, mu, c, seconds, after)
-    assert theory.burst_backlog(seconds, lam, mu, c, seconds, after) == pytest.approx(peak)
-    assert theory.burst_backlog(drained, lam, mu, c, seconds, after) == pytest.approx(0, abs=1e-6 * (1 + lam * seconds))
+    assert lam * seconds + after * (drained - seconds) == pytest.approx(c * mu * drained) or peak == 0
     assert longest * c * mu == pytest.approx(peak)
-
-
-def test_the_band_holds_the_runs_that_it_should():
-    lam, mu, c, seconds, t, runs = 300, 50, 4, 10, 8.0, 2000
-    rng = np.random.default_rng(1)
-    # While all are busy, what is there is what came less what was finished, both Poisson here.
-    there = rng.poisson(lam * t, runs) - rng.poisson(c * mu * t, runs)
-    inside = np.abs(there - theory.burst_backlog(t, lam, mu, c, seconds)) <= theory.burst_band(t, lam, mu, c, seconds)
-    assert inside.mean() == pytest.approx(0.95, abs=5 * math.sqrt(0.95 * 0.05 / runs))
-    assert theory.burst_band(t, lam, mu, c, seconds, scv=0, gaps_scv=0) == 0
-    assert theory.burst_band(99, lam, mu, c, seconds) == 0
-    assert theory.burst_band(12, lam, mu, c, seconds, after=90) > theory.burst_band(12, lam, mu, c, seconds)
 
 
 def test_a_window_limits_the_rate_until_it_covers_the_round_trip():
@@ -319,10 +303,6 @@ def test_deliveries_are_a_geometric_sum():
         (lambda: theory.burst(1, 0, 1, 1), "mu=0"),
         (lambda: theory.burst(1, 1, 0, 1), "c=0"),
         (lambda: theory.burst(1, 1, 1, math.inf), "seconds=inf"),
-        (lambda: theory.burst_backlog(-1, 1, 1, 1, 1), "t=-1"),
-        (lambda: theory.burst_band(1, 1, 1, 1, 1, scv=-1), "scv=-1"),
-        (lambda: theory.burst_band(1, 1, 1, 1, 1, gaps_scv=-1), "gaps_scv=-1"),
-        (lambda: theory.burst_band(1, 1, 1, 1, 1, z=0), "z=0"),
         (lambda: theory.window_rate(0, 1, 1), "work=0"),
         (lambda: theory.window_rate(1, -1, 1), "round_trip=-1"),
         (lambda: theory.window_rate(1, 1, 0), "window=0"),

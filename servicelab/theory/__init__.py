@@ -1,0 +1,85 @@
+"""Closed forms: what the mathematics of queues, retries and availability says, before anything is run.
+
+Rates (``lam``, ``mu``) are requests per second, times are seconds, probabilities and utilisations lie in [0, 1]. The
+arrivals are Poisson; a *wait* is the time in the queue, a *time* is wait and service together. Functions of ``lam``
+accept a numpy array of rates and return an array. A queue that has no long run (utilisation 1 or more) is refused
+with ValueError, never answered with a negative wait.
+
+| module | subject |
+|---|---|
+| queues | the long run: M/M/1, M/M/c, M/G/1, two choices, Little's law, the narrowest stage |
+| bands | how far a run of n requests may be from the long run |
+| backlog | a queue that is filled for a while; prefetch; deliveries with crashes |
+| retries | availability, fan-out, retries, layers of retries |
+| windows | how long the dead are believed alive: lease, poll, cache, watch, heartbeat |
+| streams | buffer growth, freshness, credit |
+"""
+
+from servicelab.theory.backlog import Burst, burst, deliveries, window_rate
+from servicelab.theory.bands import time_band, wait_band
+from servicelab.theory.queues import (
+    Bottleneck,
+    bottleneck,
+    busy_workers,
+    erlang_c,
+    little,
+    mg1_wait,
+    mm1_quantile,
+    mm1_time,
+    mm1_wait,
+    mmc_time,
+    mmc_wait,
+    supermarket,
+)
+from servicelab.theory.retries import availability_parallel, availability_series, fan_out, layered_retries, retry_load
+from servicelab.theory.streams import buffer_growth, credit_rate, freshness_bound, time_to_fill
+from servicelab.theory.windows import (
+    Window,
+    cache_window,
+    failed_calls,
+    false_expiries,
+    lease_window,
+    lookup_rate,
+    poll_window,
+    silence_window,
+    watch_window,
+)
+
+__all__ = [
+    "Bottleneck",
+    "Burst",
+    "Window",
+    "availability_parallel",
+    "availability_series",
+    "bottleneck",
+    "buffer_growth",
+    "burst",
+    "busy_workers",
+    "cache_window",
+    "credit_rate",
+    "deliveries",
+    "erlang_c",
+    "failed_calls",
+    "false_expiries",
+    "fan_out",
+    "freshness_bound",
+    "layered_retries",
+    "lease_window",
+    "little",
+    "lookup_rate",
+    "mg1_wait",
+    "mm1_quantile",
+    "mm1_time",
+    "mm1_wait",
+    "mmc_time",
+    "mmc_wait",
+    "poll_window",
+    "retry_load",
+    "silence_window",
+    "supermarket",
+    "time_band",
+    "time_to_fill",
+    "wait_band",
+    "watch_window",
+    "window_rate",
+]

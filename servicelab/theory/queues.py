@@ -1,0 +1,158 @@
+"""Queues in the long run: M/M/1, M/M/c, M/G/1, two choices, Little's law, the narrowest stage."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from servicelab.theory.given import at_least_0, count, first_bad, plain, stable
+
+
+def mm1_wait(lam, mu):
+    """Mean wait in an M/M/1 queue (one worker, exponential services at rate ``mu``): ρ / (μ − λ) seconds, ρ = λ/μ.
+
+    Source: Kleinrock, "Queueing Systems", vol. 1 (Wiley, 1975), chapter 3.
+    """
+    lam = stable(lam, mu)
+    return plain(lam / mu / (mu - lam))
+
+
+def mm1_time(lam, mu):
+    """Mean response time of an M/M/1 queue: 1 / (μ − λ) seconds. Source: Kleinrock 1975, chapter 3."""
+    lam = stable(lam, mu)
+    return plain(1 / (mu - lam))
+
+
+def mm1_quantile(lam, mu, q):
+    """The ``q`` quantile of the response time (not the wait) of an M/M/1 queue: −ln(1 − q) / (μ − λ) seconds.
+
+    ``q=0.99`` is the 99th percentile. The response time is exponential. Source: Kleinrock 1975, section 5.5.
+    """
+    lam = stable(lam, mu)
+    if not 0 <= q < 1:
+        raise ValueError(f"q={q} must be in [0, 1): 0.99 is the 99th percentile, and nothing bounds the longest time")
+    return plain(-math.log1p(-q) / (mu - lam))
+
+
+def erlang_c(c, a):
+    """The probability that a request has to wait in an M/M/c queue with ``c`` workers and offered load ``a`` = λ/μ.
+
+    C(5, 2.5) = 0.1304. Computed from Erlang B by its recursion, which does not overflow. Source: Erlang 1917; the
+    recursion in Cooper, "Introduction to Queueing Theory" (North Holland, 1981), section 3.3.
+    """
+    c = count("c", c, "workers")
+    a = np.asarray(a, dtype=float)
+    if np.any(~(a >= 0)):
+        raise ValueError(
+            f"a={first_bad(a, ~(a >= 0))} must be >= 0: it is the offered load, arrival rate over service rate"
+        )
+    if np.any(a >= c):
+        raise ValueError(
+            f"a={first_bad(a, a >= c)} must be < c={c}: with more work than workers the queue grows for ever"
+        )
+    b = np.ones_like(a)
+    for k in range(1, c + 1):
+        b = a * b / (k + a * b)
+    return plain(c * b / (c - a * (1 - b)))
+
+
+def mmc_wait(lam, mu, c):
+    """Mean wait in an M/M/c queue (one queue, ``c`` workers of rate ``mu`` each): C(c, λ/μ) / (cμ − λ) seconds.
+
+    Source: Kleinrock 1975, section 3.5.
+    """
+    lam = stable(lam, mu, c)
+    return plain(erlang_c(c, lam / mu) / (c * mu - lam))
+
+
+def mmc_time(lam, mu, c):
+    """Mean response time of an M/M/c queue: its wait and one service, 1/μ. Source: Kleinrock 1975, section 3.5."""
+    return plain(np.asarray(mmc_wait(lam, mu, c)) + 1 / mu)
+
+
+def mg1_wait(lam, mean, scv):
+    """Mean wait in an M/G/1 queue: ρ / (1 − ρ) × mean × (1 + scv) / 2 seconds, ρ = λ × mean.
+
+    ``mean`` is the mean service time (seconds), ``scv`` its squared coefficient of variation: variance / mean².
+    0 is a constant service, 1 an exponential one. Source: Pollaczek 1930 and Khinchine 1932; Kleinrock 1975, 5.6.
+    """
+    if not mean > 0:
+        raise ValueError(f"mean={mean} must be > 0 seconds: it is the mean service time")
+    if not scv >= 0:
+        raise ValueError(f"scv={scv} must be >= 0: it is variance / mean²; 0 is constant, 1 exponential")
+    lam = np.asarray(lam, dtype=float)
+    if np.any(~(lam >= 0)):
+        raise ValueError(f"lam={first_bad(lam, ~(lam >= 0))} must be >= 0 requests/s")
+    rho = lam * mean
+    if np.any(rho >= 1):
+        raise ValueError(
+            f"lam={first_bad(lam, rho >= 1)} must be < 1/mean={1 / mean:g} requests/s: at or above capacity the queue "
+            "grows for ever"
+        )
+    return plain(rho / (1 - rho) * mean * (1 + scv) / 2)
+
+
+def supermarket(lam, d=2):
+    """Mean response time when each request joins the shortest of ``d`` queues chosen at random, in services.
+
+    There are many servers of rate 1 and ``lam`` requests/s for each of them; the result is in units of the mean
+    service time. d = 1 is M/M/1; d = 2 at λ = 0.9 gives 2.6141. The formula is the limit of many servers: expect it
+    from 100 on, better 500. T = Σ λ^((dⁱ − d)/(d − 1)), i = 1, 2, …
+
+    Source: Vvedenskaya, Dobrushin, Karpelevich 1996; Mitzenmacher 2001, "The Power of Two Choices".
+    """
+    d = count("d", d, "choices")
+    lam = stable(lam, 1.0)
+    if d == 1:
+        return plain(1 / (1 - lam))
+    total, power = np.zeros_like(lam), 0.0
+    while np.any(terms := lam**power):  # the exponents grow like dⁱ, so the terms soon underflow to 0
+        total = total + terms
+        power = power * d + d
+    return plain(total)
+
+
+def little(lam, w):
+    """Mean number in a system through which ``lam`` requests/s pass and stay ``w`` seconds each: L = λ W.
+
+    True of any system that neither creates nor loses requests: a queue, a pool, a whole shop.
+    Source: Little, Operations Research 9(3), 1961.
+    """
+    return plain(at_least_0("lam", lam, "requests/s") * at_least_0("w", w, "seconds"))
+
+
+def busy_workers(lam, w):
+    """Mean number of workers that ``lam`` calls/s keep busy when each holds its worker for ``w`` seconds.
+
+    Little's law for the pool. ``w`` counts all the time the worker is held, waiting for other services included.
+    """
+    return little(lam, w)
+
+
+class Bottleneck(NamedTuple):
+    """The stage that limits the throughput, and the limit in requests per second."""
+
+    name: str
+    rate: float
+
+
+def bottleneck(**stages) -> Bottleneck:
+    """The stage that saturates first, and the requests/s at which it does: the least of workers / service time.
+
+    Each stage is given as the seconds that it works for one request, or as ``(seconds, workers)``::
+
+        bottleneck(gateway=0.002, orders=(0.050, 8), network=1_000 / 1_000_000)  # orders, 160 requests/s
+
+    A network is a stage too: bytes per request over bytes per second. Source: Denning and Buzen, "The Operational
+    Analysis of Queueing Network Models", Computing Surveys 10(3), 1978.
+    """
+    if not stages:
+        raise ValueError("bottleneck() needs at least one stage, such as bottleneck(orders=0.050)")
+    rates = {}
+    for name, stage in stages.items():
+        seconds, workers = stage if isinstance(stage, tuple) else (stage, 1)
+        if not seconds > 0:
+            raise ValueError(f"{name}={seconds} must be > 0 seconds of work for each request")
+        rates[name] = count(name, workers, "workers") / seconds
+    name = min(rates, key=rates.get)
+    return Bottleneck(name, float(rates[name]))

@@ -1,0 +1,46 @@
+"""Availability, fan-out and retries."""
+
+import math
+
+from servicelab.theory.given import count, probabilities
+
+
+def availability_series(*availabilities):
+    """Availability of something that needs all of its parts, which fail independently: their product.
+
+    Source: Barlow and Proschan, "Mathematical Theory of Reliability" (Wiley, 1965), as for the parallel form.
+    """
+    return math.prod(probabilities(availabilities))
+
+
+def availability_parallel(*availabilities):
+    """Availability of something that needs any one of its parts, which fail independently: 1 − Π (1 − aᵢ)."""
+    return 1 - math.prod(1 - a for a in probabilities(availabilities))
+
+
+def fan_out(p, n):
+    """Probability that at least one of ``n`` parallel calls is slow, when each is with probability ``p``: 1 − (1 − p)ⁿ.
+
+    1 % slow calls and a page of 100 calls: 63.4 % slow pages. Source: Dean and Barroso, "The Tail at Scale",
+    Communications of the ACM 56(2), 2013.
+    """
+    probabilities([p])
+    return float(1 - (1 - p) ** count("n", n, "calls"))
+
+
+def retry_load(p, attempts):
+    """Mean attempts per call, when each fails with probability ``p`` and a call makes up to ``attempts``.
+
+    (1 − pᵏ) / (1 − p), which is k when all attempts fail: the sum 1 + p + … + pᵏ⁻¹. Independent failures; in an
+    overload p rises with the load that this adds.
+    """
+    probabilities([p])
+    return float(sum(p**i for i in range(count("attempts", attempts, "attempts"))))
+
+
+def layered_retries(tries, layers):
+    """Attempts that reach the bottom of a chain when each of ``layers`` callers tries ``tries`` times: tries^layers.
+
+    Three tries in five layers: 243. Source: "Site Reliability Engineering" (O'Reilly, 2016), chapter 22.
+    """
+    return count("tries", tries, "attempts") ** count("layers", layers, "layers")
