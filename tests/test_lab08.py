@@ -7,7 +7,7 @@ import pytest
 
 from servicelab import theory
 from servicelab.checks import lab08
-from servicelab.checks.lab08.budget import CHECKED, PRACTICE
+from servicelab.checks.lab08.shops import CHECKED, DAY, PRACTICE, WAIT, WAYS, simulate
 from tests.lab08_answers import budget, herd
 from tests.lab08_answers.keeper import Keeper
 from tests.lab08_answers.resolver import Resolver, lookup
@@ -96,36 +96,69 @@ def test_a_learners_thread_hook_is_back_after_the_check():
 # -- what the exercises are given ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("shop", [PRACTICE, *CHECKED], ids=["practice", "first", "second"])
-def test_each_budget_can_be_kept_and_the_numbers_of_the_stub_do_not_keep_it(shop):
-    def fits(**chosen):
-        limits = (shop.requests, shop.late, shop.buried)
-        return all(found <= limit for found, limit in zip(lab08.formulas(shop, **chosen), limits))
+@pytest.mark.parametrize("shop", CHECKED, ids=["changing", "many clients", "many instances", "seldom called"])
+def test_each_shop_has_a_way_with_room_and_ways_that_do_not_do(shop):
+    tightest = {way: budget.used(shop, budget.grid(shop, [way])) for way in WAYS}
+    assert min(tightest.values()) < 0.97 and max(tightest.values()) > 1.05
+    assert budget.used(shop, budget.one_choice_for_all(shop)) > 1.03
 
-    assert fits(**budget.grid(shop))
-    assert not fits(ttl=10, heartbeat=3, period=5)
+
+def test_no_way_does_for_all_shops_and_each_is_the_only_one_somewhere():
+    fits = [{way for way in WAYS if budget.used(shop, budget.grid(shop, [way])) <= 1} for shop in CHECKED]
+    assert [{way} in fits for way in WAYS] == [True] * len(WAYS)
 
 
 def test_the_formulas_of_exercise_4_are_those_of_the_chapter():
-    requests, late, buried = lab08.formulas(PRACTICE, 10, 3, 5)
+    requests, stale, failed, buried = lab08.formulas(PRACTICE, "poll", 10, 3, 5)
     assert requests == pytest.approx(PRACTICE.instances / 3 + theory.lookup_rate(PRACTICE.clients, 5))
-    assert late == pytest.approx((theory.lease_window(10, 3) + theory.poll_window(5, 0.2)).mean)
+    assert stale == theory.poll_window(5, 0.2).mean
+    seconds = (theory.lease_window(10, 3) + theory.poll_window(5, 0.2)).mean
+    calls = PRACTICE.clients * PRACTICE.calls
+    assert failed == pytest.approx(theory.failed_calls(calls, 1 / PRACTICE.instances, seconds))
     assert buried == pytest.approx(theory.false_expiries(PRACTICE.loss, 10, 3) * PRACTICE.instances * 86400)
+
+
+def test_what_the_other_ways_ask_of_the_registry():
+    beats = PRACTICE.instances / 3
+    assert lab08.formulas(PRACTICE, "every call", 10, 3).requests == pytest.approx(beats + 100 * 5)
+    watching = lab08.formulas(PRACTICE, "blocking query", 10, 3)
+    assert watching.requests == pytest.approx(beats + 100 * (PRACTICE.changes / DAY + 1 / WAIT))
+    assert watching.stale < 0.01 and watching.failed < lab08.formulas(PRACTICE, "poll", 10, 3, 1).failed
+    with pytest.raises(ValueError, match="way='DNS' must be one of 'every call', 'poll', 'blocking query'"):
+        lab08.formulas(PRACTICE, "DNS", 10, 3)
+
+
+@pytest.mark.parametrize("way, shop", [("poll", 0), ("blocking query", 1), ("every call", 3)])
+def test_simpy_counts_what_the_formulas_say(way, shop):
+    shop = CHECKED[shop]
+    choice = budget.grid(shop, [way])
+    paper, seen = lab08.formulas(shop, **choice), simulate(shop, **choice)
+    assert seen.requests == pytest.approx(paper.requests, rel=0.1)
+    assert seen.stale == pytest.approx(paper.stale, rel=0.1, abs=0.01)
+    assert seen.failed == pytest.approx(paper.failed, rel=0.1)
 
 
 @pytest.mark.parametrize(
     ("chosen", "words"),
     [
-        ({"ttl": "10s", "heartbeat": 3, "period": 5}, "ttl='10s' must be a number of seconds"),
-        ({"ttl": 10, "heartbeat": 0, "period": 5}, "heartbeat=0 must be above 0"),
-        ({"ttl": 10, "heartbeat": 3}, "period is missing"),
-        ([10, 3, 5], "choose returns a dict"),
+        ({"way": "poll", "ttl": "10s", "heartbeat": 3, "period": 5}, "ttl='10s' must be a number of seconds"),
+        ({"way": "every call", "ttl": 10, "heartbeat": 0}, "heartbeat=0 must be above 0"),
+        ({"way": "poll", "ttl": 10, "heartbeat": 3}, "period is missing"),
+        ({"ttl": 10, "heartbeat": 3, "period": 5}, "way is missing"),
+        ({"way": ["poll"], "ttl": 10, "heartbeat": 3, "period": 5}, "way=['poll'] is none"),
+        ([10, 3, 5], "choose returns {"),
     ],
-    ids=["text", "zero", "missing", "a list"],
+    ids=["text", "zero", "no period", "no way", "a list of ways", "a list"],
 )
 def test_what_is_no_choice_names_the_entry(chosen, words):
     report = lab08.check_budget.report(lambda shop: chosen)
     assert report.refused[0] == "wrong-type" and words in str(report) and "<lambda>" not in str(report)
+
+
+def test_a_choice_that_takes_for_ever_says_that_a_coarse_grid_is_enough(monkeypatch):
+    monkeypatch.setattr("servicelab.checks.lab08.budget.LIMIT", 0.3)
+    report = lab08.check_budget.report(lambda shop: never_returns())
+    assert report.refused == ["time-limit"] and "A coarse grid is enough" in str(report)
 
 
 def test_pauses_are_on_average_the_period_while_all_is_well():

@@ -1,59 +1,117 @@
-"""Exercise 4: two ways to decide, and the ways to be misled."""
+"""Exercise 4: three ways to decide, and the ways to be misled."""
 
 import math
 
+from servicelab.checks.lab08 import formulas
 
-def heartbeats_first(shop):
-    """The fewest heartbeats in a lease that are rarely lost in a row; then half of the late time for the lease."""
-    for k in range(1, 12):
-        for part in (0.72, 0.66, 0.6, 0.5):
-            heartbeat = part * shop.late / (k - 0.2)
-            buried = (1 - shop.loss) * shop.loss**k / heartbeat * shop.instances * 86400
-            period = 1.9 * (1 - part) * shop.late
-            if buried < 0.95 * shop.buried and shop.instances / heartbeat + shop.clients / period < shop.requests:
-                return {"ttl": (k + 0.3) * heartbeat, "heartbeat": heartbeat, "period": period}
+DAY, WAIT = 86400, 300
+LIMITS = ("requests", "stale", "failed", "buried")
 
 
-def grid(shop):
+def used(shop, choice):
+    """The share of the tightest limit that a choice uses up."""
+    return max(cost / getattr(shop, name) for name, cost in zip(LIMITS, formulas(shop, **choice)))
+
+
+def grid(shop, ways=("every call", "poll", "blocking query")):
     """Every combination on a grid; the one with the most room to the nearest limit."""
-    best, room = None, -math.inf
-    for k in range(2, 9):
-        for heartbeat in (0.5 * 1.1**n for n in range(32)):
-            for period in (0.5 * 1.1**n for n in range(40)):
-                ttl = (k + 0.25) * heartbeat
-                used = max(
-                    (shop.instances / heartbeat + shop.clients / period) / shop.requests,
-                    (ttl - heartbeat / 2 + period / 2 * 1.0134) / shop.late,
-                    (1 - shop.loss) * shop.loss**k / heartbeat * shop.instances * 86400 / shop.buried,
-                )
-                if -used > room:
-                    best, room = {"ttl": ttl, "heartbeat": heartbeat, "period": period}, -used
-    return best
+    choices = [
+        {"way": way, "heartbeat": heartbeat, "ttl": (k + 0.3) * heartbeat} | ({"period": p} if way == "poll" else {})
+        for way in ways
+        for k in range(2, 7)
+        for heartbeat in (0.3 * 1.15**n for n in range(24))
+        for p in ([0.3 * 1.2**n for n in range(20)] if way == "poll" else [None])
+    ]
+    return min(choices, key=lambda choice: used(shop, choice))
 
 
-def as_everybody(shop):
-    """Three heartbeats to a lease, as one finds in examples."""
-    return {"ttl": 9, "heartbeat": 3, "period": shop.clients / (shop.requests - shop.instances / 3) * 1.02}
+def lookups(shop, way, period):
+    return {
+        "every call": shop.clients * shop.calls,
+        "blocking query": shop.clients * (shop.changes / DAY + 1 / WAIT),
+        "poll": shop.clients / period,
+    }[way]
 
 
-def changed(**factors):
+def by_hand(shop):
+    """From k follow the shortest heartbeat that is bearable and the longest that is in time: the first k with room."""
+    for way, refresh in (("every call", 0.0), ("blocking query", 0.001), ("poll", 0.8 * shop.stale)):
+        period = 2 * refresh
+        left = shop.requests - lookups(shop, way, period or 1)
+        for k in range(1, 10):
+            if left > 0:
+                rare = (1 - shop.loss) * shop.loss**k * shop.instances * DAY / shop.buried
+                least = 1.02 * max(shop.instances / left, rare)
+                most = (shop.failed * shop.instances / (shop.clients * shop.calls) - 1.02 * refresh) / (k - 0.2)
+                if least < 0.98 * most:
+                    heartbeat = math.sqrt(least * most)
+                    return {"way": way, "ttl": (k + 0.3) * heartbeat, "heartbeat": heartbeat, "period": period or 1}
+
+
+def the_cheapest_way(shop):
+    """The way with the fewest lookups when the list is as fresh as it has to be; then a grid for the lease alone."""
+    way = min(("every call", "blocking query", "poll"), key=lambda way: lookups(shop, way, 1.5 * shop.stale))
+    choices = [
+        {"way": way, "heartbeat": heartbeat / 10, "ttl": (k + 0.25) * heartbeat / 10, "period": 1.5 * shop.stale}
+        for k in range(1, 9)
+        for heartbeat in range(2, 80)
+    ]
+    return min(choices, key=lambda choice: used(shop, choice))
+
+
+def changed(base=grid, **factors):
     def choose(shop):
-        return {name: value * factors.get(name, 1) for name, value in grid(shop).items()}
+        return {name: value if name == "way" else value * factors.get(name, 1) for name, value in base(shop).items()}
 
     return choose
+
+
+def polls_everywhere(shop):
+    """As fresh as it has to be, whatever the registry says to that."""
+    found = grid(shop, ["poll"])
+    return found if used(shop, found) <= 1 else grid(shop) | {"way": "poll", "period": 1.9 * shop.stale}
+
+
+def watches_everywhere(shop):
+    return grid(shop) | {"way": "blocking query"}
+
+
+def asks_before_every_call(shop):
+    return grid(shop) | {"way": "every call"}
+
+
+def one_choice_for_all(shop):
+    """What one finds in examples."""
+    return {"way": "poll", "ttl": 10, "heartbeat": 3, "period": 5}
 
 
 def forgets_heartbeats(shop):
     """Lookups may use the whole budget."""
     found = grid(shop)
-    return found | {"period": shop.clients / shop.requests}
+    return found | {"period": shop.clients / shop.requests} if found["way"] == "poll" else found
+
+
+def beats_as_everywhere(shop):
+    """Four to a lease, one every 3 s where there is time for it, however many instances there are."""
+    found = grid(shop)
+    return found | {"ttl": 4.3 * 3, "heartbeat": 3} if shop.instances > 100 else found
 
 
 def forgets_the_refresh(shop):
-    """The lease may use all of the late time."""
+    """The lease may use all of the time that there is."""
     found = grid(shop)
-    factor = 0.95 * shop.late / (found["ttl"] - found["heartbeat"] / 2)
-    return {"ttl": found["ttl"] * factor, "heartbeat": found["heartbeat"] * factor, "period": found["period"]}
+    if found["way"] != "poll":
+        return found
+    seconds = shop.failed * shop.instances / (shop.clients * shop.calls)
+    factor = 0.95 * seconds / (found["ttl"] - found["heartbeat"] / 2)
+    return found | {"ttl": found["ttl"] * factor, "heartbeat": found["heartbeat"] * factor}
+
+
+def polls_too_seldom(shop):
+    """Few enough calls fail, since the lease is short; but the list is old."""
+    if shop.instances != 20:
+        return grid(shop)
+    return {"way": "poll", "heartbeat": 1.56, "ttl": 4.05 * 1.56, "period": 2.03 * shop.stale}
 
 
 def whole(shop):
@@ -75,21 +133,38 @@ def a_tuple(shop):
 
 
 def as_text(shop):
-    return {name: f"{value:.0f}s" for name, value in grid(shop).items()}
+    return grid(shop) | {"ttl": "10s"}
 
 
-def forgets_one(shop):
-    return {"ttl": 10, "period": 5}
+def another_way(shop):
+    return grid(shop) | {"way": "DNS"}
+
+
+def forgets_the_way(shop):
+    return {"ttl": 10, "heartbeat": 3, "period": 5}
+
+
+def forgets_the_period(shop):
+    return {"way": "poll", "ttl": 10, "heartbeat": 3}
 
 
 def no_heartbeat(shop):
     return grid(shop) | {"heartbeat": 0}
 
 
-RIGHT = {"heartbeats first": heartbeats_first, "a grid": grid}
+RIGHT = {"a grid": grid, "by hand": by_hand, "the cheapest way first": the_cheapest_way}
 WRONG = {
+    "polls everywhere": (polls_everywhere, {"no-period-will-do"}),
+    "blocking queries everywhere": (watches_everywhere, {"woken-too-often"}),
+    "asks before every call": (asks_before_every_call, {"asks-every-call"}),
+    "one choice for all": (
+        one_choice_for_all,
+        {"buried-alive", "forgot-refresh", "heartbeats-alone", "no-period-will-do", "too-late"},
+    ),
     "asks far too often": (changed(period=0.1), {"too-many-requests"}),
     "forgets the heartbeats": (forgets_heartbeats, {"forgot-heartbeats"}),
+    "heartbeats as everywhere": (beats_as_everywhere, {"heartbeats-alone"}),
+    "polls too seldom": (polls_too_seldom, {"stale"}),
     "forgets the refresh": (forgets_the_refresh, {"forgot-refresh"}),
     "a lease for ever": (changed(ttl=10), {"too-late"}),
     "one heartbeat less": (one_less, {"buried-alive"}),
@@ -97,6 +172,8 @@ WRONG = {
     "a slow heart": (slow_heart, {"heartbeat-above-ttl"}),
     "a tuple": (a_tuple, {"wrong-type"}),
     "text": (as_text, {"wrong-type"}),
+    "a way that is none": (another_way, {"wrong-type"}),
+    "forgets the way": (forgets_the_way, {"wrong-type"}),
+    "forgets the period": (forgets_the_period, {"wrong-type"}),
     "no heartbeat": (no_heartbeat, {"wrong-type"}),
-    "forgets one": (forgets_one, {"wrong-type"}),
 }

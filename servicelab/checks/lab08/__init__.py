@@ -3,15 +3,17 @@
 ``keeper``    1, repair: a lease that is kept, and given back
 ``resolver``  2, build: a resolver with a memory and a last known good
 ``watcher``   3, build: a watcher on blocking queries that is not fooled
-``budget``    4, measure and decide: heartbeat, lease and polling for a budget
+``budget``    4, measure and decide: a way of knowing, lease, heartbeat and period for a budget
 ``herd``      5, repair: hundreds of clients whose registry is back
 ``stand``     a registry for one part of a check
+``shops``     the shops of exercise 4: what a choice costs in them, by formula and in SimPy
 """
 
-from servicelab.checks.lab08.budget import Shop, check_budget, formulas, practice_shop
+from servicelab.checks.lab08.budget import check_budget
 from servicelab.checks.lab08.herd import check_herd
 from servicelab.checks.lab08.keeper import check_keeper
 from servicelab.checks.lab08.resolver import check_resolver
+from servicelab.checks.lab08.shops import Shop, formulas, practice_shop
 from servicelab.checks.lab08.watcher import check_watcher
 
 __all__ = [
