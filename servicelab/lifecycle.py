@@ -183,7 +183,7 @@ def _wait_for(condition, limit: float) -> bool:
     end = time.monotonic() + limit
     while not condition():
         if time.monotonic() > end:
-            return False
+            return condition()  # it may have come true while the machine stood still
         time.sleep(0.005)
     return True
 

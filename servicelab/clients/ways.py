@@ -148,7 +148,7 @@ class SocketIO:
         self._events = Outbox()
         self._client = socketio.Client(reconnection=False)
         self._client.on("order", lambda id, data: self._events.put((id, data)))
-        self._client.connect(f"http://{host}:{port}")
+        self._client.connect(f"http://{host}:{port}", wait_timeout=10)
         self._client.call("follow", after)  # its answer says that we are in the room
 
     def __iter__(self):

@@ -228,14 +228,16 @@ class _Workers(threadpool.ThreadPool):
         super().__init__(server, min=workers, max=workers)
         self.name = name
 
-    def _spawn_worker(self):
-        worker = _Worker(self.server)
-        worker.name = f"servicelab {self.name} worker {worker.name.rpartition('-')[2]}"
-        worker.daemon = True
-        worker.start()
-        while not worker.ready:  # cheroot would sleep for 100 ms
-            time.sleep(0.0002)
-        return worker
+    def grow(self, amount):
+        """As cheroot's, but that a worker is ours to end as soon as it runs: an interrupt may come while they start."""
+        for _ in range(min(amount, self.max - len(self._threads))):
+            worker = _Worker(self.server)
+            worker.name = f"servicelab {self.name} worker {worker.name.rpartition('-')[2]}"
+            worker.daemon = True
+            self._threads.append(worker)
+            worker.start()
+            while not worker.ready:  # cheroot would sleep for 100 ms
+                time.sleep(0.0002)
 
     def stop(self, timeout=0.5):
         """Turn away what waits, give what runs ``timeout`` seconds, then cut it."""
@@ -244,9 +246,9 @@ class _Workers(threadpool.ThreadPool):
                 waiting = self._queue.get_nowait()
                 if waiting is not threadpool._SHUTDOWNREQUEST:
                     waiting.close()
-        workers = [worker for worker in self._threads if worker is not threading.current_thread()]
-        for _ in workers:
+        for _ in self._threads:
             self._queue.put(threadpool._SHUTDOWNREQUEST)
+        workers = [worker for worker in self._threads if worker.ident and worker is not threading.current_thread()]
         if _join(workers, timeout):
             for worker in workers:
                 _cut(worker)

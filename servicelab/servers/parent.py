@@ -9,6 +9,7 @@ errors, the answers to commands. What the child prints goes to ``.output``.
 import collections
 import contextlib
 import json
+import math
 import os
 import signal
 import subprocess
@@ -25,6 +26,8 @@ START_LIMIT = 30.0
 STOP_LIMIT = 1.5
 #: Seconds in which it must answer a command; it needs well under one.
 ANSWER_LIMIT = 5.0
+#: Such a limit is waited for in slices of so many seconds.
+SLICE = 0.1
 
 
 class Child:
@@ -142,7 +145,9 @@ class Child:
             self._asked += 1
             number = self._asked
             self._tell(json.dumps({"number": number, "do": do, "arguments": arguments}).encode() + b"\n")
-            self._news.wait_for(lambda: number in self._answers or self._over, limit)
+            for _ in range(math.ceil(limit / SLICE)):  # a machine that stands still for a while costs one of them
+                if self._news.wait_for(lambda: number in self._answers or self._over, SLICE):
+                    break
             answer = self._answers.pop(number, None)
         if answer is None:
             raise ServerError(self.obituary() if self._over else f"{self.name} did not answer within {limit:g} s")
