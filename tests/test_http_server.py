@@ -15,7 +15,10 @@ from flask import Flask
 from servicelab.clients import traced
 from servicelab.lifecycle import ServerError, is_listening, running, stop_all
 from servicelab.servers import serve
+from servicelab.servers.engine import _Worker
+from servicelab.servers.http import HTTPServer
 from servicelab.trace import Trace
+from tests.waiting import eventually, left, wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -32,13 +35,14 @@ def session():
         yield session
 
 
-def threads_left(limit=5.0):
-    end = time.monotonic() + limit
-    while (left := [t.name for t in threading.enumerate() if t.name.startswith("servicelab")]) and (
-        time.monotonic() < end
-    ):
-        time.sleep(0.01)
-    return left
+def threads_left():
+    eventually(lambda: not left())
+    return left()
+
+
+def wait_for_queue(server, count):
+    """Until so many requests wait for a worker."""
+    wait_until(lambda: server._engine.requests.qsize == count)
 
 
 def answer(environ, start_response):
@@ -66,10 +70,7 @@ class Gate:
         return answer(environ, start_response)
 
     def wait_for(self, count):
-        end = time.monotonic() + 10
-        while len(self.entered) < count:
-            assert time.monotonic() < end, self.entered
-            time.sleep(0.002)
+        wait_until(lambda: len(self.entered) >= count)
 
 
 def connect(server, path="/"):
@@ -152,7 +153,7 @@ def test_one_worker_serves_one_by_one_in_order_of_arrival():
         gate.wait_for(1)
         for number in range(1, 30):
             waiting.append(connect(server, f"/{number}"))
-            time.sleep(0.003)  # so that it is known who came first
+            wait_for_queue(server, number)  # so that it is known who came first
         gate.open.set()
         assert [connection.getresponse().read() for connection in waiting] == [b"ok"] * 30
         assert gate.entered == [f"/{number}" for number in range(30)]
@@ -212,14 +213,17 @@ def test_small_replies_do_not_wait_for_an_acknowledgement(session):
 
 
 def test_a_request_in_flight_completes_at_stop(session):
-    def slow(environ, start_response):
-        time.sleep(0.2)
-        return answer(environ, start_response)
-
-    server = serve(slow, "orders")
-    connection = connect(server)
-    time.sleep(0.05)
-    server.stop()
+    gate = Gate()
+    server = HTTPServer(gate, "orders")
+    server.grace = 20
+    server.start()
+    port, connection = server.port, connect(server)
+    gate.wait_for(1)
+    ending = threading.Thread(target=server.stop)
+    ending.start()
+    wait_until(lambda: not is_listening(port))
+    gate.open.set()
+    ending.join()
     assert connection.getresponse().read() == b"ok"
     connection.close()
 
@@ -350,10 +354,7 @@ def test_a_request_that_waits_for_a_worker_is_received_before_its_work_starts(se
         for thread in threads:
             thread.start()
         gate.wait_for(1)
-        end = time.monotonic() + 10
-        while sum(event.what == "send" for event in trace.events) < 2:
-            assert time.monotonic() < end
-        time.sleep(0.1)
+        wait_for_queue(server, 1)
         gate.open.set()
         for thread in threads:
             thread.join()
@@ -418,9 +419,8 @@ def test_a_streamed_reply_leaves_while_the_work_goes_on(session):
         assert trace.work[0].end is None
         go_on.set()
         assert b"".join(chunks) == b" second"
-        [work] = trace.work
-        assert work.end is not None
-        assert trace.messages[1].sent < work.end
+        wait_until(lambda: trace.work[0].end is not None)
+        assert trace.messages[1].sent < trace.work[0].end
 
 
 def test_a_stream_that_breaks_or_is_left_ends_its_work(session):
@@ -448,6 +448,7 @@ def test_a_stream_that_breaks_or_is_left_ends_its_work(session):
         with pytest.raises(requests.exceptions.ChunkedEncodingError):
             session.get(server.url + "/break")
         assert trace.calls[0].status == "lost"
+        wait_until(lambda: server.errors)
         assert "in the middle" in server.errors[0]
         closed.clear()
         session.get(server.url + "/leave", stream=True).close()
@@ -470,8 +471,6 @@ def test_an_empty_reply_and_head(session):
 
 
 def test_an_interrupt_in_start_leaves_nothing(monkeypatch):
-    from servicelab.servers.http import HTTPServer
-
     def interrupt(self):
         raise KeyboardInterrupt
 
@@ -481,6 +480,22 @@ def test_an_interrupt_in_start_leaves_nothing(monkeypatch):
             serve(answer, "orders")
     assert threads_left() == []
     assert str(running()).startswith("nothing is running")
+
+
+def test_an_interrupt_while_the_workers_start_leaves_none(monkeypatch):
+    started, start = [], _Worker.start
+
+    def interrupted(worker):
+        if len(started) == 3:
+            raise KeyboardInterrupt
+        started.append(worker)
+        start(worker)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_Worker, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            serve(answer, "orders", workers=8)
+    assert threads_left() == []
 
 
 def test_fifty_servers_leave_no_thread_and_no_socket(session):
