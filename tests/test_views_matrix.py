@@ -47,7 +47,7 @@ def test_the_title_is_the_finding(safe, rest, finding):
 def test_a_setting_is_as_good_as_under_its_worst_fault():
     matrix = full()
     matrix.put(Cell("consumer crash", *SAFE), (0, 20, 0))
-    matrix.put(Cell("broker restart", *SAFE), (3, 10, 7))
+    matrix.put(Cell("broker crash", *SAFE), (3, 10, 7))
     assert matrix.worst(*SAFE) == (3, 10, 7)
     assert matrix.finding == "Each of the 8 settings loses messages"
 

@@ -17,7 +17,7 @@ from servicelab.table import Table
 from servicelab.views.show import picture, show
 from servicelab.views.theme import FAILURE_INK, GREEN, INK, MUTED, SKY, VERMILION, figure
 
-FAULTS = ("consumer crash", "broker restart")
+FAULTS = ("consumer crash", "broker crash")
 ACKS = ("auto-ack", "ack")
 STORAGES = ("transient", "durable + persistent")
 CONFIRMS = ("no confirm", "confirm")

@@ -49,7 +49,7 @@ class Crash(LivePanel):
     controls = (
         Choice("point", "A is killed", tuple(POINTS)),
         Choice("ack", "acknowledgement", ACKS),
-        Choice("key", "key of the mail that was sent", KEYS),
+        Choice("key", "id of the mail that was sent", KEYS),
         Slider("prefetch", "prefetch", 1, 10, 1),
     )
     size = (900, 385)
