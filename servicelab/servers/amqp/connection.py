@@ -1,9 +1,8 @@
-"""One client's connection: handshake, frames, heartbeats, back-pressure, and its end.
+"""One client's connection: handshake, channels, heartbeats, back-pressure, and its end.
 
 Whatever a client sends, the worst that happens is that its own connection is closed with the proper code.
 """
 
-import asyncio
 import struct
 
 from pamqp import commands
@@ -13,23 +12,20 @@ from servicelab.servers.amqp.channel import Session
 from servicelab.servers.amqp.errors import AmqpError
 from servicelab.servers.amqp.handshake import STEPS, server_properties
 from servicelab.servers.amqp.port import Port
+from servicelab.servers.amqp.stream import FrameStream
 
-GREETING = b"AMQP\x00\x00\x09\x01"
 HANDSHAKE = 10.0  # seconds a client has to log in, as in RabbitMQ (handshake_timeout)
 GOODBYE = 2.0  # seconds it has to answer our connection.close
-HIGH_WATER = 256 * 1024  # bytes that may wait in a connection's buffers before deliveries to it stop
-CHUNK = 64 * 1024  # bytes of frames that are collected before they are written
 
-_HEAD = struct.Struct(">BHI")
 _ACK = struct.Struct(">QB")
 _PUBLISH, _ACK_METHOD = b"\x00\x3c\x00\x28", b"\x00\x3c\x00\x50"
 
 
-class Connection(asyncio.Protocol):
-    """The server's end of a socket. ``server`` is the :class:`~servicelab.servers.amqp.server.AmqpServer`."""
+class Connection(FrameStream):
+    """What frames mean. ``server`` is the :class:`~servicelab.servers.amqp.server.AmqpServer`."""
 
     def __init__(self, server):
-        self.server = server
+        super().__init__(server)
         self.broker = server.core
         self.stamps = None  # set when the client has said its name, and the server has a trace
         self.session: Session | None = None
@@ -37,36 +33,16 @@ class Connection(asyncio.Protocol):
         self.properties: dict = {}
         self.name = "client"
         self.user = ""
-        self.state = "header"  # then start, tune, open, running, closing (we said close), closed
-        self.out: list[bytes] = []
-        self.largest = server.frame_max - 8  # bytes of payload in one frame
-        self.blocked = False  # it publishes while memory is short: nothing of it is read
         self.clogged = False  # its socket takes no more
-        self._waiting = 0  # bytes in ``out``
-        self._buffer = b""
         self.channel_max = server.channel_max
         self.heartbeat = 0
-        self._heard = self._spoke = 0.0
         self._timer = None
-        self.transport = None
 
-    # -- the socket -------------------------------------------------------------------------
+    # -- its life -----------------------------------------------------------------------------
 
     def connection_made(self, transport):
-        self.transport = transport
-        transport.set_write_buffer_limits(high=HIGH_WATER)
-        self.server.connections.add(self)
+        super().connection_made(transport)
         self._timer = self.server.loop.call_later(HANDSHAKE, self._too_slow)
-        if self.server.paused:
-            transport.pause_reading()
-
-    def data_received(self, data):
-        self._heard = now = self.server.loop.time()
-        self._buffer = self._buffer + data if self._buffer else data
-        self.work(now)
-
-    def eof_received(self):
-        return False  # the transport closes itself
 
     def connection_lost(self, error):
         self.state = "closed"
@@ -76,6 +52,14 @@ class Connection(asyncio.Protocol):
         self._leave(self.server.loop.time())
         self.out.clear()
         self.server.settle()
+
+    def greet(self) -> None:
+        """The client has sent the protocol header."""
+        self.state = "start"
+        about = server_properties(self.server.trace is not None)
+        self.say(commands.Connection.Start(0, 9, about, "PLAIN AMQPLAIN", "en_US"))
+
+    # -- back-pressure ----------------------------------------------------------------------
 
     def pause_writing(self):
         self.clogged = True
@@ -97,77 +81,15 @@ class Connection(asyncio.Protocol):
     def hold(self) -> None:
         """The server is paused: read and deliver nothing."""
         self._set_writable(False)
-        self._pause_reading()
+        self.stop_reading()
 
     def _set_writable(self, writable):
         for port in self.ports.values():
             port.channel.writable = writable and not port.closing
 
-    def _pause_reading(self):
-        if not self.transport.is_closing():
-            self.transport.pause_reading()
+    # -- frames -----------------------------------------------------------------------------
 
-    def listen(self) -> None:
-        """Read again, beginning with what was left."""
-        if self.state == "closed" or self.blocked or self.server.paused:
-            return
-        self._heard = self.server.loop.time()
-        if not self.transport.is_closing():
-            self.transport.resume_reading()
-        self.work(self._heard)
-
-    # -- frames in --------------------------------------------------------------------------
-
-    def work(self, now: float) -> None:
-        """Deal with the frames in the buffer."""
-        try:
-            self._frames(now)
-        except AmqpError as error:
-            self.fail(now, error)
-        except Exception as error:  # a fault of ours: it costs this connection, not the broker
-            self.server.errors.append(f"{type(error).__name__}: {error}")
-            self.server.note_fault(error)
-            self.fail(now, AmqpError(541))
-        self.server.settle()
-
-    def _frames(self, now):
-        if self.state == "header" and not self._greet():
-            return
-        buffer, at = self._buffer, 0
-        size = len(buffer)
-        try:
-            while size - at >= 8 and not self.blocked and not self.server.paused:
-                kind, number, length = _HEAD.unpack_from(buffer, at)
-                if length > self.largest and self.state != "closing":
-                    most = f"{{frame_too_large,{length},{self.largest}}}"
-                    raise AmqpError(501, f"type {kind}, all octets = <<>>: {most}")
-                end = at + 7 + length
-                if end >= size:
-                    break
-                if buffer[end] != 0xCE:
-                    raise AmqpError(501, f"type {kind}, {length} octets: {{invalid_frame_end_marker,{buffer[end]}}}")
-                start, at = at + 7, end + 1
-                self._frame(now, kind, number, buffer[start:end])
-                if self.state == "closed":
-                    at = size
-        finally:
-            self._buffer = buffer[at:] if at else buffer
-
-    def _greet(self):
-        if len(self._buffer) < 8 and GREETING.startswith(self._buffer):
-            return False
-        if self._buffer[:8] != GREETING:
-            self.transport.write(GREETING)
-            self.end()
-            return False
-        self._buffer = self._buffer[8:]
-        self.state = "start"
-        self.say(
-            commands.Connection.Start(0, 9, server_properties(self.server.trace is not None), "PLAIN AMQPLAIN", "en_US")
-        )
-        return True
-
-    def _frame(self, now, kind, number, payload):
+    def frame(self, now, kind, number, payload):
         if self.state == "closing":
             self._last_words(kind, number, payload)
             return
@@ -280,7 +202,7 @@ class Connection(asyncio.Protocol):
         self._timer.cancel()
         self._timer = None
         if self.heartbeat:
-            self._spoke = self._heard
+            self.spoke = self.heard
             self._timer = self.server.loop.call_later(self.heartbeat / 2, self._beat)
 
     def _beat(self):
@@ -288,9 +210,9 @@ class Connection(asyncio.Protocol):
         self._timer = self.server.loop.call_later(self.heartbeat / 2, self._beat)
         if self.server.paused:
             return
-        if now - self._heard > 2 * self.heartbeat and not self.blocked:
+        if now - self.heard > 2 * self.heartbeat and not self.blocked:
             self.transport.abort()  # two intervals of silence: it is gone (AMQP 0-9-1, 4.2.7)
-        elif now - self._spoke >= self.heartbeat / 2:
+        elif now - self.spoke >= self.heartbeat / 2:
             self.send(wire.HEARTBEAT_FRAME)
 
     def _too_slow(self):
@@ -302,28 +224,6 @@ class Connection(asyncio.Protocol):
         """A method on channel 0."""
         self.send(wire.method_frame(0, method))
 
-    def send(self, frame: bytes) -> None:
-        self.out.append(frame)
-        self.grown(len(frame))
-
-    def grown(self, size: int) -> None:
-        """``size`` bytes were appended to ``out``."""
-        if not self._waiting:
-            self.server.touched(self)
-        self._waiting += size
-        if self._waiting > CHUNK:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write what was collected."""
-        self._waiting = 0
-        if self.out and self.transport is not None:
-            data = b"".join(self.out)
-            self.out.clear()
-            if not self.transport.is_closing():
-                self._spoke = self.server.loop.time()
-                self.transport.write(data)
-
     # -- memory -----------------------------------------------------------------------------
 
     def published(self) -> None:
@@ -332,7 +232,7 @@ class Connection(asyncio.Protocol):
             self.server.weigh()
         if self.server.alarm and not self.blocked:
             self.blocked = True
-            self._pause_reading()
+            self.stop_reading()
             if self.capable("connection.blocked"):
                 self.say(commands.Connection.Blocked("low on memory"))
             if self.stamps is not None:

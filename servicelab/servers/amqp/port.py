@@ -9,6 +9,7 @@ from servicelab.servers.amqp import wire
 from servicelab.servers.amqp.errors import AmqpError, failed
 from servicelab.servers.amqp.message import Properties, properties, target
 from servicelab.servers.amqp.methods import HANDLERS, WITH_CONTENT
+from servicelab.servers.amqp.pace import PLENTY
 from servicelab.servers.amqp.tables import Long
 
 #: A message's body in bytes, as RabbitMQ's default (https://www.rabbitmq.com/configure.html, max_message_size).
@@ -123,7 +124,8 @@ class Port:
             head = consumer.wire = b"\x00\x3c\x00\x3c" + wire.short_string(consumer.tag)
         again = b"\1" if entry.redelivered else b"\0"
         method = b"".join((head, tag.to_bytes(8, "big"), again, entry.message.target.route))
-        self._content(method, entry.message, _raw(entry, consumer.queue))
+        awaited = self.channel.outstanding < PLENTY
+        self._content(method, entry.message, _raw(entry, consumer.queue), awaited)
         if self.stamps is not None:
             self.stamps.delivered(self, tag, entry)
 
@@ -154,9 +156,11 @@ class Port:
         if self.connection.capable("consumer_cancel_notify"):
             self.send(commands.Basic.Cancel(tag, True))
 
-    def _content(self, method, message, raw):
+    def _content(self, method, message, raw, awaited=True):
         number, body = self.number, message.body
         connection = self.connection
+        if awaited:
+            connection.server.answered = True
         size = len(body)
         parts = connection.out
         parts.append(_FRAME.pack(1, number, len(method)))

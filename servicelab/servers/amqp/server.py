@@ -47,6 +47,7 @@ class AmqpServer:
         self.errors: list[str] = []  # faults of the broker itself; a client's are the client's business
         self.alarm = False
         self.paused = False
+        self.answered = False  # in this turn something was said, or will be, that somebody may be waiting for
         self.loop: asyncio.AbstractEventLoop | None = None
         self._server = None
         self._dirty: set[Connection] = set()
@@ -144,12 +145,13 @@ class AmqpServer:
         if self._ended:
             return
         core = self.core
-        if core.unsynced and not self._syncing:
-            if core.keeps:
+        if core.unsynced:
+            self.answered = True
+            if not core.keeps:
+                core.sync()
+            elif not self._syncing:
                 self._syncing = True
                 self.loop.call_soon(self._sync)
-            else:
-                core.sync()
         if core.confirming:
             channels, core.confirming = core.confirming, {}
             for channel in channels:
