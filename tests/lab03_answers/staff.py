@@ -6,6 +6,7 @@ import statistics
 import simpy
 
 from servicelab import theory
+from servicelab.checks.lab03.newsletter import CHECKED, PRACTICE
 from servicelab.sim import Consumer, Draws, Publisher, Queue, poisson, waits
 
 
@@ -14,13 +15,15 @@ def work(newsletter):
     return [mail.ended - mail.began for mail in newsletter.watch()]
 
 
-def on_paper(newsletter):
+def plan_for(newsletter, mean):
     """(λ − cμ) T / cμ <= W, solved for c."""
-    mean = statistics.fmean(work(newsletter))
-    together = newsletter.rate * newsletter.seconds / (newsletter.seconds + newsletter.target)
-    consumers = math.ceil(together * mean)
+    consumers = math.ceil(newsletter.rate * newsletter.seconds / (newsletter.seconds + newsletter.target) * mean)
     prefetch = 1 + math.ceil(newsletter.round_trip / mean)
     return {"consumers": consumers, "prefetch": prefetch, "limit": round(newsletter.target * consumers / mean)}
+
+
+def on_paper(newsletter):
+    return plan_for(newsletter, statistics.fmean(work(newsletter)))
 
 
 def by_the_formula(newsletter):
@@ -30,59 +33,76 @@ def by_the_formula(newsletter):
     while True:
         burst = theory.burst(newsletter.rate, mu, consumers, newsletter.seconds, newsletter.quiet)
         if burst.longest_wait <= newsletter.target:
-            return {"consumers": consumers, "prefetch": 3, "limit": int(1.6 * burst.peak)}
+            prefetch = 2 + round(newsletter.round_trip * mu)
+            return {"consumers": consumers, "prefetch": prefetch, "limit": int(1.5 * burst.peak)}
         consumers += 1
 
 
 def by_simulation(newsletter):
     """Tries it out with what was measured, and takes the first that keeps the target with a little to spare."""
     seconds = work(newsletter)
+    prefetch = 1 + math.ceil(newsletter.round_trip / statistics.fmean(seconds))
     for consumers in range(1, 50):
         env = simpy.Environment()
         queue, draws, times = Queue(env), Draws(seed=consumers), iter(seconds * 20)
         orders = Publisher(env, queue)
         for number in range(consumers):
             Consumer(
-                env, str(number), queue, lambda times=times: next(times), prefetch=2, delay=newsletter.round_trip / 2
-            )
+                env, str(number), queue, lambda times=times: next(times), prefetch=prefetch,
+                delay=newsletter.round_trip / 2,
+            )  # fmt: skip
         count = int(newsletter.rate * newsletter.seconds)
         poisson(env, newsletter.rate, orders, draws, count=count)
         env.run()
         if waits(orders.tasks).max() < newsletter.target:
-            return {"consumers": consumers, "prefetch": 2, "limit": int(1.5 * queue.depth.ready.max())}
+            return {"consumers": consumers, "prefetch": prefetch, "limit": int(1.5 * queue.depth.ready.max())}
+
+
+#: As a quiet machine would measure them (seconds): in the wrong answers the mistake lies elsewhere.
+MEAN = {setting.rate: setting.mean for setting in CHECKED}
+USUAL = {setting.rate: setting.usual for setting in CHECKED}
 
 
 def changed(**by):
     """The right answer with something else in it: a value, or a function of the newsletter."""
 
     def staff(newsletter):
-        plan = {"consumers": 4, "prefetch": 2, "limit": 240}
-        newsletter.watch(20)
+        plan = plan_for(newsletter, MEAN[newsletter.rate])
         return plan | {key: value(newsletter) if callable(value) else value for key, value in by.items()}
 
     return staff
 
 
-MEAN, USUAL = 0.01676, 0.012  # seconds, as a quiet machine would measure them: here the mistake lies elsewhere
+def consumers(change):
+    """The right answer with other consumers, as ``change`` makes them of the right number."""
+    return changed(consumers=lambda newsletter: change(plan_for(newsletter, MEAN[newsletter.rate])["consumers"]))
+
+
+def always(*plan):
+    """Found by trying until the first newsletter passed, or whichever."""
+    return lambda newsletter: dict(zip(("consumers", "prefetch", "limit"), plan))
 
 
 def by_the_quiet_rate(newsletter):
-    return math.ceil(newsletter.quiet * MEAN)
+    return math.ceil(newsletter.quiet * MEAN[newsletter.rate])
 
 
 def by_the_peak(newsletter):
-    return math.ceil(newsletter.rate * MEAN)
+    return math.ceil(newsletter.rate * MEAN[newsletter.rate])
 
 
 def by_the_usual_time(newsletter):
-    together = newsletter.rate * newsletter.seconds / (newsletter.seconds + newsletter.target)
-    return math.ceil(together * USUAL)
+    return plan_for(newsletter, USUAL[newsletter.rate])["consumers"]
 
 
 def by_the_whole_round(newsletter):
     """Takes the round trip for work."""
-    together = newsletter.rate * newsletter.seconds / (newsletter.seconds + newsletter.target)
-    return math.ceil(together * (MEAN + newsletter.round_trip))
+    return plan_for(newsletter, MEAN[newsletter.rate] + newsletter.round_trip)["consumers"]
+
+
+def as_measured_once(newsletter):
+    """A mail takes what it took in the practice newsletter, doesn't it?"""
+    return plan_for(newsletter, PRACTICE.mean)
 
 
 def a_list(newsletter):
@@ -93,15 +113,20 @@ RIGHT = {"on paper": on_paper, "by the formula": by_the_formula, "by simulation"
 WRONG = {
     "by the quiet rate": (changed(consumers=by_the_quiet_rate), {"mean-rate"}),
     "by the usual time": (changed(consumers=by_the_usual_time), {"too-few"}),
-    "one too few": (changed(consumers=3), {"too-few"}),
+    "one too few": (consumers(lambda right: right - 1), {"too-few"}),
+    "as measured once": (as_measured_once, {"too-few"}),
+    "tried until the first one passed": (always(4, 2, 240), {"too-few", "too-many"}),
+    "tried until the second one passed": (always(5, 4, 140), {"too-many", "peak-rate"}),
     "so that nobody waits": (changed(consumers=by_the_peak), {"peak-rate"}),
     "the round trip is no work": (changed(consumers=by_the_whole_round), {"peak-rate"}),
-    "one to be safe": (changed(consumers=5), {"too-many"}),
+    "one to be safe": (consumers(lambda right: right + 1), {"too-many"}),
     "prefetch 1": (changed(prefetch=1), {"prefetch-one"}),
+    "prefetch 2 is enough for all": (changed(prefetch=2), {"prefetch-few"}),
     "prefetch 100": (changed(prefetch=100), {"prefetch-many"}),
     "no prefetch limit for long jobs": (changed(prefetch=0), {"prefetch-many"}),
     "a small queue": (changed(limit=50), {"limit-too-small"}),
     "a queue for everything": (changed(limit=10_000), {"limit-too-large"}),
+    "one queue for all": (changed(limit=240), {"limit-too-large"}),
     "not whole": (changed(consumers=3.4), {"wrong-type"}),
     "no limit given": (changed(limit=None), {"wrong-type"}),
     "nobody": (changed(consumers=0), {"out-of-range"}),

@@ -1,5 +1,6 @@
 """The newsletter of exercise 5: a burst of mails, a queue, consumers in another town. On a broker, and in SimPy."""
 
+import math
 import random
 import time
 from contextlib import ExitStack
@@ -38,10 +39,28 @@ class Setting(NamedTuple):
     def mean(self) -> float:
         return self.usual + (self.slow - self.usual) / self.share
 
+    @property
+    def consumers(self) -> int:
+        """The fewest that do all of the burst's mails in its time and the target, by the fluid formula."""
+        return math.ceil(self.rate * self.seconds / (self.seconds + self.target) * self.mean)
 
-#: Hidden settings. In both a few slow mails make the mean a good deal longer than what is usual.
+    @property
+    def prefetch(self) -> int:
+        """So many messages keep a consumer at work while an ack and the next message are on their way."""
+        return 1 + math.ceil(self.round_trip / self.mean)
+
+    def __str__(self):
+        return f"{self.rate:g} mails/s for {self.seconds:g} s"
+
+
+#: Hidden settings. In each a few slow mails make the mean a good deal longer than what is usual. Of those that are
+#: checked one is like the practice; one is short, high and far away; one is long, low and of mails that are unlike.
 PRACTICE = Setting(240, 1.5, 30, 0.8, 0.010, 0.15, 40, 0.012)
-CHECKED = Setting(300, 2.0, 40, 1.1, 0.012, 0.25, 50, 0.010)
+CHECKED = (
+    Setting(300, 2.0, 40, 1.1, 0.012, 0.25, 50, 0.010),
+    Setting(360, 0.7, 30, 0.63, 0.021, 0.084, 30, 0.063),
+    Setting(200, 3.0, 15, 2.2, 0.012, 0.20, 20, 0.002),
+)
 
 
 class Mail(NamedTuple):
@@ -152,7 +171,7 @@ def out_of_range(plan: dict) -> list[str]:
 
 
 def practice_newsletter() -> Newsletter:
-    """A newsletter to try things on; the check has another."""
+    """A newsletter to try things on; the check has others."""
     return Newsletter(PRACTICE)
 
 
@@ -175,10 +194,12 @@ def works_of(setting, mails, seed) -> list[float]:
 
 
 class Day(NamedTuple):
-    """A simulated newsletter: the ``longest`` wait in seconds, how many mails were ``turned_away``, and all of them."""
+    """A simulated newsletter: the ``longest`` wait in seconds, how many mails were ``turned_away``, the most that were
+    in the ``queue`` at once, and all of them."""
 
     longest: float
     turned_away: int
+    queue: int
     tasks: list
 
     def draw(self, trace: Trace, most: int = 14) -> str:
@@ -208,4 +229,6 @@ def simulate(setting, consumers, prefetch, limit=None, *, seed=0, times=1.0) -> 
         )  # fmt: skip
     replay(env, due, orders)
     env.run()
-    return Day(float(np.nanmax(waits(orders.tasks))), queue.gone["rejected"], orders.tasks)
+    return Day(
+        float(np.nanmax(waits(orders.tasks))), queue.gone["rejected"], int(queue.depth.ready.max()), orders.tasks
+    )
