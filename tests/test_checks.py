@@ -1,6 +1,9 @@
 """Reports, exercises, and what a check cell does in a kernel: for a lone learner and for a grader."""
 
 import re
+import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -11,6 +14,7 @@ from nbclient.exceptions import CellExecutionError
 
 from servicelab import lifecycle
 from servicelab.checks import exercise as room
+from servicelab.checks import stall
 from servicelab.checks.exercise import Examiner, Exercise, exercise
 from servicelab.checks.progress import Progress
 from servicelab.checks.report import CheckFailed, Expectation, Report, finish
@@ -361,3 +365,27 @@ def test_a_long_report_shows_what_to_mend_first_and_folds_the_rest():
     assert "6 more not met" in folded[0] and "rule 9" in folded[0]
     assert "10 met" in folded[1] and "rule 0" in folded[1]
     assert all(f"rule {n}" in str(Report("01", 1, expectations)) for n in range(20))
+
+
+@pytest.mark.parametrize(("stalls", "times"), [([0.1], 1), ([0.9, 0.1], 2), ([0.9, 0.9, 0.9], 3)])
+def test_who_measures_is_asked_again_when_the_machine_stood_still(monkeypatch, stalls, times):
+    class Watch:
+        def __enter__(self):
+            self.longest = left.pop(0)
+            return self
+
+        def __exit__(self, *error):
+            pass
+
+    left, calls = list(stalls), []
+    monkeypatch.setattr(stall, "StallWatch", Watch)
+    assert stall.calmly(lambda word: calls.append(word) or len(calls), "measure") == times
+    assert calls == ["measure"] * times
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs a system that can suspend a process")
+def test_a_process_that_was_suspended_is_seen_to_have_stood_still():
+    suspend = "import os, signal, time; me = os.getppid(); os.kill(me, signal.SIGSTOP); time.sleep(0.5)"
+    with stall.StallWatch() as watch:
+        subprocess.run([sys.executable, "-c", f"{suspend}; os.kill(me, signal.SIGCONT)"], check=True)
+    assert watch.longest > stall.LATE

@@ -5,6 +5,7 @@ from numbers import Real
 from servicelab.checks.exercise import exercise
 from servicelab.checks.lab01.shop import STAGES, Shop
 from servicelab.checks.section import section
+from servicelab.checks.stall import calmly
 from servicelab.checks.theirs import shown
 from servicelab.clients import closed_loop
 
@@ -29,7 +30,7 @@ def check_bottleneck(ask, find_bottleneck):
     """Let ``find_bottleneck(shop) -> (stage, requests/s)`` measure three shops, each with another narrow stage."""
     for number, (seed, narrow) in enumerate(SHOPS, 1):
         with section(ask), Shop(seed, narrow, ask.trace) as shop:
-            answer = ask.call(find_bottleneck, shop, returns=tuple, limit=LIMIT)
+            answer = calmly(ask.call, find_bottleneck, shop, returns=tuple, limit=LIMIT)
             shape = len(answer) == 2 and answer[0] in shop.stages and isinstance(answer[1], Real)
             if not shape:
                 what, hint = "find_bottleneck returns (stage, requests/s)", f"One of {', '.join(STAGES)}, and a number."

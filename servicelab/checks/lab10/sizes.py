@@ -10,6 +10,7 @@ from numbers import Integral
 from servicelab.checks.exercise import exercise
 from servicelab.checks.lab10.mixed import CHECKED, DEPENDENCIES, WORKERS, MixedShop, simulate
 from servicelab.checks.section import section
+from servicelab.checks.stall import calmly
 from servicelab.checks.theirs import shown
 
 TURNED_AWAY = 0.10  # the share of calls that may be turned away on an ordinary day
@@ -32,7 +33,7 @@ _HINTS = {
 def check_sizes(ask, size_bulkheads):
     """Let ``size_bulkheads(shop) -> {dependency: places}`` measure a real shop, then make each dependency slow."""
     with section(ask), MixedShop(CHECKED, ask.trace) as shop:
-        sizes = ask.call(size_bulkheads, shop, returns=dict, limit=LIMIT)
+        sizes = calmly(ask.call, size_bulkheads, shop, returns=dict, limit=LIMIT)
         mark = ask.trace.calls[0].id if ask.trace.calls else None
     right = set(sizes) == set(DEPENDENCIES) and all(
         isinstance(size, Integral) and not isinstance(size, bool) for size in sizes.values()
