@@ -114,8 +114,9 @@ def run(seed, cut, rule, dead, load):
     for side in CUTS[cut]:
         shop.network.cut(side, "registry")
     shop.run(DEATH)
-    for number in range(dead):
-        shop.instances[f"orders-{number + 1}"].kill()
+    # Behind the cut first, if anybody is.
+    for instance in sorted(shop.instances.values(), key=lambda instance: instance.side not in CUTS[cut])[:dead]:
+        instance.kill()
     shop.run(HEAL)
     shop.network.heal()
     shop.run(END)
