@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from servicelab.clients import traced
 from servicelab.leases import SelfPreservation
-from servicelab.lifecycle import ServerError, is_listening, stop_all
+from servicelab.lifecycle import ServerError, is_listening, running, stop_all
 from servicelab.servers import serve
 from servicelab.servers.registry import Registry, agent, duration, start_registry
 from servicelab.trace import Trace
@@ -367,9 +367,13 @@ def test_the_wait_has_a_default_a_cap_and_jitter(registry, client, monkeypatch):
 
 def test_an_instance_that_is_not_heard_of_wakes_who_waits(client):
     client.agent.service.register("orders", "orders-1", check=Check.ttl("100ms"))
-    client.agent.check.ttl_pass("service:orders-1")
-    index, found = client.health.service("orders", passing=True)
-    assert len(found) == 1
+
+    def renewed():
+        client.agent.check.ttl_pass("service:orders-1")
+        index, found = client.health.service("orders", passing=True)
+        return len(found) == 1 and index
+
+    index = until(renewed)
     after, found = client.health.service("orders", index=index, wait="10s", passing=True)
     assert found == [] and int(after) == int(index) + 1
     assert client.agent.checks()["service:orders-1"]["Output"] == "TTL expired"
@@ -490,7 +494,7 @@ def test_http_checks_follow_what_the_service_answers(registry, client):
     how = Check.http(f"{server.url}/health", "20ms", timeout="200ms")
     client.agent.service.register("orders", "orders-1", port=server.port, check=how)
     watch(client, "orders", ["passing"])
-    assert "200 OK Output: fine" in client.health.checks("orders")[1][0]["Output"]
+    until(lambda: "200 OK Output: fine" in client.health.checks("orders")[1][0]["Output"])
     assert client.health.checks("orders")[1][0]["Definition"]["HTTP"] == f"{server.url}/health"
     app.health = "busy", 429
     watch(client, "orders", ["warning"])
@@ -513,11 +517,12 @@ def test_http_checks_follow_what_the_service_answers(registry, client):
 
 def test_tcp_checks_and_a_service_that_is_removed_when_it_stays_critical(registry, client):
     server = serve(shop_app(), "orders")
-    how = Check.tcp("127.0.0.1", server.port, "20ms", timeout="1s", deregister="100ms")
-    client.agent.service.register("orders", "orders-1", check=how)
+    how = {"host": "127.0.0.1", "port": server.port, "interval": "20ms", "timeout": "1s"}
+    client.agent.service.register("orders", "orders-1", check=Check.tcp(**how))
     watch(client, "orders", ["passing"])
     server.stop()
     watch(client, "orders", ["critical"])
+    client.agent.service.register("orders", "orders-1", check=Check.tcp(**how, deregister="100ms"))
     watch(client, "orders", [])
     assert client.agent.services() == {}
 
@@ -651,9 +656,9 @@ def test_every_request_and_every_change_of_health_is_in_the_trace():
         client = consul.Consul(port=registry.port)
         traced(client.http.session, trace, "orders")
         client.agent.service.register("orders", "orders-1", check=Check.ttl("80ms"))
-        client.agent.check.ttl_pass("service:orders-1")
         index, _ = client.health.service("orders")
-        client.health.service("orders", index=index, wait="10s")
+        client.agent.check.ttl_pass("service:orders-1")
+        client.health.service("orders", index=int(index) + 1, wait="10s")
         client.agent.service.deregister("orders-1")
     states = [(change.who, change.value) for change in trace.changes]
     assert states == [
@@ -668,7 +673,7 @@ def test_every_request_and_every_change_of_health_is_in_the_trace():
     waited = max(trace.calls, key=lambda call: call.end - call.start)
     assert all(work.end - work.start < (waited.end - waited.start) / 2 for work in trace.work), "to wait is no work"
     replies = [message.label for message in trace.messages if message.kind == "reply"]
-    assert replies[3] == f"200 index {int(index) + 1}", "the answer that woke it says so"
+    assert replies[3] == f"200 index {int(index) + 2}", "the answer that woke it says so"
 
 
 def test_a_client_without_traceparent_has_the_lane_of_its_user_agent():
@@ -707,6 +712,7 @@ def test_the_cell_may_be_run_again(registry, client, capsys):
         registry.instances("orders")
     with Registry("other") as other:
         assert other.instances("orders") == [] and "0 instances" in str(other.table())
+        assert other.url in repr(other) and other.url in str(running())
 
 
 @pytest.mark.parametrize(

@@ -148,11 +148,11 @@ class Registry(Server):
     def pause(self) -> None:
         """Hang: accept connections, answer nothing, look after nothing. Leases go on running."""
         self._do_sync(lambda: self._agent.pause())
-        self._state("paused")
+        self._note("paused")
 
     def resume(self) -> None:
         """Go on: requests that came meanwhile are answered now, and leases that ran out are found to have."""
-        self._state("running")
+        self._note("running")
         self._do_sync(lambda: self._agent.resume())
 
     # -- life -----------------------------------------------------------------------------------
@@ -169,7 +169,7 @@ class Registry(Server):
         self._thread.start()
         came_back, self._again_at = self._again_at is not None, self._do(self._listen)
         if came_back:
-            self._state("running")
+            self._note("running")
         return self._again_at
 
     async def _listen(self) -> int:
@@ -198,7 +198,7 @@ class Registry(Server):
         """Stop listening, let waiting queries return what there is, as Consul does, or cut them."""
         if self._listener is None:
             return
-        self._state("down")
+        self._note("down")
         self._listener.stop()
         self._agent.is_cut = self._is_cut
         if self._is_cut:
@@ -214,7 +214,7 @@ class Registry(Server):
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
 
-    def _state(self, value: str) -> None:
+    def _note(self, value: str) -> None:
         if self.trace is not None:
             self.trace.state(self.lane, value)
 
