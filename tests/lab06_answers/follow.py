@@ -29,6 +29,28 @@ def plain(open_stream, handle, rng, sleep):
         losses += 1
 
 
+def by_recursion(open_stream, handle, rng, sleep, last=0, losses=0):
+    """Closes in a finally, and begins anew by calling itself."""
+    stream = None
+    try:
+        stream = open_stream(last)
+        for event in stream:
+            if int(event.id) > last + 1:
+                break
+            if int(event.id) == last + 1:
+                handle(last + 1, event.data)
+                last, losses = last + 1, 0
+                if event.data == "delivered":
+                    return
+    except (StreamLost, Busy):
+        pass
+    finally:
+        if stream is not None:
+            stream.close()
+    sleep(rng.random() * min(2.0, 0.1 * 2**losses))
+    by_recursion(open_stream, handle, rng, sleep, last, losses + 1)
+
+
 class Reader:
     """In small parts; each mistake replaces one."""
 
@@ -204,6 +226,61 @@ class RetriesRefusals(Reader):
     errors = (StreamLost, Busy, StreamRefused)
 
 
+class HurriesOverHoles(Reader):
+    """At a hole it asks again at once."""
+
+    hurried = False
+
+    def is_new(self, number):
+        self.hurried = number > self.last + 1
+        return super().is_new(number)
+
+    def pause(self):
+        if not self.hurried:
+            super().pause()
+        self.hurried = False
+
+
+class HurriesWhenBusy(Reader):
+    errors = (StreamLost,)
+
+    def read(self):
+        with suppress(Busy):
+            super().read()
+
+
+class NeverCloses(Reader):
+    """A connection that broke is closed anyway; but not every one broke."""
+
+    def read(self):
+        for event in self.open_stream(self.where()):
+            if self.is_new(int(event.id)):
+                self.take(int(event.id), event.data)
+            if self.over:
+                return
+
+
+class ClosesAfterThePause(Reader):
+    """The pause is inside the with."""
+
+    def read(self):
+        with self.open_stream(self.where()) as stream:
+            try:
+                for event in stream:
+                    if self.is_new(int(event.id)):
+                        self.take(int(event.id), event.data)
+                    if self.over:
+                        return
+            except self.errors:
+                self.pause()
+
+
+class AnyEventIsASuccess(Reader):
+    def is_new(self, number):
+        self.reset()
+        return super().is_new(number)
+
+
 class OneEventOnly(Reader):
     def take(self, number, state):
         super().take(number, state)
@@ -236,7 +313,12 @@ def knocks_at_once(open_stream, handle, rng, sleep):
     Reader.follow(knocking, handle, rng, sleep)
 
 
-RIGHT = {"one loop": plain, "in small parts": Reader.follow}
+def chance_of_its_own(open_stream, handle, rng, sleep):
+    """From the module random, not from the rng that is given."""
+    plain(open_stream, handle, random, sleep)
+
+
+RIGHT = {"one loop": plain, "in small parts": Reader.follow, "by recursion": by_recursion}
 WRONG = {
     "gives up": (GivesUp, {"gives-up"}),
     "no resume": (NoResume, {"no-resume"}),
@@ -259,8 +341,14 @@ WRONG = {
     "no cap": (NoCap, {"no-cap"}),
     "begins too late": (StartsAtASecond, {"wrong-steps"}),
     "tries a refusal again": (RetriesRefusals, {"retries-refusal"}),
+    "hurries over holes": (HurriesOverHoles, {"no-pause"}),
+    "hurries when busy": (HurriesWhenBusy, {"no-pause"}),
+    "never closes": (NeverCloses, {"not-closed"}),
+    "closes after the pause": (ClosesAfterThePause, {"not-closed"}),
+    "any event is a success": (AnyEventIsASuccess, {"reset-by-old"}),
     "one event only": (OneEventOnly, {"plain"}),
 }
 WRONG = {name: (answer.follow, codes) for name, (answer, codes) in WRONG.items()}
 WRONG["the door is outside the try"] = (door_outside, {"gives-up-at-the-door"})
+WRONG["chance of its own"] = (chance_of_its_own, {"no-jitter"})
 WRONG["knocks at once"] = (knocks_at_once, {"exam-backoff"})
