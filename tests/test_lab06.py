@@ -10,6 +10,7 @@ from servicelab.checks import lab06
 from servicelab.checks.lab06.customer import Customer
 from servicelab.servers.socketio import SocketIOServer
 from servicelab.trace import Trace
+from tests.lab06_answers import heartbeat, styles
 from tests.lab06_answers.buffer import Buffer
 from tests.lab06_answers.follow import plain
 from tests.lab06_answers.heartbeat import Pulse
@@ -101,3 +102,31 @@ def test_measure_knows_six_styles_and_says_so():
         lab06.measure("carrier pigeon")
     cost = lab06.measure("SSE")
     assert len(cost.latencies) == 15 and 40 < cost.bytes_per_event < 80
+
+
+@pytest.mark.parametrize(
+    "plan, words",
+    [
+        ({"style": "websocket", "bytes_per_second": 9}, "for vans: style='websocket' is none of the six"),
+        ({"style": "SSE"}, "for vans: bytes_per_second is missing"),
+        ({"style": "polling", "bytes_per_second": 9, "period": 0}, "period=0 is no pause at all"),
+        ({"style": "SSE", "bytes_per_second": "9"}, "bytes_per_second='9' must be a number"),
+        ("SSE", "it is 'SSE', which is no dict"),
+    ],
+    ids=["spelling", "missing", "no pause", "text", "a name"],
+)
+def test_what_is_no_plan_names_the_entry(plan, words):
+    report = lab06.check_styles.report(lambda: {"vans": plan})
+    assert report.refused == ["wrong-type"] and words in str(report)
+
+
+def test_numbers_in_a_report_have_no_exponent():
+    report = str(
+        lab06.check_styles.report(lambda: styles.by_heart() | {"vans": {"style": "SSE", "bytes_per_second": 4e5}})
+    )
+    assert "you expect 400000 bytes/s" in report
+
+
+def test_a_method_that_raises_is_named_by_what_it_is_not_by_what_the_check_calls_it():
+    report = str(lab06.check_heartbeat.report(heartbeat.StumblesOverStrangers))
+    assert "ping, pong and is_dead return" in report and "KeyError: b'hello'" in report and "_drive" not in report

@@ -93,6 +93,44 @@ class ByKey:
             return self.items.popitem(last=False)[1]
 
 
+class LooksAgain:
+    """A plain lock, and a reader that looks every millisecond."""
+
+    def __init__(self, size):
+        self.size, self.waiting, self.lock = size, [], threading.Lock()
+        self.conflated = self.dropped = 0
+
+    def __len__(self):
+        with self.lock:
+            return len(self.waiting)
+
+    def put(self, message):
+        with self.lock:
+            kinds = [(old["kind"], old["key"]) for old in self.waiting]
+            if message["kind"] == "position" and ("position", message["key"]) in kinds:
+                self.waiting[kinds.index(("position", message["key"]))] = message
+                self.conflated += 1
+                return True
+            if len(kinds) >= self.size:
+                positions = [turn for turn, (kind, _) in enumerate(kinds) if kind == "position"]
+                self.dropped += bool(positions) or message["kind"] == "position"
+                if not positions:
+                    return False
+                del self.waiting[positions[0]]
+            self.waiting.append(message)
+            return True
+
+    def get(self, timeout):
+        end = time.monotonic() + timeout
+        while True:
+            with self.lock:
+                if self.waiting:
+                    return self.waiting.pop(0)
+            if time.monotonic() >= end:
+                return None
+            time.sleep(0.001)
+
+
 class Unbounded(Buffer):
     def append(self, message):
         self.waiting.append(message)
@@ -228,6 +266,61 @@ class SleepsWithTheLock(Buffer):
             return self.waiting.popleft() if self.waiting else None
 
 
+class LooksOnlyWhileThereIsTime(LooksAgain):
+    """get(0) does not even look."""
+
+    def get(self, timeout):
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            if (found := super().get(0)) is not None:
+                return found
+            time.sleep(0.001)
+
+
+class _NoLock:
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+
+class WithoutALock(LooksAgain):
+    """Python has its own, has it not?"""
+
+    def __init__(self, size):
+        super().__init__(size)
+        self.lock = _NoLock()
+
+
+class LocksOnlyGet(Buffer):
+    def put(self, message):
+        is_in = self.replace(message) or self.append(message)
+        with self.changed:
+            self.changed.notify()
+        return is_in
+
+
+class ChangesTheMessage(Buffer):
+    """Writes the new position into the old dict."""
+
+    def replace(self, message):
+        for old in self.waiting:
+            if self.same(old, message):
+                old.update(message)
+                self.conflated += 1
+                return True
+        return False
+
+
+class OneQueueForAll(Buffer):
+    everybodys = deque()
+
+    def __init__(self, size):
+        super().__init__(size)
+        self.waiting = self.everybodys
+
+
 class Stack(Buffer):
     def get(self, timeout):
         with self.changed:
@@ -235,7 +328,7 @@ class Stack(Buffer):
             return self.waiting.pop() if self.waiting else None
 
 
-RIGHT = {"a deque under a Condition": Buffer, "by key": ByKey}
+RIGHT = {"a deque under a Condition": Buffer, "by key": ByKey, "a lock and a look": LooksAgain}
 WRONG = {
     "without a bound": (Unbounded, {"unbounded"}),
     "a plain queue": (Plain, {"unbounded", "not-conflated", "server-grows"}),
@@ -254,5 +347,10 @@ WRONG = {
     "never waits": (NeverWaits, {"no-wait"}),
     "sleeps its time": (SleepsItsTime, {"late"}),
     "sleeps with the lock": (SleepsWithTheLock, {"blocks-producer"}),
+    "get(0) does not look": (LooksOnlyWhileThereIsTime, {"order"}),
+    "without a lock": (WithoutALock, {"not-locked"}),
+    "only get has the lock": (LocksOnlyGet, {"not-locked"}),
+    "changes the message": (ChangesTheMessage, {"changes-message"}),
+    "one queue for all": (OneQueueForAll, {"shared-by-all"}),
     "last in, first out": (Stack, {"order"}),
 }

@@ -159,6 +159,22 @@ class Flood(Pulse):
         return super().ping(now)
 
 
+class BySchedule(Pulse):
+    """The next is due an interval after the last was *due*."""
+
+    def ping(self, now):
+        due = self.next
+        payload = super().ping(now)
+        self.next = due if payload is None else due + self.interval
+        return payload
+
+
+class StumblesOverStrangers(Pulse):
+    def pong(self, payload, now):
+        sent = self.open[payload]
+        self.open = {other: at for other, at in self.open.items() if at > sent}
+
+
 class NeverPings(Pulse):
     def ping(self, now):
         return None
@@ -190,6 +206,8 @@ WRONG = {
     "shared by all": (Shared, {"shared", "half-open"}),
     "comes back to life": (Revived, {"revived"}),
     "a flood": (Flood, {"ping-flood"}),
+    "by schedule": (BySchedule, {"bursts"}),
+    "stumbles over strangers": (StumblesOverStrangers, {"exception"}),
     "never pings": (NeverPings, {"no-ping"}),
     "one at a time": (OneAtATime, {"one-ping"}),
     "too late": (TooLate, {"too-late", "half-open"}),

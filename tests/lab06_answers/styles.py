@@ -52,6 +52,10 @@ def without_the_period():
     return plans
 
 
+def another_spelling():
+    return by_heart() | {"vans": {"style": "websocket", "bytes_per_second": 1000}}
+
+
 def names_only():
     return {"vans": "SSE", "support": "WebSocket", "stock": "polling"}
 
@@ -73,5 +77,6 @@ WRONG = {
     "ten times too many bytes": (by_measuring(factor=10.0), {"bytes"}),
     "kilobytes": (in_kilobytes, {"bytes"}),
     "no period": (without_the_period, {"wrong-type"}),
+    "another spelling": (another_spelling, {"wrong-type"}),
     "names only": (names_only, {"wrong-type"}),
 }

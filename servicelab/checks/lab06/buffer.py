@@ -1,23 +1,19 @@
 """Exercise 3, build: what waits for a slow reader, and what may be given up.
 
-First the rules one by one, without sockets; then a WebSocket whose reader does not read for a while.
+The rules one by one, without sockets; then :mod:`servicelab.checks.lab06.slow_reader`.
 """
 
-import json
 import threading
 import time
-
-from websockets.exceptions import ConnectionClosed
+from contextlib import suppress
 
 from servicelab.checks.exercise import exercise
+from servicelab.checks.lab06.slow_reader import SIZE, slow_reader
 from servicelab.checks.section import section
 from servicelab.checks.theirs import shown
-from servicelab.clients.streams import open_websocket
-from servicelab.servers.websocket import WebSocketServer
 
 PATIENCE = 3.0  # seconds for one call of the learner's
-SIZE, VANS, PUTS, EVERY = 40, 20, 1500, 150  # of the slow reader's part: EVERY so many there is a chat message
-FILL = "·" * 500  # 1 000 bytes as UTF-8, so that the kernel's buffers are full soon
+MOMENT = 0.5  # seconds in which another thread gets its turn
 
 _HINTS = {
     "order": "First in, first out: what waited longest goes first.",
@@ -36,22 +32,37 @@ _HINTS = {
     "counts": "conflated: positions that were replaced. dropped: positions that were given up, the new one included.",
     "no-wait": "with self.changed: self.changed.wait_for(lambda: self.waiting, timeout), and a notify in put.",
     "late": "A notify in put, under the same Condition, wakes the waiting get.",
-    "server-grows": "What the kernel's buffers do not take waits in yours. Its bound is the server's.",
-    "screen-stale": "What the reader sees last must be what was put last, for each van.",
-    "chat-lost": "No chat message is given up while a position waits.",
+    "changes-message": "The same dict lies in the buffers of all readers. Replace it in the queue, "
+    "self.waiting[turn] = message, and leave the dict itself alone.",
+    "shared-by-all": "Each reader has a buffer of his own: set its queue up in __init__, not in the class.",
+    "not-locked": "put looks, and then acts; in between the other thread may take away what was looked at. All of "
+    "put, and the taking in get, in `with self.changed:`.",
 }
 
 
 @exercise("06", 3, "A buffer that does not grow", limit=60.0)
 def check_buffer(ask, Buffer):
     """Put ``Buffer(size)`` between a feed and a slow reader."""
-    for examine in (_order, _bound, _newest, _turn, _chats, _kinds, _room, _chat_first, _only_chats, _waits):
+    for examine in (
+        _order,
+        _bound,
+        _newest,
+        _turn,
+        _chats,
+        _kinds,
+        _room,
+        _chat_first,
+        _only_chats,
+        _readers,
+        _threads,
+        _waits,
+    ):
         with section(ask):
             examine(Bench(ask, Buffer))
         if any(not one.passed and one.code in ("order", "blocks-producer") for one in ask.expectations):
             return
     with section(ask):
-        _slow_reader(ask, Buffer)
+        slow_reader(ask, Bench(ask, Buffer, SIZE).buffer, _HINTS["blocks-producer"])
 
 
 class Bench:
@@ -59,7 +70,7 @@ class Bench:
     position of van A, or ``"chat3"``, the third message of the chat."""
 
     def __init__(self, ask, Buffer, size=3):
-        self.ask, self.size, self.mark, self.chat_key = ask, size, None, "chat 17"
+        self.ask, self.kind, self.size, self.mark, self.chat_key = ask, Buffer, size, None, "chat 17"
         self.buffer = ask.call(Buffer, size, limit=PATIENCE)
         if not all(callable(getattr(self.buffer, name, None)) for name in ("put", "get", "__len__")):
             what, hint = (
@@ -73,12 +84,14 @@ class Bench:
             return {"kind": "chat", "key": self.chat_key, "text": word}
         return {"kind": "position", "key": f"van {word[0]}", "text": word}
 
-    def put(self, *words):
-        """Puts them; returns what the last ``put`` said."""
-        for word in words:
+    def put(self, *messages):
+        """Puts them, each a word or a message; returns what the last ``put`` said."""
+        for message in messages:
+            message = self.message(message) if isinstance(message, str) else message
+            word = dict(message)["text"]
             self.mark = self.ask.trace.send("feed", "buffer", word)
             self.ask.trace.receive(self.mark, "buffer")
-            outcome = self.ask.run(self.buffer.put, self.message(word), limit=PATIENCE)
+            outcome = self.ask.run(self.buffer.put, message, limit=PATIENCE)
             if outcome.how == "time-limit":
                 told = f"put({word}) waited, with {self.size} messages in the buffer"
                 self.need("blocks-producer", "put never waits", False, told)
@@ -120,8 +133,12 @@ def _order(bench):
     bench.put("A1", "chat1", "B1")
     found = bench.rest()
     told = f"out came {_words(found)}"
-    bench.expect("order", "A1, chat1, B1 go in, and come out in that order", found == ["A1", "chat1", "B1"], told)
-    bench.expect("empty", "… and then get(0.01) returns None", bench.get(0.01) is None, "it returned something else")
+    if len(found) < 3:
+        told += f"; then get(0) returned None, and len(buffer) was {shown(len(bench.buffer))}"
+    what = "A1, chat1, B1 go in, and come out in that order, with get(0)"
+    if bench.expect("order", what, found == ["A1", "chat1", "B1"], told):
+        more = bench.get(0.01)
+        bench.expect("empty", "… and then get(0.01) returns None", more is None, f"it returned {shown(more)}")
 
 
 def _bound(bench):
@@ -214,6 +231,64 @@ def _only_chats(bench):
     bench.expect("drops-chat", "… and the three are still there", found == ["chat1", "chat2", "chat3"], told)
 
 
+def _readers(bench):
+    """Two readers. A1 is put into the buffers of both, the very same dict; A2 into that of the first."""
+    first, other = bench.message("A1"), Bench(bench.ask, bench.kind, bench.size)
+    for one in (bench, other):
+        one.put(first)
+    bench.put("A2")
+    found, changed = other.rest(), first != bench.message("A1")
+    told = f"for the other reader out came {_words(found)}" + (f"; A1 has become {shown(first)}" if changed else "")
+    code = "changes-message" if changed else "shared-by-all"
+    what = "A1 goes into the buffers of two readers, A2 into one of them: the other still has A1"
+    bench.expect(code, what, found == ["A1"] and not changed, told)
+
+
+class _Watched(dict):
+    """A message that tells when somebody reads in it."""
+
+    def __init__(self, message, read):
+        super().__init__(message)
+        self.read = read
+
+    def __getitem__(self, key):
+        self.read()
+        return super().__getitem__(key)
+
+    def get(self, key, default=None):
+        self.read()
+        return super().get(key, default)
+
+
+def _threads(bench):
+    """A1 and B1 wait. While ``put(A2)`` looks at one of them, the reader's thread calls ``get``."""
+    found, putting = [], threading.Event()
+
+    def look():
+        if putting.is_set():
+            putting.clear()
+            reader.start()
+            reader.join(MOMENT)  # who has the lock goes on without it
+
+    def take():
+        with suppress(Exception):
+            found.append(bench.buffer.get(MOMENT)["text"])
+
+    reader = threading.Thread(target=take, name="servicelab check reader", daemon=True)
+    for word in ("A1", "B1"):
+        bench.put(_Watched(bench.message(word), look))
+    putting.set()
+    outcome = bench.ask.run(bench.buffer.put, bench.message("A2"), limit=PATIENCE)
+    putting.clear()
+    if reader.ident is None:
+        return  # it did not look at what waits, and so was not disturbed
+    reader.join(PATIENCE)
+    found += bench.rest()
+    told = f"out came {_words(found)}" if outcome.returned else f"put(A2): {outcome}"
+    what = "A1 and B1 wait; the reader takes one while put(A2) is at work: B1 is not lost"
+    bench.expect("not-locked", what, outcome.returned and "B1" in found, told)
+
+
 def _waits(bench):
     """A reader waits in ``get`` while the feed puts."""
     found, waiting = [], threading.Event()
@@ -242,82 +317,3 @@ def _waits(bench):
     bench.expect("blocks-producer", "… put does not wait for that", put < 1.0, f"put waited {put:.2f} s")
     in_time = bool(found) and isinstance(found[0][0], dict) and found[0][1] < 1.5
     bench.expect("late", "… and get has it as soon as it comes", in_time or put >= 1.0, told)
-
-
-def _slow_reader(ask, Buffer):
-    """1500 messages while the reader does not read; then it does."""
-    buffer = Bench(ask, Buffer, SIZE).buffer
-
-    def serve_it(connection):
-        while not closing.is_set():
-            message = buffer.get(0.05)
-            if message is None:
-                closing.wait(0.002)
-            else:
-                connection.send(json.dumps(message, ensure_ascii=False))
-
-    closing = threading.Event()
-    with WebSocketServer(
-        serve_it, "slow feed of the check", trace=ask.trace, lane="server", send_buffer=20_000, compression=None
-    ) as server:
-        reader = open_websocket(server.url, trace=ask.trace, name="reader", compression=None, ping_interval=None)
-        try:
-            flood = ask.run(_flood, buffer, limit=PATIENCE)
-            first = next((m.id for m in ask.trace.messages), None)
-            if not flood.returned:
-                code = "blocks-producer" if flood.how == "time-limit" else flood.how
-                hint = _HINTS["blocks-producer"]
-                ask.need(code, f"the feed puts {PUTS} messages", False, str(flood), hint, first)
-            most, last, chats = flood.value
-            heard = _read_all(reader)
-        finally:
-            closing.set()
-            reader.close()
-    mark = ask.trace.messages[-1].id if ask.trace.messages else None
-    told = f"{most} messages waited in the server, about {most} kB for one reader"
-    what = f"{PUTS} messages for a reader that does not read: at most {SIZE} wait"
-    ask.expect("server-grows", what, most <= SIZE, told, _HINTS["server-grows"], mark)
-    stale = [van for van, text in last.items() if heard.get(van) != text]
-    told = f"of {VANS} vans, {len(stale)} stand where they were long ago"
-    ask.expect(
-        "screen-stale", "it reads again: each van is where it is now", not stale, told, _HINTS["screen-stale"], mark
-    )
-    got = heard["chats"]
-    told = f"{len(got)} of {len(chats)} came"
-    ask.expect(
-        "chat-lost", "… and every chat message has come, in order", got == chats, told, _HINTS["chat-lost"], mark
-    )
-
-
-def _flood(buffer):
-    """Returns the most that waited, the last text of each van, and the texts of the chat."""
-    most, last, chats = 0, {}, []
-    for number in range(PUTS):
-        if number % EVERY == EVERY - 1:
-            message = {"kind": "chat", "key": "chat 17", "text": f"chat {number}", "fill": FILL}
-            chats.append(message["text"])
-        else:
-            van = f"van {number % VANS}"
-            message = {"kind": "position", "key": van, "text": f"{van} at {number}", "fill": FILL}
-            last[van] = message["text"]
-        buffer.put(message)
-        most = max(most, len(buffer))
-        if number < 3 * VANS:
-            time.sleep(0.001)  # the kernel's buffers fill first
-    return most, last, chats
-
-
-def _read_all(reader):
-    """What the reader's screen shows in the end: the last text of each van, and all chats."""
-    screen = {"chats": []}
-    end = time.monotonic() + 2.0
-    while time.monotonic() < end:
-        try:
-            message = json.loads(reader.recv(timeout=0.25))
-        except (TimeoutError, ConnectionClosed):
-            break
-        if message["kind"] == "chat":
-            screen["chats"].append(message["text"])
-        else:
-            screen[message["key"]] = message["text"]
-    return screen

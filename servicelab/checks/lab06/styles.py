@@ -3,6 +3,7 @@
 What a style costs is measured when the check runs: real server, real reader, and a proxy that counts the bytes.
 """
 
+import math
 import statistics
 from functools import cache
 from numbers import Real
@@ -97,22 +98,35 @@ def check_styles(ask, choose):
     """``choose()`` returns ``{feed: {"style": …, "bytes_per_second": …, "period": … for polling}}``."""
     chosen = ask.call(choose, returns=dict, limit=20.0)
     for name in FEEDS:
-        plan = chosen.get(name)
-        right = isinstance(plan, dict) and plan.get("style") in tuple(WAYS)
-        numbers = ["bytes_per_second", *(["period"] if right and plan["style"] == "polling" else [])]
-        right = right and all(
-            isinstance(plan.get(one), Real) and not isinstance(plan[one], bool) and plan[one] >= 0 for one in numbers
-        )
+        wrong = _wrong(chosen.get(name))
         ask.need(
             "wrong-type",
             f"choose returns a style and numbers for {name}",
-            right and plan.get("period", 1) != 0,
-            f"for {name} it returned {shown(plan)}",
+            not wrong,
+            f"for {name}: {wrong}",
             f"{{'style': one of {', '.join(WAYS)}, 'bytes_per_second': a number}}; with polling also 'period', in s.",
         )
     for name, feed in FEEDS.items():
         with section(ask):
             _examine(ask, name, feed, chosen[name])
+
+
+def _wrong(plan):
+    """What is wrong with the form of a plan, in words; "" when nothing is."""
+    if not isinstance(plan, dict):
+        return "there is nothing" if plan is None else f"it is {shown(plan)}, which is no dict"
+    style = plan.get("style")
+    if not isinstance(style, str) or style not in WAYS:
+        return f"style={shown(style)} is none of the six"
+    for one in ("bytes_per_second", "period")[: 2 if style == "polling" else 1]:
+        value = plan.get(one)
+        if one not in plan:
+            return f"{one} is missing"
+        if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= value < math.inf:
+            return f"{one}={shown(value)} must be a number"
+        if one == "period" and value == 0:
+            return "period=0 is no pause at all"
+    return ""
 
 
 def _examine(ask, name, feed, plan):
@@ -149,8 +163,13 @@ def _examine(ask, name, feed, plan):
     happened = f"{cost.bytes_per_event:.0f} bytes each, {needed:.0f} bytes/s"
     expect("many-bytes", f"at most {feed.most_bytes:g} bytes/s for each reader", needed <= feed.most_bytes, happened)
     said = plan["bytes_per_second"]
-    happened = f"you expect {said:.3g} bytes/s, and measured are {needed:.3g}"
+    happened = f"you expect {_n(said)} bytes/s, and measured are {_n(needed)}"
     expect("bytes", f"the bytes/s, within a factor of {BAND:g}", needed / BAND <= said <= needed * BAND, happened)
+
+
+def _n(value):
+    """A number for people: three figures, and no exponent."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _draw(ask, name, cost):
