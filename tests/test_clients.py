@@ -10,7 +10,7 @@ import pytest
 import requests
 from flask import Flask, request
 
-from servicelab.clients import Sample, attempt, closed_loop, open_loop, traced
+from servicelab.clients import Sample, attempt, closed_loop, load, open_loop, traced
 from servicelab.clients.session import POOL, TracedAdapter
 from servicelab.lifecycle import stop_all
 from servicelab.policies.drive import call
@@ -18,16 +18,14 @@ from servicelab.policies.retry import Retry
 from servicelab.policies.timeout import Timeout
 from servicelab.servers import serve
 from servicelab.trace import Trace
+from tests.waiting import eventually, left, wait_until
 
 
 @pytest.fixture(autouse=True)
 def nothing_left():
     yield
     stop_all()
-    end = time.monotonic() + 10
-    while left := [t.name for t in threading.enumerate() if t.name.startswith("servicelab")]:
-        assert time.monotonic() < end, left
-        time.sleep(0.01)
+    assert eventually(lambda: not left()), left()
 
 
 @pytest.fixture
@@ -54,9 +52,11 @@ def orders(trace):
     def moved():
         return "", 302, {"Location": "/status/200"}
 
+    late = threading.Event()
+
     @app.get("/slow")
     def slow():
-        time.sleep(0.3)
+        late.wait(20)
         return "late"
 
     @app.get("/flaky")
@@ -68,7 +68,9 @@ def orders(trace):
         return request.headers["traceparent"]
 
     with serve(app, "orders", trace=trace) as server:
+        server.late = late
         yield server
+        late.set()
 
 
 def raw_server(data, reset=False):
@@ -108,7 +110,8 @@ def test_a_timeout(session, trace, orders):
         session.get(orders.url + "/slow", timeout=0.05)
     [record] = trace.calls
     assert (record.status, record.timeout) == ("timeout", 0.05)
-    orders.stop()  # lets the handler finish
+    orders.late.set()
+    wait_until(lambda: len(trace.messages) == 2)
     request_message, reply = trace.messages
     assert request_message.received is not None
     assert (reply.received, reply.lost) == (None, "came too late")
@@ -143,7 +146,7 @@ def test_a_body_that_stops_is_a_timeout(session, trace):
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
 
     threading.Thread(target=run, daemon=True).start()
-    with listening, pytest.raises(requests.ConnectionError):
+    with listening, pytest.raises((requests.ConnectionError, requests.Timeout)):
         session.get(f"http://127.0.0.1:{listening.getsockname()[1]}/", timeout=0.2)
     held[0].close()
     assert trace.calls[0].status == "timeout"
@@ -251,6 +254,19 @@ def test_a_pool_that_is_exhausted_starts_late_and_says_so():
     assert "3 started late" in repr(samples)
 
 
+def test_a_client_that_is_late_to_wake_up_does_not_make_the_pool_exhausted(monkeypatch):
+    take = load._Load.take
+
+    def late(self):
+        index = take(self)
+        time.sleep(0.02)
+        return index
+
+    monkeypatch.setattr(load._Load, "take", late)
+    samples = open_loop(lambda: None, [0.0] * 4, clients=4)
+    assert min(sample.start for sample in samples) > 0 and samples.exhausted == 0
+
+
 def test_load_on_more_connections_than_workers_is_served_in_full(trace):
     def app(environ, start_response):
         time.sleep(0.002)
@@ -297,7 +313,7 @@ def test_a_mistake_in_send_ends_the_load_and_is_raised():
 def test_what_has_no_answer_at_the_limit_is_unfinished():
     hang = threading.Event()
     try:
-        samples = open_loop(lambda: hang.wait(20) and None, [0.0, 0.0, 0.01], clients=2, limit=0.2)
+        samples = open_loop(lambda: hang.wait(20) and None, [0.0, 0.0, 0.01], clients=2, limit=1.0)
     finally:
         hang.set()
     assert [(s.end, s.status) for s in samples] == [(None, "unfinished")] * 3

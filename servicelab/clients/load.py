@@ -111,6 +111,7 @@ class _Load:
         self.halt = threading.Event()
 
     def run(self, clients, work, last_due):
+        self.clients = clients
         threads = [
             threading.Thread(target=self.client, args=(work,), name=f"servicelab load {number}", daemon=True)
             for number in range(1, clients + 1)
@@ -162,8 +163,9 @@ class _Load:
         due = self.times[index]
         wait = self.began + due - time.monotonic()
         if wait < 0:
+            # With fewer requests before it than there are clients, one was free, and only late to wake up.
             with self.lock:
-                self.exhausted += 1
+                self.exhausted += index >= self.clients
         elif self.halt.wait(wait):
             return
         self.ask(index, due)
