@@ -8,6 +8,7 @@ import pytest
 
 from servicelab import doctor as module
 from servicelab.doctor import OK, PROBLEM, WARNING, Diagnosis, Finding, doctor
+from tests.waiting import wait_until
 
 
 def refuse(error):
@@ -115,12 +116,12 @@ BROKEN = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_each_failure_is_seen_named_and_comes_with_its_mend(name):
     check, verdict, found, mend = BROKEN[name]
-    before = threading.active_count()
+    before = set(threading.enumerate())
     finding = check()
     assert finding.verdict == verdict
     assert found in finding.found
     assert mend in finding.mend
-    assert threading.active_count() <= before
+    wait_until(lambda: set(threading.enumerate()) <= before)
 
 
 def test_every_check_can_find_something_wrong():
@@ -150,11 +151,11 @@ def test_a_container_limit_counts(monkeypatch):
 
 
 def test_this_machine_is_ready():
-    before = threading.active_count()
+    before = set(threading.enumerate())
     diagnosis = doctor()
     assert diagnosis.passed, str(diagnosis)
     assert len(diagnosis.findings) == len(module.CHECKS)
-    assert threading.active_count() <= before
+    wait_until(lambda: set(threading.enumerate()) <= before)
 
 
 def test_a_check_that_fails_itself_is_a_problem_and_the_rest_go_on():

@@ -12,6 +12,7 @@ import warnings
 import pytest
 
 from servicelab import lifecycle
+from servicelab.checks.stall import calmly
 from servicelab.faults import (
     TOXICS,
     Bandwidth,
@@ -27,6 +28,7 @@ from servicelab.faults import (
 )
 from servicelab.lifecycle import HOST, Server, ServerError
 from servicelab.trace import Trace, new_id, reply_id, to_traceparent
+from tests.waiting import wait_until
 
 DATA = random.Random(1).randbytes(1_000_000)
 
@@ -147,13 +149,6 @@ def ask(sock, data=b"ping"):
     return read(sock, len(data))
 
 
-def until(condition, limit=5.0):
-    end = time.monotonic() + limit
-    while not condition():
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.005)
-
-
 # -- without toxics -------------------------------------------------------------------------------
 
 
@@ -176,10 +171,10 @@ def test_a_reset_by_the_client_reaches_the_server_as_a_reset(started):
     peer, proxy = started(listen_only)
     sock = connect(proxy)
     sock.sendall(b"x")
-    until(lambda: peer.heard)
+    wait_until(lambda: peer.heard)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     sock.close()
-    until(lambda: peer.broken)
+    wait_until(lambda: peer.broken)
     assert isinstance(peer.broken[0], ConnectionResetError)
 
 
@@ -192,7 +187,7 @@ def test_a_hundred_connections_at_once(started):
     assert proxy.connections.count == proxy.connections.open == 100
     for sock in sockets:
         sock.close()
-    until(lambda: proxy.connections.open == 0)
+    wait_until(lambda: proxy.connections.open == 0)
 
 
 def test_a_slow_reader_slows_the_writer_and_loses_nothing(started):
@@ -296,12 +291,17 @@ def test_bandwidth_flows_and_does_not_come_in_one_lump(started):
     _, proxy = started()
     proxy.add(Bandwidth(20_000))
     with connect(proxy) as sock:
-        start = time.monotonic()
-        sock.sendall(DATA[:10_000])
-        assert read(sock, 1)
-        first = time.monotonic() - start
-        read(sock, 9_999)
-        assert first < (time.monotonic() - start) / 2
+
+        def first_and_last():
+            start = time.monotonic()
+            sock.sendall(DATA[:10_000])
+            assert read(sock, 1)
+            first = time.monotonic() - start
+            read(sock, 9_999)
+            return first, time.monotonic() - start
+
+        first, last = calmly(first_and_last)
+        assert first < last / 2
 
 
 def test_half_the_bandwidth_takes_longer(started):
@@ -310,9 +310,13 @@ def test_half_the_bandwidth_takes_longer(started):
     for rate in (200_000, 100_000):
         proxy.add(Bandwidth(rate))
         with connect(proxy) as sock:
-            start = time.monotonic()
-            ask(sock, DATA[:50_000])
-            took.append(time.monotonic() - start)
+
+            def seconds():
+                start = time.monotonic()
+                ask(sock, DATA[:50_000])
+                return time.monotonic() - start
+
+            took.append(calmly(seconds))
     assert took[1] > 1.5 * took[0]
 
 
@@ -345,13 +349,17 @@ def test_slow_close_delays_the_close_and_not_the_data(started):
 
     _, proxy = started(answer_and_close)
     proxy.add(SlowClose(0.4))
-    with connect(proxy) as sock:
-        start = time.monotonic()
-        sock.sendall(b"x")
-        assert read(sock, 6) == b"answer"
-        data = time.monotonic() - start
-        assert sock.recv(1) == b""
-        close = time.monotonic() - start
+
+    def data_and_close():
+        with connect(proxy) as sock:
+            start = time.monotonic()
+            sock.sendall(b"x")
+            assert read(sock, 6) == b"answer"
+            data = time.monotonic() - start
+            assert sock.recv(1) == b""
+            return data, time.monotonic() - start
+
+    data, close = calmly(data_and_close)
     assert close >= 0.4 > data
 
 
@@ -399,7 +407,7 @@ def test_timeout_zero_leaves_nothing_behind_when_client_and_server_have_gone(sta
     proxy.add(Timeout(0))
     with connect(proxy) as sock:
         sock.sendall(b"hello")
-    until(lambda: proxy.connections.open == 0)
+    wait_until(lambda: proxy.connections.open == 0)
 
 
 @pytest.mark.parametrize("direction", ["downstream", "upstream"])
@@ -410,7 +418,7 @@ def test_reset_peer_sends_a_real_reset(started, direction):
         sock.sendall(b"hello")
         with pytest.raises(ConnectionResetError):
             sock.recv(10)
-    until(lambda: peer.broken)
+    wait_until(lambda: peer.broken)
     assert isinstance(peer.broken[0], ConnectionResetError)
     assert peer.heard == []  # upstream: the data never came through
 
@@ -458,7 +466,7 @@ def test_limit_data_passes_exactly_its_bytes_and_closes(started, direction, limi
         sock.sendall(DATA[:1000])
         got = read_all(sock)
     if direction == "upstream":
-        until(lambda: peer.heard and peer.heard[-1][1] == b"" or peer.broken)
+        wait_until(lambda: peer.heard and peer.heard[-1][1] == b"" or peer.broken)
         got = b"".join(data for _, data in peer.heard)
     assert got == DATA[:limit]
 
@@ -493,7 +501,7 @@ def test_limit_data_delivers_its_bytes_to_a_slow_reader_too(started):
     with socket.socket() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 20_000)
         sock.connect(proxy.address)
-        until(lambda: proxy.connections.down)
+        wait_until(lambda: proxy.connections.down)
         got = 0
         while more := len(sock.recv(50_000)):
             got += more
@@ -550,14 +558,15 @@ def test_the_order_of_adding_is_the_order_of_working(started):
         _, proxy = started()
         for toxic in toxics:
             proxy.add(toxic)
-        with connect(proxy, timeout=0.3) as sock:
+        with connect(proxy) as sock:
             sock.sendall(b"x")
-            until(lambda: proxy.connections.rows[0][3] == 1)  # noqa: B023
+            wait_until(lambda: proxy.connections.rows[0][3] == 1)  # noqa: B023
             proxy.update("limit_data", toxicity=1)
             sock.sendall(b"hello")
             if toxics[0].word == "limit_data":
                 assert sock.recv(1) == b""
             else:
+                sock.settimeout(0.3)
                 with pytest.raises(TimeoutError):
                     sock.recv(1)
 
@@ -615,13 +624,13 @@ def test_adding_altering_and_removing_acts_on_an_open_connection(started):
             assert ask(sock) == b"ping"
             return time.monotonic() - start
 
-        quick = took()
+        quick = min(took() for _ in range(5))
         proxy.add("latency", latency=0.3)
         assert took() >= 0.3
         assert proxy.update("latency", latency=0.5).latency == 0.5
         assert took() >= 0.5
         proxy.remove("latency")
-        assert quick < 0.3 and took() < 0.3
+        assert quick < 0.3 and min(took() for _ in range(5)) < 0.3
 
 
 def test_removing_a_toxic_lets_go_what_it_held(started):
@@ -629,8 +638,8 @@ def test_removing_a_toxic_lets_go_what_it_held(started):
     proxy.add(Latency(60))
     with connect(proxy) as sock:
         sock.sendall(b"hello")
-        until(lambda: proxy.connections.up == 5)
-        until(lambda: proxy.connections.rows[0][3] == 5)
+        wait_until(lambda: proxy.connections.up == 5)
+        wait_until(lambda: proxy.connections.rows[0][3] == 5)
         proxy.remove("latency")
         assert read(sock, 5) == b"hello"
 
@@ -644,7 +653,7 @@ def test_altering_judges_what_waits_by_the_new_settings(started):
     ):
         with proxy.applying(toxic), connect(proxy) as sock:
             sock.sendall(DATA[:3000])
-            until(lambda: proxy.connections.rows and proxy.connections.rows[-1][3] == 3000)
+            wait_until(lambda: proxy.connections.rows and proxy.connections.rows[-1][3] == 3000)
             proxy.update(toxic.word, **changes)
             assert read(sock, 3000) == DATA[:3000]
 
@@ -680,9 +689,12 @@ def test_toxicity_altered_on_open_connections(started):
         ask(sock)
         assert time.monotonic() - start >= 0.2
         proxy.update("latency", toxicity=0)
-        start = time.monotonic()
-        ask(sock)
-        assert time.monotonic() - start < 0.2
+        took = []
+        for _ in range(5):
+            start = time.monotonic()
+            ask(sock)
+            took.append(time.monotonic() - start)
+        assert min(took) < 0.2
 
 
 def test_applying_ends_with_the_block_and_brings_back_what_it_replaced(started):
@@ -717,7 +729,7 @@ def test_an_unreachable_upstream_closes_the_client_and_is_noted(started):
     peer.stop()
     with connect(proxy) as sock, contextlib.suppress(ConnectionResetError):
         assert sock.recv(1) == b""
-    until(lambda: proxy.connections.failed == 1)
+    wait_until(lambda: proxy.connections.failed == 1)
     assert "upstream unreachable" in str(proxy.connections)
     peer.start()  # on another port: the proxy follows its server
     with connect(proxy) as sock:
@@ -773,7 +785,7 @@ def test_stop_leaves_no_thread_and_no_socket(toxic, capfd):
         gc.collect()
     assert not warned  # such as "unclosed socket"
     peer.stop()
-    assert not [t for t in threading.enumerate() if t.name.startswith("servicelab peer-faults")]
+    wait_until(lambda: not [t for t in threading.enumerate() if t.name.startswith("servicelab peer-faults")])
     with socket.socket() as free:
         free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         free.bind((HOST, port))
@@ -855,7 +867,7 @@ def test_the_trace_learns_what_was_lost_and_why(started, toxic, which, why, spli
         trace.receive(first)
         proxy.add(toxic)
         second = _request(trace, sock, split)
-        until(lambda: _losses(trace).get(which(second)) == why)
+        wait_until(lambda: _losses(trace).get(which(second)) == why)
     assert first not in _losses(trace)
     assert {m.id: m.lost for m in trace.messages}[first] is None
 
@@ -865,7 +877,7 @@ def test_down_is_told_to_the_trace(started):
     _, proxy = started(listen_only, trace=trace)
     with connect(proxy) as sock:
         id = _request(trace, sock)
-        until(lambda: proxy.connections.up)
+        wait_until(lambda: proxy.connections.up)
         proxy.add(Down())
     assert _losses(trace) == {id: "cut by down toxic", reply_id(id): "cut by down toxic"}
 
@@ -962,11 +974,11 @@ def test_a_wrong_change_is_refused_and_changes_nothing(started, change, says):
     ],
 )
 def test_an_upstream_that_is_no_server_is_refused(upstream):
-    before = threading.active_count(), len(lifecycle.running())
+    before = set(threading.enumerate())
     says = f"upstream={upstream!r} is no server and no address: use a server"
     with pytest.raises(ServerError, match=re.escape(says)):
         FaultProxy(upstream)
-    assert (threading.active_count(), len(lifecycle.running())) == before
+    assert set(threading.enumerate()) <= before and not lifecycle.running().rows
 
 
 def test_in_front_of_anything_that_has_an_address():
@@ -978,11 +990,12 @@ def test_in_front_of_anything_that_has_an_address():
 
 def test_a_taken_port_and_a_wrong_trace_are_refused_and_leave_nothing_running(started):
     peer, proxy = started()
-    before = threading.active_count()
+    before = set(threading.enumerate())
     second = FaultProxy(peer, "second", port=proxy.port)
     with pytest.raises(ServerError, match=f"second could not listen on 127.0.0.1:{proxy.port}"):
         second.start()
-    assert threading.active_count() == before and not second.is_running
+    wait_until(lambda: set(threading.enumerate()) <= before)
+    assert not second.is_running
     with pytest.raises(ServerError, match="trace=3 is no trace"):
         FaultProxy(peer, trace=3)
 

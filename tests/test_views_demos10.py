@@ -7,16 +7,17 @@ import pytest
 from servicelab.views import live
 from servicelab.views.demos.cockpit import PROBES, SPAN, Cockpit
 from servicelab.views.demos.storm import REMEDIES, ROOM, Storm
+from tests.waiting import wait_until
 
 
 @pytest.fixture
 def panel(request):
-    threads = threading.active_count()
+    threads = set(threading.enumerate())
     panel = request.param(seed=1)
     yield panel
     panel.close()
     assert live._moving is None
-    assert threading.active_count() == threads
+    wait_until(lambda: set(threading.enumerate()) <= threads)
 
 
 def of(*kinds):

@@ -13,6 +13,7 @@ from PIL import Image
 from servicelab.views import front, live
 from servicelab.views.live import Choice, LivePanel, Press, Slider, Switch
 from servicelab.views.png import encode
+from tests.waiting import eventually
 
 
 class Panel(LivePanel):
@@ -110,7 +111,7 @@ def test_moving_a_control_from_code_moves_the_slider_and_draws_once(panel, monke
 def run(coroutine):
     threads = set(threading.enumerate())
     result = asyncio.run(coroutine)
-    assert set(threading.enumerate()) <= threads, "no thread is left"
+    assert eventually(lambda: set(threading.enumerate()) <= threads), "no thread is left"
     return result
 
 
