@@ -19,6 +19,7 @@ from servicelab.checks.exercise import Examiner, Exercise, exercise
 from servicelab.checks.progress import Progress
 from servicelab.checks.report import CheckFailed, Expectation, Report, finish
 from servicelab.trace import Trace
+from tests.waiting import left, wait_until
 
 # pytest notes a thread that ends with SystemExit; Python itself says nothing of it.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -245,7 +246,7 @@ def test_used_servers_stop_also_after_a_failure_and_with_an_endless_handler(defi
     report = check.report()
     assert report.refused == ["x"], str(report)
     assert len(lifecycle.running()) == 0
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("servicelab ")]
+    wait_until(lambda: not left())
 
 
 def test_a_server_left_by_the_learner_is_stopped_and_named(define):

@@ -147,11 +147,11 @@ def test_a_handlers_exception_is_500_and_kept(session):
 
 
 def test_a_request_in_flight_completes_at_stop(session):
-    server = serve(factory(), "orders", process=True)
+    server = serve(factory(), "orders", process=True, trace=Trace())
     replies = []
     thread = threading.Thread(target=lambda: replies.append(session.get(server.url + "/slow").text))
     thread.start()
-    time.sleep(0.1)
+    wait_until(lambda: server.trace.work)
     server.stop()
     thread.join()
     assert replies == ["ok"]

@@ -227,11 +227,11 @@ def test_the_generator_stamps_too(broker, trace, channel):
     connection = connect(broker, "notification", trace)
     reader = connection.channel()
     bodies = []
-    for method, _, body in reader.consume("mails", inactivity_timeout=0.1):
-        if method is None:
-            break
+    for method, _, body in reader.consume("mails", inactivity_timeout=10):
         bodies.append(body)
         reader.basic_ack(method.delivery_tag)
+        if len(bodies) == 2:
+            break
     reader.cancel()
     connection.close()
     assert bodies == [b"1", b"2"]
@@ -278,7 +278,7 @@ def test_stop_lets_the_message_in_hand_be_finished_and_gives_the_rest_back(broke
     publish(channel, "1", "2", "3")
     consumer = Consumer(broker, "mails", slow).start()
     begun.wait(10)
-    threading.Timer(0.1, go_on.set).start()
+    threading.Thread(target=lambda: (wait_until(lambda: not consumer.is_running), go_on.set())).start()
     consumer.stop()
     assert consumer.handled == 1
     assert broker.depth("mails") == (2, 0)
@@ -436,7 +436,8 @@ def test_a_crash_from_elsewhere_ends_the_callback_when_it_wakes(broker, channel)
 
     def slow(channel, method, properties, body):
         begun.set()
-        time.sleep(0.1)
+        for _ in range(1000):
+            time.sleep(0.01)
         after.append(body)
         channel.basic_ack(method.delivery_tag)
 

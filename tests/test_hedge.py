@@ -40,6 +40,7 @@ from servicelab.sim.client import Client
 from servicelab.sim.message import Message
 from servicelab.sim.service import Service
 from servicelab.trace import Trace
+from tests.waiting import wait_until
 
 
 def end_of(answers, timeout, number):
@@ -308,10 +309,7 @@ def attempts_running():
 @pytest.fixture(autouse=True)
 def nothing_left():
     yield
-    end = time.monotonic() + 10
-    while left := attempts_running():
-        assert time.monotonic() < end, left
-        time.sleep(0.01)
+    wait_until(lambda: not attempts_running())
 
 
 def test_threads_the_second_wins_and_the_first_is_ignored():
@@ -323,7 +321,7 @@ def test_threads_the_second_wins_and_the_first_is_ignored():
         return "ok", f"attempt {number}"
 
     assert call(Hedge(Timeout(60), delay=0.02), attempt) == ("ok", "attempt 2", 2)
-    assert len(attempts_running()) == 1  # the loser runs on, as a blocking call does …
+    wait_until(lambda: len(attempts_running()) == 1)  # the loser runs on, as a blocking call does …
     gate.set()  # … and its thread ends with it: see the fixture
 
 
@@ -338,8 +336,7 @@ def test_threads_what_can_be_cancelled_is():
         return "ok", None
 
     assert call(Hedge(Timeout(60), delay=0.02), attempt).attempts == 2
-    while attempts_running():
-        time.sleep(0.005)
+    wait_until(lambda: not attempts_running())
     assert told == [True]
 
 
