@@ -152,6 +152,18 @@ def never_begins_anew(period, rng):
             step = min(2 * step, period)
 
 
+def grows_for_ever(period, rng):
+    """Doubles, draws, begins anew; and has no bound."""
+    answered, step = (yield rng.uniform(0, period)), 0.1 * period
+    while True:
+        if answered:
+            step = 0.1 * period
+            answered = yield period * rng.uniform(0.8, 1.2)
+        else:
+            answered = yield rng.uniform(0, step)
+            step *= 2
+
+
 def own_seed(period, rng):
     yield from full_jitter(period, random.Random(42))
 
@@ -192,6 +204,7 @@ WRONG = {
     "ignores the answer": (ignores_the_answer, {"slow-after-a-loss"}),
     "narrow jitter only": (narrow_jitter_only, {"slow-after-a-loss"}),
     "never begins anew": (never_begins_anew, {"never-begins-anew"}),
+    "grows for ever": (grows_for_ever, {"grows-for-ever"}),
     "a seed of its own": (own_seed, {"in-step", "herd-returns"}),
     "too seldom": (too_seldom, {"wrong-rate"}),
     "ends": (ends, {"wrong-type"}),

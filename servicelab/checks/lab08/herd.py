@@ -24,6 +24,7 @@ DOWN, UP, END = 19.5, 24.5, 90.0  # seconds: the registry is down in between
 FREEZES, THAWS, AGAIN, CRASHES, BACK, LAST = 20.0, 35.0, 60.0, 75.0, 80.0, 100.0  # seconds, of another day
 BIN = 0.5  # seconds in which peaks are counted
 MOST = ANSWERS / 2 * BIN  # a registry that is full with lookups has no time for heartbeats
+OUTAGE = 120.0  # seconds, on a third day
 TRIES = 8  # of each client, on average, in the outage
 SERVED = 1.5 * PERIOD  # seconds after the return by which everybody has been answered
 ENOUGH = 50_000  # questions, with which any verdict is clear; right answers ask some 2000
@@ -41,6 +42,7 @@ _HINTS = {
     "failed-in-step": "Who fails in the same moment comes back in the same moment, however long the step is, unless "
     "the pause is drawn from it: rng.uniform(0, step).",
     "too-lazy": "The registry is well, and some clients do not know it. No pause longer than the period.",
+    "grows-for-ever": "A step that doubles for two minutes is longer than the outage was: min(2 * step, period).",
     "slow-after-a-loss": "Use what `yield` gives back: after a False the next pause is another one, short at first.",
     "never-begins-anew": "A success ends the trouble: set the step back to where it began.",
     "wrong-rate": "While all is well the pauses are `period` on average, for everybody.",
@@ -61,6 +63,7 @@ def check_herd(ask, pauses):
         _frozen(ask, pauses)
     with section(ask):
         _one_lost(ask, pauses)
+        _long(ask, pauses)
     with stand(ask) as at:
         _on_sockets(at, pauses)
 
@@ -257,6 +260,31 @@ def _one_lost(ask, pauses):
         what = f"{before}: the client asks again within {SOON:.1f} s, on average"
         if not ask.expect(code, what, passed, told, _HINTS[code]):
             return
+
+
+def _long(ask, pauses):
+    """An outage so long that a step without a bound is out of all proportion. Said only where nobody is lazy anyway."""
+    if any(one.code == "too-lazy" and not one.passed for one in ask.expectations):
+        return
+
+    def latest():
+        late = []
+        for number in range(CLIENTS):
+            script, tries = pauses(PERIOD, random.Random(number)), 1
+            at = next(script)
+            while at < OUTAGE and tries < ENOUGH / 10:
+                at, tries = at + script.send(False), tries + 1
+            late.append(at - OUTAGE)
+        return max(late)
+
+    outcome = ask.run(latest, limit=10.0)
+    ask.expect(
+        "grows-for-ever",
+        f"the registry is down for {OUTAGE:.0f} s: {SERVED:.0f} s after its return everybody has asked again",
+        outcome.returned and outcome.value <= SERVED,
+        f"the last one asked {outcome.value:.0f} s after it" if outcome.returned else str(outcome),
+        _HINTS["grows-for-ever"],
+    )
 
 
 def _on_sockets(at, pauses, clients=6, period=1.0):
