@@ -8,11 +8,16 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.amqp_brokers import broker, brokers, channel, connection, started_broker  # noqa: F401  # fixtures
 from tests.sharing import Sharing, order_of
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# Hypothesis measures examples, and fails those that take long: a machine may stand still for a moment.
+settings.register_profile("course", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("course")
 
 
 def require(name: str) -> str:
