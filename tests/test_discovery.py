@@ -11,6 +11,7 @@ import pytest
 import requests
 
 from servicelab import lifecycle, theory
+from servicelab.checks.stall import calmly
 from servicelab.clients.discovery import NobodyThere, Resolver
 from servicelab.clients.sources import Instance, RegistrySource
 from servicelab.lifecycle import ServerError
@@ -306,7 +307,7 @@ def test_dead_route_times_on_sockets_are_those_of_the_formula(registry):
         "poll": Poll(InstanceCache(), "orders", PERIOD, Random(6), jitter=0.5),
     }
     resolvers = [Resolver(registry, policy, f"test {how}").start() for how, policy in policies.items()]
-    rounds = [let_die(registry, resolvers, rng) for _ in range(3)]
+    rounds = [calmly(let_die, registry, resolvers, rng) for _ in range(3)]
     for resolver in resolvers:
         resolver.stop()
     ages, *late = (sum(column, []) for column in zip(*rounds, strict=True))
