@@ -138,3 +138,12 @@ def same_arguments(kind: str, name: str, received: dict, current: dict, compared
                 f"inequivalent arg '{key}' for {kind} '{name}' in vhost '/': "
                 f"received {said(received, key)} but current is {said(current, key)}"
             )
+
+
+def consumer_priority(queue: str, arguments: dict) -> int:
+    """The priority that a consumer of ``queue`` asks for. Raises AmqpError 406 when it is no integer."""
+    priority = arguments.get("x-priority", 0)
+    if isinstance(priority, bool) or not isinstance(priority, int):
+        why = f'"expected integer, got {type_name(priority)}"'
+        raise failed(f"invalid arg 'x-priority' for queue '{queue}' in vhost '/': {why}")
+    return priority

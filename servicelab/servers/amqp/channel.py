@@ -1,30 +1,21 @@
 """What a client does: a session (its connection) with channels that publish, consume and acknowledge.
 
 Plain logic: what has to be said to the client goes to the channel's ``sink``, an object with the methods of
-:class:`Sink`. Over a socket that is the protocol; a test or a simulation brings its own.
+:class:`~servicelab.servers.amqp.sink.Sink`.
 """
 
 import secrets
-from typing import Protocol
 
+from servicelab.servers.amqp.arguments import consumer_priority
 from servicelab.servers.amqp.confirms import Confirms
 from servicelab.servers.amqp.consumers import Consumer
-from servicelab.servers.amqp.errors import AmqpError, failed, not_found, refused
+from servicelab.servers.amqp.errors import AmqpError, failed, refused
 from servicelab.servers.amqp.message import Entry, Message, Properties, Target
 from servicelab.servers.amqp.outstanding import Outstanding, Unacked
 from servicelab.servers.amqp.queues import Queue
-from servicelab.servers.amqp.tables import type_name
-
-REPLY_TO = "amq.rabbitmq.reply-to"
-
-
-class Sink(Protocol):
-    """The client's end of a channel."""
-
-    def deliver(self, consumer: Consumer, tag: int, entry: Entry) -> None: ...
-    def returned(self, message: Message, code: int, text: str) -> None: ...
-    def cancelled(self, consumer_tag: str) -> None: ...
-    def confirmed(self, number: int, multiple: bool, accepted: bool) -> None: ...
+from servicelab.servers.amqp.replies import REPLY_TO, is_address
+from servicelab.servers.amqp.sink import Sink
+from servicelab.servers.amqp.transactions import Transaction
 
 
 class Session:
@@ -66,9 +57,9 @@ class Channel:
         self.confirms: Confirms | None = None
         self.last_queue = ""
         self._tag = 0
-        self._reply: Consumer | None = None
-        self._token = ""
-        self._transaction: _Transaction | None = None
+        self._reply: Consumer | None = None  # of answers by direct reply-to
+        self._address = ""  # theirs
+        self._transaction: Transaction | None = None
 
     # -- publishing -------------------------------------------------------------------------
 
@@ -86,7 +77,7 @@ class Channel:
         if properties.reply_to == REPLY_TO:
             if self._reply is None:
                 raise failed("fast reply consumer does not exist")
-            properties = properties.replaced(reply_to=f"{REPLY_TO}.{self._token}")
+            properties = properties.replaced(reply_to=self._address)
         message = Message(target, properties, body)
         number = self.confirms.number() if self.confirms is not None else 0
         if self._transaction is not None:
@@ -99,8 +90,8 @@ class Channel:
         target = message.target
         stored = False
         accepted = True
-        if target.exchange == "" and target.key.startswith(REPLY_TO + "."):
-            routed = self._reply_to(message)
+        if is_address(target):
+            routed = broker.replies.deliver(message)
         else:
             queues = broker.route(message)
             routed = bool(queues)
@@ -112,31 +103,21 @@ class Channel:
         return routed
 
     def _confirm(self, number, accepted, stored):
-        confirms = self.confirms
+        def decided():
+            (self.confirms.done if accepted else self.confirms.refused)(number)
+            self.broker.confirming[self] = None
+
         if stored:
-            confirms.waits(number)
-
-            def on_disk():
-                (confirms.done if accepted else confirms.refused)(number)
-                self.broker.confirming[self] = None
-
-            self.broker.after_disk(on_disk)
-            return
-        (confirms.done if accepted else confirms.refused)(number)
-        self.broker.confirming[self] = None
+            self.confirms.waits(number)
+            self.broker.after_disk(decided)
+        else:
+            decided()
 
     def say_confirms(self) -> None:
         """Tell the publisher what has been decided since the last time."""
         if self.confirms is not None and not self.closed:
             for answer in self.confirms.answers():
                 self.sink.confirmed(*answer)
-
-    def _reply_to(self, message):
-        channel = self.broker.replies.get(message.target.key[len(REPLY_TO) + 1 :])
-        if channel is None:
-            return False
-        channel.deliver(channel._reply, Entry(0, message))
-        return True
 
     def select_confirms(self) -> None:
         if self._transaction is not None:
@@ -157,10 +138,7 @@ class Channel:
         found = self.broker.queue(queue, self.session)
         if found.quorum and self.limit:
             raise AmqpError(540, f"queue '{queue}' in vhost '/' does not support global qos")
-        priority = arguments.get("x-priority", 0)
-        if isinstance(priority, bool) or not isinstance(priority, int):
-            why = f'"expected integer, got {type_name(priority)}"'
-            raise failed(f"invalid arg 'x-priority' for queue '{queue}' in vhost '/': {why}")
+        priority = consumer_priority(queue, arguments)
         others = found.rota.members
         if (others and (exclusive or others[0].exclusive)) or (exclusive and found.options.single):
             raise refused(f"queue '{queue}' in vhost '/' in exclusive use")
@@ -185,8 +163,7 @@ class Channel:
             raise failed("reply consumer cannot acknowledge")
         tag = tag or f"amq.ctag-{secrets.token_urlsafe(16)}"
         self._reply = Consumer(tag, self, None, no_ack=True)
-        self._token = secrets.token_urlsafe(16)
-        self.broker.replies[self._token] = self
+        self._address = self.broker.replies.listen(self._reply)
         if before is not None:
             before(tag)
         return tag
@@ -194,7 +171,7 @@ class Channel:
     def cancel(self, now: float, tag: str) -> None:
         """What it has not acknowledged stays with the channel. No error when there is no such consumer."""
         if self._reply is not None and self._reply.tag == tag:
-            del self.broker.replies[self._token]
+            self.broker.replies.leave(self._address)
             self._reply = None
             return
         consumer = self.consumers.pop(tag, None)
@@ -249,9 +226,7 @@ class Channel:
 
     def _wake(self, now):
         for consumer in list(self.consumers.values()):
-            if consumer.resting and consumer.ready() and consumer.queue.rota.wake(consumer):
-                consumer.queue.dispatch(now)
-                consumer.queue._changed()
+            self._wake_one(now, consumer)
 
     # -- acknowledging ----------------------------------------------------------------------
 
@@ -322,12 +297,12 @@ class Channel:
     def select_transaction(self) -> None:
         if self.confirms is not None:
             raise failed("cannot switch from confirm to tx mode")
-        self._transaction = self._transaction or _Transaction()
+        self._transaction = self._transaction or Transaction()
 
     def commit(self, now: float, done) -> None:
         """Publish and settle what was held back; ``done()`` is called once it is on disk."""
         transaction = self._current_transaction()
-        self._transaction = _Transaction()
+        self._transaction = Transaction()
         for message, mandatory in transaction.published:
             if message.target.exchange in self.broker.exchanges:
                 self._publish(now, message, mandatory, 0)
@@ -338,7 +313,7 @@ class Channel:
     def rollback(self) -> None:
         """Forget what was published; what was acknowledged is unacknowledged again, and not delivered again."""
         transaction = self._current_transaction()
-        self._transaction = _Transaction()
+        self._transaction = Transaction()
         self.unacked.put_back([each for _, settled in transaction.settled for each in settled])
 
     def _current_transaction(self):
@@ -371,20 +346,3 @@ class Channel:
         self.broker.confirming.pop(self, None)
         if self in self.session.channels:
             self.session.channels.remove(self)
-
-
-class _Transaction:
-    def __init__(self):
-        self.published: list[tuple[Message, bool]] = []
-        self.settled: list[tuple[str, list]] = []
-
-
-def reply_queue(broker, name: str) -> bool:
-    """Whether ``name`` is a direct reply-to address; raises AmqpError 404 when its consumer is gone."""
-    if name == REPLY_TO:
-        return True
-    if not name.startswith(REPLY_TO + "."):
-        return False
-    if name[len(REPLY_TO) + 1 :] not in broker.replies:
-        raise not_found("queue", name)
-    return True

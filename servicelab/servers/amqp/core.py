@@ -18,6 +18,7 @@ from servicelab.servers.amqp.errors import AmqpError, failed, locked, not_found,
 from servicelab.servers.amqp.journal import NullJournal, Snapshot
 from servicelab.servers.amqp.message import Message
 from servicelab.servers.amqp.queues import Queue
+from servicelab.servers.amqp.replies import Replies
 from servicelab.servers.amqp.restoring import binding_spec, refill
 from servicelab.servers.amqp.routing import Router
 from servicelab.servers.amqp.tables import type_name
@@ -47,7 +48,7 @@ class VirtualHost:
         }
         self.exchanges["amq.rabbitmq.trace"] = exchanges.Topic("amq.rabbitmq.trace", durable=True, internal=True)
         self.queues: dict[str, Queue] = {}
-        self.replies: dict[str, object] = {}  # direct reply-to: the channel for each token
+        self.replies = Replies()
         self.confirming: dict = {}  # channels that have confirms to send
         self._waiting: list = []  # what is to be done once the journal is on disk
         self._timers: list = []
@@ -353,6 +354,6 @@ class VirtualHost:
         finally:
             self.journal, self.keeps = journal, not isinstance(journal, NullJournal)
         for queue in list(self.queues.values()):
-            queue.expire(now)
+            queue.restored(now)
             if self.observer is not None:
                 self.observer.depth(queue)

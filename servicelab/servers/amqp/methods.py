@@ -3,7 +3,6 @@
 from pamqp import commands
 
 from servicelab.servers.amqp import wire
-from servicelab.servers.amqp.channel import reply_queue
 from servicelab.servers.amqp.errors import AmqpError
 
 
@@ -41,7 +40,7 @@ def _unbind_exchange(port, now, m):
 
 
 def _declare_queue(port, now, m):
-    if reply_queue(port.connection.broker, m.queue):
+    if port.connection.broker.replies.know(m.queue):
         return wire.QueueDeclared(m.queue, 0, 1)
     queue = port.connection.broker.declare_queue(
         now, m.queue, passive=m.passive, durable=m.durable, exclusive=m.exclusive, auto_delete=m.auto_delete,
