@@ -2,8 +2,10 @@
 
 Three clients, each a process of its own, run the same jobs in turns, so that a slow moment of the machine hits them
 alike: one against a RabbitMQ node (tests/rabbit.py), one against our broker in a child process, one that has our broker
-in a thread of its own, as a notebook does. A ratio is ours to RabbitMQ's in the same round; reported is the median over
-the rounds. Bodies have 100 bytes.
+in a thread of its own, as a notebook does. Another one begins in every round, since a disk is still busy with what the
+one before has written. A ratio is ours to RabbitMQ's in the same round; reported is the median over the rounds. On a
+machine with other work it flatters us: client and RabbitMQ need two processors at once, a kernel one. So the ratio of
+the best rounds is reported, too: it comes nearest to what an idle machine would show. Bodies have 100 bytes.
 
 - publish: messages/s until the queue holds them all, transient, without confirms
 - consume and ack: messages/s, prefetch 100, every message acknowledged by itself
@@ -192,9 +194,10 @@ def compare(rounds: int = 9) -> dict:
         disk = []
         for turn in range(rounds + 1):
             disk.append(_fsync(folder / "probe"))
+            names = list(clients)[turn % 3 :] + list(clients)[: turn % 3]
             for job, count in COUNTS.items():
-                for name, client in clients.items():
-                    value = client.run(job, count)
+                for name in names:
+                    value = clients[name].run(job, count)
                     if turn:  # the first round warms up
                         measured[job][name].append(value)
     found = {job: _report(job, values) for job, values in measured.items()}
@@ -223,7 +226,9 @@ def _report(job, values) -> dict:
     passed = True
     for name in ("child process", "in the kernel"):
         ratio = statistics.median(mine / theirs for mine, theirs in zip(values[name], values["RabbitMQ"]))
+        best = max if rate else min
         shown[f"{name} : RabbitMQ"] = round(ratio, 2)
+        shown[f"{name} : RabbitMQ, best rounds"] = round(best(values[name]) / best(values["RabbitMQ"]), 2)
         aim = (LEAST_RATE if rate else MOST_LATENCY).get(name)
         if aim is not None:
             passed = passed and (ratio >= aim if rate else ratio <= aim)
