@@ -207,3 +207,23 @@ def test_binder_opens_on_the_start_page(browser):
         notebook = browser.visit("lab", lab)
         assert notebook.name == START_PAGE
         notebook.close()
+
+
+def test_the_page_of_chapter_06_shows_its_feed_while_it_grows(browser):
+    """The web page that chapter 06 serves itself: states come into it, and nobody reloads it."""
+    notebook = browser.open("notebooks/06-streaming.ipynb")
+    try:
+        notebook.run_to(notebook.cell("w-page-publish"))
+        page = notebook.page.frame_locator("iframe[title^='Order 17']")
+        lines = page.locator("li")
+        lines.nth(6).wait_for()  # six of the courier, and one of ours among them
+        assert lines.evaluate_all("lines => lines.map(line => line.value)") == list(range(1, 8))
+        assert {"paid", "waiting", "your own word here"} < set(lines.all_inner_texts())
+        assert page.get_by_role("status").inner_text() == "connected; the page asks nothing"
+        # The cell is run again, as the text above it invites to: one line more in the page that is open.
+        notebook.page.evaluate("() => jupyterapp.commands.execute('notebook:run-cell')")
+        lines.nth(7).wait_for()
+        assert lines.nth(7).inner_text() == "your own word here"
+        assert notebook.errors() == []
+    finally:
+        notebook.close()

@@ -8,8 +8,11 @@ over a WebSocket. What to do and when is decided by the policies, which SimPy ru
 ``Heartbeat``.
 """
 
+import contextlib
 import functools
 import json
+import socket
+import struct
 import threading
 import time
 
@@ -193,9 +196,7 @@ class _Messages:
 
     def close(self):
         self._is_closed = True
-        # A farewell would wait for the answer of a peer that may be dead; the server sees the end as well.
-        shut(self._connection.socket)
-        self._connection.recv_events_thread.join(1.0)
+        hang_up(self._connection)  # the server sees the end as well
 
 
 def open_websocket(url: str, *, trace: Trace | None = None, name: str = "client", **options) -> "Connection":
@@ -216,6 +217,20 @@ def open_websocket(url: str, *, trace: Trace | None = None, name: str = "client"
         raise StreamRefused(f"{url}: {error}") from error
     except (OSError, InvalidHandshake, ConnectionClosed, EOFError) as error:
         raise StreamLost(f"{url}: {error or type(error).__name__}") from error
+
+
+def hang_up(connection: "Connection") -> None:
+    """End a WebSocket connection without a farewell, which would wait for the answer of a peer that may be dead.
+
+    From any thread. What has come and is not read yet is thrown away; a thread that waits in ``recv()`` finds the end.
+    """
+    connection.is_hung_up = True
+    with contextlib.suppress(OSError):  # it has been closed
+        # With a reset: a peer who waits for room in our window would not hear of an orderly end for a minute.
+        connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    shut(connection.socket)
+    connection.recv_messages.close()  # its reading thread stands still while much is unread, and would not see the end
+    connection.recv_events_thread.join(1.0)
 
 
 def disconnect(client) -> None:
@@ -247,6 +262,8 @@ def disconnect(client) -> None:
 class Connection(Stamping, ClientConnection):
     """websockets' client connection that stamps its messages and knows when it last heard anything."""
 
+    is_hung_up = False
+
     def __init__(self, talk: Talk | None, sock, protocol, **options):
         self.talk = talk
         self.heard_at = time.monotonic()
@@ -256,4 +273,8 @@ class Connection(Stamping, ClientConnection):
 
     def process_event(self, event):
         self.heard_at = time.monotonic()
-        super().process_event(event)
+        try:
+            super().process_event(event)
+        except EOFError:  # nobody wants it any more
+            if not self.is_hung_up:
+                raise
