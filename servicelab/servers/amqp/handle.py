@@ -109,7 +109,7 @@ class Broker(Server):
     def queues(self, *names: str) -> Table:
         """The queues, or those of these names: messages ready and unacknowledged, consumers, durable or not."""
         rows = [row for row in self._rows() if not names or row[0] in names]
-        return Table(("queue", "ready", "unacked", "consumers", "durable"), rows, f"{len(rows)} queues")
+        return Table(("queue", "ready", "unacked", "consumers", "durable"), rows)
 
     def depth(self, queue: str) -> tuple[int, int]:
         """``(ready, unacknowledged)`` messages in ``queue``; (0, 0) when there is no such queue."""

@@ -87,7 +87,7 @@ class RemoteBroker:
             found = self._look(name)
             if found is not None:
                 rows.append((name, found.message_count, None, found.consumer_count, None))
-        return Table(("queue", "ready", "unacked", "consumers", "durable"), rows, f"{len(rows)} queues")
+        return Table(("queue", "ready", "unacked", "consumers", "durable"), rows)
 
     def depth(self, queue: str) -> tuple[int, int | None]:
         """``(ready, None)``: AMQP does not tell how many are unacknowledged. (0, 0) when there is no such queue."""
