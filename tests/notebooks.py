@@ -328,7 +328,7 @@ class Session:
             found |= {port for _, port in listening(process)}
         return found - self._own
 
-    def leaks(self, wait: float = 3.0) -> list[str]:
+    def leaks(self, wait: float = 10.0) -> list[str]:
         """What the notebook left behind, one line each; things may take ``wait`` seconds to end."""
         end = time.monotonic() + wait
         while (found := self._leaks_now()) and time.monotonic() < end:
