@@ -79,10 +79,12 @@ class QuorumBacklog(Backlog):
         return (self._back or self._fresh).popleft()
 
 
-class PriorityBacklog:
+class PriorityBacklog(Backlog):
     """One backlog for each priority that came; the highest goes first.
 
-    A queue that is too long loses its head, as in RabbitMQ: the oldest of the highest priority.
+    A queue that is too long loses its head, as in RabbitMQ: the oldest of the highest priority. Nor does anything die
+    of age but at the head, so that a message can outlive its time behind one of higher priority
+    (https://www.rabbitmq.com/priority.html#interaction-with-other-features).
     """
 
     def __init__(self, most: int):
@@ -127,12 +129,6 @@ class PriorityBacklog:
         if level is None:
             raise IndexError("pop from an empty backlog")
         return level.pop()
-
-    def expired(self, now):
-        return [entry for level in list(self._levels.values()) for entry in level.expired(now)]
-
-    def deadline(self):
-        return min((at for level in self._levels.values() if (at := level.deadline()) is not None), default=None)
 
     def clear(self):
         found = list(self)

@@ -286,8 +286,10 @@ class Channel:
             self._wake_one(now, consumer)
 
     def _wake_one(self, now, consumer):
-        if consumer is None or not consumer.resting or consumer.tag not in self.consumers or not consumer.ready():
+        if consumer is None or not consumer.resting or not consumer.ready():
             return
+        if self.consumers.get(consumer.tag) is not consumer:
+            return  # it was cancelled; its tag may have a new owner by now
         if consumer.queue.rota.wake(consumer):
             consumer.queue.dispatch(now)
             consumer.queue._changed()

@@ -87,6 +87,12 @@ class Queue:
         self.ready_bytes += len(message.body)
         self.backlog.add(entry)
 
+    def restored(self, now: float) -> None:
+        """All is back. Some of it may be too old by now, or too much: what was unacknowledged waits again, too."""
+        self.expire(now)
+        if self.bounded:
+            self._shorten(now)
+
     def requeue(self, now: float, entries: list[Entry], lost: bool = False) -> None:
         """Messages that a consumer gave back, or ``lost`` with its channel, wait again."""
         if self.deleted:
@@ -147,8 +153,8 @@ class Queue:
             entry = backlog.pop()
             self.ready_bytes -= len(entry.message.body)
             self._hand(consumer, entry)
-        if self.timed:
-            self.broker.remind(self, backlog.deadline())
+            if self.timed:
+                self.expire(now)  # the next one may have waited behind it longer than it lives
 
     def _hand(self, consumer: Consumer, entry: Entry) -> None:
         if consumer.no_ack:
@@ -170,8 +176,7 @@ class Queue:
             self._settle(entry)
         else:
             self.unacked += 1
-        if self.timed:
-            self.broker.remind(self, self.backlog.deadline())
+        self.expire(now)
         self._changed()
         return entry
 
@@ -240,6 +245,7 @@ class Queue:
             entry = self.backlog.pop()
             self.ready_bytes -= len(entry.message.body)
             self._die(now, entry, "maxlen")
+        self.expire(now)
 
     def expire(self, now: float) -> None:
         """Let die what has died by ``now``, and note when the next one will."""
