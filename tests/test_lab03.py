@@ -11,7 +11,7 @@ import pytest
 
 from servicelab.checks import lab03
 from servicelab.checks.lab03.ledger import Ledger
-from servicelab.checks.lab03.newsletter import CHECKED, PRACTICE, due_of, simulate, works_of
+from servicelab.checks.lab03.newsletter import CHECKED, PRACTICE, Newsletter, due_of, simulate, works_of
 from tests.lab03_answers import asker, mailer, payment, publisher, staff
 from tests.learners import never_returns, raises
 
@@ -124,7 +124,21 @@ def test_a_newsletter_has_the_mails_and_the_mean_that_it_says(setting):
 def test_the_target_lies_well_between_two_numbers_of_consumers(setting):
     good = [simulate(setting, setting.consumers, setting.prefetch, seed=day).longest for day in range(10)]
     bad = [simulate(setting, setting.consumers - 1, setting.prefetch, seed=day).longest for day in range(10)]
-    assert max(good) < 0.95 * setting.target and min(bad) > 1.15 * setting.target
+    assert max(good) < 0.85 * setting.target and sorted(bad)[1] > 1.03 * setting.target
+
+
+def test_who_measures_on_a_busy_machine_is_not_blamed_for_it(monkeypatch):
+    """Each mail takes 8 ms longer, as on a machine with too much to do; the plan is right for what was measured."""
+    slow = [setting._replace(usual=setting.usual + 0.008, slow=setting.slow + 0.008) for setting in CHECKED]
+    real = Newsletter._run
+
+    def late(*args, **more):
+        return [mail._replace(ended=mail.ended + 0.008) for mail in real(*args, **more)]
+
+    monkeypatch.setattr(Newsletter, "_run", late)
+    assert any(one.consumers > setting.consumers for one, setting in zip(slow, CHECKED))
+    report = lab03.check_staff.report(staff.on_paper)
+    assert report.passed, str(report)
 
 
 def test_no_plan_does_for_two_newsletters():
@@ -134,7 +148,7 @@ def test_no_plan_does_for_two_newsletters():
 def test_a_report_names_the_newsletter_at_which_a_plan_failed():
     text = str(lab03.check_staff.report(staff.always(4, 2, 240)))
     assert "met:     newsletter 1 of 3, 300 mails/s for 2 s: nobody waits longer" in text
-    assert "✗ not met: newsletter 2 of 3, 360 mails/s for 0.7 s: nobody waits longer than 0.63 s" in text
+    assert "✗ not met: newsletter 2 of 3, 360 mails/s for 0.7 s: nobody waits longer than 0.71 s" in text
     assert "✗ not met: newsletter 3 of 3, 200 mails/s for 3 s: with no more consumers than that takes" in text
 
 

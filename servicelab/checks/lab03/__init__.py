@@ -2,7 +2,7 @@
 
 ``publisher``  1, repair: a publisher that tells the truth about what was sent
 ``payment``    2, repair: a consumer that charges once (``ledger``: a database that can be killed after any step)
-``asker``      3, repair: an asker that does not wait for ever (``office``: workers, and connections that notice threads)
+``asker``      3, repair: an asker that does not wait for ever (``office``: workers, and connections that tell)
 ``mailer``     4, build: bounded retries with a delay, and a place for what nobody can handle
 ``staff``      5, measure and decide: a newsletter (``newsletter``: its mails, on a real broker and in SimPy)
 ``desk``       a broker for one part of a check, and the connections to it that a learner's code opens
