@@ -22,12 +22,15 @@ class Support:
 
     def tell(self, chat):
         names = [name for where, name in self.people.values() if where == chat]
-        emit("people", names, to=chat)
+        emit("people", names, to=self.room(chat))
+
+    def room(self, chat):
+        return f"chat {chat}"
 
     def enter(self, data):
         self.leave()
         self.people[self.key(data)] = data["chat"], data["name"]
-        join_room(data["chat"])
+        join_room(self.room(data["chat"]))
         self.tell(data["chat"])
 
     def key(self, data=None):
@@ -39,7 +42,7 @@ class Support:
             self.speak(chat, {"name": name, "text": text})
 
     def speak(self, chat, said):
-        emit("said", said, to=chat)
+        emit("said", said, to=self.room(chat))
 
     def ask(self, order):
         emit("status", {"order": order, "state": "packed"})
@@ -51,7 +54,7 @@ class Support:
             self.tell(chat)
 
     def go(self, chat):
-        leave_room(chat)
+        leave_room(self.room(chat))
 
     def disconnect(self, reason):
         self.leave()
@@ -106,6 +109,58 @@ def with_sessions():
     return socketio
 
 
+def to_each():
+    """Without any room: each connection is told by itself."""
+    socketio = SocketIO(Flask("support"), async_mode="threading")
+    people = {}
+
+    def tell(event, chat, data):
+        for sid, (where, _) in list(people.items()):
+            if where == chat:
+                emit(event, data, to=sid)
+
+    def out(*why):
+        chat, _ = people.pop(request.sid, (None, None))
+        tell("people", chat, [name for where, name in people.values() if where == chat])
+
+    @socketio.on("enter")
+    def enter(data):
+        out()
+        people[request.sid] = data["chat"], data["name"]
+        tell("people", data["chat"], [name for where, name in people.values() if where == data["chat"]])
+
+    @socketio.on("say")
+    def say(text):
+        if request.sid in people:
+            chat, name = people[request.sid]
+            tell("said", chat, {"name": name, "text": text})
+
+    socketio.on("ask")(lambda order: emit("status", {"order": order, "state": "packed"}))
+    socketio.on("leave")(out)
+    socketio.on("disconnect")(out)
+    return socketio
+
+
+class JoinsBeforeItNotes(Support):
+    """The library refuses to let her into the room of a connection, and so she is in no chat."""
+
+    def room(self, chat):
+        return chat
+
+    def enter(self, data):
+        self.leave()
+        join_room(data["chat"])
+        self.people[request.sid] = data["chat"], data["name"]
+        self.tell(data["chat"])
+
+
+class RoomsNamedByClients(Support):
+    """As in every example: the room has the name that the client gives."""
+
+    def room(self, chat):
+        return chat
+
+
 class NeverJoins(Support):
     def enter(self, data):
         self.people[request.sid] = data["chat"], data["name"]
@@ -119,7 +174,7 @@ class Broadcasts(Support):
 
 class RepliesToTheRoom(Support):
     def ask(self, order):
-        emit("status", {"order": order, "state": "packed"}, to=self.people[request.sid][0])
+        emit("status", {"order": order, "state": "packed"}, to=self.room(self.people[request.sid][0]))
 
 
 class SaysToAll(Support):
@@ -134,7 +189,7 @@ class SaysToHerselfOnly(Support):
 
 class NotHerself(Support):
     def speak(self, chat, said):
-        emit("said", said, to=chat, include_self=False)
+        emit("said", said, to=self.room(chat), include_self=False)
 
 
 class TellsTheShop(Support):
@@ -154,20 +209,20 @@ class ClosesTheRoom(Support):
     """One leaves, and all are put out."""
 
     def go(self, chat):
-        close_room(chat)
+        close_room(self.room(chat))
 
 
 class LeavesInSilence(Support):
     def leave(self):
         if request.sid in self.people:
             chat, _ = self.people.pop(request.sid)
-            leave_room(chat)
+            leave_room(self.room(chat))
 
 
 class TwoAtOnce(Support):
     def enter(self, data):
         self.people[request.sid] = data["chat"], data["name"]
-        join_room(data["chat"])
+        join_room(self.room(data["chat"]))
         self.tell(data["chat"])
 
 
@@ -197,7 +252,7 @@ class ByName(Support):
     def leave(self):
         if self.key() in self.people:
             chat, _ = self.people.pop(self.key())
-            leave_room(chat)
+            leave_room(self.room(chat))
             self.tell(chat)
 
 
@@ -207,7 +262,8 @@ class NothingReturned(Support):
         super().make()
 
 
-RIGHT = {"in small parts": Support.make, "a table of chats": with_sessions}
+RIGHT = {"in small parts": Support.make, "a table of chats": with_sessions, "to each by itself": to_each}
+RIGHT["joins before it notes"] = JoinsBeforeItNotes.make
 WRONG = {
     "the room is never joined": (NeverJoins, {"not-joined"}),
     "broadcast in place of a reply": (Broadcasts, {"everybody"}),
@@ -222,6 +278,7 @@ WRONG = {
     "in two chats at once": (TwoAtOnce, {"two-rooms"}),
     "open after a disconnect": (NoDisconnect, {"not-gone"}),
     "fails for who is in no chat": (FailsForStrangers, {"outsider"}),
+    "rooms named by clients": (RoomsNamedByClients, {"whisper"}),
     "people by their names": (ByName, {"name-lost"}),
     "returns nothing": (NothingReturned, {"wrong-type"}),
 }

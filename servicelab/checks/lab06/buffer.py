@@ -262,7 +262,7 @@ class _Watched(dict):
 
 def _threads(bench):
     """A1 and B1 wait. While ``put(A2)`` looks at one of them, the reader's thread calls ``get``."""
-    found, putting = [], threading.Event()
+    found, putting, trace = [], threading.Event(), bench.ask.trace
 
     def look():
         if putting.is_set():
@@ -273,18 +273,21 @@ def _threads(bench):
     def take():
         with suppress(Exception):
             found.append(bench.buffer.get(MOMENT)["text"])
+            trace.receive(trace.send("buffer", "reader", found[-1]), "reader")
 
     reader = threading.Thread(target=take, name="servicelab check reader", daemon=True)
     for word in ("A1", "B1"):
         bench.put(_Watched(bench.message(word), look))
     putting.set()
+    bench.mark = trace.send("feed", "buffer", "A2")
     outcome = bench.ask.run(bench.buffer.put, bench.message("A2"), limit=PATIENCE)
+    trace.receive(bench.mark, "buffer")
     putting.clear()
     if reader.ident is None:
         return  # it did not look at what waits, and so was not disturbed
     reader.join(PATIENCE)
     found += bench.rest()
-    told = f"out came {_words(found)}" if outcome.returned else f"put(A2): {outcome}"
+    told = f"out came {_words(found)}, and B1 was lost" if outcome.returned else f"put(A2): {outcome}"
     what = "A1 and B1 wait; the reader takes one while put(A2) is at work: B1 is not lost"
     bench.expect("not-locked", what, outcome.returned and "B1" in found, told)
 

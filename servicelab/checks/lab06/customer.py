@@ -42,7 +42,8 @@ class Customer:
         )
         self._next(PATIENCE)  # Engine.IO's "open"
         self._send("0")
-        self._wait(lambda packet: packet.startswith("0"))
+        self.sid = ""  # the id of this connection, which the server knows as request.sid
+        self._wait(self._is_welcome)
 
     def call(self, event: str, *data) -> bool:
         """Emit, and wait until the handler has returned; says whether it has. What the handler has emitted to this
@@ -82,6 +83,11 @@ class Customer:
         self.last = f"{self._talk.id}.up.{self._sent}"
         self._talk.sends(describe(packet))
         self._connection.send("4" + packet)
+
+    def _is_welcome(self, packet):
+        if packet.startswith("0"):
+            self.sid = json.loads(packet[1:])["sid"]
+        return bool(self.sid)
 
     def _wait(self, is_it):
         end = time.monotonic() + PATIENCE

@@ -21,6 +21,8 @@ _HINTS = {
     "no-people": 'emit("people", […], to=chat), after join_room.',
     "not-said": 'emit("said", {"name": name, "text": text}, to=chat).',
     "strangers": "to=chat. Without `to` only the sender hears it, with broadcast=True the whole shop.",
+    "whisper": "Each connection is alone in a room that bears its own id, and what a chat is called comes from the "
+    'client. Give the room a name that no connection has: f"chat {chat}".',
     "not-herself": "A room is everybody in it, the sender too, unless include_self=False.",
     "everybody": 'emit("status", …) and no more: a plain emit in a handler goes to the sender alone.',
     "no-status": 'emit("status", {"order": order, "state": "packed"}).',
@@ -37,7 +39,7 @@ _HINTS = {
 @exercise("06", 1, "A chat for each order", limit=40.0)
 def check_support(ask, make_support):
     """Let customers talk over the SocketIO object that ``make_support()`` returns."""
-    for examine in (_one_chat, _two_chats, _questions, _leaving, _moving, _gone, _outsiders, _namesakes):
+    for examine in (_one_chat, _two_chats, _whisper, _questions, _leaving, _moving, _gone, _outsiders, _namesakes):
         with section(ask), Shop(ask, make_support) as shop:
             examine(shop)
         if any(one.code in ("not-joined", "no-answer") and not one.passed for one in ask.expectations):
@@ -151,6 +153,25 @@ def _two_chats(shop):
     shop.deaf("strangers", "eve enters chat 18: ann in chat 17 gets no list", ann, "people")
     shop.call(ann, "say", "my card number is 4711")
     shop.deaf("strangers", "ann speaks in chat 17: eve in chat 18 hears nothing", eve, "said")
+
+
+def _whisper(shop):
+    """Eve calls her chat by the id of Ann's connection. Not said where everybody hears everything anyway."""
+    if any(one.code == "strangers" and not one.passed for one in shop.ask.expectations):
+        return
+    ann, eve = shop.inside("ann", 17), shop.customer("eve")
+    shop.quiet()
+    eve.call("enter", {"chat": ann.sid, "name": "the shop"})  # the library may refuse to let her into that room
+    eve.call("say", "your card number, please?")
+    ann.answers(_ASK)
+    found = next((one for one in ann.heard if one.event in ("people", "said")), None)
+    shop.expect(
+        "whisper",
+        "eve enters a chat that is called like the id of ann's connection: ann in chat 17 hears nothing of it",
+        found is None,
+        f"ann heard {found.event}: {shown(found.data, 60)}" if found else "",
+        found.id if found else eve.last,
+    )
 
 
 def _questions(shop):

@@ -45,6 +45,7 @@ _HINTS = {
     "whole-multiple": "With a lease of exactly k heartbeats the k-th comes with its end, which is too late. Choose "
     "a lease of k and a bit: 4.3 heartbeats, not 4.",
 }
+_UNITS = {"requests": "requests/s", "stale": "s", "failed": "calls", "buried": "a day"}
 _NOT_RETURNED = {
     "time-limit": "A coarse grid is enough: the heartbeats in a lease are a whole number k, each time on a grid may be "
     "a tenth longer than the one before, and two of the ways need no period.",
@@ -78,7 +79,7 @@ def _on_paper(ask, where, shop, choose):
 
     def expect(name, code, what, words):
         kept = getattr(cost, name) <= getattr(shop, name) * 1.001
-        happened = f"{_n(getattr(cost, name))}: {words}"
+        happened = f"{_n(getattr(cost, name))} {_UNITS[name]}: {words}"
         ask.expect(code, f"{where}: {what}", kept, happened, _HINTS[code], mark)
 
     lookups, beats = lookups_by(shop, way, choice.get("period", 1.0)), shop.instances / heartbeat
