@@ -1,5 +1,7 @@
 """The broker's core on its own: no socket, no clock, no thread. Time is what the test says it is."""
 
+from contextlib import nullcontext
+
 import pytest
 
 from servicelab.servers.amqp.arguments import queue_options
@@ -92,6 +94,9 @@ class Disk:
 
     def requeued(self, queue, id, delivery_count):
         self.rows[queue, id][1] = delivery_count
+
+    def together(self):
+        return nullcontext()
 
     def sync(self, done):
         self.waiting.append(done)

@@ -14,6 +14,7 @@ interesting ones happen is counted (``--hypothesis-show-statistics``), and too s
 import itertools
 import math
 from collections import Counter, defaultdict
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -94,6 +95,9 @@ class SlowDisk:
     def requeued(self, queue, id, delivery_count):
         key = queue, id
         self.pending.append(lambda: self.messages.update({key: (self.messages[key][0], delivery_count)}))
+
+    def together(self):
+        return nullcontext()
 
     def sync(self, done):
         self.waiting.append(done)

@@ -305,11 +305,12 @@ class Channel:
         """Publish and settle what was held back; ``done()`` is called once it is on disk."""
         transaction = self._current_transaction()
         self._transaction = Transaction()
-        for message, mandatory in transaction.published:
-            if message.target.exchange in self.broker.exchanges:
-                self._publish(now, message, mandatory, 0)
-        for what, settled in transaction.settled:
-            self._apply(now, what, settled)
+        with self.broker.journal.together():
+            for message, mandatory in transaction.published:
+                if message.target.exchange in self.broker.exchanges:
+                    self._publish(now, message, mandatory, 0)
+            for what, settled in transaction.settled:
+                self._apply(now, what, settled)
         self.broker.after_disk(done)
 
     def rollback(self) -> None:

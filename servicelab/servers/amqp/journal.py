@@ -6,6 +6,7 @@ which JSON can hold; its ``arguments`` are an AMQP table in base 64 (see ``wire.
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -42,6 +43,9 @@ class Journal(Protocol):
     def requeued(self, queue: str, id: int, delivery_count: int) -> None:
         """A message of a quorum queue came back; its count must survive."""
 
+    def together(self) -> AbstractContextManager:
+        """After a crash all messages put and settled in this block are there as told, or none of it has happened."""
+
     def sync(self, done: Callable[[], None]) -> None:
         """Call ``done`` in the broker's thread when everything said so far is on disk."""
 
@@ -61,6 +65,9 @@ class NullJournal:
     def put(self, queue, id, message): ...
     def settle(self, queue, id): ...
     def requeued(self, queue, id, delivery_count): ...
+
+    def together(self):
+        return nullcontext()
 
     def sync(self, done):
         done()

@@ -125,10 +125,12 @@ class Queue:
         else:
             self._number = entry.number = self._number + 1
             self.backlog.add(entry)
-            if entry.stored:
+        if not entry.stored:
+            return
+        with journal.together():
+            if entry.number != old:
                 self._store(now, entry)
                 journal.settle(self.name, old)
-        if entry.stored:
             journal.requeued(self.name, entry.number, entry.returns)
 
     def _store(self, now, entry):
@@ -226,9 +228,13 @@ class Queue:
             self.broker.held -= len(entry.message.body) + OVERHEAD
 
     def _die(self, now, entry, reason):
-        # First the letter, then the settling: a journal that is cut off between them has the message twice, not never.
-        self.broker.bury(now, self, entry.message, reason)
-        self._settle(entry)
+        if not entry.stored:
+            self.broker.bury(now, self, entry.message, reason)
+            self._settle(entry)
+            return
+        with self.broker.journal.together():
+            self.broker.bury(now, self, entry.message, reason)
+            self._settle(entry)
 
     # -- bounds and time --------------------------------------------------------------------
 
