@@ -36,7 +36,7 @@ def session(tmp_path):
 
 
 def test_a_clean_notebook_leaves_nothing_and_is_measured(session):
-    run = session(SERVE + "with listen() as server:\n    import time; time.sleep(0.6)", "x = 1")
+    run = session(SERVE + "with listen() as server:\n    import time; time.sleep(1.5)", "x = 1")
     run.run_all(times=2)
     run.run_all()
     assert run.leaks() == []
@@ -51,8 +51,8 @@ CHILD = "child = subprocess.Popen([sys.executable, '-c', 'import time; time.slee
 
 def test_a_cell_with_a_child_is_taken_first_to_kill_and_to_restart(session):
     run = session(
-        SERVE + "import subprocess, sys, time\nserver = listen()\ntime.sleep(0.6)",
-        CHILD + "time.sleep(0.6)\nchild.terminate(); child.wait()",
+        SERVE + "import subprocess, sys, time\nserver = listen()\ntime.sleep(1.5)",
+        CHILD + "time.sleep(1.5)\nchild.terminate(); child.wait()",
         "server.close()",
     )
     run.run_all()
@@ -75,7 +75,7 @@ def test_a_cell_with_a_child_is_taken_first_to_kill_and_to_restart(session):
         (SERVE + "listen('127.0.0.2').close()", "bound '127.0.0.2'"),
         # A child's socket is out of the audit hook's sight: the watcher has to see it.
         ("import subprocess, sys\nsubprocess.run([sys.executable, '-c', \"import socket, time; "
-         "s = socket.create_server(('127.0.0.2', 0)); time.sleep(0.5)\"])", "listened on 127.0.0.2"),
+         "s = socket.create_server(('127.0.0.2', 0)); time.sleep(2)\"])", "listened on 127.0.0.2"),
     ],
     ids=["thread", "socket", "child", "file", "short wide listener", "wide listener in a child"],
 )  # fmt: skip
