@@ -1,4 +1,4 @@
-"""When the broker lets a streaming client go on before it reads again, and that nobody ever waits longer for it."""
+"""When the broker lets a streaming client go on before it reads again, and that it never does while somebody waits."""
 
 import time
 

@@ -3,7 +3,8 @@
 A client that publishes and waits for nothing sends a message every 30 µs. To wake up for each of them costs more than
 the message does, and in a notebook, where client and broker share one interpreter lock, every waking also takes the
 lock from a client in full stride. So the socket of such a client rests for a millisecond, and what has come by then is
-read at once. Nobody waits longer for it: a rest begins only after a run of reads that nobody waits for an answer to.
+read at once. A rest begins only after a run of reads that nobody waits for an answer to. So the price is small: who
+ends such a stream with a question may get the answer a millisecond later, once.
 """
 
 REST = 0.001  # seconds, the least that asyncio's epoll waits; also how soon reads must follow one another to be a run
