@@ -9,11 +9,13 @@ import asyncio
 import os
 import random
 import signal
+import sqlite3
 import time
 
 import pytest
 from pamqp import commands
 
+from servicelab.lifecycle import ServerError
 from servicelab.servers.amqp import message, start_broker, store
 from servicelab.servers.amqp.channel import Session
 from servicelab.servers.amqp.core import VirtualHost
@@ -248,3 +250,41 @@ def test_what_belongs_together_is_one_commit(tmp_path, monkeypatch, kind):
     journal.rest()
     journal.close()
     assert journal.commits == [(2 if kind == "transaction" else 1, 1)]
+
+
+DAMAGE = {
+    "message": "UPDATE message SET content = substr(content, 1, length(content) - 3) || x'ffffff' WHERE place % 7 = 0;"
+    "UPDATE message SET content = zeroblob(40) WHERE place % 7 = 1",
+    "queue": "DELETE FROM queue",
+    "specification": "UPDATE queue SET spec = '{'",
+}
+
+
+@pytest.mark.parametrize("damage", [*DAMAGE, "page", "schema"])
+def test_a_damaged_file_is_refused_in_one_sentence_and_let_go(tmp_path, monkeypatch, damage):
+    monkeypatch.delenv("SERVICELAB_AMQP_URL", raising=False)
+    path, bad = tmp_path / "good.db", tmp_path / "bad.db"
+    journal = store.SQLiteJournal(path)
+    core, now = VirtualHost(journal), 0.0
+    core.declare_queue(now, "q", durable=True)
+    channel = Session(core).channel(Silent())
+    for number in range(200):
+        persistent = message.properties(b"\x10\x00\x02")
+        channel.publish(now, message.target("", "q"), persistent, b"%d" % number + bytes(200))
+    journal.close()
+    data = bytearray(path.read_bytes())
+    if damage == "page":
+        data[-8192:-4096] = bytes(4096)
+    elif damage == "schema":
+        data[4096 : 3 * 4096] = bytes(2 * 4096)  # where the small tables begin
+    bad.write_bytes(data)
+    if damage in DAMAGE:
+        with sqlite3.connect(bad) as db:
+            db.executescript(DAMAGE[damage])
+        db.close()
+    with pytest.raises(ServerError, match=f"broken could not (read|open its file:) {bad}"):
+        start_broker("broken", file=bad)
+    bad.write_bytes(path.read_bytes())  # the copy that was asked for
+    with start_broker("mended", file=bad) as broker:
+        assert broker.depth("q") == (200, 0)
+        assert broker.errors == []

@@ -110,7 +110,7 @@ class Host:
         self._server = server = AmqpServer(VirtualHost(self._journal), trace=self.trace, **options)
         server.errors = self.errors
         try:
-            started.set_result(await server.start(HOST, port))
+            started.set_result(await self._start(server, port))
             kill = await self._end
         except BaseException:
             server.abort()
@@ -121,6 +121,17 @@ class Host:
         else:
             await server.stop()
             self._journal.close()
+
+    async def _start(self, server, port):
+        try:
+            return await server.start(HOST, port)
+        except OSError:
+            raise
+        except Exception as error:  # whatever a damaged page or message made of it
+            raise ServerError(
+                f"{self.name} could not read {self._journal.path}, which seems to be damaged "
+                f"({type(error).__name__}: {error}): bring back a copy of it, or name another file"
+            ) from error
 
     async def _accept_no_more(self):
         """asyncio forgets to close a connection that is just being accepted when its server closes (Python 3.11):

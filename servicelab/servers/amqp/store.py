@@ -70,12 +70,17 @@ class SQLiteJournal:
         self.failed = None
         self.error: StoreError | None = None
         self._db = _open(self.path)
-        self._numbers = {name: number for number, name in self._db.execute("SELECT number, name FROM queue")}
+        try:
+            self._numbers = {name: number for number, name in self._db.execute("SELECT number, name FROM queue")}
+        except sqlite3.Error as error:
+            self._db.close()
+            raise StoreError(f"{self.path} {_reason(error)}") from error
         self._next_number = max(self._numbers.values(), default=0) + 1
         self._changed = threading.Condition()
         self._batch = _Batch()
         self._closing = False
         self._together = 0
+        self._reading = None  # the cursor of what is being loaded
         self._thread = threading.Thread(target=self._write, name=f"servicelab {name} journal", daemon=True)
         self._thread.start()
 
@@ -154,13 +159,14 @@ class SQLiteJournal:
         """What is on disk. ``messages`` is an iterator, queue by queue and in order of id; read it at once."""
         read = self._db.execute
         names = {number: name for name, number in self._numbers.items()}
+        self._reading = read("SELECT * FROM message ORDER BY place")
         return Snapshot(
             exchanges={name: json.loads(spec) for name, spec in read("SELECT name, spec FROM exchange")},
             queues={name: json.loads(spec) for name, spec in read("SELECT name, spec FROM queue ORDER BY number")},
             bindings=[json.loads(spec) for (spec,) in read("SELECT spec FROM binding ORDER BY rowid")],
             messages=(
                 (names[place >> ID_BITS], place & (1 << ID_BITS) - 1, content, deliveries)
-                for place, deliveries, content in read("SELECT * FROM message ORDER BY place")
+                for place, deliveries, content in self._reading
             ),
         )
 
@@ -178,6 +184,9 @@ class SQLiteJournal:
             self._closing = True
             self._changed.notify_all()
         self._thread.join()
+        if self._reading is not None:
+            self._reading.close()  # one that was left in the middle would keep the file, and its lock, open
+            self._reading = None
         self._db.close()
 
     # -- in the event loop's thread -----------------------------------------------------------
