@@ -4,7 +4,7 @@ import math
 
 from servicelab.checks.lab08 import formulas
 
-DAY, WAIT = 86400, 300
+DAY, WAIT = 86400, 60
 LIMITS = ("requests", "stale", "failed", "buried")
 
 

@@ -60,12 +60,13 @@ def _is_a_plan(ask, plan):
 class Season:
     """A plan for one newsletter, and the days on which it goes out.
 
-    Mails were ``slower_by`` seconds slower when the learner watched them. Nobody has too many consumers who has as many
-    as that takes.
+    Mails were ``slower_by`` seconds slower when the learner watched them, on the mean, for the machine was busy. Nobody
+    has too many consumers who has as many as that takes; and since it does not come evenly, half as much again.
     """
 
     def __init__(self, ask, setting, where, plan, slower_by):
         self.ask, self.setting, self.where = ask, setting, where
+        slower_by *= 1.5
         self.watched = setting._replace(usual=setting.usual + slower_by, slow=setting.slow + slower_by)
         self.consumers, self.prefetch, self.limit = (int(plan[key]) for key in KEYS)
 

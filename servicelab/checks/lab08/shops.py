@@ -14,7 +14,7 @@ from servicelab.sim.discovery import Discovery
 from servicelab.sim.registry import Instance
 
 DAY, JITTER = 86400.0, 0.2
-WAIT = 300.0  # seconds that a blocking query may wait, Consul's default
+WAIT = 60.0  # seconds that a blocking query may wait; Consul's default is 300, its most 600
 ONE_WAY = 0.001  # seconds
 MOST_BEATS = 15_000  # are simulated
 #: A client's way of knowing, and its name in SimPy.
@@ -101,7 +101,7 @@ def formulas(shop: Shop, way: str, ttl: float, heartbeat: float, period: float =
 
 
 def lookups_by(shop: Shop, way: str, period: float = 1.0) -> float:
-    """Lookups/s. A blocking query is asked anew after each change, and when it has waited for five minutes."""
+    """Lookups/s. A blocking query is asked anew after each change, and when it has waited for ``WAIT``."""
     if way == "poll":
         return theory.lookup_rate(shop.clients, period)
     if way == "blocking query":
