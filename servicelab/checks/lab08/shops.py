@@ -16,7 +16,8 @@ from servicelab.sim.registry import Instance
 DAY, JITTER = 86400.0, 0.2
 WAIT = 60.0  # seconds that a blocking query may wait; Consul's default is 300, its most 600
 ONE_WAY = 0.001  # seconds
-MOST_BEATS = 15_000  # are simulated
+MOST_BEATS = 10_000  # are simulated
+DEATHS = 6  # at as many ages of a heartbeat
 #: A client's way of knowing, and its name in SimPy.
 HOW = {"every call": "lease", "poll": "poll", "blocking query": "watch"}
 WAYS = tuple(HOW)
@@ -130,11 +131,11 @@ def hours(shop: Shop, heartbeat: float) -> float:
 
 
 def simulate(shop: Shop, way: str, ttl: float, heartbeat: float, period: float = 1.0) -> Cost:
-    """The same four numbers, counted in SimPy: deaths at eight moments, a crowd of clients while instances come and go,
+    """The same four numbers, counted in SimPy: deaths, a crowd of clients while instances come and go,
     and hours with lost heartbeats."""
     lease = {"ttl": ttl, "heartbeat": heartbeat}
     knows = {"period": period, "jitter": JITTER} if way == "poll" else {"period": WAIT, "jitter": 0.0}
-    failed, stale = zip(*(_death(HOW[way], seed, lease, knows) for seed in range(8)))
+    failed, stale = zip(*(_death(HOW[way], seed, lease, knows) for seed in range(DEATHS)))
     lossy = Discovery("poll", clients=1, rate=0.01, period=100, instances=shop.instances, loss=shop.loss, **lease)
     lossy.run(seconds := hours(shop, heartbeat))
     lost = sum(event.what == "expired" for event in lossy.registry.events)
@@ -150,7 +151,7 @@ def _death(how, seed, lease, knows, clients=12):
     """One of two instances dies: the seconds' worth of calls that failed, and the mean staleness of the clients."""
     rate = 50 / lease["ttl"]  # so that in each lease as many fail
     world = Discovery(how, clients=clients, instances=2, rate=rate, seed=seed, **lease, **knows)
-    dies = 2 * lease["ttl"] + (seed + 0.5) / 8 * lease["heartbeat"]
+    dies = 2 * lease["ttl"] + (seed + 0.5) / DEATHS * lease["heartbeat"]
     dies += 2 * knows["period"] if how == "poll" else 3.0
     world.run(dies).instances["orders-1"].kill()
     world.run(dies + lease["ttl"] + (3 * knows["period"] if how == "poll" else 0.0) + 3.0)
