@@ -289,7 +289,7 @@ WRONG = {
     "never reset": (NeverReset, {"index-not-reset"}),
     "a new index only with news": (NewIndexOnlyWithNews, {"busy-on-spurious", "busy-without-index"}),
     "acts on nothing": (ActsOnNothing, {"acts-on-nothing"}),
-    "stops at no news": (StopsAtNoNews, {"deaf-after-spurious", "died-without-index"}),
+    "stops at no news": (StopsAtNoNews, {"deaf-after-spurious"}),
     "no pause": (NoPause, {"busy-without-index"}),
     "needs the index": (NeedsTheIndex, {"died-without-index"}),
     "no backoff": (NoBackoff, {"hammers-the-ill", "hammers-the-dead", "no-jitter"}),

@@ -78,7 +78,7 @@ def _spurious(watching, kind):
         "answered at once.",
     )
     watching.enter(2)
-    watching.expect(
+    watching.need(
         "deaf-after-spurious",
         "… until there is real news",
         watching.hears(1, 2),
