@@ -4,6 +4,7 @@ from contextlib import nullcontext
 
 import pytest
 
+from servicelab.servers.amqp import core
 from servicelab.servers.amqp.arguments import queue_options
 from servicelab.servers.amqp.backlog import Backlog, PriorityBacklog
 from servicelab.servers.amqp.channel import Session
@@ -759,3 +760,28 @@ def test_quorum_queues_take_no_classic_argument():
     with pytest.raises(AmqpError, match="of queue type rabbit_quorum_queue"):
         table = {"x-queue-type": "quorum", "x-max-priority": 3}
         queue_options("q", table, durable=True, exclusive=False, auto_delete=False)
+
+
+def test_the_end_notes_what_came_back_unless_something_is_still_out(monkeypatch):
+    disk = Disk()
+    broker = VirtualHost(disk)
+    broker.declare_queue(0.0, "q", durable=True)
+    channel = Session(broker).channel(Client(broker))
+    for number in range(4):
+        channel.publish(0.0, target("", "q"), PERSISTENT, b"%d" % number)
+    for _ in range(3):
+        channel.get(0.0, "q")
+    assert not broker.note_deliveries(), "three are out"
+    channel.ack(0.0, 2)
+    channel.recover(0.0)
+    monkeypatch.setattr(core, "MOST_NOTED", 1)
+    assert not broker.note_deliveries(), "too many"
+    monkeypatch.setattr(core, "MOST_NOTED", 2)
+    assert broker.note_deliveries()
+    assert [count for _, count in disk.rows.values()] == [1, 1, 0]
+    for orderly, flags in ((True, [True, True, False]), (False, [True] * 3)):
+        again = VirtualHost(disk)
+        snapshot = disk.load()
+        snapshot.orderly = orderly
+        again.restore(0.0, snapshot)
+        assert [entry.redelivered for entry in again.queues["q"].backlog] == flags

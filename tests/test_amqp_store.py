@@ -92,6 +92,32 @@ def test_settled_deleted_and_declared_again_in_every_order(path, between):
     assert messages == [("orders", id, b"%d" % id, 0) for id in range(0, 1000, 7)] + [("mails", 2, b"after", 0)]
 
 
+def test_it_says_once_that_the_end_was_orderly(path):
+    """Only of the last end: whoever opens the file may crash."""
+    for end, orderly in (("close", True), ("abandon", False), ("close", True), ("close", False)):
+        journal = SQLiteJournal(path)
+        journal.declare_queue("orders", {})
+        journal.close(orderly=orderly) if end == "close" else journal.abandon()
+        for expected in (orderly, False):
+            journal = SQLiteJournal(path)
+            assert journal.load().orderly == expected
+            journal.abandon()
+
+
+def test_a_file_of_the_first_version_is_taken_over(path):
+    journal = SQLiteJournal(path)
+    journal.declare_queue("orders", {"n": 1})
+    journal.put("orders", 1, b"x")
+    journal.close(orderly=True)
+    with sqlite3.connect(path) as db:
+        db.executescript("DROP TABLE orderly; PRAGMA user_version = 1")
+    db.close()
+    assert contents(path) == ({}, {"orders": {"n": 1}}, [], [("orders", 1, b"x", 0)])
+    journal = SQLiteJournal(path)
+    assert not journal.load().orderly
+    journal.close()
+
+
 def test_queues_keep_apart_after_many_restarts(path):
     for n in range(5):
         journal = SQLiteJournal(path)

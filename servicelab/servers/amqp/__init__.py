@@ -20,9 +20,9 @@ Memory
     holds more than a broker. The message that goes over the limit is taken, and its publisher blocked at once. The
     alarm ends when 10 % is free again, lest it should flicker.
 After a restart
-    Every message from the file says ``redelivered``. So do RabbitMQ's classic queues after a crash; only after an
-    orderly stop, and in quorum queues, it knows which messages had been delivered, because it writes that down, too.
-    The flag says "perhaps": it is never wrong.
+    Every message that comes back from a crash says ``redelivered``, as in RabbitMQ's classic queues; of its quorum
+    queues RabbitMQ knows more. The same holds after an orderly stop with more than 100 000 messages that had been
+    delivered before. The flag says "perhaps": it is never wrong.
 Quorum queues
     ``x-dead-letter-strategy`` is accepted; a dead letter is on disk before its original leaves, but a full queue with
     ``reject-publish`` drops it.

@@ -24,6 +24,8 @@ from servicelab.servers.amqp.routing import Router
 from servicelab.servers.amqp.tables import type_name
 from servicelab.servers.amqp.wire import pack_table
 
+#: Messages that a broker marks as delivered before when it ends. It takes up to 1 s; more are too many to wait for.
+MOST_NOTED = 100_000
 ON_DEFAULT = "operation not permitted on the default exchange"
 
 
@@ -344,6 +346,19 @@ class VirtualHost:
                     each()
 
             self.journal.sync(done)
+
+    def note_deliveries(self) -> bool:
+        """The end: tell the journal what came back. False if something is still out, or it is too much to write now."""
+        came_back = [
+            (queue.name, entry.number)
+            for queue in self.queues.values() if not queue.quorum  # which told it all the time
+            for entry in queue.backlog if entry.stored and entry.redelivered
+        ]  # fmt: skip
+        if len(came_back) > MOST_NOTED or any(queue.unacked for queue in self.queues.values()):
+            return False
+        for name, number in came_back:
+            self.journal.requeued(name, number, 1)
+        return True
 
     def restore(self, now: float, snapshot: Snapshot) -> None:
         """Become what ``snapshot`` says. Only for a broker that nobody has used yet; ``epoch`` must be right."""

@@ -120,7 +120,8 @@ class Host:
             server.abort()
         else:
             await server.stop()
-            self._journal.close()
+            if isinstance(self._journal, SQLiteJournal):
+                self._journal.close(orderly=self._server.core.note_deliveries())
 
     async def _start(self, server, port):
         try:

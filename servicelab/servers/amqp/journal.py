@@ -16,13 +16,15 @@ class Snapshot:
     """What a journal held when it was opened.
 
     ``exchanges`` and ``queues``: spec by name. ``bindings``: specs. ``messages``: ``(queue, id, message, delivery
-    count)``, where the ids of one queue grow in the order of the queue.
+    count)``, where the ids of one queue grow in the order of the queue. ``orderly``: the broker had an end in which it
+    could write down what had been delivered; after a crash nobody knows.
     """
 
     exchanges: dict[str, dict] = field(default_factory=dict)
     queues: dict[str, dict] = field(default_factory=dict)
     bindings: list[dict] = field(default_factory=list)
     messages: Iterable[tuple[str, int, bytes, int]] = ()
+    orderly: bool = False
 
 
 class Journal(Protocol):
@@ -41,7 +43,7 @@ class Journal(Protocol):
         """The message is acknowledged, dropped, purged or has died: it must not come back."""
 
     def requeued(self, queue: str, id: int, delivery_count: int) -> None:
-        """A message of a quorum queue came back; its count must survive."""
+        """A message came back, and its count must survive. Of classic queues it is told at an orderly end."""
 
     def together(self) -> AbstractContextManager:
         """After a crash all messages put and settled in this block are there as told, or none of it has happened."""

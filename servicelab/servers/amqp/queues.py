@@ -76,11 +76,12 @@ class Queue:
             broker.observer.depth(self)
         return stored
 
-    def restore(self, number: int, message: Message, expires: float | None, returns: int) -> None:
-        """Put back what the journal had. Whether it had been delivered is not known: it says ``redelivered``."""
+    def restore(self, number: int, message: Message, expires: float | None, returns: int, known: bool = False) -> None:
+        """Put back what the journal had. If it is not ``known`` how often it came back, it says ``redelivered``."""
         self._number = max(self._number, number)
         entry = Entry(number, message, expires)
-        entry.redelivered = entry.stored = True
+        entry.stored = True
+        entry.redelivered = returns > 0 or not known
         entry.returns = returns
         self.timed = self.timed or expires is not None
         self.broker.held += len(message.body) + OVERHEAD

@@ -32,4 +32,6 @@ def refill(broker, now: float, snapshot: Snapshot) -> None:
             broker.bind(spec["source"], end, spec["key"], unpack_table(spec["arguments"]))
     for name, number, data, returns in snapshot.messages:
         found, expires = message.decode(data)
-        broker.queues[name].restore(number, found, expires - broker.epoch if expires else None, returns)
+        broker.queues[name].restore(
+            number, found, expires - broker.epoch if expires else None, returns, snapshot.orderly
+        )

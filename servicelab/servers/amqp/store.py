@@ -25,12 +25,13 @@ import contextlib
 import json
 import sqlite3
 import threading
+import time
 
 from servicelab.servers.amqp.journal import Snapshot
 
 #: "SLmq": marks a SQLite file as ours (https://www.sqlite.org/pragma.html#pragma_application_id).
 APPLICATION_ID = 0x534C6D71
-VERSION = 1
+VERSION = 2
 #: Bytes that may wait to be written. Beyond it the event loop waits for the disk, and with it whoever publishes.
 PENDING_LIMIT = 16 * 2**20
 #: Seconds after which a change is written although nobody asked for it by ``sync``.
@@ -45,7 +46,10 @@ CREATE TABLE exchange (name TEXT PRIMARY KEY, spec TEXT NOT NULL);
 CREATE TABLE queue (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, spec TEXT NOT NULL);
 CREATE TABLE binding (spec TEXT PRIMARY KEY);
 CREATE TABLE message (place INTEGER PRIMARY KEY, deliveries INTEGER NOT NULL, content BLOB NOT NULL);
+CREATE TABLE orderly (at REAL NOT NULL);
 """
+#: The changes that make a file of this version one of the next.
+NEWER = {1: "CREATE TABLE orderly (at REAL NOT NULL)"}
 #: A message's place is its queue's number and its id in one integer: one B-tree instead of a table and an index.
 ID_BITS = 40
 
@@ -72,6 +76,7 @@ class SQLiteJournal:
         self._db = _open(self.path)
         try:
             self._numbers = {name: number for number, name in self._db.execute("SELECT number, name FROM queue")}
+            self._orderly = self._db.execute("DELETE FROM orderly").rowcount > 0  # the next end may be a crash
         except sqlite3.Error as error:
             self._db.close()
             raise StoreError(f"{self.path} {_reason(error)}") from error
@@ -168,11 +173,12 @@ class SQLiteJournal:
                 (names[place >> ID_BITS], place & (1 << ID_BITS) - 1, content, deliveries)
                 for place, deliveries, content in self._reading
             ),
+            orderly=self._orderly,
         )
 
-    def close(self):
-        """Write down what is left, call back who waits, and let the file go."""
-        self._end(_Batch.close)
+    def close(self, orderly=False):
+        """Write down what is left, call back who waits, and let the file go. ``orderly``: nothing is missing."""
+        self._end(_Batch.close_orderly if orderly else _Batch.close)
 
     def abandon(self):
         """Let the file go as a killed process would: what is not on disk by now never will be."""
@@ -286,6 +292,10 @@ class _Batch:
     def close(self):
         pass
 
+    def close_orderly(self):
+        self.statements.append(("INSERT INTO orderly VALUES (?)", (time.time(),)))
+        self.size += SMALL
+
     def clear(self):
         self.__init__()
 
@@ -330,6 +340,9 @@ def _open(path):
             db.execute(f"PRAGMA user_version = {VERSION}")
         elif application != APPLICATION_ID:
             raise StoreError(f"{path} is a SQLite file, but not a broker's: name another file")
+        elif version in NEWER:
+            db.execute(NEWER[version])
+            db.execute(f"PRAGMA user_version = {VERSION}")
         elif version != VERSION:
             raise StoreError(
                 f"{path} has version {version}, this broker knows {VERSION}: use a newer servicelab for it"
