@@ -3,6 +3,7 @@
 import http.client
 import io
 import socket
+import sys
 import threading
 import time
 from contextlib import redirect_stderr, redirect_stdout
@@ -11,10 +12,11 @@ import psutil
 import pytest
 import requests
 from flask import Flask
+from werkzeug.routing import Rule
 
 from servicelab.clients import traced
 from servicelab.lifecycle import ServerError, is_listening, running, stop_all
-from servicelab.servers import serve
+from servicelab.servers import routes, serve
 from servicelab.servers.engine import _Worker
 from servicelab.servers.http import HTTPServer
 from servicelab.trace import Trace
@@ -496,6 +498,27 @@ def test_an_interrupt_while_the_workers_start_leaves_none(monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             serve(answer, "orders", workers=8)
     assert threads_left() == []
+
+
+def test_threads_that_build_apps_take_turns_where_python_needs_it():
+    busy, most = [], []
+
+    @routes.one_at_a_time
+    def parse():
+        busy.append(1)
+        most.append(len(busy))
+        time.sleep(0.002)
+        busy.pop()
+
+    threads = [threading.Thread(target=parse) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1] * 5
+    affected = {version: routes.is_affected(version) for version in [(3, 11, 7), (3, 11, 8), (3, 12, 1), (3, 12, 2)]}
+    assert list(affected.values()) == [True, False, True, False]
+    assert hasattr(Rule.compile, "__wrapped__") == routes.is_affected(sys.version_info)
 
 
 def test_fifty_servers_leave_no_thread_and_no_socket(session):

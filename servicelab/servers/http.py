@@ -6,6 +6,7 @@ import time
 
 from flask.logging import default_handler
 
+import servicelab.servers.routes  # noqa: F401  # several threads may build apps
 from servicelab.lifecycle import Server
 from servicelab.servers.arguments import check_app, check_options
 from servicelab.servers.engine import Engine
