@@ -23,6 +23,9 @@ After a restart
     Every message that comes back from a crash says ``redelivered``, as in RabbitMQ's classic queues; of its quorum
     queues RabbitMQ knows more. The same holds after an orderly stop with more than 100 000 messages that had been
     delivered before. The flag says "perhaps": it is never wrong.
+Transactions
+    What Tx.Commit commits is on disk as a whole or not at all, and so is a dead letter with the end of its original.
+    RabbitMQ promises that for one queue only.
 Quorum queues
     ``x-dead-letter-strategy`` is accepted; a dead letter is on disk before its original leaves, but a full queue with
     ``reject-publish`` drops it.
