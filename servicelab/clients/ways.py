@@ -172,7 +172,11 @@ class GRPCStream:
         host, port = server.address
         # A connection of its own: channels to one address share theirs otherwise.
         self._channel = grpc.insecure_channel(f"{host}:{port}", [("grpc.use_local_subchannel_pool", 1)])
-        self._call = services.TrackingStub(self._channel).Follow(messages.After(id=after), wait_for_ready=True)
+        try:
+            self._call = services.TrackingStub(self._channel).Follow(messages.After(id=after), wait_for_ready=True)
+        except BaseException:  # an interrupt: a call that waits until the server is ready would wait for ever
+            self._channel.close()
+            raise
 
     def __iter__(self):
         try:
