@@ -29,6 +29,7 @@ from servicelab.policies import (
 from servicelab.policies.deadline import HEADER, from_header, to_header
 from servicelab.servers import HeedsDeadline, heeding_grpc, serve
 from servicelab.trace import Trace
+from tests.waiting import wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -248,6 +249,8 @@ def test_the_wait_for_a_worker_is_taken_off():
         first.start()
         assert entered.wait(10)
         ask("second", 0.1)
+        wait_until(lambda: server._engine.requests.qsize == 1)  # it has arrived, be it after its caller had gone …
+        time.sleep(0.15)  # … and waits for longer than its 0.1 s, which count from there
         hold.set()
         first.join(10)
         ask("third", 30)
