@@ -35,8 +35,12 @@ CELL_LIMIT = 120  # seconds; a guard against a cell that hangs, not a budget
 
 CACHES = {"__pycache__", ".ipynb_checkpoints"}
 
-PREPARE = """
-import sys, types
+#: "Interrupt the cell, if one is still running." A SIGINT just after a cell's last line meets ipykernel while it sends
+#: the reply: that is lost, and whoever waits for it waits for ever.
+INTERRUPT = signal.SIGUSR1
+
+PREPARE = f"""
+import signal, sys, types
 _m = sys.modules["_servicelab_probe"] = types.ModuleType("_servicelab_probe")
 _m.binds = []
 def _note(event, args, binds=_m.binds):
@@ -46,7 +50,13 @@ def _note(event, args, binds=_m.binds):
         if sys._getframe(1).f_globals.get("__name__") != "urllib3.util.connection":
             binds.append(args[1][0])
 sys.addaudithook(_note)
-del _m, _note, types
+def _interrupt(number, frame, ns=get_ipython().user_ns, signal=signal):
+    while frame and not (frame.f_globals is ns and frame.f_code.co_name == "<module>"):
+        frame = frame.f_back
+    if frame:
+        signal.raise_signal(signal.SIGINT)
+signal.signal({INTERRUPT:d}, _interrupt)
+del _m, _note, _interrupt, signal, sys, types
 """
 PROBE = """
 def _probe():
@@ -251,10 +261,10 @@ class Session:
         return "".join(out.text for out in cell.outputs if out.output_type == "stream" and out.name == "stdout")
 
     def interrupt_cell(self, index: int, after: float) -> bool:
-        """Run a cell, and press "interrupt" when it has run for ``after`` seconds and a server listens. True if that
+        """Run a cell, and interrupt it when it has run for ``after`` seconds and a server listens. True if that
         is what ended it; else it has run to its end."""
         try:
-            with self._while_it_serves(after, lambda ports: os.kill(self.pid, signal.SIGINT)):
+            with self._while_it_serves(after, lambda ports: os.kill(self.pid, INTERRUPT)):
                 self.run_cell(index)
             return False
         except CellExecutionError as error:

@@ -11,6 +11,7 @@ import random
 import signal
 import sqlite3
 import time
+from collections import deque
 
 import pytest
 from pamqp import commands
@@ -92,11 +93,11 @@ class Mover(Client):
         self.wire.call(commands.Basic.Consume(0, "in", "mover"))
 
     def work(self):
-        numbers, committed = [], []
+        numbers, committed = [], deque()  # the next messages may come, and be committed, before the broker has answered
         while True:
             kind = type(frame := self.wire.receive()[1])
             if kind is commands.Tx.CommitOk:
-                self.moved.update(committed)
+                self.moved.update(committed.popleft())
             if kind is not commands.Basic.Deliver:
                 continue
             self.wire.receive()
@@ -105,7 +106,8 @@ class Mover(Client):
             if len(numbers) == IN_ONE_TRANSACTION:
                 self.wire.send(commands.Basic.Ack(frame.delivery_tag, True))
                 self.wire.send(commands.Tx.Commit())
-                committed, numbers = numbers, []
+                committed.append(numbers)
+                numbers = []
 
 
 class Returner(Client):
