@@ -40,23 +40,29 @@ CACHES = {"__pycache__", ".ipynb_checkpoints"}
 INTERRUPT = signal.SIGUSR1
 
 PREPARE = f"""
-import signal, sys, types
-_m = sys.modules["_servicelab_probe"] = types.ModuleType("_servicelab_probe")
-_m.binds = []
-def _note(event, args, binds=_m.binds):
-    # Each bind of a TCP socket, however short its life: the watcher outside only samples.
-    if event == "socket.bind" and args[0].family.name != "AF_UNIX" and args[0].type.name == "SOCK_STREAM":
-        # At its import urllib3 binds to ::1, without listening, to see whether there is IPv6.
-        if sys._getframe(1).f_globals.get("__name__") != "urllib3.util.connection":
-            binds.append(args[1][0])
-sys.addaudithook(_note)
-def _interrupt(number, frame, ns=get_ipython().user_ns, signal=signal):
-    while frame and not (frame.f_globals is ns and frame.f_code.co_name == "<module>"):
-        frame = frame.f_back
-    if frame:
-        signal.raise_signal(signal.SIGINT)
-signal.signal({INTERRUPT:d}, _interrupt)
-del _m, _note, _interrupt, signal, sys, types
+def _prepare():
+    import signal, sys, types
+
+    probe = sys.modules["_servicelab_probe"] = types.ModuleType("_servicelab_probe")
+    probe.binds, ns = [], get_ipython().user_ns
+
+    def note(event, args):
+        # Each bind of a TCP socket, however short its life: the watcher outside only samples.
+        if event == "socket.bind" and args[0].family.name != "AF_UNIX" and args[0].type.name == "SOCK_STREAM":
+            # At its import urllib3 binds to ::1, without listening, to see whether there is IPv6.
+            if sys._getframe(1).f_globals.get("__name__") != "urllib3.util.connection":
+                probe.binds.append(args[1][0])
+
+    def interrupt(number, frame):
+        while frame and not (frame.f_globals is ns and frame.f_code.co_name == "<module>"):
+            frame = frame.f_back
+        if frame:
+            signal.raise_signal(signal.SIGINT)
+
+    sys.addaudithook(note)
+    signal.signal({INTERRUPT:d}, interrupt)
+_prepare()
+del _prepare
 """
 PROBE = """
 def _probe():

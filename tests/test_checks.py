@@ -368,20 +368,55 @@ def test_a_long_report_shows_what_to_mend_first_and_folds_the_rest():
     assert all(f"rule {n}" in str(Report("01", 1, expectations)) for n in range(20))
 
 
-@pytest.mark.parametrize(("stalls", "times"), [([0.1], 1), ([0.9, 0.1], 2), ([0.9, 0.9, 0.9], 3)])
-def test_who_measures_is_asked_again_when_the_machine_stood_still(monkeypatch, stalls, times):
+@pytest.fixture
+def still(monkeypatch):
+    """The seconds for which the machine stands still, one number for each time that somebody watches."""
+
     class Watch:
         def __enter__(self):
-            self.longest = left.pop(0)
+            self.longest = seconds.pop(0)
             return self
 
         def __exit__(self, *error):
             pass
 
-    left, calls = list(stalls), []
+    seconds = []
     monkeypatch.setattr(stall, "StallWatch", Watch)
+    return seconds
+
+
+STALLS = pytest.mark.parametrize(("seconds", "times"), [([0.1], 1), ([0.9, 0.1], 2), ([0.9, 0.9, 0.9], 3)])
+
+
+@STALLS
+def test_who_measures_is_asked_again_when_the_machine_stood_still(still, seconds, times):
+    still += seconds
+    calls = []
     assert stall.calmly(lambda word: calls.append(word) or len(calls), "measure") == times
     assert calls == ["measure"] * times
+
+
+@STALLS
+def test_what_was_not_passed_while_the_machine_stood_still_is_checked_again(define, still, seconds, times):
+    still += seconds
+    wrong = [False] * times
+
+    @define()
+    def check(ask, answer):
+        ask.expect("late", "it comes in time", wrong.pop())
+
+    report = check.report(None)
+    assert wrong == [] and report.refused == ["late"] and len(report.expectations) == 1
+
+
+def test_what_was_passed_is_not_checked_again(define, still):
+    still += [0.9]
+
+    @define()
+    def check(ask, answer):
+        ask.expect("late", "it comes in time", True)
+
+    assert check.report(None).passed
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs a system that can suspend a process")

@@ -13,6 +13,7 @@ In the lab: ``lab01.deadline_client(get_within)``. In a test: ``lab01.deadline_c
 import inspect
 from contextlib import ExitStack
 
+from servicelab.checks import stall
 from servicelab.checks.leftovers import Leftovers, end_handlers
 from servicelab.checks.report import Expectation, Report, finish
 from servicelab.checks.runner import Outcome, run
@@ -136,7 +137,19 @@ class Exercise:
         return finish(self.report(*answers, **named))
 
     def report(self, *answers, **named) -> Report:
-        """Check and return the report; nothing is kept and nothing raised."""
+        """Check and return the report; nothing is kept and nothing raised.
+
+        A right answer looks wrong when the machine stands still at the wrong moment: what was not passed on such a
+        machine is checked again.
+        """
+        for _ in range(stall.TIMES):
+            with stall.StallWatch() as watch:
+                report = self._report(answers, named)
+            if report.passed or watch.longest < stall.LATE:
+                break
+        return report
+
+    def _report(self, answers, named) -> Report:
         ask = Examiner()
         try:
             if self._lacks(ask, answers, named):

@@ -1,7 +1,8 @@
-"""Asking again when the machine stood still while the learner's code measured something.
+"""Asking again when the machine stood still meanwhile.
 
-A container that is suspended, or a laptop whose processor others took, can stand still for a second. A measurement of
-that second is wrong, however right the code. So an exercise that measures real servers asks ``calmly``.
+A container that is suspended, or a laptop whose processor others took, can stand still for a second. What is timed in
+that second is wrong, however right the code. So a check that was not passed is made again then, and an exercise that
+lets the learner's code measure something for long asks for it ``calmly``: one still moment does not cost all the rest.
 """
 
 import threading
@@ -9,7 +10,7 @@ import time
 
 #: Seconds by which a sleep may be too long. Threads of one interpreter keep each other waiting for less: 5 ms a switch.
 LATE = 0.2
-#: How often the code is asked at the most; on a machine that never has a calm moment the last answer counts.
+#: How often the code is asked, or a check made, at the most; where the machine is never calm the last answer counts.
 TIMES = 3
 _STEP = 0.01  # seconds
 
