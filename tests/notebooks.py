@@ -14,8 +14,10 @@ import re
 import shutil
 import signal
 import sys
+import tempfile
 import threading
 import time
+import uuid
 import warnings
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -194,11 +196,7 @@ class Session:
 
     def __enter__(self):
         with ExitStack() as stack:
-            self.client = NotebookClient(
-                self.nb, timeout=CELL_LIMIT, startup_timeout=60, kernel_name="python3",
-                resources={"metadata": {"path": str(self.path.parent)}},
-                extra_arguments=["--IPKernelApp.log_level=40"],  # ipykernel 7 warns about TCP in each kernel
-            )  # fmt: skip
+            self.client = client_for(self.nb, self.path.parent, timeout=CELL_LIMIT)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 stack.enter_context(self.client.setup_kernel(env=self.env))
@@ -380,6 +378,16 @@ class Session:
         return json.loads(self.run_code(PROBE).strip().splitlines()[-1])
 
 
+def client_for(notebook, folder: Path, **options) -> NotebookClient:
+    """A client whose kernel runs in ``folder``, and is spoken to through files: Jupyter looks for free ports before it
+    starts a kernel, and by then another test may have them."""
+    where = {"metadata": {"path": str(folder)}}
+    client = NotebookClient(notebook, kernel_name="python3", startup_timeout=60, resources=where, **options)
+    manager = client.create_kernel_manager()
+    manager.transport, manager.ip = "ipc", f"{tempfile.gettempdir()}/servicelab-{uuid.uuid4().hex[:12]}"
+    return client
+
+
 def poll_in_slices(channel, step: float = 1.0) -> None:
     """Make ``channel.get_msg`` look again every ``step`` seconds.
 
@@ -462,8 +470,6 @@ def assert_gone(ports: set[int], processes: list[psutil.Process], limit: float =
 
 def main(arguments=None) -> int:
     """``python -m tests.notebooks FILE…`` runs each once and prints time, memory and what it left."""
-    import tempfile
-
     bad = 0
     for name in sys.argv[1:] if arguments is None else arguments:
         with tempfile.TemporaryDirectory() as folder, Session(Path(name), Path(folder)) as session:

@@ -9,7 +9,6 @@ import time
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 from servicelab import lifecycle
@@ -19,6 +18,7 @@ from servicelab.checks.exercise import Examiner, Exercise, exercise
 from servicelab.checks.progress import Progress
 from servicelab.checks.report import CheckFailed, Expectation, Report, finish
 from servicelab.trace import Trace
+from tests.notebooks import client_for
 from tests.waiting import left, wait_until
 
 # pytest notes a thread that ends with SystemExit; Python itself says nothing of it.
@@ -297,8 +297,7 @@ def check(ask, function):
 def kernel(tmp_path):
     """Runs cells one by one in a fresh kernel, and goes on after an error; gives the outputs of a cell."""
     notebook = nbformat.v4.new_notebook()
-    where = {"metadata": {"path": str(tmp_path)}}
-    client = NotebookClient(notebook, timeout=60, kernel_name="python3", resources=where)
+    client = client_for(notebook, tmp_path, timeout=60)
     with client.setup_kernel():
 
         def cell(source):

@@ -1,8 +1,10 @@
 """gRPC in the kernel: .proto at run time, all four kinds of call, deadlines, health, reflection, stamps, the end."""
 
+import sys
 import threading
 import time
 from concurrent import futures
+from pathlib import Path
 
 import grpc
 import pytest
@@ -130,6 +132,20 @@ def test_what_is_no_proto_is_refused_with_line_and_reason(text, why, capfd):
     with pytest.raises(ProtoError, match=why):
         load_proto(text)
     assert capfd.readouterr().err == ""
+
+
+def test_who_looks_for_a_module_meanwhile_overlooks_no_folder(monkeypatch):
+    folders, path = list(sys.path), iter(sys.path)
+    seen = [next(path)]
+
+    def compiled(name):
+        assert (Path(sys.path[0]) / name).is_file()
+        seen.append(next(path))
+        return None, None
+
+    monkeypatch.setattr(grpc, "protos_and_services", compiled)
+    load_proto('syntax = "proto3";\npackage meanwhile;')
+    assert [*seen, *path] == folders == sys.path
 
 
 def test_a_text_that_was_refused_can_be_mended_and_keeps_its_package():

@@ -69,14 +69,15 @@ def load_proto(text: str) -> Proto:
 def _compile(text, name):
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / f"{name}.proto").write_text(text, encoding="utf-8")
-        sys.path.insert(0, folder)
+        # A new list each time: another thread may be going through the old one, and would miss an entry of it.
+        sys.path = [folder, *sys.path]
         try:
             with contextlib.redirect_stderr(io.StringIO()):
                 return grpc.protos_and_services(f"{name}.proto")
         except Exception as error:
             raise ProtoError(_reasons(error, name)) from None
         finally:
-            sys.path.remove(folder)
+            sys.path = [path for path in sys.path if path != folder]
             sys.path_importer_cache.pop(folder, None)
 
 
