@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from contextlib import suppress
 
 import pika
@@ -16,7 +17,8 @@ import psutil
 import pytest
 
 from servicelab.lifecycle import ServerError, is_listening, running, stop_all
-from servicelab.servers.amqp import Broker, RemoteBroker, start_broker
+from servicelab.servers.amqp import Broker, RemoteBroker, host, start_broker
+from servicelab.servers.amqp.store import SQLiteJournal
 from servicelab.trace import Trace
 from tests.waiting import left, wait_until
 
@@ -457,3 +459,22 @@ def test_alone_what_is_wrong_is_one_line_and_status_1(tmp_path):
             assert (broker.returncode, out) == (1, "")
             assert error.count("\n") == 1, error
             assert re.search(words, error), error
+
+
+def test_an_interrupt_while_the_file_is_opened_leaves_it_free(tmp_path, monkeypatch):
+    class Slow(SQLiteJournal):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
+            time.sleep(0.2)
+
+    usual, file = signal.signal(signal.SIGUSR1, signal.default_int_handler), tmp_path / "broker.db"
+    monkeypatch.setattr(host, "SQLiteJournal", Slow)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            start_broker("interrupted", file=file)
+    finally:
+        signal.signal(signal.SIGUSR1, usual)
+    monkeypatch.undo()
+    with start_broker("after", file=file) as broker:
+        assert broker.is_running and broker.errors == []

@@ -32,7 +32,8 @@ class Host:
         self.errors: list[str] = []
         self.fate = None
         self._died = died
-        self._thread = self._loop = self._end = self._server = self._journal = None
+        self._thread = self._loop = self._end = self._server = None
+        self._journal = NullJournal()
 
     @property
     def is_alive(self) -> bool:
@@ -43,19 +44,15 @@ class Host:
 
     def start(self, options: dict) -> int:
         """Returns the port. Raises ServerError for a file that cannot be used, OSError for a port that is taken."""
-        options = dict(options)
-        try:
-            file = options.pop("file")
-            self._journal = SQLiteJournal(file, self.name) if file else NullJournal()
-        except StoreError as error:
-            raise ServerError(f"{self.name} could not open its file: {error}") from error
         started = concurrent.futures.Future()
         self._thread = threading.Thread(
-            target=self._run, args=(started, options), daemon=True, name=f"servicelab {self.name} loop"
+            target=self._run, args=(started, dict(options)), daemon=True, name=f"servicelab {self.name} loop"
         )
-        self._thread.start()
         try:
+            self._thread.start()
             return started.result(START_LIMIT)
+        except StoreError as error:
+            raise ServerError(f"{self.name} could not open its file: {error}") from error
         except concurrent.futures.TimeoutError:
             self.kill()
             raise ServerError(f"{self.name} did not listen within {START_LIMIT:.0f} s") from None
@@ -93,18 +90,23 @@ class Host:
 
     def _run(self, started, options):
         try:
+            if file := options.pop("file"):
+                self._journal = SQLiteJournal(file, self.name)  # here, where no interrupt comes: it locks the file
             asyncio.run(self._serve(started, options))
         except BaseException as error:
+            if started.done() or not isinstance(error, StoreError):
+                self.errors.append(f"{type(error).__name__}: {error}")
             if not started.done():
                 started.set_exception(error)
-            self.errors.append(f"{type(error).__name__}: {error}")
         finally:
             if isinstance(self._journal, SQLiteJournal):
                 self._journal.abandon()  # nothing is left to be written, unless this is a crash
 
     async def _serve(self, started, options):
+        self._end = asyncio.get_running_loop().create_future()
         self._loop = asyncio.get_running_loop()
-        self._end = self._loop.create_future()
+        if self.fate is not None:
+            return  # ended before it began
         self._journal.failed = lambda error: self._loop.call_soon_threadsafe(self._fail, error)
         port = options.pop("port")
         self._server = server = AmqpServer(VirtualHost(self._journal), trace=self.trace, **options)
@@ -170,7 +172,7 @@ class Host:
         thread = self._thread
         if thread is None:
             return
-        self.fate = self.fate or fate
+        self.fate = self.fate or fate  # first: a thread that only begins looks for it once it can be told
 
         def end():
             if not self._end.done():
@@ -178,4 +180,5 @@ class Host:
 
         with contextlib.suppress(RuntimeError, AttributeError):  # it has ended, or never began
             self._loop.call_soon_threadsafe(end)
-        thread.join(2.0)
+        if thread.ident is not None:
+            thread.join(2.0)
