@@ -130,7 +130,7 @@ class Watcher(threading.Thread):
         self.own = own
         self.step = step
         self.wide: set[str] = set()
-        self.peak_memory = 0
+        self.peak_memory = self._memory_before = 0
         self.forget()
         self._done = threading.Event()
 
@@ -158,7 +158,9 @@ class Watcher(threading.Thread):
                     self.wide.add(f"listened on {ip}, port {port}: only {LOOPBACK} is allowed")
                 if port not in self.own:
                     self.ports.add(port)
-        self.peak_memory = max(self.peak_memory, memory)
+        # Twice in a row: a child that is just being started still counts all that its parent has.
+        self.peak_memory = max(self.peak_memory, min(memory, self._memory_before))
+        self._memory_before = memory
 
     def stop(self):
         self._done.set()
