@@ -1,11 +1,15 @@
 """The runner itself: a notebook that leaves something, or that cannot run twice, must be caught."""
 
+import os
+from types import SimpleNamespace
+
 import nbformat
 import psutil
 import pytest
 from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell, new_notebook
 
+from tests import notebooks
 from tests.notebooks import Session
 
 SERVE = """
@@ -44,6 +48,18 @@ def test_a_clean_notebook_leaves_nothing_and_is_measured(session):
     assert run.report.serving_cell() == 0 and run.report.serving_cell(least=5) is None
     assert run.report.cell_that_leaves_open() is None
     assert run.report.peak_memory > 10e6
+
+
+@pytest.mark.parametrize(("looks", "peak"), [([30, 60, 30], 30), ([30, 60, 50, 30], 50)], ids=["once", "twice"])
+def test_memory_counts_that_is_seen_twice_in_a_row(monkeypatch, looks, peak):
+    left = list(looks)
+    process = SimpleNamespace(memory_info=lambda: SimpleNamespace(rss=left.pop(0)))
+    monkeypatch.setattr(notebooks, "family", lambda process: [process])
+    watcher = notebooks.Watcher(os.getpid(), set())
+    watcher.process = process
+    for _ in looks:
+        watcher.look(sockets=False)
+    assert watcher.peak_memory == peak
 
 
 CHILD = "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"

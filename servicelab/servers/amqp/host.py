@@ -99,8 +99,7 @@ class Host:
             if not started.done():
                 started.set_exception(error)
         finally:
-            if isinstance(self._journal, SQLiteJournal):
-                self._journal.abandon()  # nothing is left to be written, unless this is a crash
+            self._journal.abandon()  # nothing is left to be written, unless this is a crash
 
     async def _serve(self, started, options):
         self._end = asyncio.get_running_loop().create_future()
@@ -122,8 +121,7 @@ class Host:
             server.abort()
         else:
             await server.stop()
-            if isinstance(self._journal, SQLiteJournal):
-                self._journal.close(orderly=self._server.core.note_deliveries())
+            self._journal.close(orderly=self._server.core.note_deliveries())
 
     async def _start(self, server, port):
         try:

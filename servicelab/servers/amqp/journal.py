@@ -52,7 +52,11 @@ class Journal(Protocol):
         """Call ``done`` in the broker's thread when everything said so far is on disk."""
 
     def load(self) -> Snapshot: ...
-    def close(self) -> None: ...
+    def close(self, orderly: bool = False) -> None:
+        """The end; ``orderly``: nothing is missing."""
+
+    def abandon(self) -> None:
+        """The end of a killed process. After :meth:`close` it changes nothing."""
 
 
 class NullJournal:
@@ -77,4 +81,5 @@ class NullJournal:
     def load(self):
         return Snapshot()
 
-    def close(self): ...
+    def close(self, orderly=False): ...
+    def abandon(self): ...
