@@ -17,7 +17,7 @@ from dnslib.server import BaseResolver, DNSLogger
 from dnslib.server import DNSServer as ThreadedServer
 
 from servicelab.clients.discovery import Resolver
-from servicelab.clients.sources import RegistrySource
+from servicelab.clients.instance_sources import RegistrySource
 from servicelab.policies import InstanceCache, Lookup, OnDemand
 from servicelab.servers.dns import DNSServer
 from servicelab.servers.registry import Registry

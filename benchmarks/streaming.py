@@ -10,7 +10,7 @@ that is where its few bytes come from. What must hold on any machine (``passed``
 import json
 import statistics
 
-from servicelab.clients.ways import WAYS, deliver
+from servicelab.clients.feed_readers import WAYS, deliver
 
 ROUNDS = 3
 EVENTS = 30

@@ -13,7 +13,7 @@ import requests
 from servicelab import lifecycle, theory
 from servicelab.checks.stall import calmly
 from servicelab.clients.discovery import NobodyThere, Resolver
-from servicelab.clients.sources import Instance, RegistrySource
+from servicelab.clients.instance_sources import Instance, RegistrySource
 from servicelab.lifecycle import ServerError
 from servicelab.policies import FullJitter, InstanceCache, Lookup, OnDemand, Poll, Recorder, Watch, replay
 from servicelab.servers.dns import DNSServer

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from servicelab import lifecycle
 from servicelab.clients.discovery import NobodyThere, Resolver
-from servicelab.clients.sources import DNSSource
+from servicelab.clients.instance_sources import DNSSource
 from servicelab.lifecycle import ServerError
 from servicelab.policies import Exponential, LeastOutstanding
 from servicelab.policies.lookup import Found, Lookup

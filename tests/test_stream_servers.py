@@ -19,10 +19,10 @@ from flask_socketio import SocketIO, emit
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from servicelab.clients.feed_readers import WAYS, deliver, idle_cost
 from servicelab.clients.sse import StreamLost
 from servicelab.clients.streams import disconnect, open_websocket
 from servicelab.clients.tracing import traced_socketio
-from servicelab.clients.ways import WAYS, deliver, idle_cost
 from servicelab.faults import Bandwidth, Down, FaultProxy, Latency, ResetPeer, Slicer, Timeout
 from servicelab.lifecycle import ServerError, is_listening, running, stop_all
 from servicelab.servers import Feed, ServerProcess, SocketIOServer, WebSocketServer

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from servicelab.views import front, live
+from servicelab.views import live, widget_or_text
 from servicelab.views.live import Choice, LivePanel, Press, Slider, Switch
 from servicelab.views.png import encode
 from tests.waiting import eventually
@@ -207,7 +207,7 @@ def test_without_widgets_the_picture_and_its_text_are_shown(panel):
 
 
 def test_in_a_kernel_the_widget_comes_with_a_static_picture(panel, monkeypatch):
-    monkeypatch.setattr(front, "_in_a_kernel", lambda: True)
+    monkeypatch.setattr(widget_or_text, "_in_a_kernel", lambda: True)
     bundle = panel._repr_mimebundle_()
     assert {"application/vnd.jupyter.widget-view+json", "image/png", "text/html", "text/plain"} == set(bundle)
 

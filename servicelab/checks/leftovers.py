@@ -10,8 +10,8 @@ import time
 from typing import NamedTuple
 
 from servicelab import lifecycle
+from servicelab.checks.learner_traceback import their_frame
 from servicelab.checks.limit import TimeLimit, frame_of, raise_in
-from servicelab.checks.theirs import their_frame
 
 #: Seconds that a thread has to end by itself before it counts as left running, and to end when told to.
 GRACE = 0.3

@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from servicelab.checks.theirs import is_theirs, place
+from servicelab.checks.learner_traceback import is_theirs, place
 
 #: Seconds that limited code has for its own ``finally`` blocks before the limit is raised again.
 CLEAN_UP = 0.5

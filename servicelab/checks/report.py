@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from html import escape
 
 from servicelab.checks import progress
-from servicelab.checks.theirs import in_words
+from servicelab.checks.learner_traceback import in_words
 from servicelab.trace import Trace
 
 #: So many expectations are shown at once; of more, the first few that are not met, and the rest folded.

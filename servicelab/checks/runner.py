@@ -12,9 +12,9 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from servicelab.checks.learner_traceback import shown, told
 from servicelab.checks.leftovers import Left, Leftovers
 from servicelab.checks.limit import limited
-from servicelab.checks.theirs import shown, told
 
 #: Characters of a learner's output that are kept.
 MOST_OUTPUT = 4000

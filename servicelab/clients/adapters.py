@@ -21,7 +21,7 @@ import inspect
 
 import requests
 
-from servicelab.clients import layers
+from servicelab.clients import adapter_stack
 from servicelab.clients.errors import CallFailed, RequestFailed
 from servicelab.clients.session import attempt_number, judge
 from servicelab.policies import values
@@ -64,7 +64,7 @@ def guard(function, policy, *, timeout: str | bool | None = None, mistakes=()):
                     "argument with timeout='…', or say timeout=False if it always ends soon"
                 )
             if limit is not None and timeout:
-                arguments = {**kwargs, timeout: layers.at_most(kwargs.get(timeout), limit)}
+                arguments = {**kwargs, timeout: adapter_stack.at_most(kwargs.get(timeout), limit)}
             try:
                 return Status.OK, function(*args, **arguments)
             except mistakes:
@@ -93,7 +93,7 @@ def guard_session(session: requests.Session, policy, prefix: str | None = None) 
     values.policy("policy", policy)
     # With the slash, so that port 80 is not taken for the beginning of port 8080.
     prefixes = None if prefix is None else [prefix.rstrip("/") + "/"]
-    layers.add(session, PolicyAdapter, lambda inner: PolicyAdapter(inner, policy), prefixes)
+    adapter_stack.add(session, PolicyAdapter, lambda inner: PolicyAdapter(inner, policy), prefixes)
     return session
 
 
@@ -113,10 +113,10 @@ def guard_channel(channel, policy):
     return intercepted(channel, values.policy("policy", policy))
 
 
-class PolicyAdapter(layers.Layer):
+class PolicyAdapter(adapter_stack.Layer):
     """Sends through ``inner``, as often as ``policy`` says."""
 
-    place = layers.POLICY
+    place = adapter_stack.POLICY
 
     def __init__(self, inner, policy):
         super().__init__(inner)
@@ -136,7 +136,7 @@ class PolicyAdapter(layers.Layer):
             try:
                 # A copy, for attempts that are under way at once would write into each other's headers.
                 response = self.inner.send(
-                    request.copy(), stream=stream, timeout=layers.at_most(timeout, limit), **options
+                    request.copy(), stream=stream, timeout=adapter_stack.at_most(timeout, limit), **options
                 )
                 if not stream:
                     response.content  # noqa: B018 -- reads the body: only then is the attempt at its end

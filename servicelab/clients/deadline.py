@@ -2,7 +2,7 @@
 
 import time
 
-from servicelab.clients import layers
+from servicelab.clients import adapter_stack
 from servicelab.clients.errors import DeadlineExceeded
 from servicelab.policies.deadline import HEADER, remaining, to_header
 
@@ -22,14 +22,14 @@ def propagated(session, clock=time.monotonic):
     """
     if not hasattr(session, "get_adapter"):
         raise TypeError(f"session={session!r} is no requests.Session(): propagated(requests.Session())")
-    layers.add(session, DeadlineAdapter, lambda inner: DeadlineAdapter(inner, clock))
+    adapter_stack.add(session, DeadlineAdapter, lambda inner: DeadlineAdapter(inner, clock))
     return session
 
 
-class DeadlineAdapter(layers.Layer):
+class DeadlineAdapter(adapter_stack.Layer):
     """Sends through ``inner`` with the time left."""
 
-    place = layers.DEADLINE
+    place = adapter_stack.DEADLINE
 
     def __init__(self, inner, clock):
         super().__init__(inner)
@@ -42,8 +42,8 @@ class DeadlineAdapter(layers.Layer):
         left = remaining(self.clock())
         if left is not None and left <= 0:
             raise DeadlineExceeded(f"{request.method} {request.url}")
-        timeout = layers.at_most(timeout, left)
-        wait = layers.seconds(timeout)
+        timeout = adapter_stack.at_most(timeout, left)
+        wait = adapter_stack.seconds(timeout)
         request.headers.pop(HEADER, None)
         if wait is not None:
             request.headers[HEADER] = to_header(wait)

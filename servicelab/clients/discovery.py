@@ -18,7 +18,7 @@ import time
 from collections import Counter, deque
 from contextlib import contextmanager
 
-from servicelab.clients.sources import DNSSource, Instance, RegistrySource
+from servicelab.clients.instance_sources import DNSSource, Instance, RegistrySource
 from servicelab.lifecycle import Server, ServerError
 from servicelab.policies.balancer import RoundRobin
 from servicelab.policies.lookup import Told, find

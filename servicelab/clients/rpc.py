@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import grpc
 
+from servicelab.clients.adapter_stack import at_most
 from servicelab.clients.errors import CallFailed
-from servicelab.clients.layers import at_most
 from servicelab.policies.deadline import remaining
 from servicelab.policies.drive import call
 from servicelab.policies.race import when_abandoned

@@ -8,9 +8,9 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import NewConnectionError, ReadTimeoutError
 
-from servicelab.clients import layers
+from servicelab.clients import adapter_stack
+from servicelab.clients.adapter_stack import seconds
 from servicelab.clients.errors import CallFailed
-from servicelab.clients.layers import seconds
 from servicelab.lifecycle import HOST, server_at
 from servicelab.policies.deadline import HEADER
 from servicelab.policies.status import Status
@@ -54,14 +54,14 @@ def traced(session: requests.Session, trace: Trace, name: str = "client") -> req
             inner = HTTPAdapter(pool_maxsize=POOL, max_retries=inner.max_retries)
         return TracedAdapter(inner, trace, name)
 
-    layers.add(session, TracedAdapter, around)
+    adapter_stack.add(session, TracedAdapter, around)
     return session
 
 
-class TracedAdapter(layers.Layer):
+class TracedAdapter(adapter_stack.Layer):
     """Sends through the adapter ``inner`` and stamps the call."""
 
-    place = layers.TRACE
+    place = adapter_stack.TRACE
 
     def __init__(self, inner, trace: Trace, name: str):
         super().__init__(inner)

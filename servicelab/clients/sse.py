@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from servicelab.clients.session import callee_of
 from servicelab.servers.events import MEDIA_TYPE, ServerSentEvent
-from servicelab.servers.talk import Talk
+from servicelab.servers.message_stamps import Talk
 from servicelab.servers.threads import shut
 from servicelab.trace import Trace, reply_id
 

@@ -24,7 +24,7 @@ from servicelab.clients.session import callee_of
 from servicelab.clients.sse import EventStream, StreamLost, StreamRefused
 from servicelab.policies.heartbeat import Heartbeat
 from servicelab.policies.reconnect import Reconnect, Resume, Seen
-from servicelab.servers.talk import Talk
+from servicelab.servers.message_stamps import Talk
 from servicelab.servers.threads import shut
 from servicelab.servers.websocket import Stamping
 from servicelab.trace import Trace

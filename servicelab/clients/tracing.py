@@ -12,8 +12,8 @@ from engineio import packet
 from servicelab.clients.rpc import STATUS, _Details
 from servicelab.clients.session import callee_of
 from servicelab.servers.grpc import summary
+from servicelab.servers.message_stamps import Talk
 from servicelab.servers.socketio import describe
-from servicelab.servers.talk import Talk
 from servicelab.trace import Trace, current_call, reply_id
 
 

@@ -16,7 +16,7 @@ from flask import Response, request
 
 from servicelab.policies import values
 from servicelab.servers.feed import Event, Feed, Outbox
-from servicelab.servers.talk import Talk, talk_from
+from servicelab.servers.message_stamps import Talk, talk_from
 
 MEDIA_TYPE = "text/event-stream"
 

@@ -23,7 +23,7 @@ from grpc_reflection.v1alpha import reflection
 from servicelab.lifecycle import HOST, Server, ServerError
 from servicelab.servers import threads
 from servicelab.servers.arguments import check_options
-from servicelab.servers.talk import Talk, label, talk_from
+from servicelab.servers.message_stamps import Talk, label, talk_from
 from servicelab.trace import Trace, current_call, from_traceparent, reply_id
 
 

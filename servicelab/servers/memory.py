@@ -3,7 +3,7 @@
     memory = MemoryLimit(100_000_000)  # bytes more than now
     memory.check(spare=2_000_000)      # MemoryError, unless that much can still be had
 
-Meant for a child process (:class:`~servicelab.servers.elsewhere.ServerProcess`): a limit is for life.
+Meant for a child process (:class:`~servicelab.servers.server_process.ServerProcess`): a limit is for life.
 """
 
 import mmap

@@ -22,7 +22,7 @@ from servicelab.lifecycle import HOST, Server, ServerError
 from servicelab.servers import threads
 from servicelab.servers.arguments import check_options
 from servicelab.servers.http import keep_log
-from servicelab.servers.talk import Talk, talk_from
+from servicelab.servers.message_stamps import Talk, talk_from
 from servicelab.trace import Trace
 
 #: What a Socket.IO packet begins with (Socket.IO protocol, revision 5, "Packet encoding").

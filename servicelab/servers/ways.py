@@ -12,7 +12,7 @@
 | Socket.IO     | nobody; rooms, replies  | :func:`over_socketio`      |
 | gRPC stream   | nobody; typed messages  | :func:`over_grpc`          |
 
-Every reader says after which event it wants to go on. The readers are in ``servicelab.clients.ways``.
+Every reader says after which event it wants to go on. The readers are in ``servicelab.clients.feed_readers``.
 """
 
 import json

@@ -21,7 +21,7 @@ from websockets.sync.server import ServerConnection, serve
 from servicelab.lifecycle import Server, ServerError
 from servicelab.servers import threads
 from servicelab.servers.arguments import check_options
-from servicelab.servers.talk import Talk, talk_from
+from servicelab.servers.message_stamps import Talk, talk_from
 from servicelab.trace import Trace
 
 _OURS = {"handler", "host", "port", "sock", "ssl", "logger", "create_connection", "close_timeout", "kwargs"}

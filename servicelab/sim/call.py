@@ -8,7 +8,7 @@ environment for an event in order to begin, and its end needs no place in the en
 either. (Two fewer events of the six that a request costs with processes and a ``Resource``.)
 """
 
-from servicelab.sim.prompt import Prompt
+from servicelab.sim.immediate import Prompt
 
 
 class Call(Prompt):

@@ -2,7 +2,7 @@
 
 from simpy.events import PENDING
 
-from servicelab.sim.prompt import Prompt
+from servicelab.sim.immediate import Prompt
 
 
 class FirstOf(Prompt):

@@ -2,5 +2,5 @@
 
 ``theme`` holds the look, ``spacetime`` the diagram of a run, ``show`` the figure with its alternative text,
 ``predict`` and ``quiz`` the questions, ``live`` the panels that move, ``claims`` the verdicts of a chapter and
-``reset`` the button that stops every server. ``front`` knows whether anyone can see a widget.
+``reset`` the button that stops every server. ``widget_or_text`` knows whether anyone can see a widget.
 """

@@ -6,7 +6,7 @@ the value, or the method that a button calls.
 
 from dataclasses import dataclass
 
-from servicelab.views.front import widgets
+from servicelab.views.widget_or_text import widgets
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ from html import escape
 
 from servicelab.trace import Message, reply_id
 from servicelab.views import theme
-from servicelab.views.ink import CUT_INSET, FAMILY, FONT, SMALL, cross, cut, head, legend, word
 from servicelab.views.labels import Box, Label, place, shortened, text_width
-from servicelab.views.run import NOBODY, Run
+from servicelab.views.selection import NOBODY, Run
+from servicelab.views.svg_shapes import CUT_INSET, FAMILY, FONT, SMALL, cross, cut, head, legend, word
 from servicelab.views.timescale import TimeScale, written_duration
 
 WIDTH = 900  # pixels, what a notebook shows at full size

@@ -27,10 +27,10 @@ import time
 from html import escape
 
 from servicelab.views.controls import Choice, Press, Slider, Switch, first
-from servicelab.views.front import Shown, styled, widgets
 from servicelab.views.png import encode
 from servicelab.views.show import Picture, checked
 from servicelab.views.theme import FAILURE_INK, INK, RC
+from servicelab.views.widget_or_text import Shown, styled, widgets
 
 __all__ = ["Choice", "LivePanel", "Press", "Slider", "Switch"]
 

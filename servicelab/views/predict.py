@@ -7,8 +7,8 @@ with :func:`on_answer` and fills :data:`answers` again at the start.
 import math
 from html import escape
 
-from servicelab.views.front import Shown, styled, widgets
 from servicelab.views.theme import BLUE, FAILURE_INK, GREEN, MUTED, ORANGE, card
+from servicelab.views.widget_or_text import Shown, styled, widgets
 
 #: What was predicted, by key: the text of an option, or a number.
 answers: dict[str, str | float] = {}

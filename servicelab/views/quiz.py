@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from html import escape
 
-from servicelab.views.front import Shown, styled, widgets
 from servicelab.views.theme import FAILURE_INK
+from servicelab.views.widget_or_text import Shown, styled, widgets
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from html import escape
 
 from servicelab import lifecycle
-from servicelab.views.front import Shown, widgets
+from servicelab.views.widget_or_text import Shown, widgets
 
 
 class Reset(Shown):

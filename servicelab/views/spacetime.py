@@ -12,7 +12,7 @@ the signs of ``views.ink``, ``views.timescale`` turns time into pixels and ``vie
 from servicelab.table import Table
 from servicelab.trace import Trace
 from servicelab.views.drawing import Drawing
-from servicelab.views.run import Run
+from servicelab.views.selection import Run
 
 
 def spacetime(trace: Trace, title: str = "", *, since: int = 0, most: int = 30, mark=None, breaks=True) -> "SpaceTime":

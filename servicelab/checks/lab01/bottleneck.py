@@ -4,9 +4,9 @@ from numbers import Real
 
 from servicelab.checks.exercise import exercise
 from servicelab.checks.lab01.shop import STAGES, Shop
+from servicelab.checks.learner_traceback import shown
 from servicelab.checks.section import section
 from servicelab.checks.stall import calmly
-from servicelab.checks.theirs import shown
 from servicelab.clients import closed_loop
 
 TOLERANCE = 0.35  # of the limit, to either side: more than a busy machine adds

@@ -6,8 +6,8 @@ import requests
 from flask import Flask, Response, request
 
 from servicelab.checks.exercise import exercise
+from servicelab.checks.learner_traceback import shown
 from servicelab.checks.section import section
-from servicelab.checks.theirs import shown
 from servicelab.clients import traced
 from servicelab.servers import serve
 from servicelab.trace import from_traceparent

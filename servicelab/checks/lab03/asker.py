@@ -9,10 +9,10 @@ import time
 from contextlib import closing, suppress
 
 from servicelab.checks.exercise import exercise
-from servicelab.checks.lab03.desk import wait_until
-from servicelab.checks.lab03.office import QUEUE, Office
+from servicelab.checks.lab03.broker_stage import wait_until
+from servicelab.checks.lab03.rpc_stage import QUEUE, Office
+from servicelab.checks.learner_traceback import in_words, shown
 from servicelab.checks.section import section
-from servicelab.checks.theirs import in_words, shown
 
 QUESTIONS = 5  # one after another
 HURRY, LEISURE = 0.4, 2.0  # seconds to wait for an answer

@@ -11,7 +11,7 @@ from contextlib import closing
 import pika
 
 from servicelab.checks.exercise import exercise
-from servicelab.checks.lab03.desk import Desk, wait_until
+from servicelab.checks.lab03.broker_stage import Desk, wait_until
 from servicelab.checks.section import section
 from servicelab.clients.amqp import Consumer
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import simpy
 
-from servicelab.checks.lab03.desk import wait_until
+from servicelab.checks.lab03.broker_stage import wait_until
 from servicelab.clients.amqp import Consumer as RealConsumer
 from servicelab.clients.amqp import connect
 from servicelab.faults import FaultProxy, Latency

@@ -8,9 +8,9 @@ import time
 from contextlib import closing
 
 from servicelab.checks.exercise import exercise
-from servicelab.checks.lab03.desk import Desk, Later, wait_until
+from servicelab.checks.lab03.broker_stage import Desk, Later, wait_until
+from servicelab.checks.learner_traceback import shown
 from servicelab.checks.section import section
-from servicelab.checks.theirs import shown
 
 QUEUE = "mails"
 PAUSED, DEAD = 0.15, 0.2  # seconds

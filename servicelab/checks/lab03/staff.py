@@ -4,9 +4,9 @@ from contextlib import nullcontext
 
 from servicelab.checks.exercise import exercise
 from servicelab.checks.lab03.newsletter import CHECKED, SIZES, Day, Newsletter, not_whole, out_of_range, simulate
+from servicelab.checks.learner_traceback import shown
 from servicelab.checks.section import section
 from servicelab.checks.stall import calmly
-from servicelab.checks.theirs import shown
 
 KEYS = tuple(SIZES)
 DAYS = 10  # simulated; in one of them anything may happen

@@ -9,8 +9,8 @@ from contextlib import suppress
 
 from servicelab.checks.exercise import exercise
 from servicelab.checks.lab06.slow_reader import SIZE, slow_reader
+from servicelab.checks.learner_traceback import shown
 from servicelab.checks.section import section
-from servicelab.checks.theirs import shown
 
 PATIENCE = 3.0  # seconds for one call of the learner's
 MOMENT = 0.5  # seconds in which another thread gets its turn

@@ -12,8 +12,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from servicelab.clients.session import callee_of
+from servicelab.servers.message_stamps import Talk
 from servicelab.servers.socketio import SocketIOServer, describe
-from servicelab.servers.talk import Talk
 from servicelab.servers.threads import shut
 from servicelab.trace import Trace
 

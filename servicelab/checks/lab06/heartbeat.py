@@ -8,8 +8,8 @@ import threading
 import time
 
 from servicelab.checks.exercise import exercise
+from servicelab.checks.learner_traceback import shown
 from servicelab.checks.section import section
-from servicelab.checks.theirs import shown
 from servicelab.clients.streams import open_websocket
 from servicelab.faults import FaultProxy, Latency, Timeout
 from servicelab.servers.websocket import WebSocketServer

@@ -10,9 +10,9 @@ from numbers import Real
 from typing import NamedTuple
 
 from servicelab.checks.exercise import exercise
+from servicelab.checks.learner_traceback import shown
 from servicelab.checks.section import section
-from servicelab.checks.theirs import shown
-from servicelab.clients.ways import WAYS, Polling, deliver
+from servicelab.clients.feed_readers import WAYS, Polling, deliver
 from servicelab.faults import FaultProxy
 from servicelab.servers.feed import Feed as Events
 

@@ -10,8 +10,8 @@ from flask_socketio import SocketIO
 
 from servicelab.checks.exercise import exercise
 from servicelab.checks.lab06.customer import PATIENCE, Customer
+from servicelab.checks.learner_traceback import shown
 from servicelab.checks.section import section
-from servicelab.checks.theirs import shown
 from servicelab.servers.socketio import SocketIOServer
 
 _ASK = "are you there"  # an event of the check's own

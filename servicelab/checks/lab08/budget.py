@@ -17,8 +17,8 @@ from servicelab.checks.lab08.shops import (
     lookups_by,
     simulate,
 )
+from servicelab.checks.learner_traceback import shown
 from servicelab.checks.section import section
-from servicelab.checks.theirs import shown
 
 ROOM = 1.1  # a simulated mean may lie so far above its limit
 LIMIT = 10.0  # seconds for the learner's function, for one shop

@@ -15,9 +15,9 @@ import requests
 import simpy
 
 from servicelab.checks.exercise import exercise
-from servicelab.checks.lab08.stand import stand, wait_until
+from servicelab.checks.lab08.registry_stage import stand, wait_until
+from servicelab.checks.learner_traceback import shown
 from servicelab.checks.section import section
-from servicelab.checks.theirs import shown
 
 CLIENTS, PERIOD, ANSWERS, PATIENCE = 200, 10.0, 200.0, 1.0  # period and patience in s, answers in 1/s
 DOWN, UP, END = 19.5, 24.5, 90.0  # seconds: the registry is down in between

@@ -8,8 +8,8 @@ import consul
 from flask import Flask
 
 from servicelab.checks.exercise import exercise
-from servicelab.checks.lab08.stand import Deaths, Stand, stand, wait_until
-from servicelab.checks.theirs import shown
+from servicelab.checks.lab08.registry_stage import Deaths, Stand, stand, wait_until
+from servicelab.checks.learner_traceback import shown
 from servicelab.servers import serve
 
 ID, TTL, DRAIN = "orders-1", 0.9, 0.8  # seconds

@@ -6,8 +6,8 @@ from collections import Counter
 from flask import Flask
 
 from servicelab.checks.exercise import exercise
-from servicelab.checks.lab08.stand import Stand, stand
-from servicelab.checks.theirs import shown
+from servicelab.checks.lab08.registry_stage import Stand, stand
+from servicelab.checks.learner_traceback import shown
 from servicelab.leases import CRITICAL
 from servicelab.servers import serve
 

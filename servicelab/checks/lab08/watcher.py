@@ -5,9 +5,9 @@ import statistics
 import time
 
 from servicelab.checks.exercise import exercise
-from servicelab.checks.lab08.stand import Deaths, stand, wait_until
+from servicelab.checks.lab08.registry_stage import Deaths, stand, wait_until
 from servicelab.checks.lab08.watching import GET, SHORT, Double, Loaded, Watching
-from servicelab.checks.theirs import shown
+from servicelab.checks.learner_traceback import shown
 
 MANY = 15  # questions where about five are enough, and a loop without a pause asks hundreds
 WATCHED = 0.5  # seconds

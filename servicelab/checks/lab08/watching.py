@@ -6,8 +6,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from flask import Flask, Response, json
 
-from servicelab.checks.lab08.stand import Stand, wait_until
-from servicelab.checks.theirs import shown
+from servicelab.checks.lab08.registry_stage import Stand, wait_until
+from servicelab.checks.learner_traceback import shown
 from servicelab.servers import serve
 
 GET = "GET /v1/health"

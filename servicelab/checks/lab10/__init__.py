@@ -12,10 +12,10 @@
 from servicelab.checks.lab10.backoff import check_backoff
 from servicelab.checks.lab10.breaker import check_breaker
 from servicelab.checks.lab10.deadline import check_deadline
+from servicelab.checks.lab10.four_tier_shop import TowerShop, stormy_shop, tower_shop
 from servicelab.checks.lab10.mixed import MixedShop, practice_shop, simulate
 from servicelab.checks.lab10.sizes import check_sizes
 from servicelab.checks.lab10.storm import check_storm
-from servicelab.checks.lab10.tower import TowerShop, stormy_shop, tower_shop
 
 __all__ = [
     "MixedShop", "TowerShop", "check_backoff", "check_breaker", "check_deadline", "check_sizes", "check_storm",

@@ -12,8 +12,8 @@ from flask import Flask
 
 from servicelab.checks.exercise import exercise
 from servicelab.checks.lab10.slow import SlowNumber
+from servicelab.checks.learner_traceback import shown
 from servicelab.checks.section import section
-from servicelab.checks.theirs import shown
 from servicelab.clients import traced
 from servicelab.servers import serve
 from servicelab.trace import new_id, reply_id

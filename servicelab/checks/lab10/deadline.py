@@ -11,8 +11,8 @@ import requests
 from flask import request
 
 from servicelab.checks.exercise import exercise
+from servicelab.checks.learner_traceback import shown
 from servicelab.checks.section import section
-from servicelab.checks.theirs import shown
 from servicelab.clients import traced
 from servicelab.lifecycle import ServerError
 from servicelab.servers import serve

@@ -9,9 +9,9 @@ from numbers import Integral
 
 from servicelab.checks.exercise import exercise
 from servicelab.checks.lab10.mixed import CHECKED, DEPENDENCIES, WORKERS, MixedShop, simulate
+from servicelab.checks.learner_traceback import shown
 from servicelab.checks.section import section
 from servicelab.checks.stall import calmly
-from servicelab.checks.theirs import shown
 
 TURNED_AWAY = 0.10  # the share of calls that may be turned away on an ordinary day
 LIMIT = 15.0  # seconds for the learner's function, which needs 3

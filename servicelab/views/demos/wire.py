@@ -3,8 +3,8 @@
 from html import escape
 
 from servicelab.faults import FaultProxy, Latency
-from servicelab.views.front import Shown, widgets
 from servicelab.views.spacetime import SpaceTime
+from servicelab.views.widget_or_text import Shown, widgets
 
 
 class Wire(Shown):

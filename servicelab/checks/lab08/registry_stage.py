@@ -6,8 +6,8 @@ from contextlib import closing, contextmanager
 
 import requests
 
+from servicelab.checks.learner_traceback import told
 from servicelab.checks.section import section
-from servicelab.checks.theirs import told
 from servicelab.clients import traced
 from servicelab.leases import PASSING, Check, Service
 from servicelab.servers.registry import Registry

@@ -3,7 +3,7 @@
     with ServerProcess(lambda: WebSocketServer(echo, "orders"), "orders") as server:
         server.footprint()
 
-Run as ``python -m servicelab.servers.elsewhere`` this module is the child.
+Run as ``python -m servicelab.servers.server_process`` this module is the child.
 """
 
 import gc
@@ -44,7 +44,7 @@ class ServerProcess(HTTPProcess):
         super().__init__(factory, name, trace=trace, port=port, lane=lane)
 
     def _new_child(self):
-        return Child("servicelab.servers.elsewhere", self.name, self.trace)
+        return Child("servicelab.servers.server_process", self.name, self.trace)
 
     def _open(self):
         port = super()._open()

@@ -6,7 +6,7 @@ from contextlib import closing, suppress
 
 from pika.exceptions import AMQPError
 
-from servicelab.checks.theirs import shown
+from servicelab.checks.learner_traceback import shown
 from servicelab.clients.amqp import connect
 from servicelab.lifecycle import ServerError
 from servicelab.servers.amqp import Broker

@@ -6,8 +6,8 @@ from functools import wraps
 import pika
 from pika.exceptions import ChannelClosedByBroker
 
-from servicelab.checks.lab03.desk import Desk
-from servicelab.checks.theirs import shown
+from servicelab.checks.lab03.broker_stage import Desk
+from servicelab.checks.learner_traceback import shown
 from servicelab.clients.amqp import Consumer
 
 QUEUE = "prices"
