@@ -18,13 +18,14 @@ MAKE_VENV = @command -v $(START) >/dev/null 2>&1 || { \
 	exit 1; }; \
 	$(START) tools/venv.py $(if $(PYTHON),--python "$(PYTHON)")
 
-.PHONY: help env dev lab test check labs environment lock bench clean
+.PHONY: help env dev lab test check labs environment lock bench form clean
 
 help:
 	@echo "make lab     start JupyterLab on the start page (makes the environment first)"
 	@echo "make env     only make the environment, in .venv"
 	@echo "make test    run every test"
 	@echo "make bench   measure, and write JSON and a table to benchmarks/results"
+	@echo "make form    count what each chapter asks of a learner, and what it costs"
 	@echo "make labs    make labs/ from solutions/"
 	@echo "make lock    make the locks and environment.yml anew from pyproject.toml"
 	@echo "make clean   remove .venv and everything else that was made"
@@ -63,6 +64,10 @@ lock: dev
 
 bench: dev
 	@$(BIN)/python -m benchmarks.run $(ARGS)
+
+# A report, not a test. Some chapters only: make form ARGS=notebooks/10-circuit-breaking.ipynb
+form: dev
+	@$(BIN)/python -m tools.form $(ARGS)
 
 clean:
 	rm -rf $(VENV) build artefacts benchmarks/results *.egg-info .pytest_cache .ruff_cache .hypothesis

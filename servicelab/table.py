@@ -2,12 +2,14 @@
 
 from html import escape
 
+from servicelab.significant import three_digits
+
 
 class Table:
     """Rows under headings.
 
     ``rows`` is a sequence of sequences, one entry per heading. ``str(table)`` is plain text;
-    a notebook shows an HTML table. ``caption`` says what the table holds.
+    a notebook shows an HTML table. Numbers have three significant digits. ``caption`` says what the table holds.
     """
 
     def __init__(self, headings, rows, caption=""):
@@ -25,7 +27,7 @@ class Table:
         return iter(self.rows)
 
     def __str__(self):
-        lines = [self.headings] + [[_text(value) for value in row] for row in self.rows]
+        lines = [self.headings] + [[three_digits(value) for value in row] for row in self.rows]
         widths = [max(len(line[i]) for line in lines) for i in range(len(self.headings))]
         drawn = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines]
         drawn.insert(1, "  ".join("-" * width for width in widths))
@@ -36,16 +38,10 @@ class Table:
     def _repr_html_(self):
         head = "".join(f'<th scope="col" style="text-align:left">{escape(h)}</th>' for h in self.headings)
         body = "".join(
-            "<tr>" + "".join(f'<td style="text-align:left">{escape(_text(value))}</td>' for value in row) + "</tr>"
+            "<tr>"
+            + "".join(f'<td style="text-align:left">{escape(three_digits(value))}</td>' for value in row)
+            + "</tr>"
             for row in self.rows
         )
         caption = f'<caption style="text-align:left">{escape(self.caption)}</caption>' if self.caption else ""
         return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def _text(value):
-    if value is None:
-        return "–"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return str(value)

@@ -65,6 +65,13 @@ def test_each_cell_twice(left_by_first_pass):
     assert left_by_first_pass == []
 
 
+def test_what_is_left_to_the_learner_is_not_done_yet(session, left_by_first_pass):
+    """A cell with the tag ``your-turn`` runs as it is shipped, and says that its goal is not reached."""
+    turns = [cell for cell in session.nb.cells if "your-turn" in cell.metadata.get("tags", [])]
+    said = {cell.id: [out.data["text/plain"] for out in cell.outputs if "data" in out][-1:] for cell in turns}
+    assert {id: text for id, text in said.items() if not text or not text[0].startswith("Not yet")} == {}
+
+
 def test_a_second_pass_with_interrupts_in_cells_that_serve(session, left_by_second_pass):
     assert left_by_second_pass == []
     if session.report.serving_cell(least=2 * INTERRUPT_AFTER) is None:

@@ -8,11 +8,12 @@ import pytest
 
 from servicelab import lifecycle
 from servicelab.views import predict, theme
-from servicelab.views.claims import EXPECTED, Claims
+from servicelab.views.claims import EXPECTED, STOOD_STILL, Case, Claims
 from servicelab.views.predict import Predict
 from servicelab.views.quiz import Option, Question, Quiz
 from servicelab.views.reset import Reset
 from servicelab.views.show import Picture, picture, show
+from servicelab.views.your_turn import your_turn
 
 SENTENCE = "The wait doubles between a load of 0.5 and a load of 0.67."
 
@@ -190,6 +191,36 @@ def test_an_answer_or_outcome_that_is_no_option_is_refused():
         asked.reveal("4 s")
 
 
+REASONS = {"0.5 s": "It counts the silence.", "3 s": "Thirty drips.", "for ever": "It ends some day."}
+
+
+def test_the_option_that_was_chosen_says_why():
+    asked = Predict("t-14", "How long?", REASONS)
+    came = {"0.5 s": False, "3 s": True, "for ever": False}
+    assert "Thirty drips" not in repr(asked.reveal(came)), "nobody chose it"
+    asked.commit("0.5 s")
+    told = asked.reveal(came, "Measured: 3.01 s.")
+    assert told.actual == "3 s" and not told.right
+    for form in (repr(told), told._repr_html_()):
+        assert "It counts the silence." in form and "Measured: 3.01 s." in form and "Thirty drips" not in form
+
+
+def test_an_outcome_that_nobody_offered_is_said():
+    told = Predict("t-15", "How long?", REASONS).reveal(dict.fromkeys(REASONS, False))
+    assert told.actual == "none of these"
+
+
+@pytest.mark.parametrize("actual", [{"3 s": True}, dict.fromkeys([*REASONS, "4 s"], True)])
+def test_an_outcome_speaks_of_just_the_options(actual):
+    with pytest.raises(ValueError, match="must say of each option"):
+        Predict("t-16", "How long?", REASONS).reveal(actual)
+
+
+def test_an_option_without_a_reason_is_refused():
+    with pytest.raises(ValueError, match="must give a reason for each"):
+        Predict("t-17", "How long?", REASONS | {"3 s": ""})
+
+
 def test_texts_are_escaped():
     asked = Predict("t-11", "<script>alert(1)</script>", ["<b>", "</b>"])
     assert "<script>" not in asked.widget.children[0].value
@@ -260,40 +291,74 @@ def test_an_empty_quiz_is_refused():
 
 # -- claims -----------------------------------------------------------------------------------
 
-
-def settle(claims, id, verdict, shown=True):
-    return claims.settle(
-        id, statement=f"statement of {id}", verdict=verdict, evidence="3.01 s instead of 0.5 s", shown=shown
-    )
+NAN = float("nan")
 
 
-def test_claims_are_settled_one_by_one_and_the_table_says_what_is_missing():
-    claims = Claims("01", expected=["C01", "C17", "C47"])
-    card = settle(claims, "C47", "fails")
-    assert "✗ fails" in repr(card) and "3.01 s" in card._repr_html_() and "fails</b>" in card._repr_html_()
-    assert claims.missing == ["C01", "C17"] and "still open: C01, C17" in str(claims.table())
-    settle(claims, "C17", "holds if idle")
-    settle(claims, "C01", "holds")
-    settle(claims, "C01", "holds")
-    assert claims.missing == [] and "still open" not in str(claims)
-    assert [row[0] for row in claims.table()] == ["C01", "C17", "C47"]
-    assert [row[2] for row in claims.table()] == ["✓ holds", "◐ holds if idle", "✗ fails"]
+@pytest.mark.parametrize(
+    ("relation", "bound", "holding", "failing", "more"),
+    [
+        ("<", 2, 1.9, 2, {}),
+        (">", 2, 2.1, 2, {}),
+        ("at most", 2, 2, 2.1, {}),
+        ("at least", 2, 2, 1.9, {}),
+        ("equals", {"a", "b"}, {"b", "a"}, {"a"}, {}),
+        ("between", (1, 2), 2, 2.1, {}),
+        ("about", -4, -5, -5.1, {"within": 0.25}),
+    ],
+)
+def test_a_case_compares_and_can_come_out_either_way(relation, bound, holding, failing, more):
+    holds, fails, unknown = (Case("idle", value, relation, bound, "s", **more) for value in (holding, failing, None))
+    assert (holds.holds, fails.holds, unknown.holds) == (True, False, None)
+    assert [str(case)[0] for case in (holds, fails, unknown)] == ["✓", "✗", "?"]
 
 
-def test_verdicts_differ_without_colour():
+def test_a_case_prints_the_numbers_that_were_compared():
+    assert str(Case("idle", 0.0060912, "<", 0.05, "s")) == "✓ idle: 0.00609 s (less than 0.05)"
+    assert str(Case("full", 1577.3, "about", 1500.0, within=0.1)) == "✓ full: 1580 (about 1500 ± 10 %)"
+    assert str(Case("full", 7, "between", (1, 2.5))) == "✗ full: 7 (between 1 and 2.5)"
+    assert str(Case("full", NAN, "<", 1)) == "? full: – (less than 1)"
+
+
+@pytest.mark.parametrize(
+    ("idle", "full", "verdict"),
+    [
+        (1, 1, "✓ holds"),
+        (3, 3, "✗ fails"),
+        (1, 3, "◐ holds if it is idle"),
+        (3, 1, "◐ holds if it is full"),
+        (1, None, "? not shown: not measured: it is full"),
+        (NAN, 3, "? not shown: not measured: it is idle"),
+    ],
+)
+def test_the_verdict_follows_from_the_cases(idle, full, verdict):
+    claims = Claims("01", expected=["C01"])
+    card = claims.settle("C01", "It is fast.", Case("it is idle", idle, "<", 2), Case("it is full", full, "<", 2))
+    assert card.said == verdict and claims["C01"] is card
+    for form in (repr(card), card._repr_html_(), str(claims.table())):
+        assert all(text in form for text in ("It is fast.", verdict, "it is full: "))
+    assert "C01" not in card._repr_html_().replace('aria-label="claim C01', ""), "a learner reads words, not numbers"
+
+
+def test_claims_are_settled_one_by_one_and_the_table_counts_them():
+    claims = Claims("01", expected=["C01", "C17", "C47", "C61"])
+    for id, value in {"C47": 3, "C17": 1, "C01": None}.items():
+        claims.settle(id, f"Statement of {id}.", Case("always", value, "<", 2))
+    assert claims.missing == ["C61"]
+    said = "3 of 4 claims settled: 1 × holds, 1 × fails; not shown by this run: C01; still open: C61."
+    assert said in str(claims.table())
+    for id in ("C01", "C61"):
+        claims.settle(id, "s", Case("once", 1, "<", 2), Case("twice", 2, "<", 2))
+    assert "4 of 4 claims settled: 2 × holds if, 1 × holds, 1 × fails." in str(claims)
+    assert [row[0] for row in claims.table()] == ["C01", "C17", "C47", "C61"]
+
+
+def test_a_machine_that_stood_still_shows_nothing_and_the_card_says_what_to_do():
     claims = Claims("01")
-    verdicts = {"C01": "holds", "C11": "fails", "C16": "holds if small", "C17": "holds outside the course"}
-    marks = {settle(claims, id, verdict).look[0] for id, verdict in verdicts.items()}
-    assert marks == {"✓", "✗", "◐"}
-
-
-def test_a_run_that_does_not_bear_the_verdict_out_says_so():
-    claims = Claims("01")
-    card = settle(claims, "C01", "holds", shown=False)
-    assert "? not shown by this run" in repr(card) and "holds" not in card._repr_html_()
-    assert claims.not_shown == ["C01"] and "C01" not in claims.missing
-    settle(claims, "C01", "holds")
-    assert claims.not_shown == []
+    card = claims.settle("C01", "s", Case("a", 1, "<", 2), again="took = run()", stood_still=STOOD_STILL)
+    assert card.verdict == "not shown"
+    assert "stood still for 0.2 s. Run the cell that begins “took = run()” again" in repr(card)
+    card = claims.settle("C01", "s", Case("a", 1, "<", 2), again="took = run()", stood_still=STOOD_STILL / 2)
+    assert card.verdict == "holds" and "again" not in repr(card)
 
 
 def test_every_claim_of_the_ledger_belongs_to_one_chapter():
@@ -302,22 +367,56 @@ def test_every_claim_of_the_ledger_belongs_to_one_chapter():
 
 
 @pytest.mark.parametrize(
-    ("id", "verdict", "evidence", "said"),
+    ("id", "statement", "cases", "said"),
     [
-        ("C02", "holds", "x", "'C02' is not a claim of chapter 01"),
-        ("C01", "maybe", "x", "verdict='maybe'"),
-        ("C01", "holdsome", "x", "verdict='holdsome'"),
-        ("C01", "holds", " ", "evidence=' '"),
+        ("C02", "s", [Case("a", 1, "<", 2)], "'C02' is not a claim of chapter 01"),
+        ("C01", " ", [Case("a", 1, "<", 2)], "statement=' '"),
+        ("C01", "s", [], r"cases \[\]"),
+        ("C01", "s", [Case("a", 1, "<", 2), Case("a", 3, "<", 2)], r"\['a', 'a'\]"),
     ],
 )
-def test_a_bad_verdict_is_refused(id, verdict, evidence, said):
+def test_a_bad_claim_is_refused(id, statement, cases, said):
     with pytest.raises(ValueError, match=said):
-        Claims("01").settle(id, statement="s", verdict=verdict, evidence=evidence, shown=True)
+        Claims("01").settle(id, statement, *cases)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((" ", 1, "<", 2), "name=' '"),
+        (("a", 1, "≈", 2), "relation='≈'"),
+        (("a", 1, "about", 2), "within=None"),
+        (("a", 1, "<", 2, "", 0.1), "within=0.1"),
+    ],
+)
+def test_a_bad_case_is_refused(arguments, said):
+    with pytest.raises(ValueError, match=said):
+        Case(*arguments)
 
 
 def test_an_unknown_chapter_is_refused():
     with pytest.raises(ValueError, match="chapter='99'"):
         Claims("99")
+
+
+# -- your turn --------------------------------------------------------------------------------
+
+
+def test_your_turn_says_whether_the_goal_was_reached():
+    for reached, said in ((False, "Not yet"), (True, "✓ Reached")):
+        card = your_turn("Lose nothing.", reached, "3 of 10 were lost.")
+        assert card.reached is reached
+        assert all(text in form for form in (repr(card), card._repr_html_())
+                   for text in (said, "Lose nothing.", "3 of 10 were lost."))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(("", True, "x"), "goal=''"), (("g", False, " "), "happened=' '"), (("g", None, "x"), "reached=None")],
+)
+def test_a_turn_that_decides_nothing_is_refused(arguments, said):
+    with pytest.raises(ValueError, match=said):
+        your_turn(*arguments)
 
 
 # -- reset ------------------------------------------------------------------------------------

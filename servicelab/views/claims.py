@@ -1,12 +1,17 @@
-"""The verdicts of a chapter: what is often said, what the run showed, and what is true.
+"""The verdicts of a chapter: what is often said, what this run measured, and what follows.
 
-The course tests 65 common statements about how services communicate. Each chapter settles its own.
+The course tests 65 common statements about how services communicate; each chapter settles its own. Nobody writes a
+verdict: a claim is a table of cases, each of them a comparison, and the verdict is what they say together.
 """
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from html import escape
+from math import isnan
+from numbers import Real
 
+from servicelab.significant import three_digits
 from servicelab.table import Table
 from servicelab.views.theme import FAILURE_INK, GREEN, MUTED, ORANGE, VERMILION, card
 
@@ -30,44 +35,119 @@ EXPECTED = {
     "15": "C09 C46 C63 C65",
 }
 
-#: How a verdict may begin, with its mark, its colour for an edge and for text.
+#: What a verdict may be, with its mark, its colour for an edge and for text. "holds if" is followed by conditions.
 VERDICTS = {
     "holds if": ("◐", ORANGE, "#7A5200"),
     "holds": ("✓", GREEN, "#00694D"),
     "fails": ("✗", VERMILION, FAILURE_INK),
     "not shown": ("?", MUTED, MUTED),
 }
+NOT_SHOWN = "not shown"
 
-#: The verdict of a run that did not show what it was expected to show.
-NOT_SHOWN = "not shown by this run"
+#: A sleep that is too long by so many seconds: the machine stood still, and what was timed meanwhile is wrong.
+STOOD_STILL = 0.2
+
+#: Relation → (in words, test of the measured value against the bound and the share ``within``).
+RELATIONS = {
+    "<": ("less than", lambda value, bound, within: value < bound),
+    ">": ("more than", lambda value, bound, within: value > bound),
+    "at most": ("at most", lambda value, bound, within: value <= bound),
+    "at least": ("at least", lambda value, bound, within: value >= bound),
+    "equals": ("exactly", lambda value, bound, within: value == bound),
+    "between": ("between", lambda value, bound, within: bound[0] <= value <= bound[1]),
+    "about": ("about", lambda value, bound, within: abs(value - bound) <= within * abs(bound)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One comparison of what this run measured: ``Case("the service is idle", took, "<", 0.05, "s")``.
+
+    ``name`` is the condition under which it was measured; it reads well after "holds if". ``relation`` is one of
+    RELATIONS. ``bound`` is a number, for "between" a pair, for "equals" anything; it may be measured too. ``within`` is
+    the share by which "about" may differ: 0.25 is 25 %. ``unit`` follows the number: "s", "% of the calls".
+    None or NaN on either side: not measured.
+
+    Raises ValueError for an empty name, an unknown relation, and for "about" without ``within``.
+    """
+
+    name: str
+    measured: object
+    relation: str
+    bound: object
+    unit: str = ""
+    within: float | None = None
+
+    def __post_init__(self):
+        if not isinstance(self.name, str) or not self.name.strip():
+            raise ValueError(f"name={self.name!r} must be a condition, such as 'the service is idle'")
+        if self.relation not in RELATIONS:
+            raise ValueError(f"relation={self.relation!r} must be one of {', '.join(RELATIONS)}")
+        if (self.relation == "about") != (self.within is not None):
+            raise ValueError(f"within={self.within!r} belongs to 'about', and only there: 0.25 is 25 %")
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether the comparison holds; None if one side of it was not measured."""
+        sides = [self.measured, *(self.bound if self.relation == "between" else [self.bound])]
+        if any(side is None or (isinstance(side, Real) and isnan(side)) for side in sides):
+            return None
+        return bool(RELATIONS[self.relation][1](self.measured, self.bound, self.within))
+
+    def __str__(self):
+        mark = {True: "✓", False: "✗", None: "?"}[self.holds]
+        bound = " and ".join(map(three_digits, self.bound if self.relation == "between" else [self.bound]))
+        share = f" ± {three_digits(100 * self.within)} %" if self.within is not None else ""
+        measured = three_digits(self.measured, self.unit)
+        return f"{mark} {self.name}: {measured} ({RELATIONS[self.relation][0]} {bound}{share})"
+
+
+def verdict_of(cases) -> str:
+    """What the cases say together: "holds", "fails", "holds if …" with the names of those that hold, or "not shown"."""
+    outcomes = [case.holds for case in cases]
+    if None in outcomes:
+        return NOT_SHOWN
+    if all(outcomes):
+        return "holds"
+    return "holds if " + " and if ".join(case.name for case in cases if case.holds) if any(outcomes) else "fails"
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One settled claim; a notebook shows it as a card."""
+    """One settled claim; a notebook shows it as a card. ``why`` says why it was not shown, and what to do."""
 
     id: str
     statement: str
     verdict: str
-    evidence: str
+    evidence: tuple[str, ...]
+    why: str = ""
+
+    @property
+    def kind(self) -> str:
+        """The verdict without its conditions: a key of VERDICTS."""
+        if self.verdict.startswith("holds") and self.verdict != "holds":
+            return "holds if"
+        return next(kind for kind in VERDICTS if self.verdict.startswith(kind))
 
     @property
     def look(self) -> tuple[str, str, str]:
-        """Mark, colour of the edge, colour of the text. A condition of any kind counts as "holds if"."""
-        if self.verdict.startswith("holds") and self.verdict != "holds":
-            return VERDICTS["holds if"]
-        return next(look for word, look in VERDICTS.items() if self.verdict.startswith(word))
+        """Mark, colour of the edge, colour of the text."""
+        return VERDICTS[self.kind]
+
+    @property
+    def said(self) -> str:
+        """Mark and verdict, and where nothing was shown the reason."""
+        return f"{self.look[0]} {self.verdict}" + (f": {self.why}" if self.why else "")
 
     def __repr__(self):
-        return f"{self.id}  {self.statement}\n     {self.look[0]} {self.verdict}\n     {self.evidence}"
+        return "\n".join([f"{self.id}  {self.statement}", f"     {self.said}", *(f"     {e}" for e in self.evidence)])
 
     def _repr_html_(self):
-        mark, edge, ink = self.look
+        _, edge, ink = self.look
         return card(
-            f'<div><b>{escape(self.id)}</b> <span style="color:{MUTED}">the claim:</span> '
-            f"{escape(self.statement)}</div>"
-            f'<div style="color:{ink};font-size:17px"><b><span aria-hidden="true">{mark}</span> {escape(self.verdict)}'
-            f"</b></div><div>{escape(self.evidence)}</div>",
+            f'<div><span style="color:{MUTED}">The texts say:</span> {escape(self.statement)}</div>'
+            f'<div style="color:{ink};font-size:17px"><b>{escape(self.said)}</b></div>'
+            + "".join(f"<div>{escape(line)}</div>" for line in self.evidence),
             edge,
             f"claim {self.id}: {self.verdict}",
         )
@@ -87,29 +167,46 @@ class Claims:
         self.expected = list(expected) if expected is not None else EXPECTED[chapter].split()
         self._settled: dict[str, Claim] = {}
 
-    def settle(self, id: str, *, statement: str, verdict: str, evidence: str, shown: bool) -> Claim:
-        """Record a verdict and return its card. Settling the same claim again replaces the verdict.
+    def settle(self, id: str, statement: str, *cases: Case, again="", stood_still=0.0, **old) -> Claim:
+        """Record what ``cases`` say of the claim, and return its card. Settling it again replaces the verdict.
 
-        ``verdict`` is "holds", "fails", or begins with "holds" and names the condition ("holds if idle");
-        ``statement`` is the claim in the course's own words, ``evidence`` what the run showed, with its numbers.
-        ``shown`` is a condition on what was measured: where it is false the run does not bear the verdict out, and
-        the card says so instead.
-        Raises ValueError for a claim of another chapter, an unknown verdict, or an empty text.
+        ``statement`` is the claim in the course's own words. ``again`` is the first line of the cell to run again when
+        a case was not measured. ``stood_still`` is for how many seconds the machine stood still while it was measured
+        (``StallWatch.longest``): from STOOD_STILL on, nothing is shown.
+
+        Raises ValueError for a claim of another chapter, an empty statement, no case, or two cases of one name.
         """
         if id not in self.expected:
             raise ValueError(f"{id!r} is not a claim of chapter {self.chapter}: it settles {', '.join(self.expected)}")
-        if not re.match(r"(holds|fails)\b", verdict):
-            raise ValueError(f"verdict={verdict!r} must be 'holds', 'fails' or begin like 'holds if …'")
-        for name, text in (("statement", statement), ("evidence", evidence)):
-            if not isinstance(text, str) or not text.strip():
-                raise ValueError(f"{name}={text!r} of {id} must be a sentence")
-        self._settled[id] = Claim(id, statement, verdict if shown else NOT_SHOWN, evidence)
+        if not isinstance(statement, str) or not statement.strip():
+            raise ValueError(f"statement={statement!r} of {id} must be a sentence")
+        if old:
+            return self._settle_by_hand(id, statement, **old)
+        names = [case.name for case in cases]
+        if not names or len(set(names)) < len(names):
+            raise ValueError(f"the cases {names} of {id} must be at least one, each with a name of its own")
+        verdict, why = verdict_of(cases), ""
+        if stood_still >= STOOD_STILL:
+            verdict, why = NOT_SHOWN, f"the machine stood still for {three_digits(stood_still, 's')}"
+        elif verdict == NOT_SHOWN:
+            why = "not measured: " + ", ".join(case.name for case in cases if case.holds is None)
+        if why and again:
+            why += f". Run the cell that begins “{again}” again, and then this one"
+        self._settled[id] = Claim(id, statement, verdict, tuple(map(str, cases)), why)
         return self._settled[id]
 
-    @property
-    def not_shown(self) -> list[str]:
-        """The claims whose verdict this run did not bear out."""
-        return [claim.id for claim in self._settled.values() if claim.verdict == NOT_SHOWN]
+    # The way before cases. Delete it, and ``**old``, once no notebook writes a verdict any more.
+    def _settle_by_hand(self, id, statement, *, verdict, evidence, shown):
+        if not re.match(r"(holds|fails)\b", verdict):
+            raise ValueError(f"verdict={verdict!r} must be 'holds', 'fails' or begin like 'holds if …'")
+        if not isinstance(evidence, str) or not evidence.strip():
+            raise ValueError(f"evidence={evidence!r} of {id} must be a sentence")
+        self._settled[id] = Claim(id, statement, verdict if shown else NOT_SHOWN, (evidence,))
+        return self._settled[id]
+
+    def __getitem__(self, id: str) -> Claim:
+        """The settled claim ``id``. Raises KeyError when nobody has settled it yet."""
+        return self._settled[id]
 
     @property
     def missing(self) -> list[str]:
@@ -117,16 +214,22 @@ class Claims:
         return [id for id in self.expected if id not in self._settled]
 
     def table(self) -> Table:
-        """Every settled claim; the caption says which are still open."""
-        rows = [
-            (claim.id, claim.statement, f"{claim.look[0]} {claim.verdict}", claim.evidence)
-            for claim in (self._settled[id] for id in self.expected if id in self._settled)
+        """Every settled claim; the caption counts the verdicts, and says which claims are still open."""
+        settled = [self._settled[id] for id in self.expected if id in self._settled]
+        counted = Counter(claim.kind for claim in settled)
+        counts = ", ".join(f"{counted[kind]} × {kind}" for kind in VERDICTS if counted[kind] and kind != NOT_SHOWN)
+        unshown = ", ".join(claim.id for claim in settled if claim.kind == NOT_SHOWN)
+        parts = [
+            f"Chapter {self.chapter}: {len(settled)} of {len(self.expected)} claims settled"
+            + ": " * bool(counts)
+            + counts
         ]
-        still = f"; still open: {', '.join(self.missing)}" if self.missing else ""
+        parts += [f"not shown by this run: {unshown}"] if unshown else []
+        parts += [f"still open: {', '.join(self.missing)}"] if self.missing else []
         return Table(
-            ("claim", "statement", "verdict", "evidence"),
-            rows,
-            f"Chapter {self.chapter}: {len(rows)} of {len(self.expected)} claims settled{still}.",
+            ("claim", "statement", "verdict", "what was compared"),
+            [(claim.id, claim.statement, claim.said, "; ".join(claim.evidence)) for claim in settled],
+            "; ".join(parts) + ".",
         )
 
     def __repr__(self):

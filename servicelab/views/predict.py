@@ -7,11 +7,15 @@ with :func:`on_answer` and fills :data:`answers` again at the start.
 import math
 from html import escape
 
+from servicelab.significant import three_digits
 from servicelab.views.theme import BLUE, FAILURE_INK, GREEN, MUTED, ORANGE, card
 from servicelab.views.widget_or_text import Shown, styled, widgets
 
 #: What was predicted, by key: the text of an option, or a number.
 answers: dict[str, str | float] = {}
+
+#: What happened, when no option came true.
+NONE_OF_THESE = "none of these"
 
 _listeners: list = []
 
@@ -33,11 +37,14 @@ def forget(key: str | None = None) -> None:
 class Predict(Shown):
     """A question to be answered before the cell below is run.
 
-    ``key`` names it ("01-drip"); ``options`` are two to six texts to choose from. Without options it asks for a
-    number, in ``unit``. ``on_answer(key, value)`` is called when the learner commits. A committed answer stays:
-    the question shows it again when its cell is run again.
+    ``key`` names it ("01-drip"); ``options`` are two to six texts to choose from, each pointing to a reason: why it
+    is right, or what whoever chose it has overlooked. The outcome shows the reason of the option that was chosen.
+    Without options it asks for a number, in ``unit``: prefer that where a number is the point.
+    ``on_answer(key, value)`` is called when the learner commits. A committed answer stays: the question shows it again
+    when its cell is run again.
 
-    Raises ValueError for a missing key or question, and for fewer than two, more than six or equal options.
+    Raises ValueError for a missing key or question, for fewer than two, more than six or equal options, and for one
+    without a reason.
     """
 
     def __init__(self, key, question, options=None, *, unit="", on_answer=None):
@@ -45,6 +52,10 @@ class Predict(Shown):
             raise ValueError(f"key={key!r} must be a name such as '01-drip': it is how the answer is found again")
         if not question or not isinstance(question, str):
             raise ValueError(f"question={question!r} must be the text of a question")
+        # A list has no reasons: the way before dictionaries. Delete it once no notebook gives one any more.
+        self.reasons = dict(options) if isinstance(options, dict) else {}
+        if not all(isinstance(reason, str) and reason.strip() for reason in self.reasons.values()):
+            raise ValueError(f"options={options!r} must give a reason for each option")
         if options is not None:
             options = [str(option) for option in options]
             if not 2 <= len(options) <= 6 or len(set(options)) < len(options):
@@ -76,10 +87,18 @@ class Predict(Shown):
     def reveal(self, actual, why="", *, tolerance=0.25) -> "Reveal":
         """The prediction beside what happened, to be shown by the cell that found out.
 
-        ``actual`` is the text of an option, its position, or a number; a number counts as right within
-        ``tolerance`` of it (a share: 0.25 is 25 %). ``why`` is one or two sentences. Works when nobody answered.
+        ``actual`` is computed from the run: for a number the number, which counts as right within ``tolerance`` of it
+        (a share: 0.25 is 25 %); for options a dictionary from each to whether it came true, of which the first that did
+        counts. ``why`` is one or two sentences. Works when nobody answered, and when no option came true.
+
+        Raises ValueError for an outcome that is no number, or does not speak of just the options.
         """
-        if self.options is not None:
+        if self.options is not None and isinstance(actual, dict):
+            if set(actual) != set(self.options):
+                raise ValueError(f"actual={actual!r} must say of each option whether it came true: {self.options}")
+            actual = next((option for option in self.options if actual[option]), NONE_OF_THESE)
+            right = self.answer == actual
+        elif self.options is not None:  # typed, or a position
             if isinstance(actual, int) and not isinstance(actual, bool) and 0 <= actual < len(self.options):
                 actual = self.options[actual]
             if actual not in self.options:
@@ -92,7 +111,9 @@ class Predict(Shown):
 
     def say(self, value) -> str:
         """``value`` as the learner reads it: the option, or the number with its unit."""
-        return f"{value:.4g} {self.unit}".rstrip() if isinstance(value, float) else str(value)
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)  # a count, to its last digit
+        return three_digits(value, self.unit)
 
     # -- showing ----------------------------------------------------------------------------
 
@@ -156,6 +177,7 @@ class Reveal:
         self.question, self.why, self.right = asked.question, why, right
         self.actual = asked.say(actual)
         self.predicted = asked.say(asked.answer) if asked.answer is not None else None
+        self.reason = asked.reasons.get(asked.answer, "")
         if self.predicted is None:
             self.verdict = "no prediction made"
         else:
@@ -165,7 +187,7 @@ class Reveal:
         lines = [self.question, f"  predicted: {self.predicted or 'no prediction made'}", f"  happened:  {self.actual}"]
         if self.predicted is not None:
             lines.append(f"  {'✓' if self.right else '✗'} {self.verdict}")
-        return "\n".join(lines + ([f"  {self.why}"] if self.why else []))
+        return "\n".join(lines + [f"  {text}" for text in (self.reason, self.why) if text])
 
     def _repr_html_(self):
         if self.predicted is None:
@@ -176,7 +198,7 @@ class Reveal:
             colour, mark, ink = ORANGE, "✗ ", FAILURE_INK
         predicted = escape(self.predicted) if self.predicted is not None else "no prediction made"
         said = "" if self.predicted is None else f' <b style="color:{ink}">{mark}{self.verdict}</b>'
-        why = f"<div>{escape(self.why)}</div>" if self.why else ""
+        why = "".join(f"<div>{escape(text)}</div>" for text in (self.reason, self.why) if text)
         return card(
             f'<div style="color:{MUTED}">{escape(self.question)}</div>'
             f"<div>Predicted: {predicted}.{said}</div><div>Happened: <b>{escape(self.actual)}</b></div>{why}",

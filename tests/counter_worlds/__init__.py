@@ -1,0 +1,112 @@
+"""Counter-worlds: a chapter's cells with one thing changed, in which a claim must come out otherwise.
+
+A verdict that no change can turn proves nothing. Each chapter has a module here, ``chapter_NN``, with a table::
+
+    COUNTER = {
+        "C54": Change("b-same-world", "permitted_half_open=3", "permitted_half_open=80", "holds if payment fails"),
+    }
+
+Only the cells that the claim needs are run, in this process: the cell that settles it, and backwards from there every
+cell that binds a name which one of them reads, or stores into it. What is only *called* (``log.append(…)``) is not
+found: name such cells in ``also``.
+"""
+
+import ast
+import asyncio
+import contextlib
+import inspect
+import io
+import re
+import symtable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.conftest import ROOT
+from tools.form import cells_of
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """In the cell with the id ``cell`` the text ``old`` becomes ``new``; the verdict of the claim is then ``verdict``.
+
+    ``verdict`` is what it begins with. ``also`` are ids of further cells that the claim needs.
+    """
+
+    cell: str
+    old: str
+    new: str
+    verdict: str
+    also: tuple[str, ...] = ()
+
+
+def notebook_of(number: str) -> Path:
+    return next((ROOT / "notebooks").glob(f"{number}-*.ipynb"))
+
+
+def code_of(path: Path) -> dict[str, str]:
+    """The code cells of a notebook: id → source, in order."""
+    return {cell["id"]: cell["source"] for cell in cells_of(path) if cell["cell_type"] == "code"}
+
+
+def settling(code: dict[str, str]) -> dict[str, str]:
+    """Claim → id of the cell that settles it."""
+    return {claim: id for id, source in code.items() for claim in re.findall(r'settle\(\s*"(C\d\d)"', source)}
+
+
+def names_in(source: str) -> tuple[set[str], set[str]]:
+    """``(bound, read)``: the names of the notebook that a cell binds or stores into, and those that it reads."""
+    whole = symtable.symtable(source, "cell", "exec")
+    bound = {s.get_name() for s in whole.get_symbols() if s.is_assigned() or s.is_imported() or s.is_namespace()}
+    read = {s.get_name() for s in whole.get_symbols() if s.is_referenced()}
+    inside = whole.get_children()
+    while inside:
+        scope = inside.pop()
+        inside += scope.get_children()
+        read |= {s.get_name() for s in scope.get_symbols() if s.is_global()}
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Subscript | ast.Attribute) and not isinstance(node.ctx, ast.Load):
+            inner = node.value
+            while isinstance(inner, ast.Subscript | ast.Attribute):
+                inner = inner.value
+            bound |= {inner.id} if isinstance(inner, ast.Name) else set()
+    return bound, read
+
+
+def needed(code: dict[str, str], last: str, also=()) -> list[str]:
+    """The ids of the cells that ``last`` needs, in order, and of those in ``also`` and what they need."""
+    order = list(code)
+    names = {id: names_in(source) for id, source in code.items()}
+    chosen, wanted = set(), set()
+    more = {last, *also}
+    while more - chosen:
+        chosen |= more
+        wanted = set().union(*(names[id][1] for id in chosen))
+        more = {id for id in order[: order.index(last)] if names[id][0] & wanted}
+    return [id for id in order if id in chosen]
+
+
+def run(code: dict[str, str], ids) -> dict:
+    """Run these cells in one namespace, in this process; returns it. What they print or show is dropped."""
+    world = {"__name__": "__main__"}
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        for id in ids:
+            program = compile(code[id], id, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+            if program.co_flags & inspect.CO_COROUTINE:
+                asyncio.run(eval(program, world))
+            else:
+                exec(program, world)
+    return world
+
+
+def verdict(number: str, claim: str, change: Change | None = None) -> str:
+    """The verdict on ``claim`` of the chapter ``number`` in the world as it is, or in that of ``change``.
+
+    Raises AssertionError when the changed cell is not one that the claim needs, or has not the text once.
+    """
+    code = code_of(notebook_of(number))
+    ids = needed(code, settling(code)[claim], change.also if change else ())
+    if change:
+        assert change.cell in ids, f"{claim} does not need {change.cell}: only {', '.join(ids)}"
+        assert code[change.cell].count(change.old) == 1, f"{change.old!r} must stand once in {change.cell}"
+        code[change.cell] = code[change.cell].replace(change.old, change.new)
+    return run(code, ids)["claims"][claim].verdict

@@ -1,0 +1,62 @@
+"""Every claim of a chapter in the lean form turns when its world does; see tests/counter_worlds."""
+
+import importlib
+import re
+
+import pytest
+
+from servicelab import lifecycle
+from servicelab.views.claims import EXPECTED
+from tests.conftest import ROOT
+from tests.counter_worlds import Change, code_of, names_in, needed, notebook_of, settling, verdict
+
+CHAPTERS = sorted(path.stem[-2:] for path in (ROOT / "tests" / "counter_worlds").glob("chapter_[0-9][0-9].py"))
+TABLES = {number: importlib.import_module(f"tests.counter_worlds.chapter_{number}").COUNTER for number in CHAPTERS}
+WORLDS = [(number, claim) for number, table in TABLES.items() for claim in table]
+
+
+@pytest.fixture
+def everything_stops(no_progress_of_mine):
+    yield
+    lifecycle.stop_all()
+
+
+@pytest.mark.parametrize("number", CHAPTERS)
+def test_every_claim_of_the_chapter_has_a_counter_world(number):
+    code = code_of(notebook_of(number))
+    assert set(TABLES[number]) == set(settling(code)) == set(EXPECTED[number].split())
+
+
+@pytest.mark.parametrize(("number", "claim"), WORLDS, ids=lambda part: part)
+def test_the_verdict_turns(number, claim, everything_stops):
+    change: Change = TABLES[number][claim]
+    assert verdict(number, claim, change).startswith(change.verdict)
+
+
+@pytest.mark.parametrize(("number", "claim"), WORLDS, ids=lambda part: part)
+def test_in_the_world_as_it_is_the_verdict_is_another(number, claim, everything_stops):
+    assert not verdict(number, claim).startswith(TABLES[number][claim].verdict)
+
+
+@pytest.mark.parametrize("number", CHAPTERS)
+def test_the_cell_to_run_again_is_there(number):
+    sources = list(code_of(notebook_of(number)).values())
+    named = [line for source in sources for line in re.findall(r'again="([^"]+)"', source)]
+    firsts = {source.lstrip().splitlines()[0].rstrip() for source in sources if source.strip()}
+    assert [line for line in named if line not in firsts] == []
+
+
+def test_only_the_cells_that_a_claim_needs_are_run():
+    code = {
+        "imports": "import math as m",
+        "world": "world = {}",
+        "other": "unused = [pi for pi in range(2)]",
+        "store": "world['a'] = m.pi",
+        "late": "def late():\n    m = 1\n    return helper(m)",
+        "helper": "def helper(x):\n    return world['a']",
+        "claim": "claims = late()",
+        "after": "world['a'] = 0",
+    }
+    assert needed(code, "claim") == ["imports", "world", "store", "late", "helper", "claim"]
+    assert needed(code, "claim", also=["other"])[2] == "other"
+    assert names_in("a.b['c'] = d.e") == ({"a"}, {"a", "d"})
