@@ -8,7 +8,7 @@ import pytest
 from servicelab import lifecycle
 from servicelab.views.claims import EXPECTED
 from tests.conftest import ROOT
-from tests.counter_worlds import Change, code_of, names_in, needed, notebook_of, settling, verdict
+from tests.counter_worlds import code_of, names_in, needed, notebook_of, settling, verdict
 
 CHAPTERS = sorted(path.stem[-2:] for path in (ROOT / "tests" / "counter_worlds").glob("chapter_[0-9][0-9].py"))
 TABLES = {number: importlib.import_module(f"tests.counter_worlds.chapter_{number}").COUNTER for number in CHAPTERS}
@@ -29,13 +29,14 @@ def test_every_claim_of_the_chapter_has_a_counter_world(number):
 
 @pytest.mark.parametrize(("number", "claim"), WORLDS, ids=lambda part: part)
 def test_the_verdict_turns(number, claim, everything_stops):
-    change: Change = TABLES[number][claim]
-    assert verdict(number, claim, change).startswith(change.verdict)
+    change = TABLES[number][claim]
+    assert verdict(number, claim, change, changed=True).startswith(change.verdict)
 
 
 @pytest.mark.parametrize(("number", "claim"), WORLDS, ids=lambda part: part)
 def test_in_the_world_as_it_is_the_verdict_is_another(number, claim, everything_stops):
-    assert not verdict(number, claim).startswith(TABLES[number][claim].verdict)
+    change = TABLES[number][claim]
+    assert not verdict(number, claim, change, changed=False).startswith(change.verdict)
 
 
 @pytest.mark.parametrize("number", CHAPTERS)
@@ -59,4 +60,5 @@ def test_only_the_cells_that_a_claim_needs_are_run():
     }
     assert needed(code, "claim") == ["imports", "world", "store", "late", "helper", "claim"]
     assert needed(code, "claim", also=["other"])[2] == "other"
+    assert "store" not in needed(code, "claim", without=["store"])
     assert names_in("a.b['c'] = d.e") == ({"a"}, {"a", "d"})

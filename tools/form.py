@@ -2,8 +2,8 @@
 
 ``make form``, or for some chapters only ``make form ARGS=notebooks/10-circuit-breaking.ipynb``. Per chapter, for the
 main line (excursions apart): words of prose; code cells; visible lines of code (not blank, input not folded); folded
-lines; words for each visible line; the longest visible cell; sections; predictions; pictures and tables; "your turn" cells;
-words and lines of excursions; honest minutes and the minutes that the title states.
+lines; words for each visible line; the longest visible cell; sections; predictions; pictures and tables; "your turn"
+cells; words and lines of excursions; honest minutes and the minutes that the title states.
 
 Honest minutes = 12 (panel, quiz, running) + words / 200 + visible lines x 4 s + predictions x 45 s + pictures and
 tables x 40 s + your turn x 90 s. The rates fit five cold readings of the chapters before the lean form: 01 (105-130
@@ -205,16 +205,14 @@ def costs() -> dict[str, tuple[int, int, int]]:
 
 # -- the report -------------------------------------------------------------------------------
 
-COLUMNS = (
-    "chapter words cells lines fold w/line longest sections predict seen turn excur honest stated package check tests"
-)
+COLUMNS = "words cells lines fold w/line longest sections predict seen turn excur honest stated package check tests"
 
 
 def main(arguments=None) -> int:
     names = sys.argv[1:] if arguments is None else arguments
     paths = [Path(name) for name in names] or sorted((ROOT / "notebooks").glob("[0-9][0-9]-*.ipynb"))
     cost, form_of = costs(), {path: count(path) for path in paths}
-    print("{:24}".format("chapter") + "".join(f"{name:>9}" for name in COLUMNS))
+    print(f"{'chapter':24}" + "".join(f"{name:>9}" for name in COLUMNS.split()))
     for path, form in form_of.items():
         values = [form.words, form.cells, form.lines, form.folded, f"{form.density:.1f}", form.longest, len(form.turns)]
         values += [form.predictions, form.seen, sum(form.turns.values()), form.excursions]

@@ -29,7 +29,8 @@ from tools.form import cells_of
 class Change:
     """In the cell with the id ``cell`` the text ``old`` becomes ``new``; the verdict of the claim is then ``verdict``.
 
-    ``verdict`` is what it begins with. ``also`` are ids of further cells that the claim needs.
+    ``verdict`` is what it begins with. ``also`` are ids of further cells that the claim needs, ``without`` of cells
+    that bind a name which it reads and yet are not needed.
     """
 
     cell: str
@@ -37,6 +38,7 @@ class Change:
     new: str
     verdict: str
     also: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
 
 
 def notebook_of(number: str) -> Path:
@@ -72,8 +74,9 @@ def names_in(source: str) -> tuple[set[str], set[str]]:
     return bound, read
 
 
-def needed(code: dict[str, str], last: str, also=()) -> list[str]:
+def needed(code: dict[str, str], last: str, also=(), without=()) -> list[str]:
     """The ids of the cells that ``last`` needs, in order, and of those in ``also`` and what they need."""
+    code = {id: source for id, source in code.items() if id not in without}
     order = list(code)
     names = {id: names_in(source) for id, source in code.items()}
     chosen, wanted = set(), set()
@@ -98,14 +101,14 @@ def run(code: dict[str, str], ids) -> dict:
     return world
 
 
-def verdict(number: str, claim: str, change: Change | None = None) -> str:
-    """The verdict on ``claim`` of the chapter ``number`` in the world as it is, or in that of ``change``.
+def verdict(number: str, claim: str, change: Change, changed: bool) -> str:
+    """The verdict on ``claim`` of the chapter ``number`` in the world of ``change``, or in the world as it is.
 
     Raises AssertionError when the changed cell is not one that the claim needs, or has not the text once.
     """
     code = code_of(notebook_of(number))
-    ids = needed(code, settling(code)[claim], change.also if change else ())
-    if change:
+    ids = needed(code, settling(code)[claim], change.also, change.without)
+    if changed:
         assert change.cell in ids, f"{claim} does not need {change.cell}: only {', '.join(ids)}"
         assert code[change.cell].count(change.old) == 1, f"{change.old!r} must stand once in {change.cell}"
         code[change.cell] = code[change.cell].replace(change.old, change.new)
