@@ -18,7 +18,7 @@ from servicelab.clients import traced
 from servicelab.leases import SelfPreservation
 from servicelab.lifecycle import ServerError, is_listening, running, stop_all
 from servicelab.servers import serve
-from servicelab.servers.registry import Registry, agent, duration, start_registry
+from servicelab.servers.registry import Registry, agent, start_registry, values
 from servicelab.trace import Trace
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
@@ -324,14 +324,14 @@ def test_the_stock_client_raises_what_it_raises_with_consul(client):
 @given(st.integers(0, 10**7), st.sampled_from([1e-3, 1]))
 def test_durations_are_read_as_they_are_written(number, unit):
     value = number * unit
-    assert duration.seconds(duration.text(value)) == pytest.approx(value, abs=1e-9)
+    assert values.seconds(values.duration(value)) == pytest.approx(value, abs=1e-9)
 
 
 def test_durations_are_gos():
-    assert [duration.seconds(text) for text in ("1m30s", "250ms", "1.5h", "0", "-2s", ".5s")] == [
+    assert [values.seconds(text) for text in ("1m30s", "250ms", "1.5h", "0", "-2s", ".5s")] == [
         90, 0.25, 5400, 0, -2, 0.5
     ]  # fmt: skip
-    assert [duration.text(value) for value in (None, 0, 0.25, 10, 90, 3600, 5400.5, 1e-6)] == [
+    assert [values.duration(value) for value in (None, 0, 0.25, 10, 90, 3600, 5400.5, 1e-6)] == [
         "", "0s", "250ms", "10s", "1m30s", "1h0m0s", "1h30m0.5s", "1µs"
     ]  # fmt: skip
 
