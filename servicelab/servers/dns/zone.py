@@ -26,9 +26,9 @@ and AAAA a CNAME: the first one, and only where no instance has an address, as i
 | an EDNS version other than 0                            | BADVERS                                                    |
 
 Sources: RFC 1035 (messages), 2308 (negative answers, and that resolvers keep them for the SOA's minimum), 2782 (SRV),
-6891 (EDNS), 8020 (_tcp exists, since names below it do), 6895 (which flags come back). Consul's DNS says NXDOMAIN also when no instance is healthy
-(https://github.com/hashicorp/consul/pull/1143); the difference is kept here, because it tells a typing error from an
-outage.
+6891 (EDNS), 6895 (which flags come back), 8020 (_tcp exists, since names below it do). Consul's DNS says NXDOMAIN also
+when no instance is healthy (https://github.com/hashicorp/consul/pull/1143); the difference is kept here, because it
+tells a typing error from an outage.
 """
 
 import re

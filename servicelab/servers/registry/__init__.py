@@ -39,7 +39,7 @@ Known differences from Consul 1.x, all on purpose:
 Not here, and answered 501 with the reason (``routes.NOT_OFFERED``): transactions, events, prepared queries, sessions,
 snapshots, maintenance of a whole node, Raft and the operator, coordinates, peering, the service mesh, and the agent's
 own affairs (join, leave, reload, monitor, metrics, host, version, token, health). Refused: other datacenters (500, as
-in Consul); ``filter`` and ``peer``; ``acquire`` and ``release`` of keys; access control (401, as in Consul with it off).
+in Consul), ``filter``, ``peer``, ``acquire`` and ``release`` of keys, access control (401, as in Consul with it off).
 
 Ignored: ``EnableTagOverride`` (false), ``TaggedAddresses``, ``Locality``, ``near``, ``cached``, namespaces and
 partitions, tokens; of checks ``SuccessBeforePassing``, ``FailuresBeforeWarning``, ``FailuresBeforeCritical``,
