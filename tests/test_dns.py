@@ -1,19 +1,23 @@
 """The name server on real sockets, asked by dnspython; and the resolver on it."""
 
+import csv
 import gc
 import socket
 import struct
+import subprocess
 import threading
 import warnings
 from random import Random
 from types import SimpleNamespace
 
 import dns.edns
+import dns.flags
 import dns.message
 import dns.query
 import dns.rcode
 import dns.resolver
 import pytest
+import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,7 +30,9 @@ from servicelab.policies.lookup import Found, Lookup
 from servicelab.policies.resolver import InstanceCache, OnDemand
 from servicelab.policies.watch import Poll, Watch
 from servicelab.servers.dns import DNSServer
+from servicelab.servers.registry import Registry
 from servicelab.trace import Trace
+from tests.conftest import require
 from tests.waiting import wait_until
 
 
@@ -36,7 +42,7 @@ def instances(name, count, first=8000):
 
 @pytest.fixture
 def zone():
-    return {"orders": instances("orders", 3), "empty": [], "many": instances("many", 40), "Odd": []}
+    return {"orders": instances("orders", 3), "empty": [], "many": instances("many", 40)}
 
 
 @pytest.fixture
@@ -82,7 +88,7 @@ def test_records_come_in_changing_order(server):
 
 
 @pytest.mark.parametrize("name", ["nope.service.shop", "_nope._tcp.service.shop", "orders-9.orders.service.shop",
-                                  "a.b.orders.service.shop", "_tcp.service.shop"])  # fmt: skip
+                                  "a.b.orders.service.shop", "_udp.service.shop"])  # fmt: skip
 def test_no_such_name(server, name):
     with pytest.raises(dns.resolver.NXDOMAIN) as caught:
         stub(server).resolve(name, "SRV")
@@ -91,7 +97,8 @@ def test_no_such_name(server, name):
 
 
 @pytest.mark.parametrize(("name", "kind"), [("empty.service.shop", "SRV"), ("empty.service.shop", "A"),
-                                            ("orders.service.shop", "AAAA"), ("service.shop", "SRV")])  # fmt: skip
+                                            ("orders.service.shop", "AAAA"), ("service.shop", "SRV"),
+                                            ("_tcp.service.shop", "SRV"), ("_TCP.service.shop", "ANY")])  # fmt: skip
 def test_known_and_nobody_there_is_an_empty_answer(server, name, kind):
     reply = ask(server, name, kind)
     assert reply.rcode() == dns.rcode.NOERROR and not reply.answer
@@ -125,6 +132,29 @@ def test_what_is_not_ours_is_refused(server):
     update.set_opcode(dns.opcode.STATUS)
     assert dns.query.udp(update, "127.0.0.1", port=server.port, timeout=5).rcode() == dns.rcode.NOTIMP
     assert ask(server, "orders.service.shop", use_edns=3).rcode() == dns.rcode.BADVERS
+    twice = dns.message.make_query("orders.service.shop", "SRV", use_edns=0).to_wire()
+    wire = twice[:11] + b"\x02" + twice[12:] + twice[-11:]
+    assert dns.message.from_wire(server.answer(wire, "udp")).rcode() == dns.rcode.FORMERR
+
+
+@pytest.mark.parametrize("asked", ["orders.service.shop", "nope.service.shop", "orders.example.org", "cut", "failing"])
+@pytest.mark.parametrize("opcode", [0, 2])
+def test_of_the_flags_of_a_query_only_operation_rd_and_cd_come_back(server, asked, opcode):
+    """RFC 6895, section 2: AD, TC, Z and the response code of a query mean nothing, and neither does AA."""
+    if asked == "failing":
+        server.zone.source = None  # cannot be called
+    query = dns.message.make_query("orders.service.shop" if asked in ("cut", "failing") else asked, "SRV")
+    query.use_edns(0)
+    wire = bytearray(query.to_wire())
+    given = opcode << 11 | dns.flags.AA | dns.flags.TC | dns.flags.AD | 0x40 | 0x5
+    for more in (0, dns.flags.RD, dns.flags.CD):
+        wire[2:4] = struct.pack("!H", given | more)
+        reply = server.answer(bytes(wire[:-3] if asked == "cut" else wire), "udp")
+        (flags,) = struct.unpack_from("!H", reply, 2)
+        assert flags & ~(dns.flags.AA | 0xF) == dns.flags.QR | opcode << 11 | more
+        assert (flags & 0xF) in {"orders.service.shop": (0, 4), "nope.service.shop": (3, 4), "cut": (1,),
+                                 "orders.example.org": (5, 4), "failing": (2, 4)}[asked]  # fmt: skip
+        assert asked == "cut" or dns.message.from_wire(reply).edns == 0, "whoever speaks EDNS is answered in it"
 
 
 def test_an_id_that_is_no_label_gets_one_that_is(server, zone):
@@ -136,12 +166,56 @@ def test_an_id_that_is_no_label_gets_one_that_is(server, zone):
         assert stub(server).resolve(target, "A")[0].address == "127.0.0.1"
 
 
-def test_an_address_of_its_own_is_told(server, zone):
-    zone["orders"] = [
-        SimpleNamespace(id="far", port=1, address="127.0.0.9"),
-        SimpleNamespace(id="x", port=2, address="?"),
+@pytest.mark.parametrize(
+    ("address", "target", "a", "aaaa"),
+    [
+        ("127.0.0.9", "x.orders.service.shop.", ["A 127.0.0.9"], []),
+        ("::1", "x.orders.service.shop.", [], ["AAAA ::1"]),
+        ("localhost", "x.orders.service.shop.", ["A 127.0.0.1"], []),
+        ("db.example.org", "db.example.org.", ["CNAME db.example.org."], ["CNAME db.example.org."]),
+    ],
+)
+def test_an_address_of_its_own_is_told_as_what_it_is(server, zone, address, target, a, aaaa):
+    def told(name, kind):
+        return [f"{one.rdtype.name} {one[0]}" for one in ask(server, name, kind).answer]
+
+    zone["orders"] = [SimpleNamespace(id="x", port=7, address=address)]
+    reply = ask(server, "orders.service.shop", "SRV")
+    assert str(reply.answer[0][0]) == f"1 1 7 {target}"
+    own = target == "x.orders.service.shop."
+    assert [f"{one.rdtype.name} {one[0]}" for one in reply.additional] == ((a + aaaa) if own else [])
+    for name in ("orders.service.shop", "x.orders.service.shop"):
+        assert (told(name, "A"), told(name, "AAAA")) == (a, aaaa)
+    where = DNSSource(server)(Lookup("orders", 2.0)).instances
+    assert [(one.id, one.address, one.port) for one in where] == [
+        ("x", (a + aaaa)[0].split()[1], 7) if own else ("db.example.org:7", "db.example.org", 7)
     ]
-    assert {str(one) for one in stub(server).resolve("orders.service.shop", "A")} == {"127.0.0.9", "127.0.0.1"}
+    assert address != "::1" or where[0].url == "http://[::1]:7"
+
+
+def test_where_some_have_an_address_a_host_name_is_left_out_and_of_two_one_is_told(server, zone):
+    """A name with an alias may have nothing else, and one alias only (RFC 1034, section 3.6.2)."""
+    zone["orders"] = [SimpleNamespace(id=name, port=1, address=f"{name}.example.org") for name in "ab"]
+    assert len(ask(server, "orders.service.shop", "A").answer[0]) == 1
+    zone["orders"].append(SimpleNamespace(id="c", port=1, address="127.0.0.9"))
+    (answer,) = ask(server, "orders.service.shop", "A").answer
+    assert [str(one) for one in answer] == ["127.0.0.9"]
+
+
+def test_an_address_that_cannot_be_is_a_failure_of_the_source(server, zone):
+    zone["orders"][0].address = "?"
+    assert ask(server, "orders.service.shop").rcode() == dns.rcode.SERVFAIL
+    assert "address='?' must be an IPv4 or IPv6 address" in server.errors[0]
+
+
+def test_a_registry_is_told_with_weights_and_with_those_who_warn():
+    with Registry("test registry") as registry, DNSServer(registry, "test dns") as server:
+        for status, port in (("passing", 1), ("warning", 2), ("critical", 3)):
+            body = {"Name": "Payments", "ID": f"pay-{port}", "Port": port, "Weights": {"Passing": 7, "Warning": 3}}
+            body["Check"] = {"TTL": "1h", "Status": status}
+            assert requests.put(f"{registry.url}/v1/agent/service/register", json=body).ok
+        found = stub(server).resolve("Payments.service.shop", "SRV")
+        assert sorted((one.port, one.weight) for one in found) == [(1, 7), (2, 3)]
 
 
 # -- caches ---------------------------------------------------------------------------------------
@@ -185,26 +259,93 @@ def test_a_cache_keeps_no_such_name_for_the_negative_ttl(server, zone, monkeypat
 # -- size -----------------------------------------------------------------------------------------
 
 
-def test_a_long_answer_is_truncated_and_asked_for_again_by_tcp(server):
+def test_a_long_answer_is_cut_and_asked_for_again_by_tcp(server):
     reply = ask(server, "many.service.shop")
-    assert reply.flags & dns.flags.TC and not reply.answer and len(reply.question) == 1
+    assert reply.flags & dns.flags.TC and 5 <= len(reply.answer[0]) < 40 and len(reply.question) == 1
     assert len(stub(server).resolve("many.service.shop", "SRV")) == 40
     assert server.counts["truncated"] == 2 and server.counts["tcp"] == 1
 
 
-@pytest.mark.parametrize(("payload", "limit"), [(None, 512), (100, 512), (512, 512), (700, 700), (4096, 1232)])
-def test_a_udp_answer_is_as_long_as_the_client_takes_and_no_longer(server, zone, payload, limit):
+@pytest.mark.parametrize(("payload", "limit"), [(None, 512), (100, 512), (512, 512), (700, 700), (4096, 4096)])
+def test_an_answer_has_what_fits_the_client_and_says_what_is_missing(server, zone, payload, limit):
+    """RFC 2181, section 9: TC says that *answers* are missing; addresses in the additional section may be."""
     options = {} if payload is None else {"use_edns": 0, "payload": payload}
-    lengths = []
-    for count in range(1, 25):
+    seen = set()
+    for count in range(1, limit // 20, 1 + limit // 512):
         zone["orders"] = instances("a-name", count)
         wire = dns.message.make_query("orders.service.shop", "SRV", **options).to_wire()
-        whole, by_udp = server.answer(wire, "tcp"), server.answer(wire, "udp")
-        truncated = bool(dns.message.from_wire(by_udp).flags & dns.flags.TC)
-        assert truncated == (len(whole) > limit)
-        assert len(by_udp) <= limit
-        lengths.append(len(whole))
-    assert lengths[0] < limit < lengths[-1]
+        whole = dns.message.from_wire(server.answer(wire, "tcp"))
+        wire = server.answer(wire, "udp")
+        reply = dns.message.from_wire(wire)
+        told, is_cut = len(reply.answer[0]), bool(reply.flags & dns.flags.TC)
+        assert len(wire) <= limit and is_cut == (told < count) and reply.edns == whole.edns
+        longest = 2 + 10 + 6 + len("a-name-99.orders.service.shop.") + 1
+        assert not is_cut or len(wire) + longest > limit, "there is no room for one more"
+        assert len(reply.additional) in (0, count) and (not is_cut or not reply.additional)
+        seen.add((bool(reply.additional), is_cut))
+    assert seen == {(True, False), (False, False), (False, True)}
+
+
+def test_by_udp_and_by_tcp_there_is_a_longest_answer_of_all(server, zone):
+    zone["orders"] = instances("a-name-of-more-than-thirty-letters-here", 1000)
+    query = dns.message.make_query("orders.service.shop", "SRV", use_edns=0, payload=65535)
+    for protocol, limit in (("tcp", 65535), ("udp", 65467)):
+        wire = server.answer(query.to_wire(), protocol)
+        reply = dns.message.from_wire(wire)
+        assert limit - 100 < len(wire) <= limit and reply.flags & dns.flags.TC
+    reply = dns.query.tcp(query, "127.0.0.1", port=server.port, timeout=10)
+    assert 500 < len(reply.answer[0]) < 1000
+
+
+def test_our_own_client_asks_again_where_there_was_no_room_for_the_addresses(server, zone):
+    zone["orders"] = [SimpleNamespace(id=f"o-{n}", port=n, address="127.0.0.9") for n in range(8)]
+    reply = ask(server, "orders.service.shop")
+    assert len(reply.answer[0]) == 8 and not reply.additional and not reply.flags & dns.flags.TC
+    found = DNSSource(server)(Lookup("orders", 2.0))
+    assert {one.address for one in found.instances} == {"127.0.0.9"} and server.counts["tcp"] == 1
+
+
+@pytest.mark.parametrize("size", [None, 8192])
+def test_haproxy_finds_every_server(server, zone, tmp_path, size):
+    """It never asks by TCP: with 512 bytes it gets another part each time, and keeps them for ``hold obsolete``."""
+    haproxy, count = require("haproxy"), 24
+    zone["orders"] = instances("orders", count)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        (tmp_path / "haproxy.cfg").write_text(f"""
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 5s
+    timeout server 5s
+resolvers course
+    nameserver dns 127.0.0.1:{server.port}
+    {f"accepted_payload_size {size}" if size else ""}
+    timeout resolve 50ms
+    timeout retry 1s
+    hold obsolete 60s
+listen statistics
+    bind fd@{listener.fileno()}
+    stats enable
+    stats uri /
+    stats show-legends
+backend orders
+    server-template o {count} _orders._tcp.service.shop resolvers course resolve-prefer ipv4 init-addr none
+""")
+        url = "http://{}:{}/;csv".format(*listener.getsockname())
+        command = [haproxy, "-db", "-f", str(tmp_path / "haproxy.cfg")]
+        with open(tmp_path / "log", "wb") as log:
+            process = subprocess.Popen(command, pass_fds=[listener.fileno()], stdout=log, stderr=log)
+    try:
+
+        def found():
+            table = csv.DictReader(requests.get(url, timeout=10).text.removeprefix("# ").splitlines())
+            return {row["addr"] for row in table if row["pxname"] == "orders" and row["status"] == "no check"}
+
+        wait_until(lambda: found() == {f"127.0.0.1:{8000 + n}" for n in range(count)}, limit=30)
+    finally:
+        process.terminate()
+        process.wait(10)
+    assert server.counts["tcp"] == 0 and bool(server.counts["truncated"]) == (size is None)
 
 
 def test_several_questions_follow_each_other_on_one_connection(server):

@@ -14,11 +14,12 @@ from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
 
+from servicelab import leases
 from servicelab.clients import traced
 from servicelab.leases import SelfPreservation
 from servicelab.lifecycle import ServerError, is_listening, running, stop_all
 from servicelab.servers import serve
-from servicelab.servers.registry import Registry, agent, duration, start_registry
+from servicelab.servers.registry import Registry, agent, start_registry, values
 from servicelab.trace import Trace
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
@@ -156,6 +157,29 @@ def test_names_in_json_match_whatever_their_case(registry):
     assert (check.ttl, check.deregister_after) == (5, 60)
 
 
+def test_names_match_whatever_their_case_and_ids_do_not(client):
+    client.agent.service.register("Payments", "Pay-1", tags=["EU"], check=Check.ttl("10s"))
+    client.catalog.register("Far", "10.0.0.9", {"Service": "payments", "ID": "pay-1"})
+    assert ids(client.health.service("PAYMENTS", tag="eu")) == ["Pay-1"]
+    index, found = client.health.service("payMents")
+    assert [one["Service"]["ID"] for one in found] == ["Pay-1", "pay-1"]
+    assert client.catalog.services()[1] == {"consul": [], "Payments": ["EU"], "payments": []}
+    assert client.catalog.node("fAR")[1]["Node"]["Node"] == "Far"
+    assert not client.agent.check.ttl_pass("service:pay-1") and client.agent.check.ttl_pass("service:Pay-1")
+    assert client.health.service("payments", index=index, wait="10s")[0] == str(int(index) + 1)
+    assert len(client.health.checks("payMENTS")[1]) == 1
+    assert client.catalog.deregister("FAR") and ids(client.health.service("payments")) == ["Pay-1"]
+
+
+def test_a_new_node_keeps_its_address_also_when_nodes_are_not_to_be_updated(registry, client):
+    def register(address):
+        body = {"Node": "far", "Address": address, "SkipNodeUpdate": True}
+        assert requests.put(f"{registry.url}/v1/catalog/register", json=body).text == "true"
+        return client.catalog.node("far")[1]["Node"]["Address"]
+
+    assert [register("10.0.0.9"), register("10.0.0.8")] == ["10.0.0.9", "10.0.0.9"]
+
+
 # -- keys and values ------------------------------------------------------------------------
 
 
@@ -232,6 +256,12 @@ REFUSED = [
     ("PUT", REGISTER, '{"name": "x", "check": {"args": ["ls"], "interval": "1s"}}', 400, "not offered here"),
     ("PUT", REGISTER, '{"name": "x", "check": {"ttl": "5s", "status": "fine"}}', 400, "Status for checks must"),
     ("PUT", REGISTER, '{"name": "x", "checks": [3]}', 400, "Checks must be an array of objects"),
+    ("PUT", REGISTER, '{"name": "x", "port": 1e999}', 400, "ServiceDefinition.Port of type int"),
+    ("PUT", REGISTER, '{"name": "x", "port": Infinity}', 400, "Infinity is no number of JSON"),
+    ("PUT", REGISTER, '{"name": "\\ud800"}', 400, "half of a surrogate pair"),
+    ("PUT", REGISTER, '{"name": "x", "address": "10.0.0.300"}', 400, "address='10.0.0.300' must be an IPv4 or IPv6"),
+    pytest.param("PUT", REGISTER, "[" * 100_000, 400, "exceeded max depth", id="deep JSON"),
+    pytest.param("PUT", REGISTER, '{"port": ' + "9" * 5000 + "}", 400, "Request decode failed", id="a long number"),
     ("POST", REGISTER, '{"name": "x"}', 405, "method POST not allowed"),
     ("GET", REGISTER, "", 405, "method GET not allowed"),
     ("PUT", CHECK, '{"ttl": "5s"}', 400, "Missing check name"),
@@ -264,7 +294,14 @@ REFUSED = [
      "Missing service registration"),
     ("PUT", "/v1/catalog/register", '{"node": "n", "address": "a", "service": {"id": "x"}}', 500,
      "Must provide service name with ID"),
+    ("PUT", "/v1/catalog/register", '{"node": "n", "address": "a b"}', 400, "address='a b' must be"),
     ("PUT", "/v1/catalog/deregister", "{}", 500, "Must provide node"),
+    ("PUT", "/v1/catalog/deregister", '{"node": "servicelab", "datacenter": "mars"}', 500, "No path to datacenter"),
+    pytest.param("GET", "/v1/kv/a?index=" + "9" * 5000, "", 400, "Invalid index", id="a long index"),
+    pytest.param("PUT", "/v1/kv/a?flags=" + "9" * 5000, "", 500, "value out of range", id="long flags"),
+    ("GET", f"/v1/kv/a?index={2**64}", "", 400, "Invalid index"),
+    ("GET", "/v1/kv/a?index=1&wait=9999999h", "", 400, "Invalid wait time"),
+    ("GET", "/v1/health/service/one?peer=x", "", 400, "peers of the cluster are not offered"),
     ("GET", "/v1/kv/", "", 400, "Missing key name"),
     ("PUT", "/v1/kv/a?cas=x", "", 500, 'parsing "x": invalid syntax'),
     ("PUT", "/v1/kv/a?cas=0&acquire=s", "", 400, "Conflicting flags"),
@@ -274,7 +311,50 @@ REFUSED = [
     ("GET", "/v1/nothing", "", 404, "not a recognized HTTP API endpoint"),
     ("GET", "/elsewhere", "", 404, ""),
     ("GET", "/v1/acl/tokens", "", 401, "ACL support disabled"),
+    ("PUT", "/v1/txn", "[]", 501, "/v1/txn: this registry has no transactions"),
+    ("PUT", "/v1/event/fire/deploy", "", 501, "has no events"),
+    ("GET", "/v1/query", "", 501, "has no prepared queries"),
+    ("PUT", "/v1/session/create", "{}", 501, "has no sessions"),
+    ("GET", "/v1/snapshot", "", 501, "has no snapshots"),
+    ("PUT", "/v1/agent/maintenance?enable=true", "", 501, "maintenance of a whole node"),
+    ("GET", "/v1/health/connect/one", "", 501, "has no service mesh"),
+    ("GET", "/v1/agent/metrics", "", 501, "has no such endpoint of the agent"),
 ]  # fmt: skip
+TWO = '"http": "http://h/", "interval": "1s"'
+REFUSED += [
+    ("PUT", REGISTER, f'{{"name": "x", "check": {{{check}}}}}', 400, says)
+    for check, says in [
+        ('"ttl": NaN', "NaN is no number of JSON"),
+        ('"ttl": 1e999', "TTL must be a duration with its unit"),
+        ('"ttl": 10000000000', "TTL must be a duration with its unit"),
+        ('"ttl": "Inf"', 'TTL: time: invalid duration "Inf"'),
+        ('"ttl": "2562048h"', 'TTL: time: invalid duration "2562048h"'),
+        ('"ttl": "%ss"' % ("9" * 400), "TTL: time: invalid duration"),
+        ('"ttl": "٣s"', "TTL: time: invalid duration"),
+        ('"ttl": "0.1ns"', "TTL must be > 0"),
+        ('"ttl": "5s", "timeout": NaN', "NaN is no number"),
+        (f'{TWO}, "timeout": "1e9s"', 'Timeout: time: unknown unit "e"'),
+        (f'{TWO}, "timeout": "-1s"', "Timeout must be >= 0"),
+        ('"ttl": "5s", "deregistercriticalserviceafter": "-1s"', "DeregisterCriticalServiceAfter must be >= 0"),
+        (
+            '"ttl": "5s", "deregistercriticalserviceafter": "9e99s"',
+            "DeregisterCriticalServiceAfter: time: unknown unit",
+        ),
+        ('"http": "http://h/", "interval": 10', "Interval must be a duration with its unit"),
+        ('"http": "http://h/", "interval": "1ms"', "Interval must be at least 10ms here"),
+        ('"tcp": "h:1", "interval": "9999us"', "Interval must be at least 10ms here"),
+        ('"http": "http://h:70000/", "interval": "1s"', "no HTTP request that can be made"),
+        ('"http": "http://[::1/", "interval": "1s"', "no HTTP request that can be made"),
+        ('"http": "http:///health", "interval": "1s"', "no HTTP request that can be made"),
+        ('"http": "http://h/a b", "interval": "1s"', "no HTTP request that can be made"),
+        ('"http": "http://%s/", "interval": "1s"' % ("a" * 64), "no HTTP request that can be made"),
+        ('"tcp": "h:70000", "interval": "1s"', "TCP must be host:port"),
+        ('"tcp": "h:٣", "interval": "1s"', "TCP must be host:port"),
+        ('"tcp": "h/x:1", "interval": "1s"', "TCP must be host:port"),
+        ('"tcp": "%s:1", "interval": "1s"' % ("a" * 64), "TCP must be host:port"),
+        (f'{TWO}, "header": {{"a b": ["c"]}}', "Header: 'a b' is no name of a header"),
+    ]
+]
 
 
 @pytest.fixture(scope="module")
@@ -306,7 +386,7 @@ def test_what_is_wrong_gets_consuls_answer_and_changes_nothing(furnished, method
         return furnished.ask(lambda c: (c.index, c.nodes(), c.services(), c.checks(), c.instances("one")))
 
     before = everything()
-    reply = requests.request(method, furnished.url + path, data=body)
+    reply = requests.request(method, furnished.url + path, data=body.encode() if isinstance(body, str) else body)
     assert reply.status_code == status and says in reply.text
     assert everything() == before
     if status == 405:
@@ -324,14 +404,16 @@ def test_the_stock_client_raises_what_it_raises_with_consul(client):
 @given(st.integers(0, 10**7), st.sampled_from([1e-3, 1]))
 def test_durations_are_read_as_they_are_written(number, unit):
     value = number * unit
-    assert duration.seconds(duration.text(value)) == pytest.approx(value, abs=1e-9)
+    assert values.seconds(values.duration(value)) == pytest.approx(value, abs=1e-9)
 
 
 def test_durations_are_gos():
-    assert [duration.seconds(text) for text in ("1m30s", "250ms", "1.5h", "0", "-2s", ".5s")] == [
+    assert [values.seconds(text) for text in ("1m30s", "250ms", "1.5h", "0", "-2s", ".5s")] == [
         90, 0.25, 5400, 0, -2, 0.5
     ]  # fmt: skip
-    assert [duration.text(value) for value in (None, 0, 0.25, 10, 90, 3600, 5400.5, 1e-6)] == [
+    assert values.seconds("2562047h47m16.854775807s") == pytest.approx(2**63 / 1e9), "the longest that Go has"
+    assert values.unsigned("0" * 5000 + str(2**64 - 1)) == 2**64 - 1
+    assert [values.duration(value) for value in (None, 0, 0.25, 10, 90, 3600, 5400.5, 1e-6)] == [
         "", "0s", "250ms", "10s", "1m30s", "1h0m0s", "1h30m0.5s", "1µs"
     ]  # fmt: skip
 
@@ -525,6 +607,49 @@ def test_tcp_checks_and_a_service_that_is_removed_when_it_stays_critical(registr
     client.agent.service.register("orders", "orders-1", check=Check.tcp(**how, deregister="100ms"))
     watch(client, "orders", [])
     assert client.agent.services() == {}
+
+
+@pytest.mark.parametrize("how", [{"http": "http://h:70000/", "method": "GET", "header": {}, "body": ""},
+                                 {"http": "http://h/", "method": "GET", "header": {"a b": ["c"]}, "body": ""},
+                                 {"tcp": f"{'a' * 64}.example:1"}])  # fmt: skip
+def test_a_check_that_fails_to_be_made_says_why_each_time(registry, client, how):
+    """No registration gets such a check past the API; the next one that we did not think of must not fall silent."""
+    agent = registry._agent
+    made = leases.Check("odd", kind="http", definition=how | {"interval": 0.01, "timeout": 1.0})
+    outputs = []
+
+    async def write():
+        report = agent.catalog.report
+        agent.catalog.report = lambda *args: outputs.append(args[2:4]) or report(*args)
+        agent.write(agent.catalog.add_check, made)
+
+    registry._do(write)
+    until(lambda: len(outputs) > 2)
+    assert {status for status, _ in outputs} == {"critical"} and all(len(output) > 20 for _, output in outputs)
+
+
+@pytest.mark.parametrize("end", [lambda registry, client: client.agent.service.deregister("orders-1"),
+                                 lambda registry, client: registry.pause(), lambda registry, client: registry.stop()],
+                         ids=["deregister", "pause", "stop"])  # fmt: skip
+def test_a_check_that_is_given_up_on_its_way_prints_nothing(registry, client, caplog, end):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/health"
+        client.agent.service.register("orders", "orders-1", check=Check.http(url, "10ms", timeout="5s"))
+        connection, _ = listener.accept()
+        under_way = registry._agent._probes._http.active
+        until(lambda: under_way)
+        end(registry, client)
+        connection.close()
+        if registry.is_running:
+            until(lambda: not under_way)
+            registry.resume()
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "multipart/form-data", "text/plain"])
+def test_the_content_type_of_a_body_does_not_matter(registry, caplog, kind):
+    reply = requests.put(registry.url + REGISTER, '{"name": "x"}', headers={"Content-Type": kind})
+    assert (reply.status_code, caplog.records) == (200, [])
 
 
 def test_the_registrys_own_requests_are_in_the_trace():

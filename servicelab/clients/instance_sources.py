@@ -17,6 +17,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import dns.edns
 import dns.exception
 import dns.message
+import dns.name
 import dns.query
 import dns.rcode
 import dns.rdatatype
@@ -39,7 +40,8 @@ class Instance(NamedTuple):
 
     @property
     def url(self) -> str:
-        return f"http://{self.address}:{self.port}"
+        address = f"[{self.address}]" if ":" in self.address else self.address
+        return f"http://{address}:{self.port}"
 
 
 class Source:
@@ -148,7 +150,7 @@ class RegistrySource(Source):
 
 class DNSSource(Source):
     """The healthy instances by SRV records from ``server``, a :class:`~servicelab.servers.dns.DNSServer`, with
-    dnspython: UDP, and TCP when the answer comes truncated. ``ttl`` of what it finds is that of the records.
+    dnspython: UDP, and TCP when not all of the answer had room. ``ttl`` of what it finds is that of the records.
 
     One question is one datagram, and it is not repeated when no answer comes (a stub resolver of an operating system
     would, after some seconds). ``index`` and ``wait`` mean nothing to DNS: to watch is not possible.
@@ -167,11 +169,16 @@ class DNSSource(Source):
     def _found(self, lookup, call):
         if lookup.index:
             raise TypeError("DNS has no blocking queries: use OnDemand or Poll with a name server, or watch a registry")
-        query = dns.message.make_query(f"{lookup.service}.{self._server.domain}.", "SRV")
+        zone = dns.name.from_text(self._server.domain)
+        query = dns.message.make_query(f"{lookup.service}.{zone}", "SRV")
         if call is not None:
             query.use_edns(payload=1232, options=[dns.edns.GenericOption(_TRACE_OPTION, call.encode())])
         try:
-            reply, _ = dns.query.udp_with_fallback(query, HOST, timeout=lookup.timeout, port=self._server.address[1])
+            where = {"where": HOST, "timeout": lookup.timeout, "port": self._server.address[1]}
+            reply, by_tcp = dns.query.udp_with_fallback(query, **where)
+            addresses, records = _told(reply)
+            if not by_tcp and any(one.target.is_subdomain(zone) and one.target not in addresses for one in records):
+                reply = dns.query.tcp(query, **where)  # there was no room for the addresses
         except (dns.exception.Timeout, TimeoutError):
             return Found(Status.TIMEOUT, 0.0)
         except (ConnectionRefusedError, ServerError):
@@ -182,18 +189,27 @@ class DNSSource(Source):
             return Found(Status.ERROR, 0.0)
         if reply.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
             return Found(Status.ERROR, 0.0)
-        addresses = {one.name: one[0].address for one in reply.additional if one.rdtype == dns.rdatatype.A}
-        records = [one for one in reply.answer if one.rdtype == dns.rdatatype.SRV]
-        instances = tuple(
-            Instance(record.target.labels[0].decode(), addresses.get(record.target, HOST), record.port)
-            for answer in records
-            for record in answer
-        )
-        ttl = min((answer.ttl for answer in records), default=None)
+        addresses, records = _told(reply)
+        instances = tuple(_target(one, addresses.get(one.target), zone) for one in records)
+        ttl = min((one.ttl for one in reply.answer), default=None)
         if ttl is None:  # RFC 2308, section 5: "nobody" may be kept for the lesser of the SOA's TTL and its minimum
             soas = [one for one in reply.authority if one.rdtype == dns.rdatatype.SOA]
             ttl = min((min(one.ttl, one[0].minimum) for one in soas), default=None)
         return Found(Status.OK, 0.0, instances, ttl=ttl)
+
+
+def _told(reply):
+    """The addresses by name in a reply, and its SRV records."""
+    kinds = dns.rdatatype.A, dns.rdatatype.AAAA
+    addresses = {one.name: one[0].address for one in reply.additional if one.rdtype in kinds}
+    return addresses, [record for one in reply.answer if one.rdtype == dns.rdatatype.SRV for record in one]
+
+
+def _target(record, address: str | None, zone) -> Instance:
+    """One SRV record. A target outside of the zone is a host name, on which there may be several instances."""
+    host = record.target.to_text(omit_final_dot=True)
+    id = record.target.labels[0].decode() if record.target.is_subdomain(zone) else f"{host}:{record.port}"
+    return Instance(id, address or host, record.port)
 
 
 def _instance(entry) -> Instance:

@@ -29,6 +29,7 @@ from servicelab.leases.records import (
     LeaseEvent,
     Node,
     Service,
+    parse_host,
     worst,
 )
 from servicelab.leases.store import UnknownCheck, UnknownService
@@ -54,5 +55,6 @@ __all__ = [
     "UnknownCheck",
     "UnknownService",
     "WARNING",
+    "parse_host",
     "worst",
 ]

@@ -61,7 +61,7 @@ class Catalog(Store):
             changed = True
             created = old.create_index if old else index
             self._services[service.key] = replace(service, create_index=created, modify_index=index)
-            self._by_name.setdefault(service.name, {})[service.key] = None
+            self._by_name.setdefault(service.name.lower(), {})[service.key] = None
             if old is not None and old.name != service.name:
                 self._rename_checks(service, index)
         if replace_checks:
@@ -151,12 +151,13 @@ class Catalog(Store):
     def remove_node(self, now: float, name: str) -> list[LeaseEvent]:
         """Remove a node with all that is on it; one that is not there may be removed."""
         events = self.advance(now)
-        if name in self._nodes:
-            for service in [service for service in self._services.values() if service.node == name]:
+        node = self.node(name)
+        if node is not None:
+            for service in self.on_node(name):
                 self._remove(now, service, "deregistered", events)
-            for key in list(self._of_service.get((name, ""), ())):
+            for key in list(self._of_service.get((node.key, ""), ())):
                 self._drop_check(key)
-            del self._nodes[name]
+            del self._nodes[node.key]
             self.nodes_index = self.checks_index = index = self._index.grow()
             events.append(LeaseEvent(now, "changed", name, index=index))
         return events
@@ -180,7 +181,7 @@ class Catalog(Store):
                 self._end_leases(due, events)
             else:
                 check = self._checks[self._reap.take_first()]
-                self._remove(due, self._services[check.node, check.service_id], "deregistered", events)
+                self._remove(due, self._services[check.service_key], "deregistered", events)
         self._now = now
         return events
 
@@ -230,13 +231,13 @@ class Catalog(Store):
             return False
         self._leases += check.ttl is not None
         self._checks[check.key] = replace(check, create_index=old.create_index if old else index, modify_index=index)
-        self._of_service.setdefault((check.node, check.service_id), {})[check.key] = None
+        self._of_service.setdefault(check.service_key, {})[check.key] = None
         return True
 
     def _drop_check(self, key) -> None:
         check = self._checks.pop(key)
         self._leases -= check.ttl is not None
-        del self._of_service[check.node, check.service_id][key]
+        del self._of_service[check.service_key][key]
         self._expiry.clear(key)
         self._reap.clear(key)
         self._overdue.pop(key, None)
@@ -273,7 +274,7 @@ class Catalog(Store):
             del self._overdue[key]
             check = self._checks[key]
             if self.eviction.removes and check.service_id:
-                self._remove(due, self._services[check.node, check.service_id], "evicted", events)
+                self._remove(due, self._services[check.service_key], "evicted", events)
                 continue
             output = "TTL expired"
             if check.output:

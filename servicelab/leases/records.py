@@ -1,7 +1,10 @@
 """What a registry stores. All records are immutable: one that was handed out never changes under its reader."""
 
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import NamedTuple
 
 PASSING, WARNING, CRITICAL = "passing", "warning", "critical"
@@ -21,6 +24,23 @@ def check_status(status: str) -> str:
     if status not in _SEVERITY:
         raise ValueError(f"status={status!r} must be one of {', '.join(_SEVERITY)}")
     return status
+
+
+def parse_host(text: str) -> IPv4Address | IPv6Address | str:
+    """An IP address, or the host name itself. ValueError for what is neither and could never be reached."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        label = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
+        name = re.fullmatch(rf"({label}\.)*({label})\.?", text, re.ASCII | re.IGNORECASE)
+        if name and len(text) <= 253 and not name[3].isdigit():  # no name ends in a number: "10.0.0.300" is none
+            return text
+    else:
+        if not getattr(address, "scope_id", None):
+            return address
+    raise ValueError(
+        f"address={text!r} must be an IPv4 or IPv6 address or a host name of ASCII letters, such as 'shop'"
+    )
 
 
 class Index:
@@ -45,6 +65,13 @@ class Node:
     create_index: int = 0
     modify_index: int = 0
 
+    def __post_init__(self):
+        parse_host(self.address)
+
+    @property
+    def key(self) -> str:
+        return self.name.lower()
+
 
 @dataclass(frozen=True, slots=True)
 class Service:
@@ -65,6 +92,8 @@ class Service:
     modify_index: int = 0
 
     def __post_init__(self):
+        if self.address:
+            parse_host(self.address)
         for name in ("id", "name", "node"):
             value = getattr(self, name)
             if not isinstance(value, str) or not value:
@@ -75,7 +104,7 @@ class Service:
 
     @property
     def key(self) -> tuple[str, str]:
-        return self.node, self.id
+        return self.node.lower(), self.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +138,17 @@ class Check:
             raise ValueError(f"ttl={self.ttl!r} does not fit kind={self.kind!r}: a TTL check has one, no other has")
         for name in ("ttl", "deregister_after"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(f"{name}={value} must be > 0 seconds")
+            if value is not None and not 0 < value < math.inf:
+                raise ValueError(f"{name}={value} must be > 0 seconds and finite")
 
     @property
     def key(self) -> tuple[str, str]:
-        return self.node, self.id
+        return self.node.lower(), self.id
+
+    @property
+    def service_key(self) -> tuple[str, str]:
+        """The key of its service; for a check of a node the id in it is empty."""
+        return self.node.lower(), self.service_id
 
 
 class Instance(NamedTuple):

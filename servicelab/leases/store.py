@@ -1,5 +1,7 @@
 """The records of a registry: which there are, how they hang together, and the index at which each last changed.
 
+The names of services and nodes, and tags, match whatever their case, as in Consul; ids match exactly.
+
 Nothing in here knows of time. :class:`~servicelab.leases.catalog.Catalog` adds it.
 """
 
@@ -41,34 +43,33 @@ class Store:
 
     def index_of(self, name: str) -> int:
         """The index of the last change that concerns the service ``name``."""
-        return self._name_index[name] if self._by_name.get(name) else self._vanished
+        return self._name_index.get(name.lower(), self._vanished)
 
     def instances(self, name: str, *, passing: bool = False, tags: Iterable[str] = ()) -> list[Instance]:
         """The instances of a service, with every one of ``tags``; with ``passing`` only those of that status."""
-        tags = set(tags)
-        found = [self._instance(self._services[key]) for key in self._by_name.get(name, ())]
+        tags = {tag.lower() for tag in tags}
+        found = [self._instance(self._services[key]) for key in self._by_name.get(name.lower(), ())]
         return [
             instance
             for instance in found
-            if tags <= set(instance.service.tags) and (not passing or instance.status == PASSING)
+            if tags <= {tag.lower() for tag in instance.service.tags} and (not passing or instance.status == PASSING)
         ]
 
     def service(self, service_id: str, node: str = LOCAL) -> Instance | None:
-        service = self._services.get((node, service_id))
+        service = self._services.get((node.lower(), service_id))
         return self._instance(service) if service else None
 
     def services(self) -> dict[str, list[str]]:
-        """Every service name, with the tags that its instances have."""
-        return {
-            name: sorted({tag for key in keys for tag in self._services[key].tags})
-            for name, keys in sorted(self._by_name.items())
-            if keys
-        }
+        """Every service name as it is written, with the tags that its instances have."""
+        found: dict[str, set[str]] = {}
+        for service in self._services.values():
+            found.setdefault(service.name, set()).update(service.tags)
+        return {name: sorted(tags) for name, tags in sorted(found.items())}
 
     def check(self, check_id: str, node: str = LOCAL) -> Check:
         """Raises UnknownCheck."""
         try:
-            return self._checks[node, check_id]
+            return self._checks[node.lower(), check_id]
         except KeyError:
             raise UnknownCheck(f"no check {check_id!r} is registered on node {node!r}") from None
 
@@ -77,33 +78,38 @@ class Store:
         return [
             check
             for check in self._checks.values()
-            if (service is None or check.service == service) and (node is None or check.node == node)
+            if (service is None or check.service.lower() == service.lower())
+            and (node is None or check.node.lower() == node.lower())
         ]
 
     def nodes(self) -> list[Node]:
         return list(self._nodes.values())
 
+    def node(self, name: str) -> Node | None:
+        return self._nodes.get(name.lower())
+
     def on_node(self, node: str) -> list[Service]:
-        return [service for service in self._services.values() if service.node == node]
+        return [service for service in self._services.values() if service.node.lower() == node.lower()]
 
     # -- for the catalog ------------------------------------------------------------------------
 
     def _instance(self, service: Service) -> Instance:
-        keys = [*self._of_service.get((service.node, ""), ()), *self._of_service.get(service.key, ())]
-        return Instance(self._nodes[service.node], service, tuple(self._checks[key] for key in keys))
+        node, _ = service.key
+        keys = [*self._of_service.get((node, ""), ()), *self._of_service.get(service.key, ())]
+        return Instance(self._nodes[node], service, tuple(self._checks[key] for key in keys))
 
     def _service(self, service_id: str, node: str) -> Service:
         try:
-            return self._services[node, service_id]
+            return self._services[node.lower(), service_id]
         except KeyError:
             raise UnknownService(f"no service {service_id!r} is registered on node {node!r}") from None
 
     def _put_node(self, node: Node, index: int, keep: bool = False) -> bool:
-        old = self._nodes.get(node.name)
+        old = self.node(node.name)
         if old is not None and (keep or (old.address, old.meta) == (node.address, node.meta)):
             return False
         created = old.create_index if old else index
-        self._nodes[node.name] = replace(node, create_index=created, modify_index=index)
+        self._nodes[node.key] = replace(node, create_index=created, modify_index=index)
         self.nodes_index = index
         return True
 
@@ -112,15 +118,16 @@ class Store:
             self._checks[key] = replace(self._checks[key], service=service.name, modify_index=index)
 
     def _forget_name(self, service: Service, index: int) -> None:
-        keys = self._by_name[service.name]
+        name = service.name.lower()
+        keys = self._by_name[name]
         del keys[service.key]
-        self._touch(service.name, index)
+        self._touch(name, index)
         if not keys:
-            del self._by_name[service.name], self._name_index[service.name]
+            del self._by_name[name], self._name_index[name]
             self._vanished = index
 
     def _names_on(self, node: str) -> set[str]:
-        return {service.name for service in self._services.values() if service.node == node}
+        return {service.name for service in self.on_node(node)}
 
     def _concern(self, check: Check, index: int) -> None:
         """A check changed: note it with the services that it concerns, which are all on the node for a node's."""
@@ -129,7 +136,7 @@ class Store:
             self._touch(name, index, checks=True)
 
     def _touch(self, name: str, index: int, *, services: bool = False, checks: bool = False) -> None:
-        self._name_index[name] = index
+        self._name_index[name.lower()] = index
         if services:
             self.services_index = index
         if checks:

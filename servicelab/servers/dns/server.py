@@ -1,8 +1,8 @@
 """A DNS server on a real socket: UDP and TCP on one port, in one thread.
 
-UDP first: a query is one datagram, and so is its answer. An answer that is longer than the client takes (512 bytes
-without EDNS) comes back empty with the flag TC, and the client asks again by TCP, where every message has its length
-in front and several may follow each other on one connection (RFC 7766).
+UDP first: a query is one datagram, and so is its answer. Of an answer that is longer than the client takes (512 bytes
+without EDNS, with it what it says) come the records that fit, with the flag TC, and the client may ask again by TCP,
+where every message has its length in front and several may follow each other on one connection (RFC 7766).
 
 What is no DNS message does no harm: too short to answer, or an answer itself, it is dropped; otherwise it is told
 FORMERR. Either way ``counts["malformed"]`` grows.
@@ -10,18 +10,17 @@ FORMERR. Either way ``counts["malformed"]`` grows.
 
 import asyncio
 import socket
-import struct
 import threading
 from collections import Counter
 from functools import partial
 from random import Random
 from typing import NamedTuple
 
-from dnslib import QTYPE, RCODE, DNSHeader, DNSRecord
+from dnslib import QTYPE, RCODE, DNSBuffer, DNSHeader, DNSRecord
 
-from servicelab.leases import PASSING
+from servicelab.leases import CRITICAL, WARNING
 from servicelab.lifecycle import HOST, Server, ServerError
-from servicelab.servers.dns.zone import Zone, trace_id_of, truncated, udp_limit
+from servicelab.servers.dns.zone import Zone, fitted, reply_to, room_for, trace_id_of
 from servicelab.servers.registry import Registry
 from servicelab.trace import Trace, new_id, reply_id
 
@@ -31,14 +30,19 @@ _LIMIT = 2.0  # seconds for the thread to end; it needs milliseconds
 _TRIES = 20  # free TCP ports to try until one is free for UDP, too
 
 
+def _of_zone(name):
+    return property(lambda self: getattr(self.zone, name), lambda self, value: setattr(self.zone, name, value))
+
+
 class DNSServer(Server):
     """A name server for the healthy instances of ``source``, at ``name``.``domain``.
 
     | setting      | default        | unit | consequence                                                            |
     |--------------|----------------|------|------------------------------------------------------------------------|
-    | source       | none           |      | a ``servers.registry.Registry``, of which it tells the passing         |
-    |              |                |      | instances; or a function: ``source(service)`` returns the healthy      |
-    |              |                |      | ones, each with ``id`` and ``port``, or None for an unknown service    |
+    | source       | none           |      | a ``servers.registry.Registry``, of which it tells the instances that  |
+    |              |                |      | are not critical, as Consul does unless set to ``only_passing``; or a  |
+    |              |                |      | function: ``source(service)`` returns the healthy ones, each with      |
+    |              |                |      | ``id`` and ``port``, or None for an unknown service                    |
     | domain       | "service.shop" |      | the zone; see :mod:`servicelab.servers.dns.zone` for its names         |
     | ttl          | 5              | s    | how long resolvers keep an answer; whole seconds, 0 forbids it         |
     | negative_ttl | 1              | s    | how long they keep "no such name" and "nobody there"                   |
@@ -74,7 +78,7 @@ class DNSServer(Server):
         super().__init__(name, port)
         self._registry = source if isinstance(source, Registry) else None
         if self._registry is not None:
-            source = partial(_passing, source)
+            source = partial(_usable, source)
         elif not callable(source):
             raise ServerError(
                 f"source={source!r} must be a Registry of the course, or a function of a service's name (a real Consul "
@@ -83,7 +87,7 @@ class DNSServer(Server):
         if trace is not None and not isinstance(trace, Trace):
             raise ServerError(f"trace={trace!r} is no trace: use Trace() from servicelab.trace, or leave it out")
         self.zone = Zone(source, domain, ttl, negative_ttl, Random(seed))
-        self.trace = trace
+        self.domain, self.trace = self.zone.domain, trace
         self.silent = False
         self.counts: Counter[str] = Counter()
         self.errors: list[str] = []
@@ -91,27 +95,7 @@ class DNSServer(Server):
         self._sockets: list[socket.socket] = []
         self._connections: set[asyncio.Transport] = set()
 
-    @property
-    def domain(self) -> str:
-        return self.zone.domain
-
-    @property
-    def ttl(self) -> int:
-        """Seconds for which a resolver may keep an answer. Raises ServerError for what is no whole number of them."""
-        return self.zone.ttl
-
-    @ttl.setter
-    def ttl(self, seconds):
-        self.zone.ttl = seconds
-
-    @property
-    def negative_ttl(self) -> int:
-        """Seconds for which a resolver may keep the news that there is nobody."""
-        return self.zone.negative_ttl
-
-    @negative_ttl.setter
-    def negative_ttl(self, seconds):
-        self.zone.negative_ttl = seconds
+    ttl, negative_ttl = _of_zone("ttl"), _of_zone("negative_ttl")
 
     @property
     def queries(self) -> int:
@@ -136,32 +120,28 @@ class DNSServer(Server):
             return None
         try:
             reply = self.zone.reply(query)
-            packed = reply.pack()
+            packed = fitted(reply, room_for(query, protocol))
         except Exception as error:
             self.errors.append(f"{type(error).__name__}: {error}")
             self.counts["error"] += 1
-            reply = query.reply(ra=0)
-            reply.header.rcode = RCODE.SERVFAIL
-            packed = reply.pack()
-        if protocol == "udp" and len(packed) > udp_limit(query):
+            reply = reply_to(query, RCODE.SERVFAIL)
+            packed = bytes(reply.pack())
+        if reply.header.tc:
             self.counts["truncated"] += 1
-            reply = truncated(reply)
-            packed = reply.pack()
         elif reply.header.rcode == RCODE.NXDOMAIN:
             self.counts["nxdomain"] += 1
         elif reply.header.rcode == RCODE.NOERROR and not reply.rr:
             self.counts["empty"] += 1
         if stamp is not None:
             stamp.replied(reply)
-        return bytes(packed)
+        return packed
 
     @staticmethod
     def _complaint(data):
         """FORMERR for a message of which only the header can be read, if it is a query."""
         if len(data) < _HEADER or data[2] & 0x80:
             return None
-        (id,) = struct.unpack_from("!H", data)
-        return DNSRecord(DNSHeader(id=id, qr=1, aa=0, ra=0, rcode=RCODE.FORMERR)).pack()
+        return bytes(reply_to(DNSRecord(DNSHeader.parse(DNSBuffer(data))), RCODE.FORMERR).pack())
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -296,18 +276,22 @@ def _told(reply) -> str:
     return f"{len(reply.rr)} records, TTL {reply.rr[0].ttl} s" if reply.rr else "no records"
 
 
-def _passing(registry, service):
-    """The passing instances of ``service``, None if it has none at all; asked in the registry's own thread."""
+def _usable(registry, service):
+    """The instances of ``service`` that are not critical, with the weight of their status; None if it has none at all.
+    Asked in the registry's own thread."""
     found = registry.ask(lambda catalog: catalog.instances(service))
-    if not found:
-        return None
-    return [_At(one.service.id, one.service.port, one.address) for one in found if one.status == PASSING]
+    return [
+        _At(one.service.id, one.service.port, one.address, one.service.weights[one.status == WARNING])
+        for one in found
+        if one.status != CRITICAL
+    ] if found else None  # fmt: skip
 
 
 class _At(NamedTuple):
     id: str
     port: int
     address: str
+    weight: int
 
 
 def _both(port) -> list[socket.socket]:

@@ -14,13 +14,20 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from servicelab.leases import NotATTLCheck, UnknownCheck, UnknownService
-from servicelab.leases.records import Check
-from servicelab.servers.registry import duration, shapes
+from servicelab.leases.records import Check, check_status
+from servicelab.servers.registry import shapes, values
 from servicelab.servers.registry.agent import Agent
-from servicelab.servers.registry.refused import Refused
 
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
+
+
+class Refused(Exception):
+    """Answer with ``status`` and ``text``; nothing was changed. ``headers`` go with it."""
+
+    def __init__(self, status: int, text: str = "", headers: dict[str, str] | None = None):
+        super().__init__(f"{status} {text}")
+        self.status, self.text, self.headers = status, text, headers or {}
 
 
 @dataclass
@@ -78,25 +85,23 @@ def refusing_unknown(id: str):
 
 def seen(ask: Ask) -> tuple[int, float | None]:
     """``index`` and ``wait`` of a query; raises Refused. Without an index, or with 0, nothing waits."""
-    wait, index = None, 0
-    if ask.get("wait"):
-        try:
-            wait = duration.seconds(ask.get("wait"))
-        except ValueError:
-            raise Refused(400, "Invalid wait time") from None
-    if ask.get("index"):
-        if not (ask.get("index").isascii() and ask.get("index").isdigit()):
-            raise Refused(400, "Invalid index")
-        index = int(ask.get("index"))
-    return index, wait
+    try:
+        wait = values.seconds(ask.get("wait")) if ask.get("wait") else None
+    except ValueError:
+        raise Refused(400, "Invalid wait time") from None
+    try:
+        return values.unsigned(ask.get("index") or "0"), wait
+    except ValueError:
+        raise Refused(400, "Invalid index") from None
 
 
 def common(ask: Ask) -> None:
     """What every query may ask for, and what is refused. Raises Refused."""
     if ask.has("stale") and ask.has("consistent"):
         raise Refused(400, "Cannot specify ?stale with ?consistent, conflicting semantics.")
-    if ask.get("filter"):
-        raise Refused(400, "filter expressions are not offered by this registry: use passing, tag or node-meta")
+    for name, what in (("filter", "filter expressions"), ("peer", "peers of the cluster")):
+        if ask.get(name):
+            raise Refused(400, f"{what} are not offered by this registry: use passing, tag or node-meta")
     check_datacenter(ask.get("dc"))
 
 
@@ -126,18 +131,12 @@ def named(ask: Ask, what: str) -> str:
     return ask.rest
 
 
-def checked_status(status: str) -> str:
-    if status not in ("passing", "warning", "critical"):
-        raise Refused(400, f"Invalid check status: '{status}'")
-    return status
+def checked_status(status: str, says: str = "") -> str:
+    try:
+        return check_status(status)
+    except ValueError:
+        raise Refused(400, says or f"Invalid check status: '{status}'") from None
 
 
 def flag(ask: Ask, name: str) -> bool:
     return ask.has(name) and ask.get(name) not in ("0", "false")
-
-
-def boolean(text: str) -> bool | None:
-    """Go's ``strconv.ParseBool``; None for anything else."""
-    if text in ("1", "t", "T", "TRUE", "true", "True"):
-        return True
-    return False if text in ("0", "f", "F", "FALSE", "false", "False") else None

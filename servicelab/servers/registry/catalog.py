@@ -8,8 +8,8 @@ from servicelab.servers.registry.api import (
     Answer,
     Ask,
     Query,
+    Refused,
     as_json,
-    boolean,
     check_datacenter,
     checked_status,
     instances_of,
@@ -17,7 +17,7 @@ from servicelab.servers.registry.api import (
     node_meta,
     tags_of,
 )
-from servicelab.servers.registry.refused import Refused
+from servicelab.servers.registry.values import boolean
 
 
 def register_in_catalog(agent: Agent, ask: Ask) -> Answer:
@@ -26,7 +26,8 @@ def register_in_catalog(agent: Agent, ask: Ask) -> Answer:
     if not node or not address:
         raise Refused(500, "Must provide node and address")
     check_datacenter(given.take("Datacenter", str, ""))
-    meta = given.texts("NodeMeta")
+    with decode.refusing_what_cannot_be():
+        on = Node(node, address, given.texts("NodeMeta"))
     service = given.take("Service", dict)
     service = decode.catalog_service(decode.Fields(service, "NodeService"), node) if service else None
     one, several = given.take("Check", dict), given.take("Checks", list, [])
@@ -38,8 +39,8 @@ def register_in_catalog(agent: Agent, ask: Ask) -> Answer:
         comes_along = service is not None and service.id == check.service_id
         if check.service_id and not comes_along and agent.catalog.service(check.service_id, node) is None:
             raise Refused(500, "failed inserting check: Missing service registration")
-    if not given.take("SkipNodeUpdate", bool, False):
-        agent.write(agent.catalog.set_node, Node(node, address, meta))
+    if not given.take("SkipNodeUpdate", bool, False) or agent.catalog.node(node) is None:
+        agent.write(agent.catalog.set_node, on)
     if service:
         agent.write(agent.catalog.register, service)
     for check in checks:
@@ -66,6 +67,7 @@ def deregister_in_catalog(agent: Agent, ask: Ask) -> Answer:
     service_id, check_id = given.take("ServiceID", str, ""), given.take("CheckID", str, "")
     if not node:
         raise Refused(500, "Must provide node")
+    check_datacenter(given.take("Datacenter", str, ""))
     try:
         if service_id:
             agent.write(agent.catalog.deregister, service_id, node)
@@ -107,7 +109,7 @@ def catalog_node(agent: Agent, ask: Ask) -> Query:
     name = named(ask, "node name")
 
     def answer():
-        node = next((node for node in agent.catalog.nodes() if node.name == name), None)
+        node = agent.catalog.node(name)
         if node is None:
             return as_json(None)
         found = {service.id: shapes.service(service) for service in agent.catalog.on_node(name)}

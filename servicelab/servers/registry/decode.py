@@ -1,24 +1,30 @@
 """From the JSON that clients send to services and checks.
 
 As in Consul, names are matched whatever their case (py-consul writes ``"deregisterCriticalServiceAfter"`` in several
-ways), unknown names are passed over, a duration is a text like "10s" or a number of nanoseconds, and what is wrong is
-refused with status 400 before anything is changed.
+ways), unknown names are passed over, and what is wrong is refused with status 400 before anything is changed. A
+duration is a text with a unit, like "10s": Consul takes a number, too, as nanoseconds, and hardly anybody means that.
 """
 
 import json
+import re
+from contextlib import contextmanager
+from urllib.parse import urlsplit
 
-from servicelab.leases import Check, Service
+from servicelab.leases import Check, Service, parse_host
 from servicelab.leases.records import LOCAL
-from servicelab.servers.registry import duration
-from servicelab.servers.registry.refused import Refused
+from servicelab.servers.registry import values
+from servicelab.servers.registry.api import Refused, checked_status
 
-_STATUSES = ("passing", "warning", "critical")
+#: Seconds from one check to the next, at least. Consul's is one second; a chapter does not wait that long.
+SHORTEST_INTERVAL = 0.01
 _NAMES = {str: "string", int: "int", bool: "bool", float: "float64", list: "array", dict: "object", type(None): "null"}
 #: Kinds of checks that Consul makes and this registry does not.
 _NOT_OFFERED = (
     "args", "scriptargs", "script", "grpc", "h2ping", "udp", "dockercontainerid", "osservice", "aliasservice",
     "aliasnode",
 )  # fmt: skip
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
+_HOST_PORT = re.compile(r"(\[[^]]+\]|[^:/?#@]+):[0-9]{1,5}")
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")
 
 
@@ -44,18 +50,17 @@ class Fields:
 
     def seconds(self, name: str) -> float | None:
         value = self._raw.get(name.lower())
-        if value is None or value == "":
+        if value in (None, "", 0) and value is not False:
             return None
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            return value * 1e-9
         if not isinstance(value, str):
             raise Refused(
-                400, f'Request decode failed: {name} must be a duration such as "10s", not {_json_name(value)}'
-            )
+                400, f'Request decode failed: {name} must be a duration with its unit, such as "10s", not '
+                f"a {_json_name(value)}"
+            )  # fmt: skip
         try:
-            return duration.seconds(value)
+            return values.seconds(value)
         except ValueError as error:
-            raise Refused(400, f"Request decode failed: {error}") from None
+            raise Refused(400, f"Request decode failed: {name}: {error}") from None
 
     def texts(self, name: str) -> dict[str, str]:
         """An object of texts."""
@@ -77,9 +82,12 @@ class Fields:
 def fields(body: bytes, what: str) -> Fields:
     """The body of a request as an object. Raises Refused."""
     try:
-        raw = json.loads(body)
-    except UnicodeDecodeError:
-        raise Refused(400, "Request decode failed: the body is not UTF-8") from None
+        raw = json.loads(body.decode(), parse_constant=_no_json)
+        json.dumps(raw, ensure_ascii=False).encode()
+    except UnicodeError:
+        raise Refused(400, "Request decode failed: a text is not UTF-8, or holds half of a surrogate pair") from None
+    except RecursionError:
+        raise Refused(400, "Request decode failed: invalid JSON: exceeded max depth") from None
     except ValueError as error:
         reason = "EOF" if not body.strip() else f"invalid JSON: {error}"
         raise Refused(400, f"Request decode failed: {reason}") from None
@@ -88,6 +96,19 @@ def fields(body: bytes, what: str) -> Fields:
             400, f"Request decode failed: json: cannot unmarshal {_json_name(raw)} into Go value of type {what}"
         )
     return Fields(raw, what)
+
+
+def _no_json(word: str):
+    raise ValueError(f"{word} is no number of JSON")
+
+
+@contextmanager
+def refusing_what_cannot_be():
+    """Turns what a record says of a value that cannot be into a refusal."""
+    try:
+        yield
+    except ValueError as error:
+        raise Refused(400, f"Validation failed: {error}") from None
 
 
 def service(given: Fields, node: str = LOCAL) -> Service:
@@ -124,12 +145,9 @@ def _made(given: Fields, id: str, name: str, node: str) -> Service:
         raise Refused(400, "Invalid Weights: Warning must be greater or equal than 0")
     if max(weight) > 65535:
         raise Refused(400, "Invalid Weights: Weights must be lower or equal than 65535")
-    try:
-        return Service(
-            id, name, address, given.take("Port", int, 0), tuple(tags), given.texts("Meta"), node, weight
-        )  # fmt: skip
-    except ValueError as error:
-        raise Refused(400, f"Validation failed: {error}") from None
+    port, meta = given.take("Port", int, 0), given.texts("Meta")
+    with refusing_what_cannot_be():
+        return Service(id, name, address, port, tuple(tags), meta, node, weight)
 
 
 def checks(given: Fields) -> list[Check]:
@@ -149,9 +167,7 @@ def checks(given: Fields) -> list[Check]:
 
 def check(given: Fields, bad_status: str = "Bad check status") -> Check:
     """One check. Raises Refused."""
-    status = given.take("Status", str, "")
-    if status and status not in _STATUSES:
-        raise Refused(400, bad_status)
+    status = checked_status(given.take("Status", str, "") or "critical", bad_status)
     if unknown := given.has(*_NOT_OFFERED):
         raise Refused(
             400, f"Invalid check: {unknown} is not offered here; this registry makes TTL, HTTP and TCP checks"
@@ -165,12 +181,15 @@ def check(given: Fields, bad_status: str = "Bad check status") -> Check:
         raise Refused(400, "Invalid check: Interval must be > 0 for Script, HTTP, H2PING, TCP, UDP or OSService checks")
     if not (http or tcp) and ttl <= 0:
         raise Refused(400, "Invalid check: TTL must be > 0 for TTL checks")
-    if timeout is not None and timeout < 0:
-        raise Refused(400, "Invalid check: Timeout must be >= 0")
+    if (http or tcp) and interval < SHORTEST_INTERVAL:
+        raise Refused(400, f"Invalid check: Interval must be at least {values.duration(SHORTEST_INTERVAL)} here")
+    for name, value in (("Interval", interval), ("Timeout", timeout), ("DeregisterCriticalServiceAfter", after)):
+        if value is not None and value < 0:
+            raise Refused(400, f"Invalid check: {name} must be >= 0")
     method = given.take("Method", str, "") or "GET"
-    if http and (method.upper() not in METHODS or not http.startswith(("http://", "https://"))):
-        raise Refused(400, f"Invalid check: {method} {http} is no HTTP request")
-    if tcp and not tcp.rpartition(":")[2].isdigit():
+    if http and (method.upper() not in METHODS or not _can_be_asked(http)):
+        raise Refused(400, f"Invalid check: HTTP: {method} {http} is no HTTP request that can be made")
+    if tcp and not (_HOST_PORT.fullmatch(tcp) and _can_be_asked(f"http://{tcp}")):
         raise Refused(400, f"Invalid check: TCP must be host:port, not {tcp!r}")
     how = {"interval": interval, "timeout": timeout or 10.0}
     if http:
@@ -183,20 +202,30 @@ def check(given: Fields, bad_status: str = "Bad check status") -> Check:
         service_id=given.take("ServiceID", str, ""),
         kind="http" if http else "tcp" if tcp else "ttl",
         ttl=None if http or tcp else ttl,
-        status=status or "critical",
-        deregister_after=after if after and after > 0 else None,
+        status=status,
+        deregister_after=after or None,
         notes=given.take("Notes", str, ""),
         definition=how if http or tcp else {},
     )
 
 
+def _can_be_asked(url: str) -> bool:
+    """Is ``url`` one of HTTP, with a host and a port that there can be?"""
+    try:
+        parts = urlsplit(url)
+        parse_host(parts.hostname or "")
+        return parts.scheme in ("http", "https") and parts.port != 0 and url.isprintable() and " " not in url
+    except ValueError:
+        return False
+
+
 def _header(given: Fields) -> dict[str, list[str]]:
     header = given.take("Header", dict, {})
-    for name, values in header.items():
-        if not isinstance(values, list) or not all(
-            isinstance(value, str) and value.isprintable() for value in [name, *values]
-        ):
+    for name, lines in header.items():
+        if not isinstance(lines, list) or not all(isinstance(line, str) and line.isprintable() for line in lines):
             raise Refused(400, "Request decode failed: json: Header must hold arrays of strings of one line")
+        if not _TOKEN.fullmatch(name):
+            raise Refused(400, f"Invalid check: Header: {name!r} is no name of a header")
     return header
 
 

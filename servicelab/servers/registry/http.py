@@ -18,7 +18,6 @@ from tornado.web import Application, HTTPError, RequestHandler
 
 from servicelab.servers.registry import api, routes
 from servicelab.servers.registry.agent import Agent
-from servicelab.servers.registry.refused import Refused
 from servicelab.trace import from_traceparent, new_id, reply_id
 
 
@@ -49,6 +48,10 @@ def application(agent: Agent, counts, errors: list[str]) -> Application:
 class _Silent(Application):
     def log_request(self, handler):
         """Nothing is printed."""
+
+    def find_handler(self, request, **kwargs):
+        request.headers.pop("Content-Type", None)  # a body is what its path says; tornado would take a form apart
+        return super().find_handler(request, **kwargs)
 
 
 class _Endpoint(RequestHandler):
@@ -83,7 +86,7 @@ class _Endpoint(RequestHandler):
         await self.agent.running.wait()
         try:
             answer = await self._answer(stamps)
-        except Refused as refused:
+        except api.Refused as refused:
             answer = api.Answer(refused.text.encode(), refused.status, headers=refused.headers)
         stamps.done()
         if self.gone.done() or self.agent.is_cut:

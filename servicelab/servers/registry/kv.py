@@ -1,9 +1,8 @@
 """Consul's key-value API. Locks need sessions, which this registry has not: every session is an invalid one."""
 
-from servicelab.servers.registry import shapes
+from servicelab.servers.registry import shapes, values
 from servicelab.servers.registry.agent import Agent
-from servicelab.servers.registry.api import Answer, Ask, Query, as_json
-from servicelab.servers.registry.refused import Refused
+from servicelab.servers.registry.api import Answer, Ask, Query, Refused, as_json
 
 LARGEST = 512 * 1024  # bytes; Consul's kv_max_value_size
 
@@ -73,12 +72,8 @@ def _one_of(ask: Ask, *names: str) -> None:
 
 
 def _number(ask: Ask, name: str) -> int | None:
-    """An unsigned number of 64 bits. Consul answers a bad one with 500."""
-    if not ask.has(name):
-        return None
-    text = ask.get(name)
-    if not (text.isascii() and text.isdigit()):
-        raise Refused(500, f'strconv.ParseUint: parsing "{text}": invalid syntax')
-    if int(text) >= 1 << 64:
-        raise Refused(500, f'strconv.ParseUint: parsing "{text}": value out of range')
-    return int(text)
+    """Consul answers a bad one with 500."""
+    try:
+        return values.unsigned(ask.get(name)) if ask.has(name) else None
+    except ValueError as error:
+        raise Refused(500, str(error)) from None

@@ -8,8 +8,17 @@ from servicelab.leases.records import LOCAL, Check
 from servicelab.lifecycle import HOST
 from servicelab.servers.registry import decode, shapes
 from servicelab.servers.registry.agent import Agent
-from servicelab.servers.registry.api import Answer, Ask, as_json, boolean, flag, refusing_unknown, tags_of
-from servicelab.servers.registry.refused import Refused
+from servicelab.servers.registry.api import (
+    Answer,
+    Ask,
+    Refused,
+    as_json,
+    checked_status,
+    flag,
+    refusing_unknown,
+    tags_of,
+)
+from servicelab.servers.registry.values import boolean
 
 NO_REASON = "Maintenance mode is enabled for this service, but no reason was provided. This is a default message."
 
@@ -92,10 +101,7 @@ def set_check(status: str):
 
 def update_check(agent: Agent, ask: Ask) -> Answer:
     given = decode.fields(ask.body, "checkUpdate")
-    status, output = given.take("Status", str, ""), given.take("Output", str, "")
-    if status not in ("passing", "warning", "critical"):
-        raise Refused(400, f"Invalid check status: '{status}'")
-    return _renew(agent, ask.rest, status, output)
+    return _renew(agent, ask.rest, checked_status(given.take("Status", str, "")), given.take("Output", str, ""))
 
 
 def _renew(agent: Agent, check_id: str, status: str, output: str) -> Answer:

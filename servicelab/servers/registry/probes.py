@@ -62,7 +62,10 @@ class Probes:
         try:
             await asyncio.sleep(self.agent.rng.random() * how["interval"])
             while self._tasks.get(check.key, (None, None))[1] is mine:
-                status, output = await (self._ask(check, how) if "http" in how else self._connect(how))
+                try:
+                    status, output = await (self._ask(check, how) if "http" in how else self._connect(how))
+                except Exception as error:  # it cannot be made: that is its result, each time
+                    status, output = CRITICAL, f"{how.get('http') or how['tcp']}: {error!r}"
                 if self._tasks.get(check.key, (None, None))[1] is mine:
                     self.agent.write(self.agent.catalog.report, check.id, status, output, check.node)
                 await asyncio.sleep(how["interval"])
@@ -87,11 +90,11 @@ class Probes:
         )  # fmt: skip
         what = f"HTTP {how['method']} {url}: "
         try:
-            reply = await self._http.fetch(request, raise_error=False)
-            if isinstance(reply.error, HTTPTimeoutError):
-                raise reply.error
-            if reply.code == 599:
-                raise reply.error or OSError("no reply")
+            # Not to be cancelled with this task: tornado would print what then becomes of it.
+            asked = asyncio.ensure_future(self._http.fetch(request, raise_error=False))
+            asked.add_done_callback(lambda asked: asked.cancelled() or asked.exception())
+            await asyncio.wait([asked])
+            reply = asked.result()
         except HTTPTimeoutError:
             stamps.end("timeout")
             return CRITICAL, f"{what}no reply within {timeout:g} s"

@@ -30,9 +30,7 @@ class Registry(Server):
     the jitter of blocking queries and the phases of the checks the registry makes. With a ``trace`` every request and
     every change of a service's health is in it.
 
-    Different from a real Consul on purpose: a check may be made more often than once a second, and a service may be
-    removed sooner than a minute after it became critical (Consul raises both, and looks only every 30 s). There is one
-    server: no Raft, no gossip, no access control, no sessions, no service mesh, no filter expressions; each is refused.
+    How it differs from a real Consul stands in :mod:`servicelab.servers.registry`.
 
     ``kill()`` ends it without a goodbye, ``restart()`` brings it back to the same port with or without what it knew,
     ``pause()`` and ``resume()`` are a process that hangs. Raises ServerError.

@@ -4,7 +4,7 @@ import base64
 import uuid
 
 from servicelab.leases import Check, Entry, Instance, Node, Service
-from servicelab.servers.registry import duration
+from servicelab.servers.registry import values
 
 DATACENTER = "dc1"
 
@@ -42,14 +42,14 @@ def check(one: Check, tags=()) -> dict:
     how = one.definition
     definition = {}
     if one.deregister_after is not None:
-        definition["DeregisterCriticalServiceAfter"] = duration.text(one.deregister_after)
+        definition["DeregisterCriticalServiceAfter"] = values.duration(one.deregister_after)
     if how:
-        definition |= {"Interval": duration.text(how["interval"]), "Timeout": duration.text(how["timeout"])}
+        definition |= {"Interval": values.duration(how["interval"]), "Timeout": values.duration(how["timeout"])}
         definition |= {name: how[key] for name, key in (("HTTP", "http"), ("TCP", "tcp")) if key in how}
     return {
         "Node": one.node, "CheckID": one.id, "Name": one.name, "Status": one.status, "Notes": one.notes,
         "Output": one.output, "ServiceID": one.service_id, "ServiceName": one.service, "ServiceTags": list(tags),
-        "Type": one.kind, "Interval": duration.text(how.get("interval")), "Timeout": duration.text(how.get("timeout")),
+        "Type": one.kind, "Interval": definition.get("Interval", ""), "Timeout": definition.get("Timeout", ""),
         "ExposedPort": 0, "Definition": definition,
         "CreateIndex": one.create_index, "ModifyIndex": one.modify_index,
     }  # fmt: skip

@@ -1,10 +1,11 @@
-"""Durations as Go writes them: "10s", "1m30s", "250ms"."""
+"""Durations ("10s", "1m30s", "250ms"), numbers and booleans in texts, as Go reads and writes them."""
 
 import re
 from decimal import Decimal
 
-_UNITS = {"ns": "1e-9", "us": "1e-6", "µs": "1e-6", "μs": "1e-6", "ms": "1e-3", "s": "1", "m": "60", "h": "3600"}
-_PART = re.compile(r"(\d+\.?\d*|\.\d+)([^\d.]*)")
+_UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
+_PART = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)([^0-9.]*)")
+_LONGEST = 2**63 - 1  # nanoseconds: 292 years
 
 
 def seconds(text: str) -> float:
@@ -21,14 +22,16 @@ def seconds(text: str) -> float:
             raise ValueError(f'time: missing unit in duration "{text}"')
         if unit not in _UNITS:
             raise ValueError(f'time: unknown unit "{unit}" in duration "{text}"')
-        total += Decimal(number) * Decimal(_UNITS[unit])
+        count = Decimal(number)
+        if count > _LONGEST or (total := total + count * _UNITS[unit]) > _LONGEST:
+            raise ValueError(f'time: invalid duration "{text}"')
         end = part.end()
     if end == 0 or end != len(rest):
         raise ValueError(f'time: invalid duration "{text}"')
-    return sign * float(total)
+    return sign * int(total) / 1e9
 
 
-def text(value: float | None) -> str:
+def duration(value: float | None) -> str:
     """``value`` seconds as Go prints them: 90 → "1m30s", 0.25 → "250ms", None → ""."""
     if value is None:
         return ""
@@ -41,3 +44,19 @@ def text(value: float | None) -> str:
     whole, rest = divmod(round(value, 9), 60)
     minutes, hours = int(whole) % 60, int(whole) // 60
     return (f"{hours}h" if hours else "") + (f"{minutes}m" if minutes or hours else "") + f"{round(rest, 9):g}s"
+
+
+def unsigned(text: str) -> int:
+    """An unsigned number of 64 bits. Raises ValueError in the words of Go's ``strconv.ParseUint``."""
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError(f'strconv.ParseUint: parsing "{text}": invalid syntax')
+    if len(text.lstrip("0")) > 20 or int(text[-20:]) >= 1 << 64:
+        raise ValueError(f'strconv.ParseUint: parsing "{text}": value out of range')
+    return int(text[-20:])
+
+
+def boolean(text: str) -> bool | None:
+    """Go's ``strconv.ParseBool``; None for anything else."""
+    if text in ("1", "t", "T", "TRUE", "true", "True"):
+        return True
+    return False if text in ("0", "f", "F", "FALSE", "false", "False") else None
