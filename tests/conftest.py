@@ -48,7 +48,7 @@ def pytest_collection_modifyitems(items):
     unstable = [item.nodeid for item in items if " at 0x" in item.nodeid]
     if unstable:
         raise pytest.UsageError(f"{unstable[0]} has another name in each worker: give parametrize(…, ids=…)")
-    items.sort(key=lambda item: order_of(item.path.stem))
+    items.sort(key=lambda item: order_of(item.path))
 
 
 @pytest.fixture
