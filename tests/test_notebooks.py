@@ -13,10 +13,14 @@ One kernel proves most of it, since a chapter takes a minute or more:
 After each pass nothing may be left. What a browser shows of a run, tests/test_browser.py looks at.
 """
 
+import importlib
+import json
 from functools import partial
+from pathlib import Path
 
 import pytest
 
+from servicelab.checks.exercise import exercises
 from tests.notebooks import Session
 from tests.sharing import NOTEBOOKS, name_of
 
@@ -70,6 +74,15 @@ def test_the_notebooks_are_there():
 
 def test_a_first_pass_with_quick_cells_twice(left_by_first_pass):
     assert left_by_first_pass == []
+
+
+def test_a_solution_passes_every_exercise_of_its_lab(notebook, session, left_by_first_pass):
+    if notebook not in SOLUTIONS:
+        pytest.skip("a chapter")
+    lab = notebook.name[:2]
+    importlib.import_module(f"servicelab.checks.lab{lab}")
+    passed = json.loads(Path(session.env["SERVICELAB_PROGRESS"]).read_text(encoding="utf-8"))["exercises"]
+    assert set(passed) == {f"{lab}/{number}" for found, number in exercises if found == lab}
 
 
 def test_a_second_pass_with_interrupts_in_cells_that_serve(session, left_by_second_pass):
