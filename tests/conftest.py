@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.amqp_brokers import broker, brokers, channel, connection, started_broker  # noqa: F401  # fixtures
 from tests.sharing import Sharing, order_of
 
 ROOT = Path(__file__).resolve().parent.parent
