@@ -1,9 +1,9 @@
 """The brokers that the functional tests of AMQP run on: ours, in this process, and a real RabbitMQ.
 
-``tests/conftest.py`` takes the fixtures from here. Each file starts each broker once, and not the whole run: other
-files look whether a server or a child process is left in this one. A test that asks for
-``broker`` runs on both; what RabbitMQ does is the expectation. ``@ours_differs("why")`` states a difference that is
-known and listed in the package's docstring: the test must then fail on ours.
+``tests/amqp_functional/conftest.py`` takes the fixtures from here. They live as long as the tests of that folder: other
+files look whether a server or a child process is left in this one. A test that asks for ``broker`` runs on both; what
+RabbitMQ does is the expectation. ``@ours_differs("why")`` states a difference that is known and listed in the package's
+docstring: the test must then fail on ours.
 """
 
 import asyncio
@@ -71,9 +71,9 @@ def start(kind, tmp_path_factory):
             yield Broker(kind, running)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def brokers(tmp_path_factory):
-    """``brokers(kind)``: the one of this kind, started at its first use, stopped at the end of the file."""
+    """``brokers(kind)``: the one of this kind, started at its first use, stopped at the end of the folder."""
     started = {}
     with ExitStack() as stack:
 
@@ -85,7 +85,7 @@ def brokers(tmp_path_factory):
         yield get
 
 
-@pytest.fixture(scope="module", params=["ours", "rabbitmq"])
+@pytest.fixture(scope="package", params=["ours", "rabbitmq"])
 def started_broker(request, brokers):
     return brokers(request.param)
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.amqp_brokers import broker, brokers, channel, connection, started_broker  # noqa: F401  # fixtures
 from tests.sharing import Sharing, order_of
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,7 +47,7 @@ def pytest_collection_modifyitems(items):
     unstable = [item.nodeid for item in items if " at 0x" in item.nodeid]
     if unstable:
         raise pytest.UsageError(f"{unstable[0]} has another name in each worker: give parametrize(…, ids=…)")
-    items.sort(key=lambda item: order_of(item.path.stem))
+    items.sort(key=lambda item: order_of(item.path))
 
 
 @pytest.fixture

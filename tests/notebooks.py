@@ -95,12 +95,14 @@ class Report:
     """What the first complete run of each cell took and did, and the most memory of all runs, in bytes.
 
     ``seconds`` by cell, ``serving`` the ports that listened while it ran, ``open_after`` those that still listened at
-    its end, ``children`` how many child processes there were, ``interrupted`` the cells whose interrupt ended them.
+    its end, ``opened`` those of them that did not before, ``children`` how many child processes there were without
+    joblib's, ``interrupted`` the cells whose interrupt ended them.
     """
 
     seconds: dict[int, float] = field(default_factory=dict)
     serving: dict[int, set[int]] = field(default_factory=dict)
     open_after: dict[int, set[int]] = field(default_factory=dict)
+    opened: dict[int, set[int]] = field(default_factory=dict)
     children: dict[int, int] = field(default_factory=dict)
     interrupted: list[int] = field(default_factory=list)
     peak_memory: int = 0
@@ -121,8 +123,9 @@ class Report:
 
 
 class Watcher(threading.Thread):
-    """Samples the memory of a process and its children every ``step`` seconds, and every third time their listening
-    sockets: the table of all sockets, with the thousands that a load leaves in TIME_WAIT, takes long to read."""
+    """Samples the memory of a process and its children every ``step`` seconds. Every third time it looks for new
+    children, and at what all listen on: the tables of all processes and of all sockets, with the thousands that a load
+    leaves in TIME_WAIT, take long to read."""
 
     def __init__(self, pid: int, own: set[int], step: float = 0.1):
         super().__init__(name="watcher", daemon=True)
@@ -131,6 +134,8 @@ class Watcher(threading.Thread):
         self.step = step
         self.wide: set[str] = set()
         self.peak_memory = self._memory_before = 0
+        self._processes: list[psutil.Process] = []
+        self._pools: dict[int, bool] = {}  # by process id: is it joblib's?
         self.forget()
         self._done = threading.Event()
 
@@ -140,20 +145,22 @@ class Watcher(threading.Thread):
         self.most = 0  # processes at once
 
     def run(self):
-        for count in itertools.count(1):
+        for count in itertools.count():
+            self.look(all_of_it=count % 3 == 0)
             if self._done.wait(self.step):
                 return
-            self.look(sockets=count % 3 == 0)
 
-    def look(self, sockets: bool = True) -> None:
-        memory, processes = 0, family(self.process)
-        self.most = max(self.most, len(processes))
-        for process in processes:
+    def look(self, all_of_it: bool = True) -> None:
+        if all_of_it:
+            self._processes = family(self.process)
+            self.most = max(self.most, sum(not self._is_pool(process) for process in self._processes))
+        memory = 0
+        for process in self._processes:
             try:
                 memory += process.memory_info().rss
             except psutil.Error:
                 continue
-            for ip, port in listening(process) if sockets else ():
+            for ip, port in listening(process) if all_of_it else ():
                 if ip.removeprefix("::ffff:") != LOOPBACK:  # gRPC listens on 127.0.0.1 in IPv6's spelling
                     self.wide.add(f"listened on {ip}, port {port}: only {LOOPBACK} is allowed")
                 if port not in self.own:
@@ -161,6 +168,11 @@ class Watcher(threading.Thread):
         # Twice in a row: a child that is just being started still counts all that its parent has.
         self.peak_memory = max(self.peak_memory, min(memory, self._memory_before))
         self._memory_before = memory
+
+    def _is_pool(self, process) -> bool:
+        if process.pid not in self._pools:
+            self._pools[process.pid] = bool(JOBLIB.search(describe(process)))
+        return self._pools[process.pid]
 
     def stop(self):
         self._done.set()
@@ -240,21 +252,26 @@ class Session:
         self.report.peak_memory = self.watcher.peak_memory
         self._said += stderr_of(self.nb.cells[index])
         if index not in self.report.seconds:
+            open_before = next(reversed(self.report.open_after.values()), set())
             self.report.seconds[index] = seconds
             self.report.serving[index] = set(self.watcher.ports)
             self.report.open_after[index] = self.open_ports()
+            self.report.opened[index] = self.report.open_after[index] - open_before
             self.report.children[index] = self.watcher.most - 1 - len(self._children)
 
-    def run_all(self, times: int = 1, until: int | None = None, interrupt_after: float | None = None) -> None:
-        """Run the cells in order, each ``times`` times before the next, the last being ``until``.
+    def run_all(self, until: int | None = None, interrupt_after: float | None = None, twice=lambda index: False):
+        """Run the cells in order, the last being ``until``. A cell is run again right after its end if
+        ``twice(index)``, which may look at the report of that run.
 
-        With ``interrupt_after`` a cell that still serves after so many seconds is interrupted first.
+        With ``interrupt_after`` a cell that still serves after so many seconds is interrupted, and then run.
         """
         for index in self.code_cells:
             if until is not None and index > until:
                 return
-            done = interrupt_after is not None and not self.interrupt_cell(index, interrupt_after)
-            for _ in range(times - done):
+            interrupted = interrupt_after is not None and self.interrupt_cell(index, interrupt_after)
+            if interrupted or interrupt_after is None:
+                self.run_cell(index)
+            if not interrupted and twice(index):
                 self.run_cell(index)
 
     def run_code(self, source: str) -> str:

@@ -1,8 +1,9 @@
 """How `make test` shares the tests out among its workers, which are processes.
 
-The tests of a file go to one worker, in their order, and so do those of one notebook. The answers in the catalogues of
-the labs spend their time waiting for sockets and share nothing: each goes to whichever worker is free. What takes
-longest begins first, so that no worker is left with it at the end.
+The tests of a file go to one worker, in their order; so do those of one notebook, and those of a folder of files that
+share a broker. The answers in the catalogues of the labs spend their time waiting for sockets and share nothing: each
+goes to whichever worker is free. What takes longest begins first, and the answers come last, so that no worker is left
+with something long at the end. Of notebooks a few run at once: they compute, and the others have to wait on time.
 
 The mark ``xdist_group`` would say the same, but pytest-xdist 3.8 overlooks it under pytest 9.2
 (github.com/pytest-dev/pytest-xdist/issues/1386).
@@ -13,8 +14,11 @@ from pathlib import Path
 from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).resolve().parent.parent
-LONGEST_FIRST = ("test_browser", "test_notebooks", "test_labs")
+#: By measured time; whatever is not named takes less than a quarter of a minute.
+LONGEST_FIRST = ("test_browser", "test_notebooks", "amqp_functional", "test_memory_limit", "test_sim_sweep")
+LAST = "test_labs"
 BROWSERS = 2  # at once; each with a JupyterLab takes a gigabyte
+NOTEBOOKS_AT_ONCE = 4  # in browsers and without
 
 
 def name_of(notebook: Path) -> str:
@@ -40,12 +44,21 @@ def group_of(test: str) -> str:
         return f"{file} {parameter}"
     if file == "test_browser":
         return f"{file} {_PLACES.get(parameter, 1) % BROWSERS}"
+    if Path(path).parent.name != "tests":
+        return Path(path).parent.name
     return file
 
 
-def order_of(file: str) -> int:
-    """The place of a test file: the longest first, then as they come."""
-    return LONGEST_FIRST.index(file) if file in LONGEST_FIRST else len(LONGEST_FIRST)
+def order_of(path: Path) -> int:
+    """The place of a test file: the longest first, then as they come, the answers of the labs last."""
+    name = path.stem if path.parent.name == "tests" else path.parent.name
+    if name == LAST:
+        return len(LONGEST_FIRST) + 1
+    return LONGEST_FIRST.index(name) if name in LONGEST_FIRST else len(LONGEST_FIRST)
+
+
+def has_notebook(group: str) -> bool:
+    return group.startswith(("test_browser ", "test_notebooks "))
 
 
 class Sharing(LoadScopeScheduling):
@@ -57,3 +70,17 @@ class Sharing(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         return group_of(nodeid)
+
+    def _reschedule(self, node) -> None:
+        # A worker begins with a test as soon as it knows the next one. It is told no more: what waits with one worker
+        # cannot go to another that is free.
+        if not self.workqueue or self._pending_of(self.assigned_work[node]) < 2:
+            super()._reschedule(node)
+
+    def _assign_work_unit(self, node) -> None:
+        work = [(group, tests) for units in self.assigned_work.values() for group, tests in units.items()]
+        at_work = sum(has_notebook(group) and not all(tests.values()) for group, tests in work)
+        others = [group for group in self.workqueue if not has_notebook(group)]
+        if at_work >= NOTEBOOKS_AT_ONCE and others:
+            self.workqueue.move_to_end(others[0], last=False)
+        super()._assign_work_unit(node)

@@ -1,7 +1,7 @@
 """The catalogue of every lab: what must be accepted, what must be refused and with which message.
 
 A lab has one when there is a package ``tests/labNN_answers``. CONTRIBUTING.md, "Writing a check", says what is in it.
-What only one lab has is tested in its own ``tests/test_labNN.py``.
+What only one lab has is tested in its own ``tests/test_labNN.py``; that its solution is accepted, in test_notebooks.
 """
 
 import ast
@@ -12,9 +12,8 @@ from types import ModuleType
 
 import pytest
 
-from servicelab.checks import progress
+from servicelab.checks import stall
 from servicelab.checks.exercise import exercises
-from servicelab.checks.report import CheckFailed
 from tests.conftest import ROOT
 from tests.learners import leaves, raises, says_nothing
 
@@ -90,10 +89,8 @@ LABS = sorted(path.name[3:5] for path in (ROOT / "tests").glob("lab[0-9][0-9]_an
 TASKS = [task for lab in LABS for task in tasks_of(lab)]
 RIGHT = [pytest.param(task, which, id=f"{task}: {which}") for task in TASKS for which in task.catalogue.RIGHT]
 WRONG = [pytest.param(task, which, id=f"{task}: {which}") for task in TASKS for which in task.catalogue.WRONG]
-FIRST = [next(task for task in TASKS if task.lab == lab) for lab in LABS]
 
 each_task = pytest.mark.parametrize("task", TASKS, ids=str)
-first_task = pytest.mark.parametrize("task", FIRST, ids=str)
 
 
 # -- the catalogue ------------------------------------------------------------------------------------
@@ -118,11 +115,24 @@ def test_a_right_answer_is_accepted_however_it_is_written(task, which):
 @pytest.mark.parametrize("task, which", WRONG)
 def test_a_mistake_is_refused_with_its_own_message(task, which):
     answer, codes = task.wrong(which)
-    report = task.check.report(*answer)
+    report = judge(task, answer, codes)
     assert set(report.refused) == codes, str(report)
     for expectation in report.expectations:
         if not expectation.passed:
             assert expectation.what and expectation.happened and expectation.hint
+
+
+def judge(task, answer: tuple, codes: set[str]):
+    """The report on a wrong answer, without what a stalling machine adds.
+
+    A check asks again, up to three times, when it refused something while the machine stood still. With all workers
+    busy that is often, and brings nothing when just ``codes`` were refused. Otherwise it judges as for a learner.
+    """
+    with pytest.MonkeyPatch.context() as patch, stall.StallWatch() as watch:
+        patch.setattr(stall, "TIMES", 1)
+        report = task.check.report(*answer)
+    stalled = watch.longest >= stall.LATE
+    return task.check.report(*answer) if stalled and set(report.refused) != codes else report
 
 
 @each_task
@@ -150,12 +160,6 @@ def test_the_untouched_lab_is_refused_with_a_readable_report(task):
     assert all(marks) and report.mark in known, "each failure marks a message, and the first is in the diagram"
 
 
-@each_task
-def test_the_solution_is_accepted(task):
-    report = task.check.report(*task.in_notebook("solutions"))
-    assert report.passed, str(report)
-
-
 # -- code that does anything --------------------------------------------------------------------------
 
 
@@ -171,30 +175,3 @@ def test_anything_is_a_report(task, answer, refusal):
     assert not report.passed
     refusal = getattr(task.package, "REFUSALS", {}).get((task.name, refusal), refusal)
     assert refusal in report.refused, str(report)
-
-
-# -- both modes ---------------------------------------------------------------------------------------
-
-
-@first_task
-def test_a_lone_learner_gets_the_report_and_goes_on(no_progress_of_mine, task):
-    answer, codes = task.wrong(next(iter(task.catalogue.WRONG)))
-    assert set(task.check(*answer).refused) == codes
-    assert not progress.progress().has_passed(task.lab, task.check.number)
-
-
-@first_task
-def test_a_pass_is_kept(no_progress_of_mine, task):
-    assert task.check(*task.right(next(iter(task.catalogue.RIGHT)))).passed
-    assert progress.progress().has_passed(task.lab, task.check.number)
-
-
-@first_task
-@pytest.mark.parametrize("variable, value", [("SERVICELAB_STRICT", "1"), ("NBGRADER_EXECUTION", "validate")])
-def test_a_grader_gets_an_exception(no_progress_of_mine, task, variable, value):
-    no_progress_of_mine.setenv(variable, value)
-    answer, codes = task.wrong(next(iter(task.catalogue.WRONG)))
-    with pytest.raises(CheckFailed) as failed:
-        task.check(*answer)
-    assert set(failed.value.report.refused) == codes
-    assert all(one.what in str(failed.value) for one in failed.value.report.expectations if not one.passed)

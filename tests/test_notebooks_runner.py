@@ -12,6 +12,11 @@ from nbformat.v4 import new_code_cell, new_notebook
 from tests import notebooks
 from tests.notebooks import Session
 
+
+def always(index):
+    return True
+
+
 SERVE = """
 import socket
 def listen(host="127.0.0.1"):
@@ -41,24 +46,24 @@ def session(tmp_path):
 
 def test_a_clean_notebook_leaves_nothing_and_is_measured(session):
     run = session(SERVE + "with listen() as server:\n    import time; time.sleep(1.5)", "x = 1")
-    run.run_all(times=2)
+    run.run_all(twice=always)
     run.run_all()
     assert run.leaks() == []
     assert run.stderr() == []
+    assert run.report.opened == {0: set(), 1: set()}
     assert run.report.serving_cell() == 0 and run.report.serving_cell(least=5) is None
     assert run.report.cell_that_leaves_open() is None
     assert run.report.peak_memory > 10e6
 
 
 @pytest.mark.parametrize(("looks", "peak"), [([30, 60, 30], 30), ([30, 60, 50, 30], 50)], ids=["once", "twice"])
-def test_memory_counts_that_is_seen_twice_in_a_row(monkeypatch, looks, peak):
+def test_memory_counts_that_is_seen_twice_in_a_row(looks, peak):
     left = list(looks)
     process = SimpleNamespace(memory_info=lambda: SimpleNamespace(rss=left.pop(0)))
-    monkeypatch.setattr(notebooks, "family", lambda process: [process])
     watcher = notebooks.Watcher(os.getpid(), set())
-    watcher.process = process
+    watcher._processes = [process]
     for _ in looks:
-        watcher.look(sockets=False)
+        watcher.look(all_of_it=False)
     assert watcher.peak_memory == peak
 
 
@@ -73,6 +78,7 @@ def test_a_cell_with_a_child_is_taken_first_to_kill_and_to_restart(session):
     )
     run.run_all()
     assert run.report.children == {0: 0, 1: 1, 2: 0}
+    assert [len(ports) for ports in run.report.opened.values()] == [1, 0, 0]
     assert run.report.serving_cell() == 1
     assert run.report.cell_that_leaves_open() == 1
     run.run_all(until=1)
@@ -108,7 +114,7 @@ def test_a_cell_that_cannot_run_twice_is_caught_by_each_cell_twice(session):
     run.run_all()
     run.run_all()  # two whole passes do not see it …
     with pytest.raises(CellExecutionError):
-        run.run_all(times=2)  # … this does
+        run.run_all(twice=always)  # … this does
 
 
 def test_warnings_of_a_cell_are_seen(session):
@@ -116,7 +122,7 @@ def test_warnings_of_a_cell_are_seen(session):
     run.run_all()
     assert "old" in run.stderr()[0]
     run = session("import warnings\nwarnings.warn('said once')")
-    run.run_all(times=2)  # Python says it the first time only
+    run.run_all(twice=always)  # Python says it the first time only
     assert "said once" in run.stderr()[0]
 
 
@@ -132,9 +138,9 @@ def test_cells_that_serve_for_long_are_interrupted_before_they_run(session):
         "import time\ntime.sleep(0.8)",
         SERVE
         + "begun = globals().get('begun', 0) + 1\nwith listen() as server:\n    time.sleep(0.1 if begun > 1 else 30)",
-        "assert begun == 3",
+        "assert begun == 2",
     )
-    run.run_all(times=2, interrupt_after=0.3)
+    run.run_all(interrupt_after=0.3, twice=lambda index: index == 1)
     assert run.report.interrupted == [1]
     assert run.report.seconds[1] < 20, "the time of an interrupted run counts"
     assert run.leaks() == []

@@ -5,8 +5,8 @@ from pamqp import commands
 from pamqp.commands import Basic, Queue
 
 from tests.amqp_brokers import bodies, depth, eventually, fill, take
+from tests.amqp_functional.test_connections import py_amqp, storm
 from tests.amqp_wire import Consumer
-from tests.test_amqp_functional_connections import py_amqp, storm
 
 
 @pytest.fixture

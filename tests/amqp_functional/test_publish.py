@@ -10,8 +10,8 @@ import pytest
 from pamqp.commands import Basic, Confirm, Queue
 
 from tests.amqp_brokers import bodies, depth, eventually, run, take
+from tests.amqp_functional.test_connections import py_amqp, storm
 from tests.amqp_wire import Wire
-from tests.test_amqp_functional_connections import py_amqp, storm
 
 WHEN = datetime.datetime(2026, 11, 21, 12, 30, 5, tzinfo=datetime.UTC)
 TABLE = {

@@ -5,7 +5,7 @@ import pika
 import pytest
 
 from tests.amqp_brokers import bodies, closes, depth, run
-from tests.test_amqp_functional_connections import py_amqp
+from tests.amqp_functional.test_connections import py_amqp
 
 
 def queue(broker, channel, *bindings, arguments=None):

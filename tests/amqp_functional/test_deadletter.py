@@ -5,8 +5,8 @@ import pytest
 from pamqp.commands import Basic, Confirm, Queue
 
 from tests.amqp_brokers import bodies, depth, eventually, run, take
+from tests.amqp_functional.test_connections import storm
 from tests.amqp_wire import Wire
-from tests.test_amqp_functional_connections import storm
 
 
 class Letters:

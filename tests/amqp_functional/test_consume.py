@@ -7,8 +7,8 @@ from pamqp import commands
 from pamqp.commands import Basic, Confirm, Queue
 
 from tests.amqp_brokers import bodies, closes, depth, eventually, fill, run
+from tests.amqp_functional.test_connections import py_amqp, storm
 from tests.amqp_wire import Consumer, Wire
-from tests.test_amqp_functional_connections import py_amqp, storm
 
 
 @pytest.fixture

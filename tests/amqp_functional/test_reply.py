@@ -9,8 +9,8 @@ import pytest
 from pamqp.commands import Basic, Queue
 
 from tests.amqp_brokers import eventually, run, take
+from tests.amqp_functional.test_connections import storm
 from tests.amqp_wire import Wire
-from tests.test_amqp_functional_connections import storm
 
 REPLY = "amq.rabbitmq.reply-to"
 

@@ -5,7 +5,7 @@ import pika
 import pytest
 
 from tests.amqp_brokers import bodies, closes, depth, eventually, take
-from tests.test_amqp_functional_connections import py_amqp, storm
+from tests.amqp_functional.test_connections import py_amqp, storm
 
 
 def declare(broker, channel, durable=False, **arguments):
