@@ -5,8 +5,9 @@
     channel = grpc.insecure_channel(server.target)
 
 Each call under way, and so each open stream, occupies one worker thread. A handler learns from gRPC's own context that
-its caller has gone: ``context.is_active()``, ``context.time_remaining()``, and ``context.add_callback(close)``, which
-is how a handler that waits for something else is woken. Written against grpcio 1.85.
+its caller has gone: ``context.is_active()``, ``context.time_remaining()`` (9.2e18 s when the caller sets no limit), and
+``context.add_callback(close)``, which is how a handler that waits for something else is woken. Written against grpcio
+1.85.
 """
 
 import inspect

@@ -42,7 +42,7 @@ class Stamped:
         def note(status, headers, exc_info=None):
             reply.status = status.partition(" ")[0]
             length = next((value for key, value in headers if key.lower() == "content-length"), None)
-            reply.left = int(length) if length and length.isdigit() else None
+            reply.left = int(length) if length and length.isdecimal() else None
             return start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
 
         try:
