@@ -189,8 +189,8 @@ class Trace:
         self.add(Event(self._at(at), "end", id, label=str(status)))
 
     def start_work(self, who, label="", *, id=None, at=None) -> str:
-        """``who`` begins to work on the request ``id``. Returns the work's id, to be given to :meth:`end_work`: ``id``, or
-        another one when that was worked on before."""
+        """``who`` begins to work on the request ``id``. Returns the work's id, for :meth:`end_work`: ``id``, or another
+        one when that was worked on before."""
         with self._lock:
             id = self._unused(id or new_id())
         self.add(Event(self._at(at), "work", id, who, label=label))

@@ -122,8 +122,8 @@ class Follow:
 
 
 def events(url: str, *, silence: float | None = None, trace: Trace | None = None, name: str = "client"):
-    """Server-sent events from ``url``, for :class:`Follow`: asks with ``Last-Event-ID``. Items are ServerSentEvents; one
-    whose id is no number is neither counted nor asked for again.
+    """Server-sent events from ``url``, for :class:`Follow`: asks with ``Last-Event-ID``. Items are ServerSentEvents;
+    one whose id is no number is neither counted nor asked for again.
 
     ``silence``: seconds without a byte after which the connection is given up; the server's heartbeat must be shorter.
     The server's own ``retry`` is waited on top of the backoff.

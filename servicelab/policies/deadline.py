@@ -46,8 +46,8 @@ def to_header(left: float) -> str:
 
 
 def from_header(value: str | None) -> float | None:
-    """Seconds left, from 0 to :data:`~servicelab.policies.values.LONGEST`, from a header's value; None when it is missing
-    or no decimal number: a server must not fall over what a stranger sends."""
+    """Seconds left, from 0 to :data:`~servicelab.policies.values.LONGEST`, from a header's value; None when it is
+    missing or no decimal number: a server must not fall over what a stranger sends."""
     found = isinstance(value, str) and _DECIMAL.fullmatch(value.strip(" \t"))
     return max(0.0, values.in_reach(float(value))) if found else None
 

@@ -3,8 +3,8 @@
 A message of a WebSocket has no headers in which an id could travel. It needs none: a connection keeps order, so the
 n-th message that one end sends is the n-th that the other receives. Both ends count, and the id is made of the
 connection's id, the direction and the number. The connection's id is the call id of the W3C ``traceparent`` that the
-client sends once, when it opens the connection; ``tracestate`` tells the server the client's name, and that it counts. A
-client that does not (a browser, or what another library traces) leaves the server's states in the trace, but no
+client sends once, when it opens the connection; ``tracestate`` tells the server the client's name, and that it counts.
+A client that does not (a browser, or what another library traces) leaves the server's states in the trace, but no
 messages: nobody would say that they arrived.
 """
 
