@@ -9,7 +9,9 @@ when it arrives. The two stamps meet through the message's id, which travels wit
 HTTP as the W3C header ``traceparent``). What was sent and never received is lost; whoever dropped
 it may say why with :meth:`Trace.lose`.
 
-A call and its request share one id. Its reply has the id ``reply_id(id)``.
+A call, its request and the work on it share one id. Its reply has the id ``reply_id(id)``. When a request with an id
+that was worked on before comes in (a library sent it again by itself, or somebody handed a header on), that is another
+piece of work, with an id of its own; it has no arrows, for nobody said when it was sent.
 """
 
 import itertools
@@ -50,10 +52,17 @@ def to_traceparent(trace_id: str, call_id: str) -> str:
     return f"00-{trace_id:0>32}-{call_id}-01"
 
 
-def from_traceparent(value: str | None) -> tuple[str, str] | None:
-    """``(trace id, call id)`` from a header value, or None when it is missing or malformed."""
-    found = re.fullmatch(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}", value or "")
-    return found.groups() if found else None
+#: Version, trace id, call id, and what a later version may add (W3C Trace Context, "traceparent Header Field Values").
+#: Version ff is invalid, and so are ids of zeros only.
+_TRACEPARENT = re.compile(r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
+
+
+def from_traceparent(value) -> tuple[str, str] | None:
+    """``(trace id, call id)`` from a header's value, whatever it is; None when it is missing or invalid."""
+    found = _TRACEPARENT.fullmatch(value) if isinstance(value, str) else None
+    if not found or (found[1] == "00" and found[4] is not None):
+        return None
+    return found[2], found[3]
 
 
 class Event(NamedTuple):
@@ -131,6 +140,8 @@ class Trace:
         #: Called before every reading; each brings in what was recorded elsewhere (in a child process).
         self.feeds: list = []
         self._events: list[Event] = []
+        self._worked: set[str] = set()  # the ids of all work
+        self._renamed: dict[str, str] = {}  # of work elsewhere that is under way, to what it is called here
         self._lock = threading.Lock()
 
     # -- writing ----------------------------------------------------------------------------
@@ -142,7 +153,13 @@ class Trace:
     def extend(self, events) -> None:
         """Take over events that were recorded elsewhere (in a child process)."""
         with self._lock:
-            self._events.extend(Event(*event) for event in events)
+            for event in (Event(*event) for event in events):
+                if event.what == "work" and (id := self._unused(event.id)) != event.id:
+                    self._renamed[event.id] = id
+                    event = event._replace(id=id)
+                elif event.what == "done":
+                    event = event._replace(id=self._renamed.pop(event.id, event.id))
+                self._events.append(event)
 
     def __reduce__(self):
         return _unpickled, ()
@@ -172,7 +189,10 @@ class Trace:
         self.add(Event(self._at(at), "end", id, label=str(status)))
 
     def start_work(self, who, label="", *, id=None, at=None) -> str:
-        id = id or new_id()
+        """``who`` begins to work on the request ``id``. Returns the work's id, for :meth:`end_work`: ``id``, or another
+        one when that was worked on before."""
+        with self._lock:
+            id = self._unused(id or new_id())
         self.add(Event(self._at(at), "work", id, who, label=label))
         return id
 
@@ -186,6 +206,14 @@ class Trace:
         self._feed()
         with self._lock:
             self._events.clear()
+            self._worked.clear()
+            self._renamed.clear()
+
+    def _unused(self, id):
+        while id in self._worked:
+            id = f"{id}.{new_id()}"
+        self._worked.add(id)
+        return id
 
     def _at(self, at):
         return self.clock() if at is None else at

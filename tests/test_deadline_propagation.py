@@ -14,9 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from servicelab.clients import DeadlineExceeded, attempt, guard_channel, guard_session, propagated, traced
+from servicelab.clients.tracing import traced_channel
 from servicelab.lifecycle import ServerError, stop_all
 from servicelab.policies import (
     Deadline,
+    Exponential,
     Hedge,
     InheritedDeadline,
     Retry,
@@ -27,6 +29,7 @@ from servicelab.policies import (
     remaining,
 )
 from servicelab.policies.deadline import HEADER, from_header, to_header
+from servicelab.policies.values import LONGEST
 from servicelab.servers import HeedsDeadline, heeding_grpc, serve
 from servicelab.trace import Trace
 from tests.waiting import wait_until
@@ -91,16 +94,68 @@ def test_the_header_never_promises_more_than_is_left(left):
         ("soon", None),
         ("nan", None),
         ("inf", None),
-        ("1e999", None),
+        ("1_000", None),  # Python's float() takes it
+        ("١.٥", None),
+        ("0x10", None),
+        ("1e-3", 0.001),
         (" 1.5 ", 1.5),
+        ("1e10", LONGEST),
+        ("1e999", LONGEST),
+        ("9" * 5000, LONGEST),
     ],
 )
 def test_what_a_stranger_may_send(value, left):
     assert from_header(value) == left
 
 
-def test_nothing_left_is_zero():
+def test_nothing_left_is_zero_and_for_ever_is_long():
     assert to_header(-3) == "0.000000"
+    assert to_header(1e300) == to_header(float("inf")) == "2000000.000000"
+
+
+@pytest.mark.parametrize("left", ["1e10", "1e300"])
+def test_a_time_beyond_every_clock_is_as_good_as_for_ever(session, left):
+    """Python refuses waits of more than 9.2e9 s: the handler's own calls would fail."""
+    last, first = Flask("last"), Flask("first")
+    last.get("/")(lambda: request.headers[HEADER])
+    with serve(HeedsDeadline(last), "last") as below:
+
+        @first.get("/")
+        def hand_down():
+            return session.get(below.url).text
+
+        with serve(HeedsDeadline(first), "first") as server, requests.Session() as plain:
+            plain.trust_env = False
+            reply = plain.get(server.url, headers={HEADER: left})
+        assert (reply.status_code, server.errors) == (200, [])
+        assert LONGEST - 60 < float(reply.text) <= LONGEST
+
+
+@pytest.mark.parametrize("seconds", [1e10, 1e300])
+@pytest.mark.parametrize(
+    "policy",
+    [
+        lambda s: Timeout(s),
+        lambda s: Deadline(s, Timeout(s)),
+        lambda s: Retry(Timeout(s), 2, Exponential(s, s)),
+        lambda s: Hedge(Timeout(s), s / 2),
+    ],
+)
+def test_a_policy_takes_any_number_of_seconds(session, policy, seconds):
+    answers = []
+
+    def flaky(environ, start_response):
+        answers.append(500 if not answers else 200)
+        start_response(f"{answers[-1]} So", [("Content-Length", "0")])
+        return []
+
+    with serve(flaky, "orders") as server:
+        result = call(
+            policy(seconds),
+            attempt(session, "GET", server.url),
+            sleep=lambda wait: time.sleep(0 if wait <= LONGEST else wait),
+        )
+        assert result.status in ("ok", "error") and result.value.status_code == answers[-1]
 
 
 # -- the policy --------------------------------------------------------------------------------
@@ -368,6 +423,31 @@ def grpc_server(handle):
     server.start()
     channel = grpc.insecure_channel(f"127.0.0.1:{port}", options=[("grpc.enable_http_proxy", 0)])
     return server, channel
+
+
+@pytest.mark.parametrize("seconds, sent", [(1e10, True), (float("inf"), True), (0, False), (-1, False)])
+@pytest.mark.parametrize(
+    "guarded",
+    [
+        lambda channel: guard_channel(channel, Timeout(None)),
+        lambda channel: traced_channel(channel, Trace()),
+    ],
+)
+def test_a_grpc_call_is_not_sent_when_nothing_is_left_and_waits_when_much_is(guarded, seconds, sent):
+    seen = []
+    server, channel = grpc_server(lambda request, context: seen.append(remaining(time.monotonic())) or b"paid")
+    try:
+        ask = guarded(channel).unary_unary("/lab.Shop/Ask")
+        if sent:
+            assert ask(b"pen", timeout=seconds) == b"paid"
+        else:
+            with pytest.raises(grpc.RpcError) as caught:
+                ask(b"pen", timeout=seconds)
+            assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert ask(b"pen") == b"paid" and len(seen) == 1 + sent
+    finally:
+        channel.close()
+        server.stop(0).wait(10)
 
 
 def test_a_chain_of_grpc_servers_each_sees_less():

@@ -1,5 +1,6 @@
 """gRPC in the kernel: .proto at run time, all four kinds of call, deadlines, health, reflection, stamps, the end."""
 
+import json
 import sys
 import threading
 import time
@@ -308,6 +309,37 @@ def test_every_message_of_a_traced_channel_is_stamped_at_both_ends(proto, server
     assert sorted(streamed) == sorted([("client", "chat")] * 3 + [("chat", "client")] * 4)
     assert all(m.received is not None and m.received >= m.sent for m in messages)
     assert len(trace.work) == 5 and all(work.end is not None for work in trace.work)
+
+
+def test_a_call_that_grpc_makes_again_by_itself_is_another_work(proto):
+    tries = iter([1, 2])
+
+    class Flaky(proto.services.ChatServicer):
+        def Say(self, line, context):
+            if next(tries) == 1:
+                context.abort(Code.UNAVAILABLE, "not yet")
+            return line
+
+    policy = {"maxAttempts": 3, "initialBackoff": "0.01s", "maxBackoff": "0.01s", "backoffMultiplier": 1,
+              "retryableStatusCodes": ["UNAVAILABLE"]}  # fmt: skip
+    options = [("grpc.service_config", json.dumps({"methodConfig": [{"name": [{}], "retryPolicy": policy}]}))]
+    trace = Trace()
+    with (
+        GRPCServer([(proto.services.add_ChatServicer_to_server, Flaky())], "chat", trace=trace) as server,
+        grpc.insecure_channel(server.target, options) as channel,
+    ):
+        stub = proto.services.ChatStub(traced_channel(channel, trace, server="chat"))
+        assert stub.Say(proto.messages.Line(text="hi")).text == "hi"
+    assert [work.who for work in trace.work] == ["chat", "chat"] and len(trace.calls) == 1
+    assert all(work.end is not None for work in trace.work)
+
+
+def test_a_stranger_who_traces_leaves_work_and_no_messages(proto, server):
+    with grpc.insecure_channel(server.target) as channel:
+        header = ("traceparent", f"00-{'1' * 32}-{'2' * 16}-01")
+        for _ in range(2):
+            list(proto.services.ChatStub(channel).Listen(proto.messages.Line(number=2), metadata=[header]))
+    assert not server.trace.messages and [work.label for work in server.trace.work] == ["Listen"] * 2
 
 
 def test_latency_and_resets_of_the_proxy_are_felt_over_http2(proto, server):

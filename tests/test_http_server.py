@@ -11,7 +11,8 @@ from contextlib import redirect_stderr, redirect_stdout
 import psutil
 import pytest
 import requests
-from flask import Flask
+from flask import Flask, request
+from urllib3.util import Retry
 from werkzeug.routing import Rule
 
 from servicelab.clients import traced
@@ -363,6 +364,42 @@ def test_a_request_that_waits_for_a_worker_is_received_before_its_work_starts(se
     first, second = trace.work
     arrived = {message.id: message.received for message in trace.messages}
     assert arrived[second.id] < first.end <= second.start
+
+
+def test_a_request_that_is_sent_again_below_the_session_is_another_work(session):
+    trace = Trace()
+    tries = iter([503, 503, 200])
+    app = Flask("orders")
+    app.get("/")(lambda: ("", next(tries)))
+    retry = Retry(3, status_forcelist=[503], backoff_factor=0)
+    session.mount("http://", requests.adapters.HTTPAdapter(max_retries=retry))
+    with serve(app, "orders", trace=trace) as server:
+        assert traced(session, trace).get(server.url).status_code == 200
+    [call] = trace.calls
+    assert [work.id == call.id for work in trace.work] == [True, False, False]
+    assert all(work.end is not None for work in trace.work)
+
+
+def test_a_header_that_is_handed_on_unchanged_is_another_work_each_time(session):
+    trace = Trace()
+    payment, orders = Flask("payment"), Flask("orders")
+    payment.get("/")(lambda: "ok")
+    with serve(payment, "payment", trace=trace) as below:
+
+        @orders.get("/")
+        def handle():
+            for _ in range(2):
+                with requests.Session() as plain:
+                    plain.trust_env = False
+                    plain.get(below.url, headers={"traceparent": request.headers["traceparent"]})
+            return "ok"
+
+        with serve(orders, "orders", trace=trace) as server:
+            traced(session, trace).get(server.url)
+    assert [work.who for work in trace.work] == ["orders", "payment", "payment"]
+    outer, one, two = trace.work
+    assert outer.start <= one.start <= one.end <= two.start <= two.end <= outer.end
+    assert [(m.sender, m.receiver) for m in trace.messages] == [("client", "orders"), ("orders", "client")]
 
 
 def test_an_untraced_caller_leaves_work_and_no_message(session):

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from servicelab.clients.sse import EventParser, EventStream, StreamLost, StreamRefused
 from servicelab.lifecycle import stop_all
 from servicelab.policies import BoundedBuffer, Offer
+from servicelab.policies.values import LONGEST
 from servicelab.servers import serve
 from servicelab.servers.events import ServerSentEvent, event_stream, last_event_id, long_poll
 from servicelab.servers.feed import Feed, Outbox
@@ -96,6 +97,24 @@ def test_retry_heeds_digits_only():
     assert parser.retry == 1.5
     parser.feed("retry: 2s\nretry: ²\n\n".encode())
     assert parser.retry == 1.5
+    parser.feed(b"retry: " + b"9" * 5000 + b"\n\n")
+    assert parser.retry == LONGEST
+
+
+def test_a_long_line_is_read_in_time_that_grows_with_its_length():
+    """In 100 times as many pieces, a line takes about 100 times as long, and not 10 000 times."""
+
+    def pieces(count):
+        parser, began = EventParser(), time.thread_time()
+        parser.feed(b"data: ")
+        for _ in range(count):
+            parser.feed(b"x" * 1000)
+        [event] = parser.feed(b"\n\n")
+        assert len(event.data) == 1000 * count
+        return time.thread_time() - began
+
+    short = min(pieces(100) for _ in range(5))
+    assert pieces(10_000) < 1000 * short
 
 
 texts = st.text(st.characters(blacklist_categories=["Cs"]), max_size=30)
@@ -284,6 +303,69 @@ def test_events_come_as_they_are_published_and_go_on_after_the_last_seen():
             assert next(iter(other)).id == "2"
         with EventStream(server.url + "/events?after=1") as other:
             assert next(iter(other)).id == "2"
+
+
+@pytest.mark.parametrize("id", ["bestellung-ü", "заказ", "注文 7", "é" * 200, "a b"])
+def test_an_id_of_any_script_travels_both_ways(id):
+    asked = []
+    app = Flask("orders")
+
+    @app.get("/")
+    def events():
+        asked.append(last_event_id())
+        return event_stream([ServerSentEvent("new", id=id)])
+
+    with serve(app, "orders") as server, EventStream(server.url, id) as stream:
+        assert next(iter(stream)).id == id and stream.parser.last_id == id
+    assert asked == [id]
+
+
+@pytest.mark.parametrize("asked", ["soon", "1_0", "٣", "-1", "9" * 5000, "\xff"])
+def test_what_is_no_number_of_an_event_is_a_bad_request(asked):
+    with serve(app_of(Feed()), "orders") as server, socket.create_connection(server.address) as client:
+        client.sendall(b"GET /events HTTP/1.1\r\nHost: x\r\nLast-Event-ID: " + asked.encode() + b"\r\n\r\n")
+        assert client.recv(100).startswith(b"HTTP/1.1 400")
+        assert server.errors == []
+
+
+@pytest.mark.parametrize("last_id", ["a\nb", "a\rb", "a\0b", "\ud800"])
+def test_an_id_that_cannot_be_sent_is_refused_before_anything_is_opened(last_id):
+    with pytest.raises(ValueError, match="must be one line of text"):
+        EventStream("http://127.0.0.1:9/", last_id)
+
+
+@pytest.mark.parametrize("head", ["HTTP/1.1 200 OK\r\nConnection: close\r\n", "HTTP/1.1 200 OK\r\n"])
+@pytest.mark.parametrize("ending", ["it ends", "its reader leaves", "its reader fails", "it is no stream", "bad path"])
+def test_a_stream_lets_go_of_its_socket_however_it_ends(head, ending):
+    kind = "text/plain" if ending == "it is no stream" else "text/event-stream"
+
+    def answer():
+        client, _ = listening.accept()
+        with client:
+            if client.recv(4096):
+                client.sendall(f"{head}Content-Type: {kind}\r\n\r\ndata: 1\n\nretry: {'9' * 5000}\n\n".encode())
+                if ending != "it ends":
+                    client.recv(1)  # until the reader has let go
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        before = psutil.Process().num_fds()
+        kept = []  # what is collected is closed, too
+        with pytest.raises((StreamLost, StreamRefused, UnicodeEncodeError, KeyError)):
+            stream = EventStream(url + ("\u2013" if ending == "bad path" else ""), silence=8)
+            kept.append(stream)
+            for _ in stream:
+                if ending == "its reader leaves":
+                    kept.append(stream)
+                    break
+                if ending == "its reader fails":
+                    raise KeyError
+            stream.close()
+            raise StreamLost
+        thread.join(8)
+        assert not thread.is_alive() and eventually(lambda: psutil.Process().num_fds() == before)
 
 
 def test_the_server_asks_for_patience_and_beats():

@@ -272,6 +272,16 @@ def test_websocket_messages_are_stamped_both_ways():
     assert all(m.received is not None and m.received >= m.sent for m in trace.messages)
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_client_that_another_library_traces_leaves_no_messages(times):
+    header = ("traceparent", f"00-{'1' * 32}-{'2' * 16}-01")
+    with WebSocketServer(echo, "chat", trace=Trace()) as server:
+        with dial(server, additional_headers=[header] * times) as connection:
+            connection.send("hi")
+            assert connection.recv() == "hi"
+        assert not server.trace.messages and not server.errors
+
+
 def test_an_untraced_client_leaves_no_messages():
     trace = Trace()
     with WebSocketServer(echo, "orders", trace=trace) as server:

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from servicelab import trace as trace_module
-from servicelab.trace import Trace, from_traceparent, new_id, reply_id, to_traceparent
+from servicelab.trace import Event, Trace, from_traceparent, new_id, reply_id, to_traceparent
 
 
 @pytest.fixture
@@ -125,9 +125,50 @@ def test_traceparent_there_and_back():
     assert from_traceparent(header) == ("ab".rjust(32, "0"), call)
 
 
-@pytest.mark.parametrize("value", [None, "", "nonsense", "00-abc-def-01", "00-" + "g" * 32 + "-" + "0" * 16 + "-01"])
-def test_a_malformed_traceparent_is_ignored(value):
-    assert from_traceparent(value) is None
+TRACE, CALL = "1" * 32, "2" * 16
+
+
+@pytest.mark.parametrize(
+    "value, valid",
+    [
+        (f"00-{TRACE}-{CALL}-01", True),
+        (f"01-{TRACE}-{CALL}-01", True),  # a later version
+        (f"cc-{TRACE}-{CALL}-01-what-the-future-will-be-like", True),
+        (f"cc-{TRACE}-{CALL}-01-", True),
+        (f"cc-{TRACE}-{CALL}-01.more", False),
+        (f"00-{TRACE}-{CALL}-01-more", False),  # ours has no more
+        (f"00-{TRACE}-{CALL}-01-", False),
+        (f"ff-{TRACE}-{CALL}-01", False),
+        (f"00-{'0' * 32}-{CALL}-01", False),
+        (f"00-{TRACE}-{'0' * 16}-01", False),
+        (f"00-{'A' * 32}-{CALL}-01", False),
+        (f"00-{TRACE}-{CALL}-01\n", False),
+        (f"00-{TRACE}-{CALL}-01,00-{TRACE}-{CALL}-01", False),  # it came twice
+        (f"00-{'g' * 32}-{CALL}-01", False),
+        ("00-abc-def-01", False),
+        ("nonsense", False),
+        ("", False),
+        (None, False),
+        (17, False),  # in AMQP a header may be anything
+        (b"00", False),
+    ],
+)
+def test_a_traceparent_that_is_not_valid_is_ignored(value, valid):
+    assert from_traceparent(value) == ((TRACE, CALL) if valid else None)
+
+
+def test_work_on_an_id_that_was_worked_on_before_is_work_of_its_own(trace):
+    first = trace.start_work("orders", id="a", at=1.0)
+    second = trace.start_work("orders", id="a", at=2.0)
+    trace.end_work(first, at=4.0)
+    trace.end_work(second, at=3.0)
+    child = [Event(2.5, "work", "a", "payment"), Event(5.0, "done", "a")]  # in a process of its own, where "a" is new
+    trace.extend(child[:1])
+    trace.extend(child[1:])
+    assert [(w.who, w.start, w.end) for w in trace.work] == [
+        ("orders", 1.0, 4.0), ("orders", 2.0, 3.0), ("payment", 2.5, 5.0),
+    ]  # fmt: skip
+    assert len({work.id for work in trace.work}) == 3 and first == "a"
 
 
 def test_many_threads_lose_nothing(trace):

@@ -105,10 +105,10 @@ class Stamps:
     @contextmanager
     def working(self, channel, method, properties):
         """Stamp the work on a message; what is published or called meanwhile belongs to its trace."""
-        id = self.id_of(channel, method)
+        label = f"handle {method.routing_key or method.exchange}"
+        id = self.trace.start_work(self.name, label, id=self.id_of(channel, method))
         found = from_traceparent((properties.headers or {}).get("traceparent"))
         before = current_call.set((found[0] if found else secrets.token_hex(16), id))
-        self.trace.start_work(self.name, f"handle {method.routing_key or method.exchange}", id=id)
         try:
             yield
         finally:

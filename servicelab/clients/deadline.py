@@ -5,6 +5,7 @@ import time
 from servicelab.clients import adapter_stack
 from servicelab.clients.errors import DeadlineExceeded
 from servicelab.policies.deadline import HEADER, remaining, to_header
+from servicelab.policies.values import in_reach
 
 
 def propagated(session, clock=time.monotonic):
@@ -42,7 +43,7 @@ class DeadlineAdapter(adapter_stack.Layer):
         left = remaining(self.clock())
         if left is not None and left <= 0:
             raise DeadlineExceeded(f"{request.method} {request.url}")
-        timeout = adapter_stack.at_most(timeout, left)
+        timeout = adapter_stack.at_most(timeout, in_reach(left))
         wait = adapter_stack.seconds(timeout)
         request.headers.pop(HEADER, None)
         if wait is not None:

@@ -11,6 +11,7 @@ from servicelab.policies.deadline import remaining
 from servicelab.policies.drive import call
 from servicelab.policies.race import when_abandoned
 from servicelab.policies.status import Status
+from servicelab.policies.values import in_reach
 
 CODE = grpc.StatusCode
 
@@ -46,21 +47,10 @@ class PolicyInterceptor(grpc.UnaryUnaryClientInterceptor):
 
     def intercept_unary_unary(self, continuation, details, request):
         def attempt(limit, number):
-            left = remaining(self.clock())
-            if left is not None and left <= 0:
+            sent = with_timeout(details, at_most(at_most(details.timeout, limit), remaining(self.clock())))
+            if sent is None:
                 return Status.DEADLINE, None
-            timeout = at_most(at_most(details.timeout, limit), left)
-            outcome = continuation(
-                _Details(
-                    details.method,
-                    timeout,
-                    details.metadata,
-                    details.credentials,
-                    details.wait_for_ready,
-                    details.compression,
-                ),
-                request,
-            )
+            outcome = continuation(sent, request)
             if not outcome.done():
                 when_abandoned(outcome.cancel)
             code = outcome.code()  # waits for the end
@@ -75,7 +65,9 @@ class PolicyInterceptor(grpc.UnaryUnaryClientInterceptor):
         return RPCFailed(result.status, result.attempts, details.method)
 
 
-class _Details(NamedTuple):
+class Details(NamedTuple):
+    """What gRPC tells an interceptor of a call, and takes back from it."""
+
     method: str
     timeout: float | None
     metadata: object
@@ -84,8 +76,19 @@ class _Details(NamedTuple):
     compression: object
 
 
+def with_timeout(details, timeout: float | None) -> Details | None:
+    """The call with ``timeout`` seconds; None when nothing is left, and nothing shall be sent.
+
+    gRPC itself may still let the handler run when the timeout is 0 or less, and fails at once from 7.5e9 s on.
+    """
+    if timeout is not None and not timeout > 0:
+        return None
+    found = {name: getattr(details, name, None) for name in Details._fields}
+    return Details(**{**found, "timeout": in_reach(timeout)})
+
+
 class RPCFailed(CallFailed, grpc.RpcError, grpc.Call, grpc.Future):
-    """A call that the policy ended: an error and a finished call in one, as gRPC's own errors are."""
+    """A call that ended on this side: an error and a finished call in one, as gRPC's own errors are."""
 
     def code(self):
         return TOLD.get(self.status, CODE.UNAVAILABLE)

@@ -5,11 +5,13 @@ Format: HTML Living Standard (WHATWG), section "Interpreting an event stream".
 
 import codecs
 import http.client
+import re
 import socket
 import threading
 from urllib.parse import urlsplit
 
 from servicelab.clients.session import callee_of
+from servicelab.policies.values import LONGEST, in_reach
 from servicelab.servers.events import MEDIA_TYPE, ServerSentEvent
 from servicelab.servers.message_stamps import Talk
 from servicelab.servers.threads import shut
@@ -34,7 +36,7 @@ class EventParser:
     def __init__(self, last_id: str = ""):
         self.last_id = last_id
         self.retry: float | None = None
-        self._text = ""
+        self._line: list[str] = []  # the pieces of a line that is not complete
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self._is_first = True
         self._after_return = False  # the last piece ended with a carriage return; a line feed may belong to it
@@ -53,7 +55,12 @@ class EventParser:
             text = text.removeprefix("\n")
         if text:
             self._after_return = text.endswith("\r")
-        *lines, self._text = (self._text + text).replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        line, *lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        self._line.append(line)
+        if not lines:
+            return []
+        lines.insert(0, "".join(self._line))
+        self._line = [lines.pop()]
         return [event for line in lines if (event := self._take(line)) is not None]
 
     def _take(self, line):
@@ -68,7 +75,7 @@ class EventParser:
         elif name == "id" and "\0" not in value:
             self._id = value
         elif name == "retry" and value.isascii() and value.isdigit():
-            self.retry = int(value) / 1000
+            self.retry = min(float(value) / 1000, LONGEST)  # float: of any number of digits
         return None  # a comment, which has no name, and names nobody knows are ignored
 
     def _dispatch(self):
@@ -121,35 +128,43 @@ class EventStream:
             raise ValueError(f"url={url!r} must be like 'http://127.0.0.1:8000/events'")
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         last_id = str(last_id)
+        if re.search(r"[\0\r\n\ud800-\udfff]", last_id):
+            raise ValueError(f"last_id={last_id!r} must be one line of text without NUL: it goes into a header")
         self.parser = EventParser(last_id)
         self.is_closed = False
         self._talk = Talk.opened_by(name, callee_of(url), trace) if trace is not None else None
         headers = {"Accept": MEDIA_TYPE, "Cache-Control": "no-store"}
         if last_id:
-            headers["Last-Event-ID"] = last_id
-        self._connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=silence)
+            headers["Last-Event-ID"] = last_id.encode()  # http.client would encode it as Latin-1
+        self._connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=in_reach(silence))
         self._connection.response_class = _Reply
         self._socket = self._reply = None
         self._is_read = False
         self._lock = threading.Lock()
         try:
-            self._connection.connect()
-            self._socket = self._connection.sock  # http.client lets go of it when the reply says "close"
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self._talk is not None:
-                headers.update(self._talk.headers)
-                trace.send(name, self._talk.other, f"GET {parts.path or '/'}", id=self._talk.id)
-            self._connection.request("GET", path, headers=headers)
-            self._reply = self._connection.getresponse()
+            self._open(path, headers, trace, name)
         except (OSError, http.client.HTTPException) as error:
             self.close()
             raise StreamLost(f"{url}: {error or type(error).__name__}") from error
-        if self._talk is not None:
-            trace.receive(reply_id(self._talk.id), name)
+        except BaseException:
+            self.close()
+            raise
         kind = self._reply.headers.get_content_type()
         if self._reply.status != 200 or kind != MEDIA_TYPE:
             self.close()
             raise StreamRefused(f"{url} answered {self._reply.status} with {kind}, not 200 with {MEDIA_TYPE}")
+
+    def _open(self, path, headers, trace, name):
+        self._connection.connect()
+        self._socket = self._connection.sock  # http.client lets go of it when the reply says "close"
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._talk is not None:
+            headers.update(self._talk.headers)
+            trace.send(name, self._talk.other, f"GET {path.partition('?')[0]}", id=self._talk.id)
+        self._connection.request("GET", path, headers=headers)
+        self._reply = self._connection.getresponse()
+        if self._talk is not None:
+            trace.receive(reply_id(self._talk.id), name)
 
     def __iter__(self):
         why = "the server ended the stream"
@@ -164,7 +179,7 @@ class EventStream:
         except (OSError, ValueError, http.client.HTTPException) as error:  # ValueError: closed while it was read
             why = str(error) or type(error).__name__
         finally:
-            self._connection.close()
+            self._let_go()
         if not self.is_closed:
             self.is_closed = True
             raise StreamLost(why)
@@ -176,7 +191,12 @@ class EventStream:
             if self._socket is not None:
                 shut(self._socket)
             if not self._is_read:  # http.client must not be closed under its reader, who closes it then
-                self._connection.close()
+                self._let_go()
+
+    def _let_go(self):
+        self._connection.close()
+        if self._reply is not None:  # it holds the socket, too, and the connection may not know it any more
+            self._reply.close()
 
     def __enter__(self):
         return self

@@ -24,6 +24,8 @@ from servicelab.clients.session import callee_of
 from servicelab.clients.sse import EventStream, StreamLost, StreamRefused
 from servicelab.policies.heartbeat import Heartbeat
 from servicelab.policies.reconnect import Reconnect, Resume, Seen
+from servicelab.policies.values import in_reach
+from servicelab.servers.events import number_of
 from servicelab.servers.message_stamps import Talk
 from servicelab.servers.threads import shut
 from servicelab.servers.websocket import Stamping
@@ -85,7 +87,7 @@ class Follow:
             finally:
                 if stream is not None:
                     stream.close()
-            self._closed.wait(delay)
+            self._closed.wait(in_reach(delay))
 
     def _news(self, stream):
         """The items that are new. Ends when one is missing that may still be had."""
@@ -120,7 +122,8 @@ class Follow:
 
 
 def events(url: str, *, silence: float | None = None, trace: Trace | None = None, name: str = "client"):
-    """Server-sent events from ``url``, for :class:`Follow`: asks with ``Last-Event-ID``. Items are ServerSentEvents.
+    """Server-sent events from ``url``, for :class:`Follow`: asks with ``Last-Event-ID``. Items are ServerSentEvents;
+    one whose id is no number is neither counted nor asked for again.
 
     ``silence``: seconds without a byte after which the connection is given up; the server's heartbeat must be shorter.
     The server's own ``retry`` is waited on top of the backoff.
@@ -139,7 +142,7 @@ class _Events:
 
     def __iter__(self):
         for event in self._stream:
-            yield (int(event.id) if event.id else None), event
+            yield number_of(event.id), event
 
 
 def messages(
@@ -186,7 +189,7 @@ class _Messages:
                 if heartbeat.is_due(now):
                     connection.ping()
                     heartbeat.pinged(now)
-                return connection.recv(timeout=heartbeat.wait(now))
+                return connection.recv(timeout=in_reach(heartbeat.wait(now)))
             except TimeoutError:
                 continue
             except ConnectionClosed as error:

@@ -9,8 +9,9 @@ import functools
 import grpc
 from engineio import packet
 
-from servicelab.clients.rpc import STATUS, _Details
+from servicelab.clients.rpc import STATUS, RPCFailed, with_timeout
 from servicelab.clients.session import callee_of
+from servicelab.policies.status import Status
 from servicelab.servers.grpc import summary
 from servicelab.servers.message_stamps import Talk
 from servicelab.servers.socketio import describe
@@ -22,7 +23,8 @@ def traced_channel(channel: grpc.Channel, trace: Trace, name: str = "client", *,
 
     ``server`` is the lane of who is called, for what never arrives. A call ends as "ok", or with the status that a
     policy knows ("timeout", "lost", …), or the code's name. A message of a request stream is stamped when gRPC takes
-    it, one of a response stream when it is read.
+    it, one of a response stream when it is read. A ``timeout`` of 0 or less is refused here with DEADLINE_EXCEEDED:
+    gRPC might still run the handler.
     """
     if not isinstance(channel, grpc.Channel):
         raise TypeError(f"channel={channel!r} is no grpc.Channel: traced_channel(grpc.insecure_channel(target), trace)")
@@ -45,11 +47,11 @@ class _Stamping(
         self.trace.start_call(
             self.name, self.server, label, id=talk.id, timeout=details.timeout, parent=ids[1] if ids else None
         )
-        metadata = [*(details.metadata or ()), *talk.headers.items()]
-        details = _Details(
-            details.method, details.timeout, metadata, details.credentials, details.wait_for_ready, details.compression
-        )
-        return talk, label, details
+        sent = with_timeout(details, details.timeout)
+        if sent is None:
+            self.trace.end_call(talk.id, Status.DEADLINE)
+            raise RPCFailed(Status.DEADLINE, 0, details.method)
+        return talk, label, sent._replace(metadata=[*(details.metadata or ()), *talk.headers.items()])
 
     def _asks(self, talk, label):
         self.trace.send(self.name, self.server, label, id=talk.id)

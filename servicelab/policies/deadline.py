@@ -13,6 +13,7 @@ threads and tasks that start with a copy of the context, as hedged attempts do, 
 context for all processes: give each Client a policy of its own there.
 """
 
+import re
 from contextvars import ContextVar
 
 from servicelab.policies import values
@@ -25,6 +26,9 @@ current_deadline: ContextVar[float | None] = ContextVar("servicelab_current_dead
 #: The header that carries the time left. (gRPC has one of its own, and sends it by itself.)
 HEADER = "Deadline-Left"
 
+#: Not what Python's float() takes besides: underscores, digits of other scripts, "nan" and "inf".
+_DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+
 #: How near to its end an expired wait may end and still count as expired (seconds): now + (end - now) rounds.
 ROUNDING = 1e-6
 
@@ -36,18 +40,16 @@ def remaining(now: float) -> float | None:
 
 
 def to_header(left: float) -> str:
-    """The value of the header for ``left`` seconds: ``Deadline-Left: 0.350000``. Never more than is left."""
-    return f"{max(0, int(left * 1e6)) / 1e6:.6f}"
+    """The value of the header for ``left`` seconds: ``Deadline-Left: 0.350000``. Never more than is left, nor than
+    :data:`~servicelab.policies.values.LONGEST`."""
+    return f"{max(0, int(values.in_reach(left) * 1e6)) / 1e6:.6f}"
 
 
 def from_header(value: str | None) -> float | None:
-    """Seconds left (0 or more) from a header's value; None when it is missing or no number: a server must not fall
-    over what a stranger sends."""
-    try:
-        left = float(value)
-    except (TypeError, ValueError):
-        return None
-    return max(0.0, left) if abs(left) < float("inf") else None
+    """Seconds left, from 0 to :data:`~servicelab.policies.values.LONGEST`, from a header's value; None when it is
+    missing or no decimal number: a server must not fall over what a stranger sends."""
+    found = isinstance(value, str) and _DECIMAL.fullmatch(value.strip(" \t"))
+    return max(0.0, values.in_reach(float(value))) if found else None
 
 
 class Deadline:

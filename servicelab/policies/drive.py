@@ -7,6 +7,7 @@ Rules, the same for all three:
 2. An exception out of an attempt is a mistake in the program, not an answer: it ends the call and is passed on.
 3. The policy's script is closed however the call ends, and attempts that are still under way are abandoned.
 4. The value of a call is that of the last attempt whose end the policy heard of.
+5. Nothing waits for longer than :data:`~servicelab.policies.values.LONGEST` seconds, which is as good as for ever.
 
 Attempts under way at once (Start, Await) are the subject of :mod:`servicelab.policies.race`; a call whose policy never
 starts one never comes near it.
@@ -18,6 +19,7 @@ from typing import Any, NamedTuple
 
 from servicelab.policies.race import Events, Tasks, Threads
 from servicelab.policies.script import SLEPT, STARTED, WAITED, Answer, Await, Policy, Sleep, Start, Try
+from servicelab.policies.values import in_reach
 
 
 class Result(NamedTuple):
@@ -45,9 +47,9 @@ def call(policy: Policy, attempt, clock=time.monotonic, sleep=time.sleep, race=T
                 return Result(end.value, value, attempts)
             if isinstance(question, Try):
                 attempts += 1
-                status, value = _pair(attempt(question.timeout, attempts))
+                status, value = _pair(attempt(in_reach(question.timeout), attempts))
             elif isinstance(question, Sleep):
-                sleep(question.delay)
+                sleep(in_reach(question.delay))
                 status = SLEPT
             elif isinstance(question, Start):
                 attempts += 1
@@ -55,7 +57,7 @@ def call(policy: Policy, attempt, clock=time.monotonic, sleep=time.sleep, race=T
                 status = STARTED
             else:
                 running = running or race(attempt)
-                outcome = running.next(_limit(question))
+                outcome = running.next(in_reach(_limit(question)))
                 status, value = (WAITED, value) if outcome is None else _pair(outcome)
             answer = Answer(status, clock())
     finally:
@@ -76,9 +78,9 @@ async def acall(policy: Policy, attempt, clock=time.monotonic, sleep=asyncio.sle
                 return Result(end.value, value, attempts)
             if isinstance(question, Try):
                 attempts += 1
-                status, value = _pair(await attempt(question.timeout, attempts))
+                status, value = _pair(await attempt(in_reach(question.timeout), attempts))
             elif isinstance(question, Sleep):
-                await sleep(question.delay)
+                await sleep(in_reach(question.delay))
                 status = SLEPT
             elif isinstance(question, Start):
                 attempts += 1
@@ -86,7 +88,7 @@ async def acall(policy: Policy, attempt, clock=time.monotonic, sleep=asyncio.sle
                 status = STARTED
             else:
                 running = running or Tasks(attempt)
-                outcome = await running.next(_limit(question))
+                outcome = await running.next(in_reach(_limit(question)))
                 status, value = (WAITED, value) if outcome is None else _pair(outcome)
             answer = Answer(status, clock())
     finally:
@@ -145,7 +147,7 @@ def _pair(outcome):
 def _start(running, question, number):
     if question.anew:
         running.abandon()
-    running.start(question.timeout, number)
+    running.start(in_reach(question.timeout), number)
     return running
 
 

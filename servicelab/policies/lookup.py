@@ -16,6 +16,7 @@ import time
 from typing import NamedTuple
 
 from servicelab.policies.script import SLEPT, Answer, Sleep
+from servicelab.policies.values import in_reach
 
 
 class Lookup(NamedTuple):
@@ -82,10 +83,10 @@ def find(policy, ask, clock=time.monotonic, sleep=time.sleep) -> str:
             except StopIteration as end:
                 return end.value
             if isinstance(question, Sleep):
-                sleep(question.delay)
+                sleep(in_reach(question.delay))
                 answer = Answer(SLEPT, clock())
             else:
-                answer = _found(ask(question))._replace(at=clock())
+                answer = _found(ask(question._replace(timeout=in_reach(question.timeout))))._replace(at=clock())
     finally:
         script.close()
 

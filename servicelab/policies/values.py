@@ -10,6 +10,15 @@ import random
 
 from servicelab.policies.status import Status
 
+#: The longest wait that every system call takes (seconds, 23 days): poll(2) counts milliseconds in 31 bits. Python
+#: refuses more than 9.2e9 s with an OverflowError, and gRPC fails at once from 7.5e9 s on.
+LONGEST = 2e6
+
+
+def in_reach(seconds):
+    """``seconds`` as a real wait: at most :data:`LONGEST`; None, without limit, stays None."""
+    return None if seconds is None else min(seconds, LONGEST)
+
 
 def positive(name, value, unit, mend):
     """A finite number > 0."""

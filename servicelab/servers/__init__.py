@@ -10,7 +10,7 @@ _HOMES = {
     "HTTPServer": "http",
     "HeedsDeadline": "deadline",
     "Outbox": "feed",
-    "ServerProcess": "elsewhere",
+    "ServerProcess": "server_process",
     "ServerSentEvent": "events",
     "SocketIOServer": "socketio",
     "WebSocketServer": "websocket",

@@ -157,6 +157,9 @@ class _Connection(cheroot_server.HTTPConnection):
         # The end of the server and the worker that was cut may both come here.
         with contextlib.suppress(OSError, ValueError):
             super().close()
+        # What a client that has gone did not take: the writer's finalizer would try again to send it, and since Python
+        # 3.13 what a finalizer meets is printed.
+        self.wfile._write_buf.clear()
 
 
 class _Gateway(wsgi.Gateway_10):

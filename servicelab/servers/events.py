@@ -10,9 +10,11 @@ Format and semantics: HTML Living Standard (WHATWG), chapter "Server-sent events
 """
 
 import json
+import re
 from typing import NamedTuple
 
 from flask import Response, request
+from werkzeug.exceptions import BadRequest
 
 from servicelab.policies import values
 from servicelab.servers.feed import Event, Feed, Outbox
@@ -47,7 +49,7 @@ class ServerSentEvent(NamedTuple):
                 lines.append(f"{name}: {value}")
         if self.retry is not None:
             values.not_negative("retry", self.retry, "seconds", "the reader waits so long before it reconnects")
-            lines.append(f"retry: {round(self.retry * 1000)}")
+            lines.append(f"retry: {round(values.in_reach(self.retry) * 1000)}")
         if self.data is not None:
             text = str(self.data).replace("\r\n", "\n").replace("\r", "\n")
             lines += [f"data: {line}" for line in text.split("\n")]
@@ -67,12 +69,22 @@ def last_event_id(default=None):
     """Where the reader of this request wants to go on: the header ``Last-Event-ID``, or the query's ``after``.
 
     The browser's EventSource sends the header only when it *re*connects, so a page that knows where it was asks with
-    ``?after=17``. A number when ``default`` is one. Raises ValueError (for Flask: status 500) when it is none then.
+    ``?after=17``. A number when ``default`` is one; what is none is answered with status 400.
     """
-    found = request.headers.get("Last-Event-ID") or request.args.get("after")
-    if found is None or found == "":
-        return default
-    return int(found) if isinstance(default, int) else found
+    # WSGI takes a header's bytes for Latin-1; this one is UTF-8 (HTML Standard, "The Last-Event-ID header").
+    found = request.headers.get("Last-Event-ID", "").encode("latin-1").decode(errors="replace")
+    found = found or request.args.get("after") or default
+    if not isinstance(default, int) or found is default:
+        return found
+    number = number_of(found)
+    if number is None:
+        raise BadRequest(f"{found[:40]!r} is no number of an event")
+    return number
+
+
+def number_of(id: str | None) -> int | None:
+    """The number that an event's id is; None when it is none."""
+    return int(id) if id is not None and re.fullmatch(r"[0-9]{1,18}", id) else None
 
 
 def event_stream(source, *, heartbeat: float | None = 15.0, retry: float | None = None) -> Response:

@@ -52,13 +52,14 @@ class Outbox:
                     outcome = self.buffer.offer(item)
                     self._changed.notify_all()
                     return outcome
-                self._changed.wait(left)
+                self._changed.wait(values.in_reach(left))
         return Offer.FULL
 
     def get(self, timeout: float | None = None):
         """The next item; None after ``timeout`` seconds without one, and when the outbox is closed."""
         with self._changed:
-            if self._changed.wait_for(lambda: self.is_closed or len(self.buffer), timeout) and not self.is_closed:
+            came = self._changed.wait_for(lambda: self.is_closed or len(self.buffer), values.in_reach(timeout))
+            if came and not self.is_closed:
                 item = self.buffer.take()
                 self._changed.notify_all()
                 return item
@@ -149,7 +150,7 @@ class Feed:
     def wait(self, after: int, timeout: float) -> list[Event]:
         """The same, after waiting up to ``timeout`` seconds for the first. Empty when none came or the feed closed."""
         with self._changed:
-            self._changed.wait_for(lambda: self.is_closed or self._count > after, timeout)
+            self._changed.wait_for(lambda: self.is_closed or self._count > after, values.in_reach(timeout))
             return [] if self.is_closed else self.after(after)
 
     def subscribe(self, after: int | None = None, buffer: BoundedBuffer | None = None) -> Subscription:

@@ -5,8 +5,9 @@
     channel = grpc.insecure_channel(server.target)
 
 Each call under way, and so each open stream, occupies one worker thread. A handler learns from gRPC's own context that
-its caller has gone: ``context.is_active()``, ``context.time_remaining()``, and ``context.add_callback(close)``, which
-is how a handler that waits for something else is woken. Written against grpcio 1.85.
+its caller has gone: ``context.is_active()``, ``context.time_remaining()`` (9.2e18 s when the caller sets no limit), and
+``context.add_callback(close)``, which is how a handler that waits for something else is woken. Written against grpcio
+1.85.
 """
 
 import inspect
@@ -23,7 +24,7 @@ from grpc_reflection.v1alpha import reflection
 from servicelab.lifecycle import HOST, Server, ServerError
 from servicelab.servers import threads
 from servicelab.servers.arguments import check_options
-from servicelab.servers.message_stamps import Talk, label, talk_from
+from servicelab.servers.message_stamps import Talk, joined, label, talk_from
 from servicelab.trace import Trace, current_call, from_traceparent, reply_id
 
 
@@ -193,7 +194,7 @@ class _Watching(grpc.ServerInterceptor):
         handler = continuation(details)
         if handler is None:
             return None
-        headers = dict(details.invocation_metadata)
+        headers = joined(details.invocation_metadata)
         path = details.method.rpartition("/")[2]
         kind = ("stream" if handler.request_streaming else "unary") + (
             "_stream" if handler.response_streaming else "_unary"
@@ -237,14 +238,17 @@ class _Visit:
 
     def __enter__(self):
         if self.ids:
-            self.owner.trace.start_work(self.owner.lane, self.path, id=self.ids[1])
-        self._before = current_call.set(self.ids)
+            trace_id, call_id = self.ids
+            self.work = self.owner.trace.start_work(self.owner.lane, self.path, id=call_id)
+            if self.work != call_id:  # gRPC tries again by itself: the messages of the first time are known
+                self.talk = None
+            current_call.set((trace_id, self.work))
         return self
 
     def __exit__(self, *error):
         current_call.set(None)
         if self.ids:
-            self.owner.trace.end_work(self.ids[1])
+            self.owner.trace.end_work(self.work)
 
     def asked(self, request, streaming):
         if self.talk is None:

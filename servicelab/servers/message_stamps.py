@@ -3,8 +3,9 @@
 A message of a WebSocket has no headers in which an id could travel. It needs none: a connection keeps order, so the
 n-th message that one end sends is the n-th that the other receives. Both ends count, and the id is made of the
 connection's id, the direction and the number. The connection's id is the call id of the W3C ``traceparent`` that the
-client sends once, when it opens the connection; ``tracestate`` tells the server the client's name. A client that sends
-neither (a browser) leaves the server's states in the trace, but no messages: nobody would say that they arrived.
+client sends once, when it opens the connection; ``tracestate`` tells the server the client's name, and that it counts.
+A client that does not (a browser, or what another library traces) leaves the server's states in the trace, but no
+messages: nobody would say that they arrived.
 """
 
 import itertools
@@ -25,13 +26,23 @@ def headers_for(call_id: str, name: str) -> dict[str, str]:
     return {"traceparent": to_traceparent(secrets.token_hex(16), call_id), "tracestate": f"servicelab={_token(name)}"}
 
 
+def joined(pairs) -> dict[str, str]:
+    """Headers as pairs, as a dict with lower-case names: one that came several times is a list (RFC 9110, 5.3), which
+    for ``traceparent`` is invalid."""
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        name = name.lower()
+        found[name] = f"{found[name]},{value}" if name in found else value
+    return found
+
+
 def talk_from(headers, lane: str, trace: Trace | None) -> "Talk | None":
     """The server's end of a conversation, from the headers with which it was opened; None if nobody counts along."""
-    ids = from_traceparent(headers.get("traceparent")) if trace is not None else None
-    if ids is None:
+    if trace is None:
         return None
+    ids = from_traceparent(headers.get("traceparent"))
     found = re.search(r"servicelab=([^,;\s]+)", headers.get("tracestate") or "")
-    return Talk(trace, ids[1], lane, found[1] if found else "client", is_server=True)
+    return Talk(trace, ids[1], lane, found[1], is_server=True) if ids and found else None
 
 
 class Talk:

@@ -10,7 +10,7 @@ send       the first byte of the reply is about to leave
 Every stamp is made before the client can have the whole reply, so a cell which has its answer
 finds the complete record in the trace. The reply of a generator leaves while the work goes on.
 A request without ``traceparent`` leaves its work in the trace but no messages: nobody said when it
-was sent.
+was sent. So does one whose ``traceparent`` has been here before.
 """
 
 import secrets
@@ -31,17 +31,18 @@ class Stamped:
         environ["servicelab.stamped"] = self  # for a stream, which stamps each of its events
         caller = from_traceparent(environ.get("HTTP_TRACEPARENT"))
         trace_id, call_id = caller or (secrets.token_hex(16), new_id())
-        if caller:
-            trace.receive(call_id, self.lane, at=environ.get("servicelab.arrived"))
         label = f"{environ['REQUEST_METHOD']} {environ.get('PATH_INFO') or '/'}"
-        trace.start_work(self.lane, label, id=call_id, at=environ.get("servicelab.picked_up"))
-        reply = _Reply(trace, self.lane, call_id, traced=caller is not None)
-        current_call.set((trace_id, call_id))
+        work = trace.start_work(self.lane, label, id=call_id, at=environ.get("servicelab.picked_up"))
+        traced = caller is not None and work == call_id
+        if traced:
+            trace.receive(call_id, self.lane, at=environ.get("servicelab.arrived"))
+        reply = _Reply(trace, self.lane, work, traced)
+        current_call.set((trace_id, work))
 
         def note(status, headers, exc_info=None):
             reply.status = status.partition(" ")[0]
             length = next((value for key, value in headers if key.lower() == "content-length"), None)
-            reply.left = int(length) if length and length.isdigit() else None
+            reply.left = int(length) if length and length.isdecimal() else None
             return start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
 
         try:
@@ -56,8 +57,8 @@ class Stamped:
 class _Reply:
     """The body of a reply; notes when its first byte leaves and when the last is ready."""
 
-    def __init__(self, trace, lane, call_id, traced):
-        self.trace, self.lane, self.call_id, self.traced = trace, lane, call_id, traced
+    def __init__(self, trace, lane, work, traced):
+        self.trace, self.lane, self.work, self.traced = trace, lane, work, traced
         self.status = "500"
         self.left = None  # bytes still to come, if the app said how many there are
         self.is_working = True
@@ -97,10 +98,10 @@ class _Reply:
     def _end_work(self):
         if self.is_working:
             self.is_working = False
-            self.trace.end_work(self.call_id)
+            self.trace.end_work(self.work)
             current_call.set(None)
 
     def _send(self):
         if self.traced:
             self.traced = False
-            self.trace.send(self.lane, "", self.status, id=reply_id(self.call_id), kind="reply")
+            self.trace.send(self.lane, "", self.status, id=reply_id(self.work), kind="reply")

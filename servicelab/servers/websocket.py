@@ -21,7 +21,7 @@ from websockets.sync.server import ServerConnection, serve
 from servicelab.lifecycle import Server, ServerError
 from servicelab.servers import threads
 from servicelab.servers.arguments import check_options
-from servicelab.servers.message_stamps import Talk, talk_from
+from servicelab.servers.message_stamps import Talk, joined, talk_from
 from servicelab.trace import Trace
 
 _OURS = {"handler", "host", "port", "sock", "ssl", "logger", "create_connection", "close_timeout", "kwargs"}
@@ -188,7 +188,7 @@ class Connection(Stamping, ServerConnection):
 
     def process_event(self, event):
         if isinstance(event, Request):
-            self.talk = talk_from(event.headers, self._owner.lane, self._owner.trace)
+            self.talk = talk_from(joined(event.headers.raw_items()), self._owner.lane, self._owner.trace)
         super().process_event(event)
 
     def start_keepalive(self):
