@@ -37,6 +37,17 @@ class Broker:
     def restart(self):
         self.running.restart_app() if self.kind == "rabbitmq" else self.running.restart()
 
+    @contextmanager
+    def largest_message(self, size):
+        """Channels that open meanwhile take bodies of up to ``size`` bytes."""
+        if self.kind == "rabbitmq":
+            with self.running.setting("max_message_size", size):
+                yield
+        else:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("servicelab.servers.amqp.port.LARGEST", size)
+                yield
+
     def clean(self):
         """Delete the queues and exchanges that got a name here."""
         import pika

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -91,6 +91,16 @@ class RabbitMQ:
         if done.returncode:
             raise RuntimeError(f"rabbitmqctl {' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")
         return done.stdout
+
+    @contextmanager
+    def setting(self, name: str, value: int):
+        """The node's setting ``name`` is ``value`` meanwhile."""
+        old = self.control("eval", f"application:get_env(rabbit, {name}, undefined).").strip()
+        self.control("eval", f"application:set_env(rabbit, {name}, {value}).")
+        try:
+            yield
+        finally:
+            self.control("eval", f"application:set_env(rabbit, {name}, {old}).")
 
     def stop(self):
         """End node and port mapper and remove the directory. Raises RuntimeError when a process is left."""

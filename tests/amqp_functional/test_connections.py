@@ -8,7 +8,7 @@ import amqp
 import amqpstorm
 import pika
 import pytest
-from pamqp import commands, heartbeat
+from pamqp import commands, frame, heartbeat
 from pamqp.commands import Connection, Queue
 
 from tests.amqp_brokers import closes, eventually, run
@@ -156,13 +156,31 @@ def test_no_frame_to_the_client_is_larger_than_tuned(broker):
     assert max(map(len, parts)) == 4096 - 8
 
 
-def test_a_frame_larger_than_tuned_is_an_error(broker):
-    with Wire(broker.url, frame_max=4096) as wire:
+@pytest.mark.parametrize("frame_max", [4096, 131072])
+def test_a_client_may_fill_a_frame_up_to_what_was_tuned(broker, frame_max):
+    """AMQP counts the frame's own 8 bytes, RabbitMQ takes as many in the payload: AmqpStorm sends such frames."""
+    queue = broker.name()
+    with Wire(broker.url, frame_max=frame_max) as wire:
         wire.channel()
-        wire.publish(b"x" * 5000, "", "nobody")
+        wire.call(Queue.Declare(0, queue))
+        for size in (frame_max - 7, frame_max):
+            wire.publish(bytes(size), "", queue)
+        eventually(lambda: wire.call(Queue.Declare(0, queue, passive=True)).message_count == 2)
+        name = "n" * 200  # a method's frame: 200 bytes of argument name, and the value fills it up
+        empty = len(frame.marshal(Queue.Declare(0, queue, arguments={name: "x"}), 1)) - 8 - 1
+        wire.call(Queue.Declare(0, queue, arguments={name: "x" * (frame_max - empty)}))
+        wire.publish(bytes(frame_max + 1), "", queue)
         what, code, text, _ = wire.error()
     assert (what, code) == ("connection", 501)
-    assert "FRAME_ERROR" in text
+    assert text.endswith(f"{{frame_too_large,{frame_max + 1},{frame_max - 8}}}")
+
+
+def test_storm_sends_what_needs_two_frames(broker):
+    queue, content = broker.name(), b"0123456789" * 20_000
+    with storm(broker.url) as connection, connection.channel() as channel:
+        channel.queue.declare(queue)
+        channel.basic.publish(content, queue)
+        assert channel.basic.get(queue, auto_decode=False).body == content
 
 
 # -- heartbeats --
@@ -202,12 +220,31 @@ def test_without_heartbeats_silence_is_no_fault(broker):
 # -- the end --
 
 
-def test_close_is_answered(broker):
-    """It is then for the client to close the socket."""
-    with Wire(broker.url) as wire:
+@pytest.mark.parametrize("whose", ["client's", "broker's"])
+def test_after_a_close_the_broker_reads_on_until_the_client_has_done(broker, whose):
+    """A client may have more under way than its close: what comes late is thrown away, and no reset meets it."""
+    queue, bystander = broker.name(), Wire(broker.url)
+    with Wire(broker.url) as wire, bystander:
+        bystander.channel()
+        bystander.call(Queue.Declare(0, queue))
         wire.channel()
-        wire.send(Connection.Close(200, "done", 0, 0), 0)
+        if whose == "client's":
+            wire.send(Connection.Close(200, "done", 0, 0), 0)
+            wire.expect(Connection.CloseOk)
+        else:
+            wire.send(commands.Basic.Qos(7, 0))
+            assert wire.error()[:2] == ("connection", 540)
+        for _ in range(30):  # over a while, and more than the buffers of the socket hold
+            time.sleep(0.01)
+            for _ in range(10):
+                wire.publish(bytes(50_000), "", queue)
+        with pytest.raises(TimeoutError):
+            wire.receive(0.1)
+        wire.send(Connection.Close(200, "again", 0, 0), 0)
         wire.expect(Connection.CloseOk)
+        assert bystander.call(Queue.Declare(0, queue, passive=True)).message_count == 0
+        wire.send(Connection.CloseOk(), 0)
+        assert wire.ends()
 
 
 @pytest.mark.parametrize("politely", [True, False])

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from servicelab.servers.amqp.errors import AmqpError, failed
 from servicelab.servers.amqp.message import LONGEST_TTL
-from servicelab.servers.amqp.tables import type_name
+from servicelab.servers.amqp.tables import shown, type_name
 
 CLASSIC_ONLY = ("x-max-priority", "x-queue-mode", "x-queue-version", "x-queue-master-locator")
 QUORUM_ONLY = (
@@ -101,43 +101,49 @@ def queue_options(name: str, arguments: dict, *, durable: bool, exclusive: bool,
         delivery_limit=limit if isinstance(limit, int) and not isinstance(limit, bool) and limit >= 0 else None,
     )
     if kind == "quorum":
-        for wrong, what in ((not durable, "non-durable"), (auto_delete, "auto-delete"), (exclusive, "exclusive-owner")):
+        for wrong, what in ((auto_delete, "auto-delete"), (exclusive, "exclusive-owner"), (not durable, "non-durable")):
             if wrong:
                 raise failed(f"invalid property '{what}' for queue '{name}' in vhost '/'")
     return options
 
 
 def same(kind: str, name: str, what: str, received, current) -> None:
-    """Raise AmqpError 406 when a property of a declared thing is not the one that it has."""
-    if received != current:
+    """Raise AmqpError 406 when a property or argument of a declared thing is not the one that it has.
 
-        def said(value):
-            return str(value).lower() if isinstance(value, bool) else value
-
-        raise failed(
-            f"inequivalent arg '{what}' for {kind} '{name}' in vhost '/': "
-            f"received '{said(received)}' but current is '{said(current)}'"
-        )
+    Integers of all widths are alike, and so are both kinds of float, as in RabbitMQ; true is not 1.
+    """
+    if _class(received) != _class(current) or received != current:
+        raise _inequivalent(kind, name, what, *(_quoted(value) for value in (received, current)))
 
 
 def same_arguments(kind: str, name: str, received: dict, current: dict, compared=COMPARED) -> None:
     """The same for the arguments that make a difference; all others are ignored."""
-
-    def said(arguments, key):
-        if key not in arguments:
-            return "none"
-        value = arguments[key]
-        shown = str(value).lower() if isinstance(value, bool) else value
-        return f"the value '{shown}' of type '{type_name(value)}'"
-
     for key in compared:
         if key == "x-queue-type" and received.get(key, "classic") == "classic" == current.get(key, "classic"):
             continue  # what a queue is that says nothing
-        if (key in received) != (key in current) or received.get(key) != current.get(key):
-            raise failed(
-                f"inequivalent arg '{key}' for {kind} '{name}' in vhost '/': "
-                f"received {said(received, key)} but current is {said(current, key)}"
-            )
+        if key in received and key in current:
+            same(kind, name, key, received[key], current[key])
+        elif key in received or key in current:
+            said = (
+                f"the value '{shown(table[key])}' of type '{type_name(table[key])}'" if key in table else "none"
+                for table in (received, current)
+            )  # fmt: skip
+            raise _inequivalent(kind, name, key, *said)
+
+
+def _inequivalent(kind, name, what, received, current):
+    return failed(
+        f"inequivalent arg '{what}' for {kind} '{name}' in vhost '/': received {received} but current is {current}"
+    )
+
+
+def _quoted(value):
+    return "none" if value is None else f"'{shown(value)}'"
+
+
+def _class(value):
+    name = type_name(value)
+    return "number" if isinstance(value, int) and name not in ("bool", "timestamp") else name.replace("float", "double")
 
 
 def consumer_priority(queue: str, arguments: dict) -> int:

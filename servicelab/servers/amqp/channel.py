@@ -100,6 +100,8 @@ class Channel:
             self.sink.returned(message, 312, "NO_ROUTE")
         if number:
             self._confirm(number, accepted, stored)
+            if not routed:
+                self.say_confirms()  # no queue has to be waited for: RabbitMQ says so before any later answer
         return routed
 
     def _confirm(self, number, accepted, stored):

@@ -15,7 +15,11 @@ from servicelab.servers.amqp.port import Port
 from servicelab.servers.amqp.stream import FrameStream
 
 HANDSHAKE = 10.0  # seconds a client has to log in, as in RabbitMQ (handshake_timeout)
-GOODBYE = 2.0  # seconds it has to answer our connection.close
+#: After a Connection.Close, from whichever end, what still comes is read and thrown away until the client closes its
+#: socket: for as long as in RabbitMQ (seconds, CLOSING_TIMEOUT in rabbit_reader), and for so many bytes.
+GOODBYE = 30.0
+MOST_DISCARDED = 256 * 2**20
+SHORT_GOODBYE = 2.0  # seconds: to a client that has not opened its connection yet, and to take our last words
 
 _ACK = struct.Struct(">QB")
 _PUBLISH, _ACK_METHOD = b"\x00\x3c\x00\x28", b"\x00\x3c\x00\x50"
@@ -37,6 +41,7 @@ class Connection(FrameStream):
         self.channel_max = server.channel_max
         self.heartbeat = 0
         self._timer = None
+        self._discarded = 0
 
     # -- its life -----------------------------------------------------------------------------
 
@@ -58,6 +63,14 @@ class Connection(FrameStream):
         self.state = "start"
         about = server_properties(self.server.trace is not None)
         self.say(commands.Connection.Start(0, 9, about, "PLAIN AMQPLAIN", "en_US"))
+
+    def data_received(self, data):
+        if self.state == "closing":
+            self._discarded += len(data)
+            if self._discarded > MOST_DISCARDED:
+                self.transport.abort()
+                return
+        super().data_received(data)
 
     # -- back-pressure ----------------------------------------------------------------------
 
@@ -179,8 +192,7 @@ class Connection(FrameStream):
     def _on_connection(self, now, method):
         if isinstance(method, commands.Connection.Close):
             self._leave(now)
-            self.say(commands.Connection.CloseOk())
-            self.end()
+            self._say_goodbye(commands.Connection.CloseOk())
         elif (step := STEPS.get((self.state, type(method)))) is not None:
             step(self, method)
         elif isinstance(method, commands.Connection.UpdateSecret) and self.state == "running":
@@ -259,18 +271,22 @@ class Connection(FrameStream):
             self.end()
             return
         class_id, method_id = getattr(error, "method", (0, 0))
+        self._say_goodbye(commands.Connection.Close(error.code, error.reply_text, class_id, method_id))
+
+    def _say_goodbye(self, method):
+        limit = GOODBYE if self.state == "running" else SHORT_GOODBYE
         self.state = "closing"
-        self.say(commands.Connection.Close(error.code, error.reply_text, class_id, method_id))
+        self.say(method)
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self.server.loop.call_later(GOODBYE, self.transport.abort)
+        self._timer = self.server.loop.call_later(limit, self.transport.abort)
 
     def _last_words(self, kind, number, payload):
         index = int.from_bytes(payload[:4], "big")
         if kind == wire.METHOD and number == 0:
             if index == commands.Connection.Close.index:
                 self.say(commands.Connection.CloseOk())
-            if index in (commands.Connection.CloseOk.index, commands.Connection.Close.index):
+            elif index == commands.Connection.CloseOk.index:
                 self.end()
 
     def _leave(self, now):
@@ -297,7 +313,7 @@ class Connection(FrameStream):
         self.state = "closed"
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self.server.loop.call_later(GOODBYE, self.transport.abort)
+        self._timer = self.server.loop.call_later(SHORT_GOODBYE, self.transport.abort)
         self.transport.close()
 
 

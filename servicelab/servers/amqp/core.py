@@ -124,11 +124,18 @@ class VirtualHost:
 
     # -- bindings ---------------------------------------------------------------------------
 
+    def source(self, name: str, destination: str | None = None):
+        """The exchange ``name`` as the source of a binding, which RabbitMQ looks at first. Raises AmqpError.
+
+        ``destination``: the name of the other end, when that is an exchange.
+        """
+        if "" in (name, destination):
+            raise refused(ON_DEFAULT)
+        return self.exchange(name)
+
     def bind(self, source: str, destination, key: str = "", arguments: dict | None = None) -> None:
         """``destination`` is a Queue or an exchange."""
-        if source == "" or getattr(destination, "name", None) == "":
-            raise refused(ON_DEFAULT)
-        exchange = self.exchange(source)
+        exchange = self.source(source, destination.name)
         if exchange.bind(destination, key, arguments or {}):
             self._router.forget()
             if self._keeps_binding(exchange, destination):
@@ -161,7 +168,7 @@ class VirtualHost:
             self.journal.unbind(binding_spec(exchange, destination, key, arguments))
 
     def _keeps_binding(self, exchange, destination):
-        return exchange.durable and (destination.persists if isinstance(destination, Queue) else destination.durable)
+        return exchange.durable and destination.durable
 
     # -- queues -----------------------------------------------------------------------------
 
@@ -185,6 +192,7 @@ class VirtualHost:
             return found
         if name.startswith("amq."):
             raise refused(f"queue name '{name}' contains reserved prefix 'amq.*'")
+        durable = durable and not exclusive  # it ends with its connection, whatever was asked for
         found = self.queues.get(name) if name else None
         if found is not None:
             if found.owner is not (owner if exclusive else None):
@@ -208,16 +216,22 @@ class VirtualHost:
         self.queues[name] = found
         self._router.forget()
         found.use(now)
-        if found.persists:
+        if found.durable:
             spec = {"durable": True, "auto_delete": auto_delete, "arguments": pack_table(arguments)}
             self.journal.declare_queue(name, spec)
         if self.observer is not None:
             self.observer.depth(found)
         return found
 
-    def delete_queue(self, now: float, name: str, *, if_unused=False, if_empty=False, owner=None) -> int:
-        """Returns how many messages were ready in it; 0 when there is no such queue."""
+    def delete_queue(
+        self, now: float, name: str, *, if_unused=False, if_empty=False, owner=None, before=lambda count: None
+    ) -> int:
+        """Returns how many messages were ready in it; 0 when there is no such queue.
+
+        ``before(count)`` is called with that number before its consumers are told.
+        """
         if name not in self.queues:
+            before(0)
             return 0
         found = self.queue(name, owner)
         if found.quorum and (if_unused or if_empty):
@@ -231,19 +245,20 @@ class VirtualHost:
             raise failed(f"queue '{name}' in vhost '/' in use")
         if if_empty and found.ready:
             raise failed(f"queue '{name}' in vhost '/' not empty")
-        return self.remove_queue(now, found)
+        return self.remove_queue(now, found, before)
 
-    def remove_queue(self, now: float, found: Queue) -> int:
+    def remove_queue(self, now: float, found: Queue, before=lambda count: None) -> int:
         """Delete it, whatever uses it: its consumers are told. Returns how many messages were ready."""
         del self.queues[found.name]
         self._router.forget()
         self._unbind_all(found)
         count = found.discard()
+        if found.durable:
+            self.journal.delete_queue(found.name)
+        before(count)
         for consumer in list(found.rota.members):
             consumer.channel.lose_consumer(consumer)
         found.rota.members.clear()
-        if found.persists:
-            self.journal.delete_queue(found.name)
         if self.observer is not None:
             self.observer.gone(found)
         return count

@@ -5,8 +5,8 @@ from pamqp import commands
 from servicelab.servers.amqp.channel import Session
 from servicelab.servers.amqp.errors import AmqpError
 from servicelab.servers.amqp.login import user
+from servicelab.servers.amqp.stream import SMALLEST_FRAME
 
-SMALLEST_FRAME = 4096  # AMQP 0-9-1, frame-min-size
 CAPABILITIES = {
     "publisher_confirms": True,
     "exchange_exchange_bindings": True,
@@ -39,7 +39,6 @@ def log_in(connection, method) -> None:
         if connection.capable("authentication_failure_close"):
             why = f"Login was refused using authentication mechanism {method.mechanism}. "
             error = AmqpError(403, why + "For details see the broker logfile.")
-            connection.state = "running"  # so that it is told
             connection.fail(connection.server.loop.time(), error)
         else:
             connection.end()
@@ -61,7 +60,7 @@ def tune(connection, method) -> None:
         least = f"is lower than the minimum allowed value ({SMALLEST_FRAME})"
         raise AmqpError(530, f"negotiated frame_max = {method.frame_max} {least}")
     connection.channel_max = method.channel_max
-    connection.largest = method.frame_max - 8
+    connection.frame_max = method.frame_max
     connection.heartbeat = method.heartbeat
     connection.state = "open"
 

@@ -1,4 +1,8 @@
-"""What each method of a channel does: a call of the core, and the method that answers. ``m`` is the method, decoded."""
+"""What each method of a channel does: a call of the core, and the method that answers. ``m`` is the method, decoded.
+
+As in RabbitMQ the answer comes first, and then what the call causes on the same channel: deliveries, and the
+Basic.Cancel of a consumer whose queue was deleted. Such a function answers by itself; the others return the answer.
+"""
 
 from pamqp import commands
 
@@ -29,6 +33,7 @@ def _delete_exchange(port, now, m):
 
 def _bind_exchange(port, now, m):
     broker = port.connection.broker
+    broker.source(m.source, m.destination)
     broker.bind(m.source, broker.exchange(m.destination), m.routing_key, m.arguments)
     return commands.Exchange.BindOk()
 
@@ -54,8 +59,7 @@ def _bind_queue(port, now, m):
     name = _queue_name(port, m.queue)
     key = name if not m.queue and not m.routing_key else m.routing_key
     broker = port.connection.broker
-    if m.exchange:
-        broker.exchange(m.exchange)  # RabbitMQ names a missing exchange first
+    broker.source(m.exchange)
     broker.bind(m.exchange, broker.queue(name, port.connection.session), key, m.arguments)
     return commands.Queue.BindOk()
 
@@ -73,33 +77,28 @@ def _purge(port, now, m):
 
 
 def _delete_queue(port, now, m):
-    count = port.connection.broker.delete_queue(
-        now, _queue_name(port, m.queue), if_unused=m.if_unused, if_empty=m.if_empty, owner=port.connection.session
-    )
-    return commands.Queue.DeleteOk(count)
+    port.connection.broker.delete_queue(
+        now, _queue_name(port, m.queue), if_unused=m.if_unused, if_empty=m.if_empty, owner=port.connection.session,
+        before=lambda count: port.answer(m, commands.Queue.DeleteOk(count)),
+    )  # fmt: skip
 
 
 def _qos(port, now, m):
     if m.prefetch_size:
         raise AmqpError(540, f"prefetch_size!=0 ({m.prefetch_size})")
+    port.answer(m, commands.Basic.QosOk())
     port.channel.qos(now, m.prefetch_count, m.global_)
-    return commands.Basic.QosOk()
 
 
 def _consume(port, now, m):
-    def say(tag):
-        if not m.nowait:
-            port.send(commands.Basic.ConsumeOk(tag))
-
     port.channel.consume(
         now, _queue_name(port, m.queue), m.consumer_tag, no_ack=m.no_ack, exclusive=m.exclusive,
-        arguments=m.arguments, before=say,
+        arguments=m.arguments, before=lambda tag: port.answer(m, commands.Basic.ConsumeOk(tag)),
     )  # fmt: skip
 
 
 def _cancel(port, now, m):
-    if not m.nowait:
-        port.send(commands.Basic.CancelOk(m.consumer_tag))
+    port.answer(m, commands.Basic.CancelOk(m.consumer_tag))
     port.channel.cancel(now, m.consumer_tag)
 
 
@@ -123,8 +122,9 @@ def _nack(port, now, m):
 def _recover(port, now, m):
     if not m.requeue:
         raise AmqpError(540, "requeue=false")
+    if isinstance(m, commands.Basic.Recover):
+        port.answer(m, commands.Basic.RecoverOk())
     port.channel.recover(now)
-    return commands.Basic.RecoverOk() if isinstance(m, commands.Basic.Recover) else None
 
 
 def _flow(port, now, m):

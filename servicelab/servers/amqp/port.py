@@ -61,10 +61,8 @@ class Port:
         """Basic.Publish, without the four bytes of class and method."""
         if self._publish is not None:
             raise AmqpError(505, "expected content header for class 60, got non content header frame instead")
-        self._publish = fields = _publish_fields(payload)
+        self._publish = _publish_fields(payload)
         self._missing = -1
-        if fields[2]:
-            raise AmqpError(540, "immediate=true")
 
     def header(self, now: float, payload: bytes) -> None:
         if self._publish is None or self._missing >= 0:
@@ -78,7 +76,9 @@ class Port:
         self._properties = _properties(payload[12:])
         if size > LARGEST:
             self._publish = None
-            raise failed(f"message size {size} larger than max size {LARGEST}")
+            error = failed(f"message size {size} is larger than configured max size {LARGEST}")
+            error.method = (60, 40)
+            raise error
         self._size = self._missing = size
         if size == 0:
             self._complete(now, b"")
@@ -101,10 +101,12 @@ class Port:
             self._complete(now, payload)
 
     def _complete(self, now, body):
-        (where, mandatory, _), self._publish = self._publish, None
+        (where, mandatory, immediate), self._publish = self._publish, None
         if self.stamps is not None:
             self.stamps.published(self, where, self._properties)
         try:
+            if immediate:
+                raise AmqpError(540, "immediate=true")
             routed = self.channel.publish(now, where, self._properties, body, mandatory)
         except AmqpError as error:
             error.method = (60, 40)
@@ -167,7 +169,7 @@ class Port:
         parts.append(method)
         parts.append(_CONTENT.pack(_END, 2, number, 12 + len(raw), 60, 0, size))
         parts.append(raw)
-        most = connection.largest
+        most = connection.frame_max - 8
         if 0 < size <= most:
             parts.append(_BODY.pack(_END, 3, number, size))
             parts.append(body)
@@ -194,7 +196,12 @@ class Port:
                 raise AmqpError(505, "expected content header for class 60, got non content header frame instead")
             raise AmqpError(503, "unimplemented method")
         reply = handler(self, now, method)
-        if reply is not None and not getattr(method, "nowait", False):
+        if reply is not None:
+            self.answer(method, reply)
+
+    def answer(self, method, reply) -> None:
+        """``reply`` to ``method``, unless that asked for none."""
+        if not getattr(method, "nowait", False):
             self.send(reply)
 
     def close(self, now: float) -> None:

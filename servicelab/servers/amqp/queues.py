@@ -19,7 +19,6 @@ class Queue:
         self.name = name
         self.options = options
         self.durable = durable
-        self.persists = durable and owner is None  # an exclusive queue ends with its connection, durable or not
         self.owner = owner
         self.auto_delete = auto_delete
         self.arguments = arguments or {}
@@ -56,7 +55,7 @@ class Queue:
         broker = self.broker
         backlog = self.backlog
         broker.held += len(message.body) + OVERHEAD
-        stored = broker.keeps and self.persists and (message.properties.persistent or self.quorum)
+        stored = broker.keeps and self.durable and (message.properties.persistent or self.quorum)
         if not backlog and (consumer := self.rota.next()) is not None:
             if stored and not consumer.no_ack:
                 self._store(now, entry)

@@ -8,6 +8,7 @@ from servicelab.servers.amqp.pace import REST, Pace
 
 GREETING = b"AMQP\x00\x00\x09\x01"
 HIGH_WATER = 256 * 1024  # bytes that may wait in a connection's buffers before deliveries to it stop
+SMALLEST_FRAME = 4096  # bytes; AMQP 0-9-1, frame-min-size
 CHUNK = 64 * 1024  # bytes of frames that are collected before they are written
 
 _HEAD = struct.Struct(">BHI")
@@ -21,7 +22,7 @@ class FrameStream(asyncio.Protocol):
         self.server = server
         self.transport = None
         self.state = "header"  # then start, tune, open, running, closing (we said close), closed
-        self.largest = server.frame_max - 8  # bytes of payload in one frame
+        self.frame_max = SMALLEST_FRAME  # until they have agreed
         self.blocked = False  # it publishes while memory is short: nothing of it is read
         self.out: list[bytes] = []
         self.heard = self.spoke = 0.0  # when, in seconds
@@ -74,7 +75,10 @@ class FrameStream(asyncio.Protocol):
             if self.state != "header" or self._read_greeting():
                 self._cut_frames(now)
         except AmqpError as error:
-            self.fail(now, error)
+            if self.state == "closing":
+                self._buffer = b""  # what is thrown away need not be frames
+            else:
+                self.fail(now, error)
         except Exception as error:  # a fault of ours: it costs this connection, not the broker
             self.server.note_fault(error)
             self.fail(now, AmqpError(541))
@@ -98,8 +102,8 @@ class FrameStream(asyncio.Protocol):
         try:
             while size - at >= 8 and not self.blocked and not self.server.paused:
                 kind, number, length = _HEAD.unpack_from(buffer, at)
-                if length > self.largest and self.state != "closing":
-                    most = f"{{frame_too_large,{length},{self.largest}}}"
+                if length > self.frame_max:  # RabbitMQ takes 8 bytes more than it sends, and than its text says
+                    most = f"{{frame_too_large,{length},{self.frame_max - 8}}}"
                     raise AmqpError(501, f"type {kind}, all octets = <<>>: {most}")
                 end = at + 7 + length
                 if end >= size:

@@ -40,14 +40,20 @@ _NUMBERS = {
 }
 
 
+class Single(float):
+    """A float of four bytes."""
+
+    __slots__ = ()
+
+
 class Raw(bytes):
     """The bytes of a value that is only passed on; ``code`` says of which type."""
 
     code = "x"
 
 
-_RAW = {code: type(f"Raw{code}", (Raw,), {"code": code}) for code in "fDxS"}
-_TYPE_NAMES = {"f": "float", "D": "decimal", "x": "binary", "S": "longstr"}
+_RAW = {code: type(f"Raw{code}", (Raw,), {"code": code}) for code in "DxS"}
+_TYPE_NAMES = {"D": "decimal", "x": "binary", "S": "longstr"}
 
 
 def type_name(value) -> str:
@@ -57,11 +63,19 @@ def type_name(value) -> str:
     if isinstance(value, Raw):
         return _TYPE_NAMES[value.code]
     for kind, name in (
-        (bool, "bool"), (int, "signedint"), (str, "longstr"), (dict, "table"), (list, "array"), (float, "double"),
+        (bool, "bool"), (int, "signedint"), (str, "longstr"), (dict, "table"), (list, "array"), (Single, "float"),
+        (float, "double"),
     ):  # fmt: skip
         if isinstance(value, kind):
             return name
     return "void" if value is None else "binary"
+
+
+def shown(value) -> str:
+    """A value in an error text: strings and numbers as in RabbitMQ's, the rest as Python has them."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value[4:].decode(errors="replace") if isinstance(value, Raw) and value.code in "xS" else str(value)
 
 
 def read_table(data: bytes, at: int, depth: int = 0) -> tuple[dict, int]:
@@ -94,10 +108,12 @@ def _value(data, at, depth):
         return data[at] != 0, at + 1
     if code == "d":
         return struct.unpack_from(">d", data, at)[0], at + 8
+    if code == "f":
+        return Single(struct.unpack_from(">f", data, at)[0]), at + 4
     if code == "V":
         return None, at
     if code in _RAW:
-        end = _end(data, at) if code == "x" else at + {"f": 4, "D": 5}[code]
+        end = _end(data, at) if code == "x" else at + 5
         if end > len(data):
             raise ValueError("value is cut short")
         return _RAW[code](data[at:end]), end
@@ -148,6 +164,8 @@ def _bytes(value):
         return b"F" + table_bytes(value)
     if isinstance(value, list):
         return b"A" + _sized(b"".join(_bytes(each) for each in value))
+    if isinstance(value, Single):
+        return b"f" + struct.pack(">f", value)
     if isinstance(value, float):
         return b"d" + struct.pack(">d", value)
     if isinstance(value, bytes):
