@@ -1,5 +1,6 @@
 """Reports, exercises, and what a check cell does in a kernel: for a lone learner and for a grader."""
 
+import os
 import re
 import signal
 import subprocess
@@ -35,10 +36,7 @@ BAD = Expectation(
 
 
 @pytest.fixture(autouse=True)
-def lone_learner(monkeypatch, tmp_path):
-    monkeypatch.setenv("SERVICELAB_PROGRESS", str(tmp_path / "progress.json"))
-    monkeypatch.delenv("SERVICELAB_STRICT", raising=False)
-    monkeypatch.delenv("NBGRADER_EXECUTION", raising=False)
+def lone_learner(no_progress_of_mine, tmp_path):
     return Progress(tmp_path / "progress.json")
 
 
@@ -120,26 +118,42 @@ def test_finish_keeps_a_pass_and_lets_a_lone_learner_go_on(lone_learner):
     assert lone_learner.has_passed("01", 1)
 
 
-@pytest.mark.parametrize(
-    "name, value",
-    [
-        ("SERVICELAB_STRICT", "1"),
-        ("NBGRADER_EXECUTION", "autograde"),
-        ("NBGRADER_EXECUTION", "validate"),
-    ],
-)
-def test_finish_raises_for_a_grader(monkeypatch, name, value):
-    monkeypatch.setenv(name, value)
+def test_finish_raises_for_a_grader(monkeypatch):
+    monkeypatch.setattr("servicelab.checks.report.STRICT", True)
     with pytest.raises(CheckFailed) as caught:
         finish(Report("01", 1, [BAD]))
     assert caught.value._render_traceback_() == str(caught.value.report).splitlines()
     assert finish(Report("01", 1, [GOOD])).passed
 
 
-def test_a_graders_machine_keeps_no_progress(monkeypatch, lone_learner):
-    monkeypatch.setenv("NBGRADER_EXECUTION", "autograde")
-    finish(Report("01", 1, [GOOD]))
-    assert not lone_learner.has_passed("01", 1)
+def test_a_graders_machine_keeps_no_progress_and_the_cell_has_no_value(monkeypatch, lone_learner, capsys):
+    monkeypatch.setattr("servicelab.checks.report.GRADER", "autograde")
+    assert finish(Report("01", 1, [GOOD])) is None, "nbgrader would look for points in it"
+    assert "passed" in capsys.readouterr().out and not lone_learner.has_passed("01", 1)
+
+
+LATER = """
+import os
+from servicelab.checks import report
+os.environ.update(NBGRADER_EXECUTION="", SERVICELAB_STRICT="")
+print(report.GRADER, report.STRICT)
+"""
+
+
+@pytest.mark.parametrize(
+    "set_before, said",
+    [
+        ({}, "False"),
+        ({"SERVICELAB_STRICT": "1"}, "True"),
+        ({"NBGRADER_EXECUTION": "autograde"}, "autograde True"),
+        ({"NBGRADER_EXECUTION": "validate"}, "validate True"),
+    ],
+)
+def test_graded_code_cannot_switch_grading_off(set_before, said):
+    unset = {"NBGRADER_EXECUTION": "", "SERVICELAB_STRICT": ""}
+    env = os.environ | unset | set_before
+    done = subprocess.run([sys.executable, "-c", LATER], env=env, capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == said, done.stderr
 
 
 # -- how a check is written -----------------------------------------------------------------
@@ -315,13 +329,15 @@ def test_a_failing_check_renders_for_a_learner_and_fails_the_cell_for_a_grader(k
     assert shown.output_type == "execute_result"
     assert "✗ not met" in shown.data["text/plain"] and "line 2 of answer: while True: pass" in shown.data["text/plain"]
     assert "<section" in shown.data["text/html"]
-    kernel("import os; os.environ['NBGRADER_EXECUTION'] = 'validate'")
+    kernel("from servicelab.checks import report\nreport.GRADER, report.STRICT = 'validate', True")
     with pytest.raises(CellExecutionError) as caught:
         kernel("check(answer)")
     assert caught.value.ename == "CheckFailed"
     [error] = kernel.client.nb.cells[-1].outputs
     assert error.traceback == caught.value.evalue.splitlines() and "✗ not met" in caught.value.evalue
-    assert kernel("check(lambda: 1)")[0].data["text/plain"].startswith("Lab 99, exercise 1: Answer – passed")
+    [passed] = kernel("check(lambda: 1)")
+    assert passed.output_type == "display_data", "nbgrader takes the value of a cell for points"
+    assert passed.data["text/plain"].startswith("Lab 99, exercise 1: Answer – passed")
 
 
 def test_exit_in_a_notebook_does_not_end_the_kernel(kernel):

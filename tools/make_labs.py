@@ -18,7 +18,9 @@ What becomes of a solution's cells:
 
 - Lines between ``### BEGIN HIDDEN TESTS`` and ``### END HIDDEN TESTS`` go.
 - A cell with the tag ``solution`` (the explanation of *why*) goes as a whole.
-- Outputs, execution counts and execution times go. Ids, tags and nbgrader's metadata (grade_id, points) stay.
+- Outputs, execution counts and execution times go. Ids, tags and metadata stay.
+- A cell that is one call of a check, ``lab01.check_stock(make_stock)``, becomes nbgrader's: graded, locked, one point, its
+  id the ``grade_id``. Nothing else does. A cell marked as a *solution* would lose our starting code to nbgrader's own.
 
 The same source always gives the same bytes. Refused, with the cell's id: a marker without its partner, a stub that is
 no Python, a relative link that leads nowhere from labs/.
@@ -36,6 +38,11 @@ import nbformat
 ROOT = Path(__file__).resolve().parents[1]
 STUB = "# STUB:"
 
+#: nbgrader's metadata of a check cell, beside its grade_id (nbgrader.nbgraderformat.v3).
+GRADED = {"schema_version": 3, "cell_type": "code", "grade": True, "locked": True, "points": 1, "solution": False}
+GRADED |= {"task": False}
+
+_CHECK = re.compile(r"lab\d\d\.check_\w+\([^()]*\)\s*")
 _MARKER = re.compile(r"^\s*### (BEGIN|END) (SOLUTION|HIDDEN TESTS)\s*$")
 _LINK = re.compile(r"\]\(\s*<?([^)\s>]+)>?[^)]*\)|(?:src|href)=[\"']([^\"']+)[\"']")
 
@@ -133,6 +140,8 @@ def _cleared(cell, name):
     if cell.cell_type == "code":
         cell.outputs, cell.execution_count = [], None
         _check_python(cell.source, where)
+        if _CHECK.fullmatch(cell.source):
+            cell.metadata["nbgrader"] = GRADED | {"grade_id": cell.id}
     return cell
 
 

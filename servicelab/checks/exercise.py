@@ -132,8 +132,8 @@ class Exercise:
     def __repr__(self):
         return f"<lab {self.lab}, exercise {self.number}: {self.title}>"
 
-    def __call__(self, *answers, **named) -> Report:
-        """Check, keep a pass, and return the report. Raises CheckFailed where a grader runs it."""
+    def __call__(self, *answers, **named) -> Report | None:
+        """Check, keep a pass, and return the report. Where a grader runs it: show it, or raise CheckFailed."""
         return finish(self.report(*answers, **named))
 
     def report(self, *answers, **named) -> Report:

@@ -1,7 +1,7 @@
 """The one report type of every check: what was expected, what happened, and what to try next.
 
 A report that has not passed *renders* for a lone learner, so that Run All goes on to the next exercise, and *raises*
-where a grader or a test runs it (:func:`is_strict`).
+where a grader or a test runs it (``STRICT``).
 """
 
 import os
@@ -14,6 +14,11 @@ from servicelab.trace import Trace
 
 #: So many expectations are shown at once; of more, the first few that are not met, and the rest folded.
 AT_ONCE, MEND_FIRST = 10, 4
+
+#: What nbgrader does with us ("autograde" or "validate"; "" when it does not run), and whether what has not passed raises:
+#: then, and where our own tests set SERVICELAB_STRICT=1. Read once: code that is graded comes later and may change it.
+GRADER = os.environ.get("NBGRADER_EXECUTION", "")
+STRICT = bool(GRADER) or os.environ.get("SERVICELAB_STRICT", "") == "1"
 
 _MET, _NOT_MET = "#009E73", "#D55E00"  # Okabe–Ito green and vermilion, always beside a mark and a word
 
@@ -136,22 +141,21 @@ class CheckFailed(Exception):
         return str(self.report).splitlines()
 
 
-def is_strict() -> bool:
-    """Does a grader or a test run this? nbgrader sets NBGRADER_EXECUTION to "autograde" or "validate"; our own tests
-    set SERVICELAB_STRICT=1."""
-    return os.environ.get("NBGRADER_EXECUTION", "") != "" or os.environ.get("SERVICELAB_STRICT", "") == "1"
-
-
-def finish(report: Report) -> Report:
+def finish(report: Report) -> Report | None:
     """The end of every check. Keeps a pass in the progress file and returns the report, which the cell then shows.
 
-    Raises :class:`CheckFailed` when it has not passed and :func:`is_strict`. A grader's machine keeps no progress.
+    Raises :class:`CheckFailed` when it has not passed and this is ``STRICT``. A grader's machine keeps no progress.
+    For nbgrader the report is displayed instead of returned: it looks for points in the value of a check cell.
     """
-    if report.passed and os.environ.get("NBGRADER_EXECUTION") != "autograde":
+    if report.passed and GRADER != "autograde":
         progress.progress().record_pass(report.lab, report.exercise)
-    if not report.passed and is_strict():
+    if not report.passed and STRICT:
         raise CheckFailed(report)
-    return report
+    if not GRADER:
+        return report
+    from IPython.display import display  # nbgrader has it
+
+    display(report)
 
 
 def _indented(head, text):
