@@ -15,6 +15,7 @@ import pytest
 from servicelab.checks import progress
 from servicelab.checks.exercise import exercises
 from servicelab.checks.report import CheckFailed
+from servicelab.checks.scenario import Scenario
 from tests.conftest import ROOT
 from tests.learners import leaves, raises, says_nothing
 
@@ -134,6 +135,12 @@ def test_the_catalogue_is_wide_enough(task):
     assert len(set(codes)) >= least, "the messages are all alike"
 
 
+@pytest.mark.parametrize("task", [task for task in TASKS if isinstance(task.check, Scenario)], ids=str)
+def test_each_expectation_refuses_a_wrong_answer(task):
+    codes = set().union(*(codes for _, codes in task.catalogue.WRONG.values()))
+    assert set(task.check.words) - codes == set(), "without a wrong answer in the catalogue, nobody knows that it can"
+
+
 # -- the lab as it is handed out ----------------------------------------------------------------------
 
 
@@ -179,7 +186,9 @@ def test_anything_is_a_report(task, answer, refusal):
 @first_task
 def test_a_lone_learner_gets_the_report_and_goes_on(no_progress_of_mine, task):
     answer, codes = task.wrong(next(iter(task.catalogue.WRONG)))
-    assert set(task.check(*answer).refused) == codes
+    report = task.check(*answer)
+    assert set(report.refused) == codes and report.withheld, "what happened comes first, the hint with the next try"
+    assert "what happened: " in str(report) and "next hint: " not in str(report)
     assert not progress.progress().has_passed(task.lab, task.check.number)
 
 
