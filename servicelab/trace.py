@@ -291,9 +291,24 @@ class Trace:
     def changes(self) -> list[Change]:
         return [Change(event.at, event.who, event.label) for event in self.events if event.what == "state"]
 
-    def table(self, most=30) -> Table:
-        """The messages as a table, times in ms from the first event; ``most`` rows at the most."""
+    def window(self, most: int, marks=()) -> tuple[list[Message], str]:
+        """``most`` messages at the most, and in words which they are ("" for all): the first ones, or those around the
+        first marked one. ``marks`` are ids of messages, calls or work."""
         messages = self.messages
+        if len(messages) <= most:
+            return messages, ""
+        ids = {id.removesuffix(".reply") for id in marks}
+        moment = next((event.at for event in self.events if event.id and event.id.removesuffix(".reply") in ids), None)
+        at = 0 if moment is None else sum(message.sent < moment for message in messages)
+        if at < most:
+            return messages[:most], f"the first {most}"
+        first = min(at - most // 2, len(messages) - most)
+        return messages[first : first + most], f"those around the marked one, from number {first + 1} on"
+
+    def table(self, most=30, marks=()) -> Table:
+        """The messages as a table, times in ms from the first event; ``most`` rows at the most, as :meth:`window`
+        chooses them. With ``marks``, ids of messages or calls, a first column points at these."""
+        messages, which = self.window(most, marks)
         start = min((event.at for event in self.events), default=0.0)
         rows = [
             (
@@ -303,10 +318,14 @@ class Trace:
                 m.receiver,
                 m.label,
             )
-            for m in messages[:most]
+            for m in messages
         ]
-        more = f", the first {most} of {len(messages)}" if len(messages) > most else ""
-        return Table(("sent (ms)", "received (ms)", "from", "to", "message"), rows, f"{len(messages)} messages{more}")
+        headings, count = ("sent (ms)", "received (ms)", "from", "to", "message"), len(self.messages)
+        if marks:
+            headings = ("", *headings)
+            rows = [("▶" if m.id.removesuffix(".reply") in marks else "", *row) for m, row in zip(messages, rows)]
+        caption = f"{len(messages)} of {count} messages, {which}" if which else f"{count} messages"
+        return Table(headings, rows, caption)
 
     def _feed(self):
         for feed in list(self.feeds):

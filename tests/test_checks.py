@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import nullcontext
 
 import nbformat
 import pytest
@@ -15,10 +16,13 @@ from nbclient.exceptions import CellExecutionError
 from servicelab import lifecycle
 from servicelab.checks import exercise as room
 from servicelab.checks import stall
+from servicelab.checks.answer import fingerprint
 from servicelab.checks.exercise import Examiner, Exercise, exercise
 from servicelab.checks.progress import Progress
 from servicelab.checks.report import CheckFailed, Expectation, Report, finish
+from servicelab.checks.scenario import Stage, scenario, words
 from servicelab.trace import Trace
+from tests.conftest import ROOT
 from tests.notebooks import client_for
 from tests.waiting import left, wait_until
 
@@ -58,6 +62,19 @@ def run_of(status="HTTP 503"):
 
 
 # -- the report -----------------------------------------------------------------------------
+
+
+def test_the_plain_text_shows_the_run_around_the_mark():
+    trace, ids = Trace(), []
+    for number in range(200):
+        ids.append(trace.send("client", "orders", f"order {number}", at=float(number)))
+        trace.receive(ids[-1], "orders", at=number + 0.5)
+    text = str(Report("01", 2, [Expectation("x", False, mark=ids[150])], trace))
+    assert "30 of 200 messages, those around the marked one" in text
+    [marked] = [line for line in text.splitlines() if "▶" in line]
+    assert marked.endswith("order 150") and "order 140" in text and "order 20" not in text
+    begun = trace.start_call("client", "orders", "a call of which nobody stamped a message", at=100.2)
+    assert "order 100" in str(trace.table(most=5, marks={begun})) and "▶" not in str(trace.table(most=5))
 
 
 def test_report_says_everything_in_plain_text():
@@ -422,6 +439,9 @@ def test_what_was_not_passed_while_the_machine_stood_still_is_checked_again(defi
 
     report = check.report(None)
     assert wrong == [] and report.refused == ["late"] and len(report.expectations) == 1
+    assert ("The machine stood still for 0.9 s" in str(report)) == (times > 1)
+    assert f"your code was checked {times} times" in str(report) or times == 1
+    assert report._repr_html_().count("stood still") == (times > 1)
 
 
 def test_what_was_passed_is_not_checked_again(define, still):
@@ -434,9 +454,352 @@ def test_what_was_passed_is_not_checked_again(define, still):
     assert check.report(None).passed
 
 
+def test_a_function_of_the_learner_that_is_asked_again_is_named(define, still):
+    def measure(shop):
+        return calls.append(shop) or len(calls)
+
+    @define()
+    def check(ask, function):
+        ask.expect("late", "it comes in time", ask.calmly(function, "shop", returns=int) == 2)
+
+    still += [0.1, 0.9, 0.1]  # the whole check, and in it two asks
+    calls = []
+    report = check.report(measure)
+    assert report.passed and "so measure was asked again" in str(report)
+
+
+def test_nothing_is_asked_again_that_would_not_end_in_time(still):
+    still += [0.9, 0.9]
+    assert stall.ask_calmly(lambda: 7, until=0.0).times == 1
+    asked = stall.ask_calmly(lambda: 7, is_enough=lambda answer: answer == 7)
+    assert (asked.answer, asked.times, asked.is_calm) == (7, 1, False)
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs a system that can suspend a process")
 def test_a_process_that_was_suspended_is_seen_to_have_stood_still():
     suspend = "import os, signal, time; me = os.getppid(); os.kill(me, signal.SIGSTOP); time.sleep(0.5)"
     with stall.StallWatch() as watch:
         subprocess.run([sys.executable, "-c", f"{suspend}; os.kill(me, signal.SIGCONT)"], check=True)
     assert watch.longest > stall.LATE
+
+
+# -- a check in parts -----------------------------------------------------------------------
+
+WORDS = words("""
+wrong-value: double(4) is 8
+    Two times,
+    not squared.
+too-large, too-small: double(0.5) is 1
+    Floats, too.
+kept: what was put in comes out
+    Keep it.
+left-out: the other one, too
+    Twice.
+""")
+
+
+class Doubled(Stage):
+    def double(self, value):
+        self.last = self.ask.trace.send("check", "yours", f"double({value})")
+        return self.call(self.yours, value, returns=float | int)
+
+
+class Kept(Stage):
+    def __init__(self, ask, Box, double=None):
+        super().__init__(ask, Box)
+        self.box = self.make(Box, methods=("put", "get"))
+
+
+@pytest.fixture
+def doubling(define):
+    """Two objects, four parts: two of the first, one of the second, one of both."""
+    check = scenario("99", 7, "Doubling in a box", WORDS, double=Doubled, Box=Kept)
+
+    @check.part("double")
+    def whole_numbers(d):
+        found = d.double(4)
+        yield "wrong-value", found == 8, f"it was {found}"
+
+    @check.part("double")
+    def halves(d):
+        found = d.double(0.5)
+        yield "too-large" if found > 1 else "too-small", found == 1, f"it was {found}"
+
+    @check.part("Box")
+    def keeps(k):
+        k.call(k.box.put, 3)
+        yield "kept", k.call(k.box.get) == 3, "it was gone"
+        yield "left-out", k.call(k.box.get) == 3, "it was gone the second time"
+
+    @check.part("Box", "double")
+    def both(k):
+        yield "kept", True, ""
+
+    return check
+
+
+class Box:
+    def put(self, value):
+        self.value = value
+
+    def get(self):
+        return self.value
+
+
+class Pops(Box):
+    def get(self):
+        return vars(self).pop("value", None)
+
+
+TITLES = ["whole numbers", "halves", "keeps", "both"]
+
+
+@pytest.mark.parametrize(
+    "answers, refused, parts",
+    [
+        ((lambda x: 2 * x, Box), [], [True, True, True, True]),
+        ((lambda x: x * x, Box), ["wrong-value"], [False, None, True, None]),
+        ((lambda x: 8 if x == 4 else 0, Box), ["too-small"], [True, False, True, None]),
+        ((lambda x: 8, Pops), ["too-large", "left-out"], [True, False, False, None]),
+        ((lambda x: 8, object), ["too-large", "no-methods"], [True, False, False, None]),
+        ((lambda x: 1 / 0, Box), ["exception"], [False, None, True, None]),
+        ((lambda x: 2 * x,), ["not-handed-over"], [True, True, None, None]),
+        ((None, Box), ["not-handed-over"], [None, None, True, None]),
+        ((), ["not-handed-over"], [None, None, None, None]),
+        ((len, Box, 3), ["not-handed-over"], [None, None, None, None]),
+    ],
+)
+def test_a_check_in_parts_goes_on_with_what_does_not_rest_on_what_failed(doubling, answers, refused, parts):
+    report = doubling.report(*answers)
+    assert report.refused == refused, str(report)
+    assert report.parts == dict(zip(TITLES, parts)), "as many parts as ever, whatever the answer"
+    assert ("not tried" in str(report).lower()) == (None in parts)
+    assert report.passed == (refused == [])
+
+
+def test_the_headline_says_how_many_parts_there_are_and_where_it_stopped(doubling):
+    report = doubling.report(lambda x: 8, Pops)
+    assert "not passed yet, 1 of 4 parts passed; stopped in part 2 (halves) and 3 (keeps)" in report.headline
+    assert "Not tried, for they rest on what is not met: both." in str(report)
+    assert "Not tried" in report._repr_html_()
+    assert doubling.report(lambda x: 2 * x, Box).headline.endswith("– passed")
+
+
+def test_the_last_message_of_the_stage_is_marked_and_each_part_has_a_trace_of_its_own(doubling):
+    report = doubling.report(lambda x: 8 if x == 4 else "text", Box)
+    [message] = report.trace.messages
+    assert report.mark == message.id and message.label == "double(0.5)"
+
+
+def test_go_on_tries_the_other_parts_all_the_same(define):
+    check = scenario("99", 8, "Goes on", WORDS, go_on=True, double=Doubled)
+    check.part(lambda_part("wrong-value", "one"))
+    check.part(lambda_part("kept", "two"))
+    assert check.report(float).refused == ["wrong-value", "kept"]
+
+
+def lambda_part(code, name):
+    def part(stage):
+        yield code, False, "it was not"
+        yield "never", False, "after the first failure of a part nothing more is asked"
+
+    part.__name__ = name
+    return part
+
+
+def test_what_a_part_uses_is_stopped_at_its_end(define):
+    check, log = scenario("99", 8, "Uses", WORDS, double=Doubled), []
+
+    class Used:
+        def __enter__(self):
+            log.append("in")
+
+        def __exit__(self, *error):
+            log.append("out")
+
+    for name in ("one", "two"):
+
+        def part(stage):
+            stage.use(Used())
+            yield "kept", True, ""
+
+        part.__name__ = name
+        check.part(part)
+    assert check.report(float).passed and log == ["in", "out", "in", "out"]
+
+
+@pytest.mark.parametrize(
+    "text", ["kept", "kept: it is kept", "a: b\n    c\na: b\n    c"], ids=["no words", "no hint", "twice"]
+)
+def test_words_that_are_incomplete_are_refused_when_the_lab_is_imported(text):
+    with pytest.raises(ValueError, match="kept|once"):
+        words(text)
+
+
+def test_words_are_read_with_their_hints():
+    assert WORDS["wrong-value"] == ("double(4) is 8", "Two times, not squared.")
+    assert WORDS["too-large"] == WORDS["too-small"] == ("double(0.5) is 1", "Floats, too.")
+
+
+def test_calls_at_once_begin_together_and_nobody_waits_for_what_does_not_come_back():
+    line, wake = threading.Barrier(3), threading.Event()
+    back, wrong, never = Stage(Examiner(), None).at_once(
+        lambda: line.wait(5) and 0 or "back",
+        lambda: line.wait(5) and 0 or {}["no such key"],
+        lambda: line.wait(5) and 0 or wake.wait(),
+        limit=0.3,
+    )
+    assert (back.answer, back.is_back) == ("back", True)
+    assert type(wrong.error) is KeyError and wrong.is_back and not never.is_back
+    wake.set()
+    assert never.wait(5)
+
+
+def test_the_example_in_contributing_is_a_check(define):
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    [source] = [block for block in re.findall("```python\n(.*?)```", text, re.DOTALL) if "words(" in block]
+    space = {}
+    exec(source.replace('"01", 1', '"99", 1'), space)
+
+    class Shop:
+        """Looks and takes in one step, or not."""
+
+        least, takes, lock = 0, 1, threading.Lock()
+
+        def __init__(self, mugs):
+            self.mugs = mugs
+
+        def order(self, wanted):
+            with self.lock:
+                if self.mugs - wanted < self.least:
+                    return False
+                self.mugs = self.mugs - wanted * self.takes
+            return True
+
+        def left(self):
+            return self.mugs
+
+    check, unlocked = space["check_shop"], nullcontext()
+    assert check.report(Shop).passed
+    for code, changed in [
+        ("oversold", {"least": -1}),
+        (
+            "not-counted",
+            {"order": lambda self, wanted: vars(self).setdefault("sold", []).append(1) or len(self.sold) < 6},
+        ),
+        ("gone", {"left": lambda self: -1}),
+        ("not-atomic", {"lock": unlocked}),
+        ("no-methods", {"left": None}),
+    ]:
+        assert check.report(type("Wrong", (Shop,), changed)).refused == [code]
+
+
+# -- the first report, and the next ---------------------------------------------------------
+
+
+def test_the_hint_comes_when_a_changed_answer_is_refused_with_the_same_code(doubling, monkeypatch):
+    def asked(answer):
+        report = doubling(answer, Box)
+        hint = "Two times" in str(report) or "Floats, too" in str(report)
+        assert hint == ("Next hint" in report._repr_html_()) == ("a hint comes along" not in str(report))
+        assert "what happened: it was" in str(report)
+        return hint
+
+    assert not asked(lambda x: x * x)
+    assert not asked(lambda x: x * x), "the same code in another cell is no new try"
+    assert asked(lambda x: x**3)
+    assert not asked(lambda x: 8), "it has come further: what happened stands before the hint here, too"
+    assert asked(lambda x: 8.0)
+    assert "Two times" in str(doubling.report(lambda x: x * x, Box)), "a test sees all hints"
+    monkeypatch.setenv("NBGRADER_EXECUTION", "validate")
+    with pytest.raises(CheckFailed, match="next hint: Two times"):
+        doubling(lambda x: x * x - 1, Box)  # a grader's report is the only one
+
+
+LIMIT = 3
+
+
+def helper(x):
+    return x + LIMIT
+
+
+def alike(one=3):
+    return [helper(x) for x in range(one)]
+
+
+def variant(source, **names):
+    space = {"helper": helper, "__name__": "__main__", **names}
+    exec(compile(source, "<cell>", "exec"), space)
+    return space["answer"]
+
+
+BASIC = "def answer(x):\n    return [helper(y) for y in x]"
+CLASS = "class answer:\n    size = 3\n    def get(self):\n        return self.size"
+
+
+@pytest.mark.parametrize(
+    "one, other, same",
+    [
+        ((BASIC,), (BASIC,), True),
+        ((BASIC,), ("# a comment\n\n" + BASIC,), True),
+        ((BASIC,), (BASIC.replace("helper(y)", "helper(y) + 1"),), False),
+        ((BASIC,), (BASIC.replace("(x)", "(x=3)"),), False),
+        ((BASIC, {"helper": lambda x: x + 1}), (BASIC, {"helper": lambda x: x + 2}), False),
+        ((CLASS,), ("\n" + CLASS,), True),
+        ((CLASS,), (CLASS.replace("3", "4"),), False),
+        ((CLASS,), (CLASS.replace("return self", "return 1 + self"),), False),
+        ((CLASS,), (CLASS.replace("answer:", "answer(dict):"),), False),
+        ((CLASS,), (CLASS.replace("    def", "    @property\n    def"),), False),
+        ((BASIC, {"helper": threading}), (BASIC, {"helper": threading}), True),
+    ],
+)
+def test_a_changed_answer_is_told_from_the_same_one(one, other, same):
+    prints = [fingerprint(variant(source, **dict(*names))) for source, *names in (one, other)]
+    assert (prints[0] == prints[1]) == same
+
+
+# -- bounded, whatever the answer does ------------------------------------------------------
+
+
+def swallows(x):
+    while True:
+        try:
+            time.sleep(0.01)
+        except BaseException:  # what nobody should write, and somebody does
+            continue
+
+
+def sleeps(x):
+    time.sleep(60)
+
+
+def leaves_a_sleeper(x):
+    threading.Thread(target=wake.wait, args=(60,), daemon=True, name="a sleeper").start()
+    return 2 * x
+
+
+wake = threading.Event()
+
+
+@pytest.mark.parametrize("answer", [endless, sleeps, swallows, leaves_a_sleeper], ids=lambda one: one.__name__)
+def test_a_check_ends_in_time_whatever_the_answer_does(define, monkeypatch, answer):
+    monkeypatch.setattr("servicelab.checks.leftovers.PATIENCE", 0.3)
+    monkeypatch.setattr("servicelab.checks.exercise.CLOSING", 1.0)
+    check = scenario("99", 8, "Many calls", WORDS, go_on=True, double=Doubled)
+    check.limit = 2.0
+    for number in range(40):
+
+        def part(stage):
+            outcome = stage.ask.run(stage.yours, 1, limit=1.0)
+            yield "kept", outcome.returned, "it did not return"
+
+        part.__name__ = f"part {number}"
+        check.part(part)
+    start = time.monotonic()
+    report = check.report(answer)
+    took = time.monotonic() - start
+    wake.set()
+    wake.clear()
+    assert took < 12, "alone, each of the forty would take a second or more"
+    assert {"time-limit"} <= set(report.refused), str(report)
+    assert len(report.parts) == 40

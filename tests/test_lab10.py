@@ -6,7 +6,7 @@ import pytest
 
 from servicelab.checks import lab10
 from servicelab.checks.lab10.mixed import CHECKED, PRACTICE
-from servicelab.checks.lab10.slow import SlowNumber
+from servicelab.checks.slow_number import SlowNumber
 from tests.lab10_answers import storm
 from tests.lab10_answers.breaker import Breaker
 from tests.learners import never_returns, raises

@@ -14,6 +14,7 @@ import pytest
 
 from servicelab.checks import stall
 from servicelab.checks.exercise import exercises
+from servicelab.checks.scenario import Scenario
 from tests.conftest import ROOT
 from tests.learners import leaves, raises, says_nothing
 
@@ -142,6 +143,12 @@ def test_the_catalogue_is_wide_enough(task):
     assert len(task.catalogue.RIGHT) >= 2
     assert all(codes) and len(codes) >= least
     assert len(set(codes)) >= least, "the messages are all alike"
+
+
+@pytest.mark.parametrize("task", [task for task in TASKS if isinstance(task.check, Scenario)], ids=str)
+def test_each_expectation_refuses_a_wrong_answer(task):
+    codes = set().union(*(codes for _, codes in task.catalogue.WRONG.values()))
+    assert set(task.check.words) - codes == set(), "without a wrong answer in the catalogue, nobody knows that it can"
 
 
 # -- the lab as it is handed out ----------------------------------------------------------------------

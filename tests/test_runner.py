@@ -399,7 +399,18 @@ def test_nested_runs_keep_their_own_limits():
 
     outcome = run(outer, limit=1)
     assert seen == ["time-limit", "returned"] and outcome.how == "time-limit"
-    assert run(lambda: run(loop, limit=1000), limit=LIMIT).value.how == "time-limit"
+    assert run(lambda: run(loop, limit=1000), limit=LIMIT).how == "time-limit"
+
+
+@has_alarm
+def test_short_limits_one_after_another_do_not_outrun_the_outer_one():
+    seen = []
+
+    def outer():
+        for _ in range(1000):
+            seen.append(run(loop, limit=0.2).how)
+
+    assert run(outer, limit=0.5).how == "time-limit" and len(seen) <= 3
 
 
 @has_alarm

@@ -191,4 +191,4 @@ def test_the_table_tells_what_was_lost(trace):
     text = str(trace.table())
     assert "3 messages" in text
     assert "lost: dropped" in text
-    assert "the first 2 of 3" in str(trace.table(most=2))
+    assert "2 of 3 messages, the first 2" in str(trace.table(most=2))

@@ -1,4 +1,7 @@
-"""How a check is written: a function that puts the learner's object to work and says what it expects.
+"""How a check runs: the examiner that collects what is expected, and the exercise that answers with a report.
+
+A check is written with :func:`servicelab.checks.scenario.scenario`. The older form, a function, still stands in some
+labs::
 
     @exercise("01", 2, "A client with a true deadline")
     def deadline_client(ask, get_within):
@@ -11,13 +14,23 @@ In the lab: ``lab01.deadline_client(get_within)``. In a test: ``lab01.deadline_c
 """
 
 import inspect
-from contextlib import ExitStack
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import get_args
 
-from servicelab.checks import stall
+from servicelab.checks import report as reports
+from servicelab.checks.answer import fingerprint
 from servicelab.checks.leftovers import Leftovers, end_handlers
 from servicelab.checks.report import Expectation, Report, finish
 from servicelab.checks.runner import Outcome, run
+from servicelab.checks.stall import ask_calmly
 from servicelab.trace import Trace
+
+#: Seconds that a whole check takes at the most, whatever the answer does: a cell of nbgrader may take 30.
+WHOLE = 25.0
+#: Of these, seconds that are kept for stopping servers and threads.
+CLOSING = 6.0
 
 #: Every exercise that was defined, by ``(lab, number)``.
 exercises: dict[tuple[str, int], "Exercise"] = {}
@@ -38,13 +51,18 @@ class Examiner:
     """Collects what a check expects of one exercise, and cleans up after it.
 
     ``trace`` is the record of the learner's run, which the report draws: give it to the servers and sessions of
-    the check.
+    the check. ``parts`` says of each part by its title how it ended: True, False, or None when it was not tried.
+    ``end`` is when it has to be through (monotonic, seconds).
     """
 
-    def __init__(self):
+    def __init__(self, parts=(), end: float = float("inf")):
         self.trace = Trace()
         self.expectations: list[Expectation] = []
         self.printed = ""
+        self.parts: dict[str, bool | None] = dict.fromkeys(parts)
+        self.notes: list[str] = []
+        self.end = end
+        self.was_cut = False  # by its time limit
         self._stack = ExitStack()
         self._leftovers = Leftovers()
         self._named: set[str] = set()  # what was reported as left running
@@ -60,9 +78,34 @@ class Examiner:
             raise Stop
 
     def use(self, context):
-        """Enter a context manager (a server, a proxy) and leave it when the check ends. A learner's handler that
-        still runs then is ended first."""
+        """Enter a context manager (a server, a proxy) and leave it when the part, or the check, ends. A learner's
+        handler that still runs then is ended first."""
         return self._stack.enter_context(context)
+
+    @contextmanager
+    def part(self, title: str):
+        """One part of the check: with a trace of its own, and with what it uses stopped at its end."""
+        before, whole, self._stack = len(self.expectations), self._stack, ExitStack()
+        self.parts[title] = False  # until it has come to its end
+        with self.new_trace():
+            try:
+                yield
+                self.parts[title] = all(one.passed for one in self.expectations[before:])
+            finally:
+                mine, self._stack = self._stack, whole
+                whole.push(mine)  # in case that the closing is cut short
+                self._close(mine)
+
+    @contextmanager
+    def new_trace(self):
+        """A new trace for a part. That of the first part with a fault, or of the last part, stays."""
+        kept = self.trace if any(e.mark and not e.passed for e in self.expectations) else None
+        self.trace = Trace()
+        try:
+            yield
+        finally:
+            if kept is not None:
+                self.trace = kept
 
     def run(self, function, *args, limit: float = 5.0, keep: bool = False, **kwargs) -> Outcome:
         """:func:`~servicelab.checks.runner.run`, and what it printed goes into the report."""
@@ -72,15 +115,17 @@ class Examiner:
             self._refuse_left(outcome.left)
         return outcome
 
-    def call(self, function, *args, returns=None, limit: float = 5.0, keep: bool = False, **kwargs):
+    def call(self, function, *args, returns=None, limit: float = 5.0, keep: bool = False, mark=None, **kwargs):
         """What the learner's function returns. The check ends with a readable expectation when it does not return
-        within ``limit`` seconds, or returns something that is no ``returns`` (a type, or a tuple of types)."""
+        within ``limit`` seconds, or returns something that is no ``returns`` (a type, or a tuple of types); ``mark``
+        is the message that the diagram marks then."""
         name = getattr(function, "__name__", "your object")
         outcome = self.run(function, *args, limit=limit, keep=keep, **kwargs)
         if not outcome.returned:
-            self.need(outcome.how, f"{name} returns within {limit:g} s", False, str(outcome), _HINTS[outcome.how])
+            what, hint = f"{name} returns within {limit:g} s", _HINTS[outcome.how]
+            self.need(outcome.how, what, False, str(outcome), hint, mark)
         if returns is not None and not isinstance(outcome.value, returns):
-            kinds = returns if isinstance(returns, tuple) else (returns,)
+            kinds = returns if isinstance(returns, tuple) else get_args(returns) or (returns,)
             wanted = " or ".join(kind.__name__ for kind in kinds)
             self.need(
                 "wrong-type",
@@ -90,28 +135,35 @@ class Examiner:
                 "Does every path through your function end with a return?"
                 if outcome.value is None
                 else f"The check can only go on with {wanted}.",
+                mark,
             )
         return outcome.value
 
+    def calmly(self, function, *args, **options):
+        """:meth:`call`, and again when the machine stood still meanwhile, as far as there is time; a note says so."""
+        asked = ask_calmly(lambda: self.call(function, *args, **options), until=self.end)
+        if asked.times > 1:
+            name = getattr(function, "__name__", "your function")
+            self.notes.append(f"The machine stood still for {asked.stood_still:.1f} s, so {name} was asked again.")
+        return asked.answer
+
     def close(self) -> None:
         """End what the check used, and note what the learner's code left running. Never raises."""
-        end_handlers()
-        outcome = run(self._stack.close, limit=10.0, keep=True)
-        if not outcome.returned:
-            self.expect(
-                "not-stopped",
-                "the servers of this exercise stop",
-                False,
-                str(outcome),
-                "Does one of your handlers never return?",
-            )
+        self._close(self._stack)
         if left := self._leftovers.end():
             self._refuse_left(left)
+
+    def _close(self, stack):
+        end_handlers()
+        outcome = run(stack.close, limit=CLOSING / 3, keep=True)
+        if not outcome.returned:
+            what, hint = "the servers of this exercise stop", "Does one of your handlers never return?"
+            self.expect("not-stopped", what, False, str(outcome), hint)
 
     def _refuse_left(self, left):
         new = [one for one in left if one.name not in self._named]
         self._named.update(one.name for one in new)
-        if new:
+        if new and not self.was_cut:
             self.expect(
                 "left-running",
                 "your code leaves nothing running",
@@ -122,72 +174,105 @@ class Examiner:
 
 
 class Exercise:
-    """One exercise of a lab and its check. Calling it with the learner's objects gives the report."""
+    """One exercise of a lab and its check. Calling it with the learner's objects gives the report.
 
-    def __init__(self, examine, lab: str, number: int, title: str, points: int, limit: float):
+    ``wanted`` are the names of these objects, ``origin`` tells a check that is defined again from another one.
+    """
+
+    def __init__(self, examine, lab: str, number: int, title: str, points: int, limit: float, wanted, origin: str):
         self.examine, self.lab, self.number, self.title = examine, lab, number, title
-        self.points, self.limit = points, limit
-        self.__doc__ = examine.__doc__
+        self.points, self.limit, self.wanted, self.origin = points, limit, tuple(wanted), origin
+        self._first: dict[str, str] = {}  # code: the fingerprint of the answer that was first refused with it
 
     def __repr__(self):
         return f"<lab {self.lab}, exercise {self.number}: {self.title}>"
 
     def __call__(self, *answers, **named) -> Report | None:
-        """Check, keep a pass, and return the report. Where a grader runs it: show it, or raise CheckFailed."""
-        return finish(self.report(*answers, **named))
+        """Check, keep a pass, and return the report. Where a grader runs it: show it, or raise CheckFailed.
+
+        A lone learner's first report with a code has no hint for it; that comes when a changed answer is refused with
+        the same code. A grader's, or a test's, has all hints: nobody asks twice there.
+        """
+        report = self.report(*answers, **named)
+        if not reports.STRICT:
+            mine = fingerprint(*answers, *named.items())
+            held = {code for code in report.refused if self._first.setdefault(code, mine) == mine}
+            report = replace(report, withheld=frozenset(held))
+        return finish(report)
 
     def report(self, *answers, **named) -> Report:
-        """Check and return the report; nothing is kept and nothing raised.
+        """Check and return the report, with all hints; nothing is kept and nothing raised.
+
+        It takes ``limit`` + CLOSING seconds at the most, whatever the answer does.
 
         A right answer looks wrong when the machine stands still at the wrong moment: what was not passed on such a
-        machine is checked again.
+        machine is checked again, as far as there is time.
         """
-        for _ in range(stall.TIMES):
-            with stall.StallWatch() as watch:
-                report = self._report(answers, named)
-            if report.passed or watch.longest < stall.LATE:
-                break
+        end = time.monotonic() + self.limit + CLOSING
+        asked = ask_calmly(lambda: self._report(answers, named, end), lambda report: report.passed, until=end)
+        report, stood_still = asked.answer, f"The machine stood still for {asked.stood_still:.1f} s meanwhile"
+        if asked.times > 1:
+            note = f"{stood_still}, so your code was checked {asked.times} times; this is the last."
+            return replace(report, notes=(*report.notes, note))
+        if not report.passed and not asked.is_calm:
+            return replace(report, notes=(*report.notes, f"{stood_still}: check again when it is quieter."))
         return report
 
-    def _report(self, answers, named) -> Report:
-        ask = Examiner()
+    def part_titles(self):
+        """The titles of the parts, or none when the check has none."""
+        return ()
+
+    def _report(self, answers, named, end) -> Report:
+        ask = Examiner(self.part_titles(), end - CLOSING)
         try:
-            if self._lacks(ask, answers, named):
-                return Report(self.lab, self.number, ask.expectations, ask.trace, title=self.title)
-            outcome = run(self.examine, ask, *answers, limit=self.limit, keep=True, **named)
-            if not outcome.returned and not isinstance(outcome.error, Stop):
-                what = f"the check comes to its end within {self.limit:g} s"
-                ask.expect(outcome.how, what, False, str(outcome), _HINTS[outcome.how])
-            ask.printed += outcome.output
+            if not self._lacks(ask, answers, named):
+                limit = max(0.1, ask.end - time.monotonic())
+                outcome = run(self.examine, ask, *answers, limit=limit, keep=True, **named)
+                if not outcome.returned and not isinstance(outcome.error, Stop):
+                    ask.was_cut = outcome.how == "time-limit"
+                    what = f"the check comes to its end within {limit:.2g} s"
+                    ask.expect(outcome.how, what, False, str(outcome), _HINTS[outcome.how])
+                ask.printed += outcome.output
         finally:
             ask.close()
-        return Report(self.lab, self.number, ask.expectations, ask.trace, title=self.title, printed=ask.printed)
+        return Report(
+            self.lab, self.number, ask.expectations, ask.trace,
+            title=self.title, printed=ask.printed, parts=ask.parts, notes=tuple(ask.notes),
+        )  # fmt: skip
 
     def _lacks(self, ask, answers, named) -> bool:
-        """Was the check called without something that it needs, or with too much? Then it says how to call it."""
-        signature = inspect.signature(self.examine)
+        """Was the check called without anything that it needs, or with too much? Then it says how to call it."""
         try:
-            signature.bind(ask, *answers, **named)
+            inspect.signature(self.examine).bind(ask, *answers, **named)
         except TypeError as error:
-            name, (_, *wanted) = self.examine.__name__, signature.parameters
-            what = f"{name} needs your {' and '.join(wanted)}: {name}({', '.join(wanted)})"
+            names = ", ".join(self.wanted)
+            what = f"the check is called with what you wrote: check_…({names})"
             hint = "Hand over what you wrote by its name, without calling it."
             ask.expect("not-handed-over", what, False, f"{error}", hint)
             return True
         return False
 
 
-def exercise(lab: str, number: int, title: str, *, points: int = 1, limit: float = 60.0):
+def exercise(lab: str, number: int, title: str, *, points: int = 1, limit: float = WHOLE - CLOSING):
     """Make a function ``examine(ask, *answers)`` the check of exercise ``number`` of a lab.
 
-    ``limit`` is the time in seconds for the whole check. Raises ValueError when another function has the number.
+    ``limit`` is the time in seconds for the whole check. Raises ValueError when another function
+    has the number.
     """
 
-    def register(examine):
-        taken = exercises.get((lab, number))
-        if taken is not None and taken.examine.__qualname__ != examine.__qualname__:
-            raise ValueError(f"lab {lab} has an exercise {number} already: {taken.title!r}; choose another number")
-        exercises[lab, number] = Exercise(examine, lab, number, title, points, limit)
-        return exercises[lab, number]
+    def define(examine):
+        _, *wanted = inspect.signature(examine).parameters
+        return register(Exercise(examine, lab, number, title, points, limit, wanted, examine.__qualname__))
 
-    return register
+    return define
+
+
+def register(made: Exercise) -> Exercise:
+    """Give an exercise its number. Raises ValueError when another one has it."""
+    taken = exercises.get((made.lab, made.number))
+    if taken is not None and taken.origin != made.origin:
+        raise ValueError(
+            f"lab {made.lab} has an exercise {made.number} already: {taken.title!r}; choose another number"
+        )
+    exercises[made.lab, made.number] = made
+    return made

@@ -171,7 +171,10 @@ class _Alarm(_Limited):
             if callable(self.old_interrupt):
                 signal.signal(signal.SIGINT, self.old_interrupt)
             if outer:
-                signal.setitimer(signal.ITIMER_REAL, max(1e-3, outer - (time.monotonic() - began)), again)
+                left = outer - (time.monotonic() - began)
+                signal.setitimer(signal.ITIMER_REAL, max(1e-3, left), again)
+                if left <= 0:  # or the next limit within the outer one would take its alarm again
+                    signal.raise_signal(signal.SIGALRM)
         if self.interrupted:  # even when the code swallowed it
             raise KeyboardInterrupt
         return self.ended

@@ -15,8 +15,9 @@ from servicelab.trace import Trace
 #: So many expectations are shown at once; of more, the first few that are not met, and the rest folded.
 AT_ONCE, MEND_FIRST = 10, 4
 
-#: What nbgrader does with us ("autograde" or "validate"; "" when it does not run), and whether what has not passed raises:
-#: then, and where our own tests set SERVICELAB_STRICT=1. Read once: code that is graded comes later and may change it.
+#: What nbgrader does with us ("autograde" or "validate"; "" when it does not run), and whether what has not passed
+#: raises: then, and where our own tests set SERVICELAB_STRICT=1. Read once: code that is graded comes later, and may
+#: change it.
 GRADER = os.environ.get("NBGRADER_EXECUTION", "")
 STRICT = bool(GRADER) or os.environ.get("SERVICELAB_STRICT", "") == "1"
 
@@ -46,6 +47,8 @@ class Report:
 
     ``str(report)`` is plain text; a notebook shows it with the space-time diagram of the learner's own run, in which
     the offending message (``mark``) stands out. ``printed`` is what the learner's code printed during the check.
+    ``parts`` says of each part of the check how it ended: True, False, or None when it was not tried. ``withheld`` are
+    codes whose hint comes with the next report, ``notes`` what else the reader has to know.
     """
 
     lab: str
@@ -55,6 +58,9 @@ class Report:
     mark: str | None = None
     title: str = ""
     printed: str = ""
+    parts: dict[str, bool | None] = field(default_factory=dict)
+    withheld: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self):
         if self.mark is None:
@@ -73,20 +79,41 @@ class Report:
 
     @property
     def headline(self) -> str:
-        met = sum(e.passed for e in self.expectations)
-        verdict = "passed" if self.passed else f"not passed yet, {met} of {len(self.expectations)} expectations met"
+        verdict = "passed" if self.passed else f"not passed yet, {self._how_far()}"
         return f"Lab {self.lab}, exercise {self.exercise}{self.title and ': '}{self.title} – {verdict}"
+
+    def _how_far(self):
+        """The number of parts is the same for every answer; that of the expectations depends on how far it came."""
+        if not self.parts:
+            return f"{sum(e.passed for e in self.expectations)} of {len(self.expectations)} expectations met"
+        good = sum(passed is True for passed in self.parts.values())
+        places = [f"{n} ({title})" for n, (title, passed) in enumerate(self.parts.items(), 1) if passed is False]
+        where = f"; stopped in part {' and '.join(places)}" if places else ""
+        return f"{good} of {len(self.parts)} parts passed{where}"
+
+    def _after(self) -> list[str]:
+        """What is said below the expectations."""
+        lines, left = [], [title for title, passed in self.parts.items() if passed is None]
+        if left and not self.passed:
+            lines.append(f"Not tried, for they rest on what is not met: {', '.join(left)}.")
+        if self.withheld:
+            lines.append("Change your answer and check again: if this is still not met, a hint comes along.")
+        return lines + list(self.notes)
+
+    def _hint(self, expectation):
+        return "" if expectation.code in self.withheld else expectation.hint
 
     def __str__(self):
         lines = [self.headline]
         for e in self.expectations:
             lines.append(f"  {'✓ met:    ' if e.passed else '✗ not met:'} {e.what}")
             if not e.passed:
-                lines += _indented("what happened: ", e.happened) + _indented("next hint: ", e.hint)
+                lines += _indented("what happened: ", e.happened) + _indented("next hint: ", self._hint(e))
+        lines += ["  " + line for line in self._after()]
         if self.printed:
             lines += ["", "  Your code printed:", *("    " + line for line in self.printed.rstrip().splitlines())]
         if self._has_run and not self.passed:
-            lines += ["", "  Your run:", *("    " + line for line in str(self.trace.table()).splitlines())]
+            lines += ["", "  Your run:", *("    " + line for line in str(self._table()).splitlines())]
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -97,7 +124,7 @@ class Report:
             f'<section style="border-left:4px solid {colour};padding:0 0 0 1em">',
             f"<p><strong>{'✓' if self.passed else '✗'} {escape(self.headline)}</strong></p>",
         ]
-        parts += self._lists()
+        parts += self._lists() + [f"<p>{escape(line)}</p>" for line in self._after()]
         if self.printed:
             parts.append(f"<details><summary>Your code printed</summary>{_pre(self.printed)}</details>")
         if self._has_run:
@@ -107,14 +134,23 @@ class Report:
     def _lists(self):
         """The expectations: all in order if they are few, else the first that are not met and the others folded."""
         if len(self.expectations) <= AT_ONCE:
-            return [_list(self.expectations)]
+            return [self._list(self.expectations)]
         not_met = [e for e in self.expectations if not e.passed]
         now, later = not_met[:MEND_FIRST], not_met[MEND_FIRST:]
         met = [e for e in self.expectations if e.passed]
-        parts = [_list(now)] if now else []
+        parts = [self._list(now)] if now else []
         if later:
-            parts.append(_folded(f"{len(later)} more not met; some of them may go with the first", later))
-        return parts + ([_folded(f"{len(met)} met", met)] if met else [])
+            parts.append(self._folded(f"{len(later)} more not met; some of them may go with the first", later))
+        return parts + ([self._folded(f"{len(met)} met", met)] if met else [])
+
+    def _list(self, expectations):
+        return "<ul>" + "".join(_item(e, self._hint(e)) for e in expectations) + "</ul>"
+
+    def _folded(self, summary, expectations):
+        return f"<details><summary>{summary}</summary>{self._list(expectations)}</details>"
+
+    def _table(self):
+        return self.trace.table(marks={self.mark.removesuffix(".reply")} if self.mark else ())
 
     @property
     def _has_run(self):
@@ -127,7 +163,7 @@ class Report:
             return spacetime(self.trace, title="What your code did", mark=self.mark)._repr_html_()
         except Exception as error:
             reason = escape(in_words(error))
-            return f"<p>The diagram could not be drawn ({reason}).</p>{self.trace.table()._repr_html_()}"
+            return f"<p>The diagram could not be drawn ({reason}).</p>{self._table()._repr_html_()}"
 
 
 class CheckFailed(Exception):
@@ -165,15 +201,7 @@ def _indented(head, text):
     return [f"      {head}{first}", *("        " + line for line in rest)]
 
 
-def _list(expectations):
-    return "<ul>" + "".join(_item(e) for e in expectations) + "</ul>"
-
-
-def _folded(summary, expectations):
-    return f"<details><summary>{summary}</summary>{_list(expectations)}</details>"
-
-
-def _item(e):
+def _item(e, hint):
     mark = (
         f'<span style="color:{_MET if e.passed else _NOT_MET};font-weight:bold">{"✓" if e.passed else "✗"}</span> '
         f"<em>{'met' if e.passed else 'not met'}</em>"
@@ -182,8 +210,8 @@ def _item(e):
     if not e.passed:
         if e.happened:
             text += f"<br><strong>What happened:</strong> {_prose(e.happened)}"
-        if e.hint:
-            text += f"<br><strong>Next hint:</strong> {_prose(e.hint)}"
+        if hint:
+            text += f"<br><strong>Next hint:</strong> {_prose(hint)}"
     return text + "</li>"
 
 

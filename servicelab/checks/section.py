@@ -1,17 +1,10 @@
-"""A check in parts, each with a record of its own, so that the report draws the part where something went wrong."""
+"""A check in parts, as they were before :mod:`servicelab.checks.scenario`; gone when the last lab has moved there."""
 
 from contextlib import contextmanager
-
-from servicelab.trace import Trace
 
 
 @contextmanager
 def section(ask):
     """Give ``ask`` a new trace for this part. The trace of the first part with a fault, or of the last part, stays."""
-    kept = ask.trace if any(e.mark and not e.passed for e in ask.expectations) else None
-    ask.trace = Trace()
-    try:
+    with ask.new_trace():
         yield
-    finally:
-        if kept is not None:
-            ask.trace = kept

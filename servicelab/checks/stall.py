@@ -2,11 +2,13 @@
 
 A container that is suspended, or a laptop whose processor others took, can stand still for a second. What is timed in
 that second is wrong, however right the code. So a check that was not passed is made again then, and an exercise that
-lets the learner's code measure something for long asks for it ``calmly``: one still moment does not cost all the rest.
+lets the learner's code measure something for long asks for it calmly: one still moment does not cost all the rest.
 """
 
+import math
 import threading
 import time
+from typing import Any, NamedTuple
 
 #: Seconds by which a sleep may be too long. Threads of one interpreter keep each other waiting for less: 5 ms a switch.
 LATE = 0.2
@@ -39,11 +41,29 @@ class StallWatch:
         self._thread.join()
 
 
-def calmly(call, *args, **kwargs):
-    """``call(*args, **kwargs)``, and again if the machine stood still for LATE seconds meanwhile: TIMES at the most."""
-    for _ in range(TIMES):
+class Asked(NamedTuple):
+    """The last ``answer``, how many ``times`` the code was asked, and for how long the machine ``stood_still`` at the
+    longest (seconds). ``is_calm`` is False when it did so during the last one, too."""
+
+    answer: Any
+    times: int
+    stood_still: float
+    is_calm: bool
+
+
+def ask_calmly(call, is_enough=lambda answer: False, until: float = math.inf) -> Asked:
+    """``call()``, and again if the machine stood still for LATE seconds meanwhile and the answer is not enough: TIMES
+    at the most, and only if one more, as long as the last, ends before ``until`` (monotonic, seconds)."""
+    longest, times, is_last = 0.0, 0, False
+    while not is_last:
+        times, start = times + 1, time.monotonic()
         with StallWatch() as watch:
-            answer = call(*args, **kwargs)
-        if watch.longest < LATE:
-            break
-    return answer
+            answer = call()
+        now, longest, is_calm = time.monotonic(), max(longest, watch.longest), watch.longest < LATE
+        is_last = is_calm or is_enough(answer) or times == TIMES or now + (now - start) > until
+    return Asked(answer, times, longest, is_calm)
+
+
+def calmly(call, *args, **kwargs):
+    """The answer of ``call(*args, **kwargs)``, asked calmly."""
+    return ask_calmly(lambda: call(*args, **kwargs)).answer

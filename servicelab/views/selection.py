@@ -20,7 +20,7 @@ class Run:
         self.attempts = {call.id: call.attempt for call in calls if call.attempt > 1}
         self.call_ends = {call.id: call.end for call in calls}
 
-        self.messages, which = _window(everything, most, marks)
+        self.messages, which = trace.window(most, marks)
         self.note = f"Showing {len(self.messages)} of {len(everything)} messages: {which}." if which else ""
         begin = self.zero if not which or self.messages[0] is everything[0] else self.messages[0].sent
         self._typical = _typical_latency(everything)
@@ -105,18 +105,6 @@ class Run:
     def label(self, message) -> str:
         attempt = self.attempts.get(message.id)
         return f"#{attempt} {message.label}" if attempt else message.label
-
-
-def _window(messages, most, marks):
-    """The messages to show, and in words which they are ("" when all are shown)."""
-    if len(messages) <= most:
-        return messages, ""
-    ids = {key.removesuffix(".reply") for key in marks}
-    at = next((i for i, message in enumerate(messages) if message.id.removesuffix(".reply") in ids), 0)
-    if at < most:
-        return messages[:most], f"the first {most}"
-    first = min(at - most // 2, len(messages) - most)
-    return messages[first : first + most], f"those around the marked one, from number {first + 1} on"
 
 
 def _typical_latency(messages):

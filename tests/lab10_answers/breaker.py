@@ -227,6 +227,32 @@ class Strict(Breaker):
         return self.results.count(False) / len(self.results) > self.failure_rate
 
 
+class OneBadProbe(Breaker):
+    """One failure in half-open is enough."""
+
+    def is_bad(self):
+        return False in self.results if self.state == "half-open" else super().is_bad()
+
+
+class OldPermits(Breaker):
+    """The permits are not renewed for the second half-open."""
+
+    def become(self, state, now):
+        left = getattr(self, "permits", None)
+        super().become(state, now)
+        self.permits = self.probes if left is None or state == "closed" else left
+
+
+class AlwaysRations(Breaker):
+    """Gives permits out while it is closed, too."""
+
+    def decide(self, now):
+        if self.state == "closed":
+            self.permits -= 1
+            return self.ticket() if self.permits >= 0 else None
+        return super().decide(now)
+
+
 class NeverOpens(Breaker):
     def is_bad(self):
         return False
@@ -376,6 +402,9 @@ WRONG = {
     "never closes again": (NeverCloses, {"never-closes"}),
     "never tries again": (NeverTries, {"never-half-opens"}),
     "the first good probe closes": (FirstGoodProbe, {"first-probe-decides"}),
+    "one bad probe of three": (OneBadProbe, {"one-failure-reopens"}),
+    "permits that are not renewed": (OldPermits, {"opens-for-good"}),
+    "permits while it is closed": (AlwaysRations, {"closed-rejects"}),
     "keeps the window": (KeepsTheWindow, {"window-kept"}),
     "the wall clock": (WallClock, {"own-clock"}),
     "the first opening's wait": (OldWait, {"probes-ignored"}),

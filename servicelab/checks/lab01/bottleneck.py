@@ -6,7 +6,6 @@ from servicelab.checks.exercise import exercise
 from servicelab.checks.lab01.shop import STAGES, Shop
 from servicelab.checks.learner_traceback import shown
 from servicelab.checks.section import section
-from servicelab.checks.stall import calmly
 from servicelab.clients import closed_loop
 
 TOLERANCE = 0.35  # of the limit, to either side: more than a busy machine adds
@@ -30,7 +29,7 @@ def check_bottleneck(ask, find_bottleneck):
     """Let ``find_bottleneck(shop) -> (stage, requests/s)`` measure three shops, each with another narrow stage."""
     for number, (seed, narrow) in enumerate(SHOPS, 1):
         with section(ask), Shop(seed, narrow, ask.trace) as shop:
-            answer = calmly(ask.call, find_bottleneck, shop, returns=tuple, limit=LIMIT)
+            answer = ask.calmly(find_bottleneck, shop, returns=tuple, limit=LIMIT)
             shape = len(answer) == 2 and answer[0] in shop.stages and isinstance(answer[1], Real)
             if not shape:
                 what, hint = "find_bottleneck returns (stage, requests/s)", f"One of {', '.join(STAGES)}, and a number."

@@ -6,7 +6,6 @@ from servicelab.checks.exercise import exercise
 from servicelab.checks.lab03.newsletter import CHECKED, SIZES, Day, Newsletter, not_whole, out_of_range, simulate
 from servicelab.checks.learner_traceback import shown
 from servicelab.checks.section import section
-from servicelab.checks.stall import calmly
 
 KEYS = tuple(SIZES)
 DAYS = 10  # simulated; in one of them anything may happen
@@ -40,7 +39,7 @@ def check_staff(ask, staff):
     for number, setting in enumerate(CHECKED, 1):
         with section(ask):
             with Newsletter(setting) as newsletter:
-                plan = calmly(ask.call, staff, newsletter, returns=dict, limit=LIMIT)
+                plan = ask.calmly(staff, newsletter, returns=dict, limit=LIMIT)
             _is_a_plan(ask, plan)
             where = f"newsletter {number} of {len(CHECKED)}, {setting}"
             _examine(Season(ask, setting, where, plan, newsletter.slower_by))

@@ -5,7 +5,6 @@
 ``deadline``  3, repair: a deadline that travels down a chain of three services
 ``sizes``     4, measure and decide: bulkheads for one pool of workers (``mixed``: the shop, on sockets and in SimPy)
 ``storm``     5, find and cure: a retry storm (``tower``: a shop four services deep)
-``slow``      numbers that take their time, which makes races visible
 ``lost``      a reply that is lost
 """
 

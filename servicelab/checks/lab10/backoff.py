@@ -11,9 +11,9 @@ from flask import Flask, request
 
 from servicelab.checks.exercise import exercise
 from servicelab.checks.lab10.lost import lost_reply
-from servicelab.checks.lab10.slow import SlowNumber
 from servicelab.checks.learner_traceback import shown
 from servicelab.checks.section import section
+from servicelab.checks.slow_number import SlowNumber
 from servicelab.clients import traced
 from servicelab.servers import serve
 from servicelab.trace import from_traceparent

@@ -10,76 +10,93 @@ from concurrent.futures import ThreadPoolExecutor
 import requests
 from flask import Flask
 
-from servicelab.checks.exercise import exercise
-from servicelab.checks.lab10.slow import SlowNumber
-from servicelab.checks.learner_traceback import shown
-from servicelab.checks.section import section
+from servicelab.checks.scenario import Aside, Stage, scenario, words
+from servicelab.checks.slow_number import SlowNumber
 from servicelab.clients import traced
 from servicelab.servers import serve
 from servicelab.trace import new_id, reply_id
 
 SETTINGS = {"size": 10, "failure_rate": 0.5, "minimum_calls": 4, "wait_open": 30.0, "probes": 3}
 START = 100.0  # seconds, when the first call is made
-PATIENCE = 2.0  # seconds for one allow or record: thousands of times what any right answer needs
 CLIENTS = 12
 
+WORDS = words("""
+wrong-type: allow returns a ticket, or None
+    None turns a call away; anything else is a ticket.
+closed-rejects: a new breaker is closed: calls are made
+    allow returns a ticket, any object but None, for each call while it is closed.
+lock-held: while one call is under way, a second client is not kept waiting
+    The lock belongs around the deciding, in allow and in record, and never around the call between them: with
+    self.lock.
+opens-on-first-error: one failed call does not open it
+    minimum_calls is 4: fewer results decide nothing.
+minimum-ignored: three failed calls do not open it: minimum_calls is 4
+    First count the results in the window, then divide.
+never-opens: the fourth failed call in a row opens it
+    In record: put ok into the window, then look at the share of failures.
+rate-ignored: every fourth call fails, which is below 0.5: it stays closed
+    Not the number of failures decides but their share.
+at-the-threshold: two failures in four calls are a share of 0.5: it opens
+    The share of failures counts, wherever they stand, and the threshold itself is enough: >=.
+window-too-short: forty good calls, four bad ones: 4 of the last 10, it stays closed
+    The window holds the last `size` results.
+never-forgets: a fifth bad one: 5 of the last 10, it opens
+    Results older than the last `size` must leave: deque(maxlen=size).
+own-clock: time is what `now` says, not what a clock says
+    Use the `now` that you are given, and no time.time() or time.monotonic().
+never-half-opens: 30 s after the opening a call is made: the first probe
+    No timer helps you here: allow itself has to see that the wait is over.
+waits-too-short: 29.9 s after the opening it turns calls away
+    wait_open counts from the record that opened it.
+rejections-prolong: … also when it was asked every second meanwhile
+    A call that is turned away changes nothing, least of all when the wait began.
+everyone-through: half-open: of ten calls at once exactly three are made, the probes
+    Count the permits down as they are given out, not as the answers come.
+too-few-probes: half-open: of ten calls at once exactly three are made, the probes
+    Count the permits down as they are given out, not as the answers come.
+first-probe-decides: two of three probes were well: nothing is decided yet
+    It decides when all `probes` results are there.
+never-closes: the third was well, too: closed
+    In record: count the results of the probes.
+window-kept: it has closed with an empty window: three failures do not open it
+    Neither the failures before the opening nor the probes belong to the new window.
+one-failure-reopens: one probe of three failed, a share below 0.5: closed
+    The same threshold as in closed decides, over the probes.
+probes-ignored: all three probes failed: open again
+    A bad result in half-open opens it, as in closed, and the wait begins anew.
+wait-not-renewed: … for another 30 s
+    Each opening has its own start.
+opens-for-good: … and then it probes again
+    The second half-open needs fresh permits.
+rejections-count: six calls turned away beside three good probes: closed
+    Who was turned away says nothing about payment.
+late-reply-prolongs: a late reply, 20 s after the opening, changes nothing
+    While it is open, no result counts.
+late-reply-decides: late replies from before the opening are no probes
+    The ticket must say in which period the call began. A new state is a new period.
+late-reply-counts: … nor do they count once it has closed again
+    Closed now is not the closed of then: number the periods.
+probes-in-a-race: 12 real clients at once, half-open: three calls reach payment
+    Looking at the state, changing it, and taking a permit are one step: put a lock around all of allow, and around
+    all of record.
+""")
 
-@exercise("10", 1, "A circuit breaker", limit=60.0)
-def check_breaker(ask, breaker):
-    """Put ``Breaker(size, failure_rate, minimum_calls, wait_open, probes)`` between orders and payment."""
-    for examine in (
-        _closed,
-        _lock,
-        _opening,
-        _rate,
-        _threshold,
-        _window,
-        _own_clock,
-        _waiting,
-        _patient,
-        _asked_meanwhile,
-        _half_open,
-        _well,
-        _one_bad,
-        _badly,
-        _turned_away,
-        _late,
-        _at_once,
-    ):
-        with section(ask):
-            examine(Bench(ask, breaker))
 
-
-class Bench:
+class Bench(Stage):
     """One breaker of the learner's, calls through it in simulated time, and their record."""
 
     def __init__(self, ask, make, **changed):
-        self.ask, self.make, self.now, self.last, self._state = ask, make, START, None, None
-        self._drawn = 0.0
-        self.breaker = ask.call(make, **{**SETTINGS, **changed}, limit=PATIENCE)
-        has = [name for name in ("allow", "record") if callable(getattr(self.breaker, name, None))]
-        if len(has) < 2:
-            ask.need(
-                "no-methods",
-                "a Breaker has the methods allow and record",
-                False,
-                f"it is a {type(self.breaker).__name__} with {' and '.join(has) or 'neither'}",
-                "def allow(self, now) and def record(self, ticket, ok, now).",
-            )
+        super().__init__(ask, make)
+        self.breaker = self.make(make, **{**SETTINGS, **changed}, methods=("allow", "record"))
+        self.now, self._state, self._drawn = START, None, 0.0
 
     def begin(self):
         """Ask whether a call may be made now: ``(ticket, id)``, the ticket None when it was turned away."""
-        ticket = self.ask.call(self.breaker.allow, self.now, limit=PATIENCE)
+        ticket = self.call(self.breaker.allow, self.now)
+        trace, self.last, at = self.ask.trace, new_id(), self._apart()
         if ticket is False:
-            self.expect(
-                "wrong-type",
-                "allow returns a ticket, or None",
-                False,
-                "it returned False",
-                "None turns a call away; anything else is a ticket.",
-            )
-        trace, self.last = self.ask.trace, new_id()
-        at = self._apart()
+            what, hint = WORDS["wrong-type"]
+            self.ask.need("wrong-type", what, False, "it returned False", hint)
         trace.send("orders", "payment", "charge", id=self.last, at=at)
         if ticket is None:
             trace.lose(self.last, "turned away", at=at)
@@ -90,45 +107,39 @@ class Bench:
 
     def end(self, call, ok):
         """The call has ended: tell the breaker."""
-        ticket, id = call
+        ticket, self.last = call
         if ticket is None:
             return
-        trace, label = self.ask.trace, "paid" if ok else "500"
-        at = self._apart()
-        trace.send("payment", "orders", label, id=reply_id(id), kind="reply", at=at)
-        trace.receive(reply_id(id), "orders", at=at + 0.02)
-        self.ask.call(self.breaker.record, ticket, ok, self.now, limit=PATIENCE)
-        self.last = id
+        id, at = reply_id(self.last), self._apart()
+        self.ask.trace.send("payment", "orders", "paid" if ok else "500", id=id, kind="reply", at=at)
+        self.ask.trace.receive(id, "orders", at=at + 0.02)
+        self.call(self.breaker.record, ticket, ok, self.now)
         self._note_state(at + 0.02)
 
-    def call(self, ok) -> bool:
-        """One call from beginning to end. Was it made?"""
-        call = self.begin()
-        self.end(call, ok)
-        self.now += 0.2
-        return call[0] is not None
+    def calls(self, results):
+        """Calls one after another, ✓ "v" or failed "x"; says how many were made."""
+        made = 0
+        for result in results:
+            call = self.begin()
+            self.end(call, result == "v")
+            self.now += 0.2
+            made += call[0] is not None
+        return made
 
-    def calls(self, *oks) -> int:
-        """How many of these were made."""
-        return sum(self.call(ok) for ok in oks)
-
-    def permits(self, times=1) -> int:
+    def permits(self, times=1):
         """How many of so many calls may be made. They stay under way."""
         return sum(self.begin()[0] is not None for _ in range(times))
 
-    def open(self):
-        """Four failed calls, which open it, at ``START``."""
+    def opened(self, after=0.0, probes=0):
+        """Four failed calls open it at START; then time passes, and so many probes are begun."""
         for call in [self.begin() for _ in range(4)]:
             self.end(call, False)
+        self.now = START + after
+        return [self.begin() for _ in range(probes)]
 
-    def probes(self):
-        """Thirty seconds after the opening, three calls: the probes."""
-        self.now = START + 30.0
-        return [self.begin() for _ in range(3)]
-
-    def expect(self, code, what, passed, happened, hint):
-        """Each rule rests on those before it: the first that does not hold ends the check."""
-        self.ask.need(code, what, passed, happened, hint, self.last)
+    def end_all(self, calls, results):
+        for call, result in zip(calls, results):
+            self.end(call, result == "v")
 
     def _apart(self):
         """Where in the diagram: what happens at the same moment is drawn a little apart."""
@@ -139,318 +150,167 @@ class Bench:
         state = getattr(self.breaker, "state", None)
         if isinstance(state, str) and state != self._state:
             self._state = state
-            self.ask.trace.state("orders", str(state), at=at)
+            self.ask.trace.state("orders", state, at=at)
 
 
-def _closed(bench):
-    made = bench.calls(*[True] * 5)
-    bench.expect(
-        "closed-rejects",
-        "a new breaker is closed: calls are made",
-        made == 5,
-        f"{made} of 5 were made",
-        "allow returns a ticket, any object but None, for each call while it is closed.",
-    )
+check_breaker = scenario("10", 1, "A circuit breaker", WORDS, Breaker=Bench)
+part = check_breaker.part
 
 
-def _opening(bench):
-    bench.calls(False)
-    bench.expect(
-        "opens-on-first-error",
-        "one failed call does not open it",
-        bench.permits(),
-        "it was open after one",
-        "minimum_calls is 4: fewer results decide nothing.",
-    )
-    bench.calls(False, False)
-    bench.expect(
-        "minimum-ignored",
-        "three failed calls do not open it: minimum_calls is 4",
-        bench.permits(),
-        "three results, and the next call was turned away",
-        "First count the results in the window, then divide.",
-    )
-    bench.calls(False)
-    bench.expect(
-        "never-opens",
-        "the fourth failed call in a row opens it",
-        not bench.permits(),
-        "four calls, four failures, and the fifth was made",
-        "In record: put ok into the window, then look at the share of failures.",
-    )
+@part
+def closed(b):
+    made = b.calls("vvvvv")
+    yield "closed-rejects", made == 5, f"{made} of 5 were made"
 
 
-def _threshold(bench):
-    bench.calls(True, False, True, False)
-    bench.expect(
-        "at-the-threshold",
-        "two failures in four calls are a share of 0.5: it opens",
-        not bench.permits(),
-        "well, failed, well, failed; and the next call was made",
-        "The share of failures counts, wherever they stand, and the threshold itself is enough: >=.",
-    )
+@part
+def lock(b):
+    call = b.begin()
+    other = Aside(lambda: b.breaker.allow(b.now)).start()
+    held = not other.wait(1.0)
+    b.end(call, True)
+    other.wait(1.0)
+    yield "lock-held", not held, "allow did not return to a second client until record was called for the first"
 
 
-def _rate(bench):
-    made = bench.calls(*[False, True, True, True] * 6)
-    bench.expect(
-        "rate-ignored",
-        "every fourth call fails, which is below 0.5: it stays closed",
-        made == 24,
-        f"{made} of 24 calls were made",
-        "Not the number of failures decides but their share.",
-    )
+@part
+def opening(b):
+    b.calls("x")
+    yield "opens-on-first-error", b.permits(), "it was open after one"
+    b.calls("xx")
+    yield "minimum-ignored", b.permits(), "three results, and the next call was turned away"
+    b.calls("x")
+    yield "never-opens", not b.permits(), "four calls, four failures, and the fifth was made"
 
 
-def _window(bench):
-    bench.calls(*[True] * 40, *[False] * 4)
-    bench.expect(
-        "window-too-short",
-        "forty good calls, four bad ones: 4 of the last 10, it stays closed",
-        bench.permits(),
-        "the next call was turned away",
-        "The window holds the last `size` results.",
-    )
-    bench.calls(False)
-    bench.expect(
-        "never-forgets",
-        "a fifth bad one: 5 of the last 10, it opens",
-        not bench.permits(),
-        "forty good calls, five bad ones; the next call was made",
-        "Results older than the last `size` must leave: deque(maxlen=size).",
-    )
+@part
+def rate(b):
+    made = b.calls("xvvv" * 6)
+    yield "rate-ignored", made == 24, f"{made} of 24 calls were made"
 
 
-def _waiting(bench):
-    bench.open()
-    bench.now = START + 30.0
-    bench.expect(
-        "never-half-opens",
-        "30 s after the opening a call is made: the first probe",
-        bench.permits(),
-        "it was turned away",
-        "No timer helps you here: allow itself has to see that the wait is over.",
-    )
+@part
+def threshold(b):
+    b.calls("vxvx")
+    yield "at-the-threshold", not b.permits(), "well, failed, well, failed; and the next call was made"
 
 
-def _patient(bench):
-    bench.open()
-    bench.now = START + 29.9
-    bench.expect(
-        "waits-too-short",
-        "29.9 s after the opening it turns calls away",
-        not bench.permits(),
-        "a call was made",
-        "wait_open counts from the record that opened it.",
-    )
+@part
+def window(b):
+    b.calls("v" * 40 + "xxxx")
+    yield "window-too-short", b.permits(), "the next call was turned away"
+    b.calls("x")
+    yield "never-forgets", not b.permits(), "forty good calls, five bad ones; the next call was made"
 
 
-def _own_clock(bench):
-    bench = Bench(bench.ask, bench.make, wait_open=0.05)
-    bench.open()
+@part
+def own_clock(b):
+    hasty = Bench(b.ask, b.yours, wait_open=0.05)
+    hasty.opened()
     time.sleep(0.1)
-    bench.expect(
-        "own-clock",
-        "time is what `now` says, not what a clock says",
-        not bench.permits(),
-        "`now` had not moved, a tenth of a second had passed, and the breaker let a call through",
-        "Use the `now` that you are given, and no time.time() or time.monotonic().",
-    )
+    made, b.last = hasty.permits(), hasty.last
+    told = "`now` had not moved, a tenth of a second had passed, and the breaker let a call through"
+    yield "own-clock", not made, told
 
 
-def _asked_meanwhile(bench):
-    bench.open()
+@part
+def waiting(b):
+    b.opened(after=30)
+    yield "never-half-opens", b.permits(), "it was turned away"
+
+
+@part
+def patient(b):
+    b.opened(after=29.9)
+    yield "waits-too-short", not b.permits(), "a call was made"
+
+
+@part
+def asked_meanwhile(b):
+    b.opened()
     for second in range(1, 30):
-        bench.now = START + second
-        bench.permits()
-    bench.now = START + 30
-    bench.expect(
-        "rejections-prolong",
-        "… also when it was asked every second meanwhile",
-        bench.permits(),
-        "29 calls were turned away; 30 s after the opening the next was, too",
-        "A call that is turned away changes nothing, least of all when the wait began.",
-    )
+        b.now = START + second
+        b.permits()
+    b.now = START + 30
+    yield "rejections-prolong", b.permits(), "29 calls were turned away; 30 s after the opening the next was, too"
 
 
-def _half_open(bench):
-    bench.open()
-    bench.now = START + 30
-    calls = [bench.begin() for _ in range(10)]
+@part
+def half_open(b):
+    calls = b.opened(after=30, probes=10)
     made = sum(ticket is not None for ticket, _ in calls)
-    bench.last = calls[3][1]  # the first that should have been turned away
-    code = "everyone-through" if made > 3 else "too-few-probes"
-    bench.expect(
-        code,
-        "half-open: of ten calls at once exactly three are made, the probes",
-        made == 3,
-        f"{made} were made",
-        "Count the permits down as they are given out, not as the answers come.",
-    )
+    b.last = calls[3][1]  # the first that should have been turned away
+    yield "everyone-through" if made > 3 else "too-few-probes", made == 3, f"{made} were made"
 
 
-def _well(bench):
-    bench.open()
-    first, second, third = bench.probes()
-    bench.now += 1
-    bench.end(first, True)
-    bench.end(second, True)
-    bench.expect(
-        "first-probe-decides",
-        "two of three probes were well: nothing is decided yet",
-        not bench.permits(),
-        "a fourth call was made",
-        "It decides when all `probes` results are there.",
-    )
-    bench.end(third, True)
-    bench.expect(
-        "never-closes",
-        "the third was well, too: closed",
-        bench.permits(5) == 5,
-        "five calls came, and not all were made",
-        "In record: count the results of the probes.",
-    )
-    bench.calls(False, False, False)
-    bench.expect(
-        "window-kept",
-        "it has closed with an empty window: three failures do not open it",
-        bench.permits(),
-        "three failed calls, and the next was turned away",
-        "Neither the failures before the opening nor the probes belong to the new window.",
-    )
+@part
+def well(b):
+    probes = b.opened(after=30, probes=3)
+    b.now += 1
+    b.end_all(probes[:2], "vv")
+    yield "first-probe-decides", not b.permits(), "a fourth call was made"
+    b.end(probes[2], True)
+    yield "never-closes", b.permits(5) == 5, "five calls came, and not all were made"
+    b.calls("xxx")
+    yield "window-kept", b.permits(), "three failed calls, and the next was turned away"
 
 
-def _one_bad(bench):
-    bench.open()
-    for call, ok in zip(bench.probes(), (False, True, True)):
-        bench.end(call, ok)
-    bench.expect(
-        "one-failure-reopens",
-        "one probe of three failed, a share below 0.5: closed",
-        bench.permits(4) == 4,
-        "of four calls not all were made",
-        "The same threshold as in closed decides, over the probes.",
-    )
+@part
+def one_bad(b):
+    b.end_all(b.opened(after=30, probes=3), "xvv")
+    yield "one-failure-reopens", b.permits(4) == 4, "of four calls not all were made"
 
 
-def _badly(bench):
-    bench.open()
-    probes = bench.probes()
-    bench.now = START + 40
-    for call in probes:
-        bench.end(call, False)
-    bench.now += 1
-    bench.expect(
-        "probes-ignored",
-        "all three probes failed: open again",
-        not bench.permits(),
-        "the next call was made",
-        "A bad result in half-open opens it, as in closed, and the wait begins anew.",
-    )
-    bench.now = START + 69.9
-    bench.expect(
-        "wait-not-renewed",
-        "… for another 30 s",
-        not bench.permits(),
-        "29.9 s after the probes had failed, a call was made",
-        "Each opening has its own start.",
-    )
-    bench.now = START + 70
-    bench.expect(
-        "opens-for-good",
-        "… and then it probes again",
-        bench.permits(3) == 3,
-        "of three calls not all were made",
-        "The second half-open needs fresh permits.",
-    )
+@part
+def badly(b):
+    probes = b.opened(after=30, probes=3)
+    b.now = START + 40
+    b.end_all(probes, "xxx")
+    b.now += 1
+    yield "probes-ignored", not b.permits(), "the next call was made"
+    b.now = START + 69.9
+    yield "wait-not-renewed", not b.permits(), "29.9 s after the probes had failed, a call was made"
+    b.now = START + 70
+    yield "opens-for-good", b.permits(3) == 3, "of three calls not all were made"
 
 
-def _turned_away(bench):
-    bench.open()
-    probes = bench.probes()
-    bench.permits(6)
-    for call in probes:
-        bench.end(call, True)
-    bench.expect(
-        "rejections-count",
-        "six calls turned away beside three good probes: closed",
-        bench.permits(4) == 4,
-        "of four calls not all were made",
-        "Who was turned away says nothing about payment.",
-    )
+@part
+def turned_away(b):
+    probes = b.opened(after=30, probes=3)
+    b.permits(6)
+    b.end_all(probes, "vvv")
+    yield "rejections-count", b.permits(4) == 4, "of four calls not all were made"
 
 
-def _late(bench):
-    old = [bench.begin() for _ in range(9)]
-    bench.open()
-    bench.now = START + 20
-    bench.end(old[0], False)
-    bench.now = START + 30
-    first = bench.begin()
-    bench.expect(
-        "late-reply-prolongs",
-        "a late reply, 20 s after the opening, changes nothing",
-        first[0] is not None,
-        "30 s after the opening a call was turned away",
-        "While it is open, no result counts.",
-    )
-    probes = [first, bench.begin(), bench.begin()]
-    for call in old[1:5]:
-        bench.end(call, True)
-    bench.expect(
-        "late-reply-decides",
-        "late replies from before the opening are no probes",
-        not bench.permits(),
-        "four good replies to calls from before the opening came in, and a fourth call was made",
-        "The ticket must say in which period the call began. A new state is a new period.",
-    )
-    for call in probes:
-        bench.end(call, True)
-    for call in old[5:]:
-        bench.end(call, False)
-    bench.expect(
-        "late-reply-counts",
-        "… nor do they count once it has closed again",
-        bench.permits(),
-        "four failed replies from before the opening came in, and the breaker opened",
-        "Closed now is not the closed of then: number the periods.",
-    )
+@part
+def late(b):
+    old = [b.begin() for _ in range(9)]
+    b.opened(after=20)
+    b.end(old[0], False)
+    b.now = START + 30
+    first = b.begin()
+    yield "late-reply-prolongs", first[0] is not None, "30 s after the opening a call was turned away"
+    probes = [first, b.begin(), b.begin()]
+    b.end_all(old[1:5], "vvvv")
+    told = "four good replies to calls from before the opening came in, and a fourth call was made"
+    yield "late-reply-decides", not b.permits(), told
+    b.end_all(probes + old[5:], "vvvxxxx")
+    told = "four failed replies from before the opening came in, and the breaker opened"
+    yield "late-reply-counts", b.permits(), told
 
 
-def _lock(bench):
-    call, answers = bench.begin(), []
-    other = threading.Thread(
-        target=lambda: answers.append(bench.breaker.allow(bench.now)),
-        daemon=True,
-        name="servicelab check second client",
-    )
-    other.start()
-    other.join(1.0)
-    held = not answers
-    bench.end(call, True)
-    other.join(1.0)
-    bench.expect(
-        "lock-held",
-        "while one call is under way, a second client is not kept waiting",
-        not held,
-        "allow did not return to a second client until record was called for the first",
-        "The lock belongs around the deciding, in allow and in record, and never around the call between "
-        "them: with self.lock.",
-    )
-
-
-def _at_once(bench):
+@part
+def at_once(b):
     """A real payment, a breaker before it, and twelve real clients at the moment when it becomes half-open."""
-    ask, well, came = bench.ask, threading.Event(), []
-    asked, all_asked = [], threading.Event()
+    ask, is_well, came, asked, all_asked = b.ask, threading.Event(), [], [], threading.Event()
     app = Flask("payment")
 
     @app.post("/charges")
     def charge():
         came.append(1)
-        if well.is_set():
+        if is_well.is_set():
             all_asked.wait(3)  # so that no probe is over before everybody has asked
-        return ("paid", 200) if well.is_set() else ("out of order", 500)
+        return ("paid", 200) if is_well.is_set() else ("out of order", 500)
 
     server = ask.use(serve(app, "payment", trace=ask.trace, workers=CLIENTS))
     web = ask.use(traced(requests.Session(), ask.trace, "orders"))
@@ -459,7 +319,7 @@ def _at_once(bench):
     def client(now, together=None):
         if together:
             together.wait()
-        ticket = bench.breaker.allow(SlowNumber(now))
+        ticket = b.breaker.allow(SlowNumber(now))
         if together:
             asked.append(1)
             if len(asked) == CLIENTS:
@@ -467,32 +327,17 @@ def _at_once(bench):
         if ticket is None:
             return None
         ok = web.post(server.url + "/charges", timeout=5).ok
-        bench.breaker.record(ticket, ok, SlowNumber(now))
+        b.breaker.record(ticket, ok, SlowNumber(now))
         return ok
 
     for _ in range(6):
         ask.call(client, START)
-    bench.last = ask.trace.calls[-1].id if ask.trace.calls else None
-    bench.expect(
-        "real-outage",
-        "a real payment that fails: four calls reach it, then none",
-        len(came) == 4,
-        f"{len(came)} of 6 calls reached it",
-        f"allow returned {shown(bench.breaker.allow(START))} at the end.",
-    )
-    well.set()
+    is_well.set()
     came.clear()
     before = len(ask.trace)
     with ThreadPoolExecutor(CLIENTS, thread_name_prefix="servicelab check") as crowd:
         waiting = [crowd.submit(client, START + 31, line) for _ in range(CLIENTS)]
         answers = [one.result() for one in waiting]
     calls = ask.trace.since(before).calls
-    bench.last = calls[min(3, len(calls) - 1)].id if calls else bench.last
-    bench.expect(
-        "probes-in-a-race",
-        f"{CLIENTS} real clients at once, half-open: three calls reach payment",
-        len(came) == 3 and answers.count(True) == 3,
-        f"{len(came)} calls reached it",
-        "Looking at the state, changing it, and taking a permit are one step: put a lock around all of "
-        "allow, and around all of record.",
-    )
+    b.last = calls[min(3, len(calls) - 1)].id if calls else b.last
+    yield "probes-in-a-race", len(came) == 3 and answers.count(True) == 3, f"{len(came)} calls reached it"
