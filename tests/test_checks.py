@@ -711,7 +711,7 @@ def test_the_hint_comes_when_a_changed_answer_is_refused_with_the_same_code(doub
     assert not asked(lambda x: 8), "it has come further: what happened stands before the hint here, too"
     assert asked(lambda x: 8.0)
     assert "Two times" in str(doubling.report(lambda x: x * x, Box)), "a test sees all hints"
-    monkeypatch.setenv("NBGRADER_EXECUTION", "validate")
+    monkeypatch.setattr("servicelab.checks.report.STRICT", True)
     with pytest.raises(CheckFailed, match="next hint: Two times"):
         doubling(lambda x: x * x - 1, Box)  # a grader's report is the only one
 
