@@ -386,7 +386,8 @@ def test_what_is_wrong_gets_consuls_answer_and_changes_nothing(furnished, method
         return furnished.ask(lambda c: (c.index, c.nodes(), c.services(), c.checks(), c.instances("one")))
 
     before = everything()
-    reply = requests.request(method, furnished.url + path, data=body.encode() if isinstance(body, str) else body)
+    data = body.encode() if isinstance(body, str) else body
+    reply = requests.request(method, furnished.url + path, data=data, timeout=20)
     assert reply.status_code == status and says in reply.text
     assert everything() == before
     if status == 405:

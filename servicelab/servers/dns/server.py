@@ -20,6 +20,7 @@ from dnslib import QTYPE, RCODE, DNSBuffer, DNSHeader, DNSRecord
 
 from servicelab.leases import CRITICAL, WARNING
 from servicelab.lifecycle import HOST, Server, ServerError
+from servicelab.servers.arguments import check_options
 from servicelab.servers.dns.zone import Zone, fitted, reply_to, room_for, trace_id_of
 from servicelab.servers.registry import Registry
 from servicelab.trace import Trace, new_id, reply_id
@@ -55,7 +56,7 @@ class DNSServer(Server):
     raises makes the answer SERVFAIL and is kept in ``errors``: a registry that is stopped, say. While a registry is
     paused the server is silent: it waits for it, and its clients for both.
 
-    A query that brings no id (any client but :func:`servicelab.clients.discovery.dns_source`) is drawn in the lane
+    A query that brings no id (any client but :class:`servicelab.clients.discovery.DNSSource`) is drawn in the lane
     "client", and as if the wire took no time: nobody stamped its other end.
 
     Raises :class:`~servicelab.lifecycle.ServerError` for a setting of the wrong kind.
@@ -84,8 +85,7 @@ class DNSServer(Server):
                 f"source={source!r} must be a Registry of the course, or a function of a service's name (a real Consul "
                 "has a name server of its own, on port 8600)"
             )
-        if trace is not None and not isinstance(trace, Trace):
-            raise ServerError(f"trace={trace!r} is no trace: use Trace() from servicelab.trace, or leave it out")
+        check_options(name, trace, 1)
         self.zone = Zone(source, domain, ttl, negative_ttl, Random(seed))
         self.domain, self.trace = self.zone.domain, trace
         self.silent = False

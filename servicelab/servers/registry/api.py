@@ -71,14 +71,10 @@ def refusing_unknown(id: str):
     quoted = json.dumps(id)
     try:
         yield
-    except UnknownCheck:
-        raise Refused(
-            404, f"Unknown check ID {quoted}. Ensure that the check ID is passed, not the check name."
-        ) from None
-    except UnknownService:
-        raise Refused(
-            404, f"Unknown service ID {quoted}. Ensure that the service ID is passed, not the service name."
-        ) from None
+    except (UnknownCheck, UnknownService) as unknown:
+        what = "check" if isinstance(unknown, UnknownCheck) else "service"
+        says = f"Unknown {what} ID {quoted}. Ensure that the {what} ID is passed, not the {what} name."
+        raise Refused(404, says) from None
     except NotATTLCheck:
         raise Refused(500, f"CheckID {quoted} does not have associated TTL") from None
 
@@ -139,4 +135,8 @@ def checked_status(status: str, says: str = "") -> str:
 
 
 def flag(ask: Ask, name: str) -> bool:
-    return ask.has(name) and ask.get(name) not in ("0", "false")
+    """A parameter that says yes by being there, or says which. Raises Refused."""
+    wanted = ask.has(name) and (ask.get(name) == "" or values.boolean(ask.get(name)))
+    if wanted is None:
+        raise Refused(400, f"Invalid value for ?{name}")
+    return wanted

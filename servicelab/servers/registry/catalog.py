@@ -12,12 +12,12 @@ from servicelab.servers.registry.api import (
     as_json,
     check_datacenter,
     checked_status,
+    flag,
     instances_of,
     named,
     node_meta,
     tags_of,
 )
-from servicelab.servers.registry.values import boolean
 
 
 def register_in_catalog(agent: Agent, ask: Ask) -> Answer:
@@ -30,11 +30,7 @@ def register_in_catalog(agent: Agent, ask: Ask) -> Answer:
         on = Node(node, address, given.texts("NodeMeta"))
     service = given.take("Service", dict)
     service = decode.catalog_service(decode.Fields(service, "NodeService"), node) if service else None
-    one, several = given.take("Check", dict), given.take("Checks", list, [])
-    raw = [*([one] if one else []), *several]
-    if not all(isinstance(each, dict) for each in raw):
-        raise Refused(400, "Request decode failed: json: Checks must be an array of objects")
-    checks = [_check(decode.Fields(each, "HealthCheck"), node) for each in raw]
+    checks = [_check(each, node) for each in given.checks("HealthCheck")]
     for check in checks:
         comes_along = service is not None and service.id == check.service_id
         if check.service_id and not comes_along and agent.catalog.service(check.service_id, node) is None:
@@ -121,11 +117,7 @@ def catalog_node(agent: Agent, ask: Ask) -> Query:
 def health_service(agent: Agent, ask: Ask) -> Query:
     name = named(ask, "service name")
     tags = ask.query.get("tag", ())
-    passing = False
-    if ask.has("passing"):
-        passing = True if ask.get("passing") == "" else boolean(ask.get("passing"))
-        if passing is None:
-            raise Refused(400, "Invalid value for ?passing")
+    passing = flag(ask, "passing")
     return Query(
         lambda: agent.catalog.index_of(name),
         lambda: as_json([shapes.health(one) for one in instances_of(agent, ask, name, tags, passing)]),

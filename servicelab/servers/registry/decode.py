@@ -40,12 +40,7 @@ class Fields:
         value = self._raw.get(name.lower())
         if value is None:
             return default
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            raise Refused(
-                400,
-                f"Request decode failed: json: cannot unmarshal {_json_name(value)} into Go struct field "
-                f"{self.what}.{name} of type {_go_name(kind)}",
-            )
+        self._must_be(kind, name, value)
         return value
 
     def seconds(self, name: str) -> float | None:
@@ -66,17 +61,24 @@ class Fields:
         """An object of texts."""
         found = self.take(name, dict, {})
         for value in found.values():
-            if not isinstance(value, str):
-                raise Refused(
-                    400,
-                    f"Request decode failed: json: cannot unmarshal {_json_name(value)} into Go struct field "
-                    f"{self.what}.{name} of type string",
-                )
+            self._must_be(str, name, value)
         return found
+
+    def checks(self, what: str) -> "list[Fields]":
+        """``Check`` and ``Checks``, of which a registration may have both; empty ones do not count."""
+        raw = [self.take("Check", dict), *self.take("Checks", list, [])]
+        if not all(isinstance(each, dict | None) for each in raw):
+            raise Refused(400, "Request decode failed: json: Checks must be an array of objects")
+        return [Fields(each, what) for each in raw if each]
 
     def has(self, *names: str) -> str | None:
         """The first of ``names`` that is given and not empty."""
         return next((name for name in names if self._raw.get(name)), None)
+
+    def _must_be(self, kind: type, name: str, value) -> None:
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            says = f"cannot unmarshal {_json_name(value)} into Go struct field {self.what}.{name} of type"
+            raise Refused(400, f"Request decode failed: json: {says} {_go_name(kind)}")
 
 
 def fields(body: bytes, what: str) -> Fields:
@@ -152,17 +154,8 @@ def _made(given: Fields, id: str, name: str, node: str) -> Service:
 
 def checks(given: Fields) -> list[Check]:
     """The checks in a service's registration: ``Check`` and ``Checks``. Raises Refused."""
-    found = given.take("Checks", list, [])
-    one = given.take("Check", dict)
-    raw = [*([one] if one else []), *found]
-    if not all(isinstance(each, dict) for each in raw):
-        raise Refused(400, "Request decode failed: json: Checks must be an array of objects")
-    made = []
-    for each in raw:
-        if not each:
-            continue
-        made.append(check(Fields(each, "CheckType"), "Status for checks must 'passing', 'warning', 'critical'"))
-    return made
+    bad_status = "Status for checks must 'passing', 'warning', 'critical'"
+    return [check(each, bad_status) for each in given.checks("CheckType")]
 
 
 def check(given: Fields, bad_status: str = "Bad check status") -> Check:
