@@ -131,7 +131,7 @@ def test_checks_that_are_not_named_again_go_only_when_told():
     catalog.register(1, orders(), [Check("a", ttl=10)])
     assert [check.id for check in catalog.checks()] == ["a", "b"]
     catalog.register(2, orders(), [Check("a", ttl=10)], replace_checks=True)
-    assert [check.id for check in catalog.checks()] == ["a"] and catalog.leases == 1
+    assert [check.id for check in catalog.checks()] == ["a"] and catalog._leases == 1
 
 
 def test_an_instance_that_takes_another_name_is_gone_from_the_old_one():
@@ -149,7 +149,7 @@ def test_a_service_that_stays_critical_is_removed():
     catalog.renew(5, "service:orders-1")
     events = catalog.advance(1000)
     assert [(event.at, event.what) for event in events] == [(15, "expired"), (75, "deregistered")]
-    assert catalog.instances("orders") == [] and catalog.checks() == [] and catalog.leases == 0
+    assert catalog.instances("orders") == [] and catalog.checks() == [] and catalog._leases == 0
 
 
 def test_a_recovery_in_between_starts_the_wait_anew():
@@ -399,7 +399,7 @@ def test_deadlines_agree_with_a_plain_dictionary():
                 assert set(deadlines.take(at)) == due
                 plain = {key: when for key, when in plain.items() if key not in due}
         assert deadlines.first() == min(plain.values(), default=None)
-        assert len(deadlines) == len(plain)
+        assert len(deadlines._at) == len(plain)
 
 
 def test_heartbeats_do_not_pile_up():

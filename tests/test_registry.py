@@ -399,6 +399,8 @@ def test_the_stock_client_raises_what_it_raises_with_consul(client):
         client.agent.service.register("orders", check={"interval": "1s"})
     with pytest.raises(consul.exceptions.ConsulException, match="No path to datacenter"):
         client.health.service("orders", dc="mars")
+    with pytest.raises(consul.exceptions.ConsulException, match="501 .*this registry has no sessions"):
+        client.session.list()
     assert client.agent.check.ttl_pass("none") is False
 
 
@@ -644,6 +646,15 @@ def test_a_check_that_is_given_up_on_its_way_prints_nothing(registry, client, ca
         if registry.is_running:
             until(lambda: not under_way)
             registry.resume()
+    assert caplog.records == []
+
+
+def test_a_failed_handshake_is_the_output_of_its_check_and_prints_nothing(client, caplog):
+    with serve(shop_app(), "orders") as server:
+        url = server.url.replace("http://", "https://") + "/health"
+        client.agent.service.register("orders", "orders-1", check=Check.http(url, "10ms"))
+        until(lambda: "SSL" in client.health.checks("orders")[1][0]["Output"])
+        client.agent.service.deregister("orders-1")
     assert caplog.records == []
 
 

@@ -186,11 +186,6 @@ class Catalog(Store):
         return events
 
     @property
-    def leases(self) -> int:
-        """How many TTL checks there are."""
-        return self._leases
-
-    @property
     def overdue(self) -> int:
         """How many leases have run out and were kept by the eviction rule."""
         return len(self._overdue)

@@ -15,9 +15,6 @@ class Deadlines:
         self._queued: dict = {}
         self._heap: list = []
 
-    def __len__(self):
-        return len(self._at)
-
     def __contains__(self, key):
         return key in self._at
 

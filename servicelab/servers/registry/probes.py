@@ -7,6 +7,7 @@ The first is made after a random part of the interval, so that checks registered
 """
 
 import asyncio
+import logging
 import traceback
 from urllib.parse import urlsplit
 
@@ -20,6 +21,9 @@ from servicelab.trace import new_id, reply_id, to_traceparent
 
 MOST_AT_ONCE = 1000
 OUTPUT = 4096  # bytes of a reply that are kept, as in Consul
+
+# tornado would print a failed handshake, which is the output of its check. Other threads' lines are not ours to drop.
+logging.getLogger("tornado.general").addFilter(lambda record: not record.threadName.startswith("servicelab "))
 
 
 class Probes:
