@@ -49,10 +49,13 @@ async function closeWithAFullBuffer() {
   connection.on("error", error => errors.push(String(error)));
   const channel = await connection.createChannel();
   channel.on("error", error => errors.push(String(error)));
+  const closed = new Promise(resolve => connection.once("close", resolve));
+  setImmediate(() => {  // comes before amqplib begins to write what is published below
+    connection.close();
+    for (const end = Date.now() + 100; Date.now() < end;);  // busy, and the broker has time for its CloseOk
+  });
   let full = false;
   for (let number = 0; number < MANY; number++) full = !channel.publish("", queue + "-nowhere", BODY) || full;
-  const closed = new Promise(resolve => connection.once("close", resolve));
-  await connection.close();  // goes out ahead of what waits in the channel's buffer
   await closed;
   Object.assign(seen, {full, errors});
 }
