@@ -1,10 +1,9 @@
 """An AMQP 0-9-1 broker that behaves as RabbitMQ 3.10 does, for any client library.
 
 The core is plain logic: ``core`` (the virtual host), ``exchanges``, ``routing``, ``queues``, ``backlog``,
-``consumers``, ``deadletter``, ``channel``, ``confirms``, ``outstanding``, ``transactions``, ``replies``. Around it lie
-the protocol (``stream``, ``pace``, ``connection``, ``handshake``, ``port``, ``methods``, ``wire``, ``tables``), the
-asyncio ``server``, and what keeps things on disk (``journal``, ``store``, ``restoring``). ``start_broker`` runs it in
-the kernel or in a child process.
+``consumers``, ``deadletter``, ``channel``, ``confirms``, ``outstanding``, ``replies``. Around it lie the protocol
+(``stream``, ``connection``, ``handshake``, ``port``, ``methods``, ``wire``, ``tables``), the asyncio ``server``, and
+what keeps things on disk (``journal``, ``store``). ``start_broker`` runs it in the kernel or in a child process.
 
 The same functional tests run on it and on RabbitMQ 3.10.8, with four client libraries. What is known to differ:
 
