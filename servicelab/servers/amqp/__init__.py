@@ -30,7 +30,8 @@ After a restart
     delivered before. The flag says "perhaps": it is never wrong.
 Transactions
     What Tx.Commit commits is on disk as a whole or not at all, and so is a dead letter with the end of its original.
-    RabbitMQ promises that for one queue only.
+    RabbitMQ promises that for one queue only. What a commit gives back may be delivered before Tx.CommitOk; there,
+    after it.
 Quorum queues
     ``x-dead-letter-strategy`` is accepted; a dead letter is on disk before its original leaves, but a full queue with
     ``reject-publish`` drops it.
