@@ -37,6 +37,13 @@ class Broker:
     def restart(self):
         self.running.restart_app() if self.kind == "rabbitmq" else self.running.restart()
 
+    def kill(self):
+        self.running.kill()
+
+    def start_again(self):
+        """After :meth:`kill`."""
+        self.running.restart()
+
     @contextmanager
     def largest_message(self, size):
         """Channels that open meanwhile take bodies of up to ``size`` bytes."""

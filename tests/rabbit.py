@@ -84,6 +84,15 @@ class RabbitMQ:
         self.control("eval", "rabbit:stop(), rabbit:start().")
         self._wait_until_it_answers()
 
+    def kill(self):
+        """`kill -9` of the node, at once."""
+        self.node.kill()
+
+    def restart(self):
+        """Start it again after :meth:`kill`, with the same files and port. As long as a start."""
+        self.node.wait(STOP_LIMIT)
+        self._start_node()
+
     def control(self, *arguments: str) -> str:
         """What ``rabbitmqctl <arguments>`` prints; about 1 s a call."""
         command = [find_rabbitmq("rabbitmqctl"), "--quiet", "--node", self.name, *arguments]
@@ -159,6 +168,9 @@ class RabbitMQ:
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         self._wait_until_it_listens(mapper)  # a node that found none would start one that outlives it
+        self._start_node()
+
+    def _start_node(self):
         with open(self.folder / "output", "wb") as output:
             self.node = subprocess.Popen(
                 [self.script], env=self.environment, cwd=self.folder,

@@ -13,8 +13,10 @@ from servicelab.servers.amqp.core import VirtualHost
 from servicelab.servers.amqp.errors import AmqpError
 from servicelab.servers.amqp.exchanges import headers_match, topic_matches
 from servicelab.servers.amqp.journal import Snapshot
-from servicelab.servers.amqp.message import NO_PROPERTIES, Entry, Message, Properties, decode, target
+from servicelab.servers.amqp.message import Entry, Message, Properties, decode, target
 from servicelab.servers.amqp.tables import Byte, Long, Timestamp, read_table, table_bytes, type_name
+
+NO_PROPERTIES, PERSISTENT = Properties(b"\0\0"), Properties(b"\x10\x00\x02")
 
 
 class Client:
@@ -110,9 +112,6 @@ class Disk:
     def load(self):
         rows = [(queue, id, *row) for (queue, id), row in sorted(self.rows.items())]
         return Snapshot(self.kept.exchanges, self.kept.queues, self.kept.bindings, rows)
-
-
-PERSISTENT = Properties(b"\x10\x00\x02")
 
 
 def headers(table, **texts):

@@ -12,6 +12,7 @@ import struct
 import threading
 import time
 from collections import Counter, defaultdict, deque
+from contextlib import suppress
 from pathlib import Path
 
 import pamqp.frame
@@ -436,3 +437,17 @@ def test_a_client_that_falls_silent_later_is_found_by_its_heartbeats():
         eventually(lambda: len(broker.queues()) == 1)
         assert wire.ends(limit=8)  # two intervals of silence, and its queue goes with it
         eventually(lambda: len(broker.queues()) == 0)
+
+
+@pytest.mark.parametrize("limit, value", [("GOODBYE", 0.2), ("MOST_DISCARDED", 100_000)])
+def test_a_client_that_goes_on_after_its_close_is_read_so_long_and_no_longer(limit, value, monkeypatch):
+    monkeypatch.setattr(f"servicelab.servers.amqp.connection.{limit}", value)
+    with start_broker() as broker, Wire(broker.url) as wire:
+        wire.channel()
+        wire.send(commands.Connection.Close(200, "", 0, 0), 0)
+        wire.expect(commands.Connection.CloseOk)
+        with suppress(ConnectionError):
+            for _ in range(100 if limit == "MOST_DISCARDED" else 1):
+                wire.publish(bytes(10_000))
+        assert wire.ends()
+        assert broker.errors == []

@@ -10,8 +10,8 @@ from servicelab.servers.amqp import start_broker
 from servicelab.servers.amqp.connection import Connection
 from servicelab.servers.amqp.core import VirtualHost
 from servicelab.servers.amqp.journal import NullJournal
-from servicelab.servers.amqp.pace import FULL, PLENTY, REST, RUN, Pace
 from servicelab.servers.amqp.server import AmqpServer
+from servicelab.servers.amqp.stream import FULL, PLENTY, REST, RUN, Pace
 from servicelab.trace import Trace
 from tests.amqp_brokers import depth
 
@@ -62,6 +62,9 @@ class Transport:
         return False
 
     def write(self, data):
+        pass
+
+    def abort(self):
         pass
 
     def set_write_buffer_limits(self, high):

@@ -1,8 +1,12 @@
 """Opening, tuning, keeping and closing connections and channels, with four client libraries and a bare socket."""
 
+import json
+import os
 import socket
+import subprocess
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import amqp
 import amqpstorm
@@ -13,6 +17,9 @@ from pamqp.commands import Connection, Queue
 
 from tests.amqp_brokers import closes, eventually, run
 from tests.amqp_wire import Gone, Wire
+from tests.conftest import require
+
+AMQPLIB = "amqplib@2.3.1"
 
 
 def parameters(url, user="guest", password="guest", **more):
@@ -358,3 +365,30 @@ def test_a_wrong_password_is_refused_to_every_library(broker):
         py_amqp(broker.url, password="wrong").connect()
     with pytest.raises(amqpstorm.AMQPConnectionError, match="ACCESS_REFUSED"):
         storm(broker.url, "wrong")
+
+
+@pytest.fixture(scope="module")
+def amqplib(tmp_path_factory):
+    """A folder with amqplib, installed by npm."""
+    npm, folder = require("npm"), tmp_path_factory.mktemp("amqplib")
+    options = ["--prefix", str(folder), "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
+    done = subprocess.run([npm, "install", *options, AMQPLIB], capture_output=True, text=True, timeout=120)
+    if done.returncode:
+        reason = f"npm could not fetch {AMQPLIB}: {done.stderr.strip()[-300:]}"
+        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+    return folder / "node_modules"
+
+
+def test_a_client_of_another_language_publishes_consumes_and_closes(broker, amqplib):
+    """amqplib sends its Close ahead of what waits in its buffers, and must not meet a closed socket with the rest."""
+    script = Path(__file__).parent / "amqplib_scenario.js"
+    environment = os.environ | {"NODE_PATH": str(amqplib)}
+    done = subprocess.run(
+        [require("node"), script, broker.url, broker.name()],
+        env=environment, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads(done.stdout) == {
+        "confirmed": 200, "returned": "NO_ROUTE", "inOrder": True, "most": 10, "messageCount": 0, "full": True,
+        "errors": [],
+    }  # fmt: skip

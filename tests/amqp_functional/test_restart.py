@@ -1,9 +1,13 @@
 """What outlives a restart of the broker: durable exchanges, bindings, queues and persistent messages, nothing else."""
 
+import time
+
 import pika
 import pytest
+from pamqp.commands import Basic, Confirm, Queue
 
 from tests.amqp_brokers import bodies, closes, eventually
+from tests.amqp_wire import Wire
 
 PERSISTENT, TRANSIENT = pika.BasicProperties(delivery_mode=2), pika.BasicProperties(delivery_mode=1)
 
@@ -158,3 +162,87 @@ def test_connections_end_with_connection_forced_and_clients_come_back(broker):
         blocking.process_data_events(1)
     assert caught.value.reply_code == 320
     assert caught.value.reply_text.startswith("CONNECTION_FORCED")
+
+
+# -- a kill --
+
+MANY = 200
+LATE, LONG_AGO = 0.05, 1.0  # seconds before the kill
+WINDOW = 0.17  # seconds from the first late message to the kill; after 0.2 s RabbitMQ begins to write
+
+
+def sent_and_acknowledged(wire, messages, acknowledgements):
+    """Publish to a queue, acknowledge all of another one; the broker has dealt with both when this returns."""
+    for number in range(MANY):
+        wire.publish(b"%d" % number, "", messages, properties=Basic.Properties(delivery_mode=2))
+    for tag in acknowledgements:
+        wire.send(Basic.Ack(tag))
+    wire.call(Queue.Declare(0, messages, passive=True))
+
+
+def confirmed(wire, queue, count):
+    wire.call(Confirm.Select())
+    for number in range(count):
+        wire.publish(b"%d" % number, "", queue, properties=Basic.Properties(delivery_mode=2))
+    while wire.expect(Basic.Ack, 1).delivery_tag < count:
+        pass
+
+
+def killed_in_time(broker, names):
+    """Kill ``broker`` right after the last publish and acknowledgement. False if the machine stood still there."""
+    with Wire(broker.url) as wire, Wire(broker.url) as sure:
+        wire.channel(), sure.channel()
+        for name in names.values():
+            wire.call(Queue.Delete(0, name))
+            wire.call(Queue.Declare(0, name, durable=True))
+        tags = {}
+        for name in ("acked early", "acked late", "acked, then confirmed"):
+            with Wire(broker.url) as filling:
+                filling.channel()
+                confirmed(filling, names[name], MANY)
+            tags[name] = []
+            for _ in range(MANY):
+                wire.send(Basic.Get(0, names[name]))
+                tags[name].append(wire.expect(Basic.GetOk, 1).delivery_tag)
+                wire.receive(), wire.receive()
+        sent_and_acknowledged(wire, names["sent early"], tags["acked early"])
+        time.sleep(LONG_AGO)
+        for tag in tags["acked, then confirmed"]:
+            wire.send(Basic.Ack(tag))
+        wire.call(Queue.Declare(0, names["sent late"], passive=True))
+        confirmed(sure, names["acked, then confirmed"], 1)
+        began = time.monotonic()
+        sent_and_acknowledged(wire, names["sent late"], tags["acked late"])
+        time.sleep(LATE)
+        broker.kill()
+        return time.monotonic() - began < WINDOW
+
+
+@pytest.fixture(scope="module")
+def left(started_broker):
+    """How many messages are in each queue after a kill."""
+    broker = started_broker
+    names = ("sent early", "sent late", "acked early", "acked late", "acked, then confirmed")
+    names = {name: broker.name() for name in names}
+    kept, broker.names = broker.names, []
+    for _ in range(5):  # what came before the window counts, not how the messages fared
+        in_time = killed_in_time(broker, names)
+        broker.start_again()
+        if in_time:
+            break
+    assert in_time
+    with Wire(broker.url) as wire:
+        wire.channel()
+        yield {name: wire.call(Queue.Declare(0, names[name], passive=True)).message_count for name in names}
+    broker.names = kept
+    broker.clean()
+
+
+@pytest.mark.parametrize("queue, at_least, at_most", [
+    ("sent early", MANY, MANY), ("sent late", 0, MANY // 2),
+    ("acked early", 0, 0), ("acked late", MANY // 2, MANY), ("acked, then confirmed", 1, 1),
+])  # fmt: skip
+def test_a_kill_loses_what_nobody_waited_for_and_brings_back_what_was_just_acknowledged(
+    left, broker, queue, at_least, at_most
+):
+    assert at_least <= left[queue] <= at_most, left

@@ -1,7 +1,7 @@
 """The messages of a queue that wait for a consumer, in the order in which they will be delivered."""
 
 from collections import deque
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
 
 from servicelab.servers.amqp.message import Entry
 
@@ -134,5 +134,4 @@ class PriorityBacklog(Backlog):
         found = list(self)
         self._levels.clear()
         self._order.clear()
-        heapify(self._order)
         return found

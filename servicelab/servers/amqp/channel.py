@@ -1,21 +1,28 @@
 """What a client does: a session (its connection) with channels that publish, consume and acknowledge.
 
-Plain logic: what has to be said to the client goes to the channel's ``sink``, an object with the methods of
-:class:`~servicelab.servers.amqp.sink.Sink`.
+Plain logic: what has to be said to the client goes to the channel's ``sink``.
 """
 
 import secrets
+from typing import Protocol
 
 from servicelab.servers.amqp.arguments import consumer_priority
 from servicelab.servers.amqp.confirms import Confirms
 from servicelab.servers.amqp.consumers import Consumer
 from servicelab.servers.amqp.errors import AmqpError, failed, refused
 from servicelab.servers.amqp.message import Entry, Message, Properties, Target
-from servicelab.servers.amqp.outstanding import Outstanding, Unacked
+from servicelab.servers.amqp.outstanding import Outstanding, Transaction, Unacked
 from servicelab.servers.amqp.queues import Queue
 from servicelab.servers.amqp.replies import REPLY_TO, is_address
-from servicelab.servers.amqp.sink import Sink
-from servicelab.servers.amqp.transactions import Transaction
+
+
+class Sink(Protocol):
+    """The client's end of a channel. Over a socket it makes frames; a test or a simulation brings its own."""
+
+    def deliver(self, consumer: Consumer, tag: int, entry: Entry) -> None: ...
+    def returned(self, message: Message, code: int, text: str) -> None: ...
+    def cancelled(self, consumer_tag: str) -> None: ...
+    def confirmed(self, number: int, multiple: bool, accepted: bool) -> None: ...
 
 
 class Session:
@@ -36,8 +43,7 @@ class Session:
         for channel in list(self.channels):
             channel.close(now)
         for queue in [queue for queue in self.broker.queues.values() if queue.owner is self]:
-            if not queue.deleted:
-                self.broker.remove_queue(now, queue)
+            self.broker.remove_queue(now, queue)
 
 
 class Channel:

@@ -13,10 +13,6 @@ class Confirms:
         self._done: list[int] = []
         self._refused: list[int] = []
 
-    @property
-    def waiting(self) -> bool:
-        return bool(self._waiting)
-
     def number(self) -> int:
         """The number of the message that is being published."""
         self._last += 1

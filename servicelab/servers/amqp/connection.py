@@ -6,6 +6,7 @@ Whatever a client sends, the worst that happens is that its own connection is cl
 import struct
 
 from pamqp import commands
+from pamqp.frame import marshal
 
 from servicelab.servers.amqp import wire
 from servicelab.servers.amqp.channel import Session
@@ -47,7 +48,7 @@ class Connection(FrameStream):
 
     def connection_made(self, transport):
         super().connection_made(transport)
-        self._timer = self.server.loop.call_later(HANDSHAKE, self._too_slow)
+        self._timer = self.server.loop.call_later(HANDSHAKE, transport.abort)
 
     def connection_lost(self, error):
         self.state = "closed"
@@ -227,14 +228,11 @@ class Connection(FrameStream):
         elif now - self.spoke >= self.heartbeat / 2:
             self.send(wire.HEARTBEAT_FRAME)
 
-    def _too_slow(self):
-        self.transport.abort()
-
     # -- frames out -------------------------------------------------------------------------
 
     def say(self, method) -> None:
         """A method on channel 0."""
-        self.send(wire.method_frame(0, method))
+        self.send(marshal(method, 0))
 
     # -- memory -----------------------------------------------------------------------------
 
@@ -263,11 +261,8 @@ class Connection(FrameStream):
 
     def fail(self, now: float, error: AmqpError) -> None:
         """Close the connection for ``error``, and say why to a client that can hear it."""
-        if self.state in ("closing", "closed"):
-            self.end()
-            return
         self._leave(now)
-        if self.state == "header":
+        if self.state in ("header", "closing", "closed"):
             self.end()
             return
         class_id, method_id = getattr(error, "method", (0, 0))

@@ -15,11 +15,10 @@ from servicelab.servers.amqp import arguments as args
 from servicelab.servers.amqp import exchanges
 from servicelab.servers.amqp.deadletter import circles, letter
 from servicelab.servers.amqp.errors import AmqpError, failed, locked, not_found, refused
-from servicelab.servers.amqp.journal import NullJournal, Snapshot
+from servicelab.servers.amqp.journal import NullJournal, Snapshot, binding_spec, refill
 from servicelab.servers.amqp.message import Message
 from servicelab.servers.amqp.queues import Queue
 from servicelab.servers.amqp.replies import Replies
-from servicelab.servers.amqp.restoring import binding_spec, refill
 from servicelab.servers.amqp.routing import Router
 from servicelab.servers.amqp.tables import type_name
 from servicelab.servers.amqp.wire import pack_table
@@ -46,7 +45,7 @@ class VirtualHost:
         self.held = 0
         self.restored = False
         self.exchanges = {
-            name: exchanges.exchange(kind, name, durable=True) for name, kind in exchanges.PREDECLARED.items()
+            name: exchanges.KINDS[kind](name, durable=True) for name, kind in exchanges.PREDECLARED.items()
         }
         self.exchanges["amq.rabbitmq.trace"] = exchanges.Topic("amq.rabbitmq.trace", durable=True, internal=True)
         self.queues: dict[str, Queue] = {}
@@ -93,7 +92,7 @@ class VirtualHost:
         if name.startswith("amq."):
             raise refused(f"exchange name '{name}' contains reserved prefix 'amq.*'")
         properties = {"durable": durable, "auto_delete": auto_delete, "internal": internal}
-        found = self.exchanges[name] = exchanges.exchange(kind, name, arguments=arguments, **properties)
+        found = self.exchanges[name] = exchanges.KINDS[kind](name, arguments=arguments, **properties)
         self._router.forget()
         if durable:
             self.journal.declare_exchange(name, {"type": kind, **properties, "arguments": pack_table(arguments)})
@@ -205,14 +204,9 @@ class VirtualHost:
         name = name or f"amq.gen-{secrets.token_urlsafe(16)}"
         options = args.queue_options(name, arguments, durable=durable, exclusive=exclusive, auto_delete=auto_delete)
         found = Queue(
-            self,
-            name,
-            options,
-            durable=durable,
-            owner=owner if exclusive else None,
-            auto_delete=auto_delete,
+            self, name, options, durable=durable, owner=owner if exclusive else None, auto_delete=auto_delete,
             arguments=arguments,
-        )
+        )  # fmt: skip
         self.queues[name] = found
         self._router.forget()
         found.use(now)

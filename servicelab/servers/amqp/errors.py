@@ -5,9 +5,7 @@ the name of the code, a dash, and what was wrong with which thing.
 """
 
 NAMES = {
-    311: "CONTENT_TOO_LARGE",
     312: "NO_ROUTE",
-    313: "NO_CONSUMERS",
     320: "CONNECTION_FORCED",
     403: "ACCESS_REFUSED",
     404: "NOT_FOUND",

@@ -5,7 +5,7 @@ An exchange knows its bindings and nothing of queues: what it is bound to is any
 
 from functools import lru_cache
 
-from servicelab.servers.amqp.errors import AmqpError, failed
+from servicelab.servers.amqp.errors import failed
 from servicelab.servers.amqp.tables import type_name
 
 PREDECLARED = {
@@ -180,10 +180,3 @@ def frozen(value):
 
 
 KINDS = {kind.type: kind for kind in (Direct, Fanout, Topic, Headers)}
-
-
-def exchange(kind: str, name: str, **more) -> Exchange:
-    """Raises AmqpError 503 for a ``kind`` that this broker does not have."""
-    if kind not in KINDS:
-        raise AmqpError(503, f"unknown exchange type '{kind}'")
-    return KINDS[kind](name, **more)

@@ -182,7 +182,7 @@ class Broker(Server):
 
     def _new_engine(self):
         if self.process:
-            return Child("servicelab.servers.amqp.child", self.name, self.trace)
+            return Child("servicelab.servers.amqp.host", self.name, self.trace)
         return Host(self.name, self.trace)
 
     def _close(self):

@@ -1,8 +1,13 @@
-"""A broker in a thread of this process: the event loop, the server on it, and the file behind it."""
+"""A broker in a thread of this process: the event loop, the server on it, and the file behind it.
+
+The child process of a broker runs this module; its handle starts it, see :mod:`servicelab.servers.parent`.
+"""
 
 import asyncio
 import concurrent.futures
 import contextlib
+import os
+import sys
 import threading
 
 from servicelab.lifecycle import HOST, ServerError
@@ -10,6 +15,7 @@ from servicelab.servers.amqp.core import VirtualHost
 from servicelab.servers.amqp.journal import NullJournal
 from servicelab.servers.amqp.server import AmqpServer
 from servicelab.servers.amqp.store import SQLiteJournal, StoreError
+from servicelab.servers.child import PipeErrors, PipeTrace, end, obey, unpack
 
 #: Seconds to open the file, read what is in it (10⁶ messages take some) and listen.
 START_LIMIT = 60.0
@@ -76,7 +82,7 @@ class Host:
 
         def call():
             try:
-                answer.set_result(getattr(self, f"_{do}")(*arguments))
+                answer.set_result(getattr(self._server, do)(*arguments))
             except BaseException as error:
                 answer.set_exception(error)
 
@@ -142,21 +148,6 @@ class Host:
         for _ in range(4):
             await asyncio.sleep(0)
 
-    def _pause(self):
-        self._server.pause()
-
-    def _resume(self):
-        self._server.resume()
-
-    def _queues(self):
-        return [tuple(row) for row in self._server.queues()]
-
-    def _depth(self, queue):
-        try:
-            return self._server.depth(queue)
-        except KeyError:
-            return 0, 0
-
     def _fail(self, error):
         if self._end.done():
             return
@@ -180,3 +171,33 @@ class Host:
             self._loop.call_soon_threadsafe(end)
         if thread.ident is not None:
             thread.join(2.0)
+
+
+def main():
+    luggage = unpack()
+    if luggage is None:
+        return
+    options = luggage.options
+    trace = PipeTrace(luggage.pipe) if options.pop("traced") else None
+    host = Host(options.pop("name"), trace, died=_end)
+    host.errors = PipeErrors(luggage.pipe)
+    try:
+        port = host.start(options)
+    except OSError as error:
+        luggage.pipe.say(failed=error.strerror or str(error), errno=error.errno)
+    except ServerError as error:
+        luggage.pipe.say(failed=str(error))
+    else:
+        luggage.pipe.say(port=port)
+        obey(luggage, host.ask)
+        host.stop()
+
+
+def _end(why):
+    """A process that cannot keep what it is given must not go on, nor leave it to its main thread to notice."""
+    print(why, file=sys.stderr, flush=True)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    end(main)

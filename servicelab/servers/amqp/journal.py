@@ -1,4 +1,4 @@
-"""What a broker asks of a disk: the protocol of a journal, and the one that keeps nothing.
+"""What a broker asks of a disk: the protocol of a journal, the one that keeps nothing, and the way back from one.
 
 Only durable exchanges, durable queues, bindings between durable ends and persistent messages in durable queues are
 told to a journal (of a quorum queue: all messages). A ``spec`` is a dict of strings, numbers, booleans and None,
@@ -9,6 +9,11 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Protocol
+
+from servicelab.servers.amqp import arguments as args
+from servicelab.servers.amqp import message
+from servicelab.servers.amqp.queues import Queue
+from servicelab.servers.amqp.wire import pack_table, unpack_table
 
 
 @dataclass
@@ -83,3 +88,33 @@ class NullJournal:
 
     def close(self, orderly=False): ...
     def abandon(self): ...
+
+
+def binding_spec(exchange, destination, key, arguments) -> dict:
+    """One binding of ``exchange``, for a journal."""
+    kind = "queue" if isinstance(destination, Queue) else "exchange"
+    table = pack_table(arguments)
+    return {"source": exchange.name, "destination": destination.name, "kind": kind, "key": key, "arguments": table}
+
+
+def refill(broker, now: float, snapshot: Snapshot) -> None:
+    """Put everything of ``snapshot`` into an empty ``broker`` that tells no journal."""
+    for name, spec in snapshot.exchanges.items():
+        table = unpack_table(spec["arguments"])
+        properties = {key: spec[key] for key in ("durable", "auto_delete", "internal")}
+        broker.declare_exchange(name, spec["type"], arguments=table, **properties)
+    for name, spec in snapshot.queues.items():
+        properties = {"durable": True, "auto_delete": spec["auto_delete"]}
+        options = args.queue_options(name, table := unpack_table(spec["arguments"]), exclusive=False, **properties)
+        broker.queues[name] = Queue(broker, name, options, arguments=table, **properties)
+        broker.queues[name].use(now)
+    for spec in snapshot.bindings:
+        ends = broker.queues if spec["kind"] == "queue" else broker.exchanges
+        if spec["source"] in broker.exchanges and spec["destination"] in ends:
+            end = ends[spec["destination"]]
+            broker.bind(spec["source"], end, spec["key"], unpack_table(spec["arguments"]))
+    for name, number, data, returns in snapshot.messages:
+        found, expires = message.decode(data)
+        broker.queues[name].restore(
+            number, found, expires - broker.epoch if expires else None, returns, snapshot.orderly
+        )

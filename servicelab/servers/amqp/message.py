@@ -41,10 +41,10 @@ class Properties:
             self.spans = _spans(raw)
             mode = self._octet("delivery_mode")
             self.priority = self._octet("priority") or 0
-            self.user_id = self._text("user_id")
-            self.reply_to = self._text("reply_to")
+            self.user_id = self.text("user_id")
+            self.reply_to = self.text("reply_to")
             self.persistent = mode == 2
-            text = self._text("expiration")
+            text = self.text("expiration")
             self.expiration, self.fault = _milliseconds(text)
             if mode not in (None, 1, 2):
                 self.fault = f"invalid message: {{delivery_mode_unknown,{mode}}}"
@@ -66,7 +66,8 @@ class Properties:
 
     def text(self, name: str) -> str | None:
         """A property that is a short string, such as ``message_id``; None when it was not given."""
-        return self._text(name)
+        span = self.spans.get(name)
+        return self.raw[span[0] + 1 : span[1]].decode(errors="replace") if span else None
 
     def replaced(self, **changes) -> "Properties":
         """A copy with ``headers`` (bytes of a table) or short strings set, or taken away where None."""
@@ -96,10 +97,6 @@ class Properties:
     def _octet(self, name):
         span = self.spans.get(name)
         return self.raw[span[0]] if span else None
-
-    def _text(self, name):
-        span = self.spans.get(name)
-        return self.raw[span[0] + 1 : span[1]].decode(errors="replace") if span else None
 
 
 def _spans(raw):
@@ -163,7 +160,6 @@ class Target:
 
 properties = lru_cache(maxsize=4096)(Properties)  # a publisher's messages mostly have the same few
 target = lru_cache(maxsize=4096)(Target)
-NO_PROPERTIES = properties(b"\0\0")
 
 
 class Message:

@@ -1,10 +1,10 @@
-"""What a channel has delivered and its client has not acknowledged, by delivery tag."""
+"""What a channel's client has not acknowledged, and what its transaction holds back until it commits."""
 
 from typing import NamedTuple
 
 from servicelab.servers.amqp.consumers import Consumer
 from servicelab.servers.amqp.errors import failed
-from servicelab.servers.amqp.message import Entry
+from servicelab.servers.amqp.message import Entry, Message
 from servicelab.servers.amqp.queues import Queue
 
 
@@ -44,3 +44,13 @@ class Outstanding(dict[int, Unacked]):
         self.clear()
         self.update(everything)
         self._lowest = min(self, default=self._lowest)
+
+
+class Transaction:
+    """Messages with their flag ``mandatory``, and settled deliveries with what is to become of them."""
+
+    __slots__ = ("published", "settled")
+
+    def __init__(self):
+        self.published: list[tuple[Message, bool]] = []
+        self.settled: list[tuple[str, list[tuple[int, Unacked]]]] = []

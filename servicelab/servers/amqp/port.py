@@ -4,12 +4,13 @@ import struct
 from functools import lru_cache
 
 from pamqp import commands
+from pamqp.frame import marshal
 
 from servicelab.servers.amqp import wire
 from servicelab.servers.amqp.errors import AmqpError, failed
 from servicelab.servers.amqp.message import Properties, properties, target
 from servicelab.servers.amqp.methods import HANDLERS, WITH_CONTENT
-from servicelab.servers.amqp.pace import PLENTY
+from servicelab.servers.amqp.stream import PLENTY
 from servicelab.servers.amqp.tables import Long
 
 #: A message's body in bytes, as RabbitMQ's default (https://www.rabbitmq.com/configure.html, max_message_size).
@@ -182,7 +183,7 @@ class Port:
         connection.grown(size + 200)
 
     def send(self, method) -> None:
-        self.connection.send(wire.method_frame(self.number, method))
+        self.connection.send(marshal(method, self.number))
 
     # -- methods ----------------------------------------------------------------------------
 

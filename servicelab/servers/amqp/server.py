@@ -3,7 +3,6 @@
 import asyncio
 import time
 import traceback
-from typing import NamedTuple
 
 from servicelab.servers.amqp.connection import Connection
 from servicelab.servers.amqp.core import VirtualHost
@@ -12,14 +11,6 @@ from servicelab.servers.amqp.tracing import Observer, Stamps
 
 FAREWELL = 0.25  # seconds that clients have to answer when the broker stops; an idle pika does not listen
 LOW_WATER = 0.9  # of the memory limit: publishers go on below it
-
-
-class QueueRow(NamedTuple):
-    name: str
-    ready: int
-    unacked: int
-    consumers: int
-    durable: bool
 
 
 class AmqpServer:
@@ -118,18 +109,19 @@ class AmqpServer:
                 connection.listen()
                 connection.let_flow()
 
-    # -- what others may ask, from any thread -----------------------------------------------
+    # -- what others may ask -----------------------------------------------
 
-    def queues(self) -> list[QueueRow]:
+    def queues(self) -> list[tuple[str, int, int, int, bool]]:
+        """``(name, ready, unacked, consumers, durable)`` of each."""
         return [
-            QueueRow(queue.name, queue.ready, queue.unacked, len(queue.rota), queue.durable)
+            (queue.name, queue.ready, queue.unacked, len(queue.rota), queue.durable)
             for queue in list(self.core.queues.values())
         ]
 
     def depth(self, queue: str) -> tuple[int, int]:
-        """``(ready, unacked)``. Raises KeyError when there is no such queue."""
-        found = self.core.queues[queue]
-        return found.ready, found.unacked
+        """``(ready, unacked)``; (0, 0) when there is no such queue."""
+        found = self.core.queues.get(queue)
+        return (found.ready, found.unacked) if found is not None else (0, 0)
 
     # -- for connections --------------------------------------------------------------------
 

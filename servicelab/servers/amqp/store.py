@@ -12,6 +12,9 @@ The rules of this file:
   crash leaves a message that moves between two queues in one of them.
 - *What is declared is on disk at once.* Exchanges, queues and bindings are few: the loop waits for them (some ms), and
   Declare-Ok can be believed as a confirm can.
+- *What nobody waits for is written late.* A message without a confirm and an acknowledgement wait up to ``IDLE`` for
+  company. What is written is always a beginning of all that happened, in the order in which it happened: a confirm
+  takes everything before it along, and a crash forgets only an end.
 - *What cancels out is not written.* A message that is settled before it was written never touches the disk.
 - *A file has one broker.* It is locked from the first moment on. One that is in use, of a newer version or not ours at
   all is refused before anything in it is changed.
@@ -34,8 +37,9 @@ APPLICATION_ID = 0x534C6D71
 VERSION = 2
 #: Bytes that may wait to be written. Beyond it the event loop waits for the disk, and with it whoever publishes.
 PENDING_LIMIT = 16 * 2**20
-#: Seconds after which a change is written although nobody asked for it by ``sync``.
-IDLE = 0.02
+#: Seconds after which a change is written although nobody asked for it by ``sync``: RabbitMQ 3.10's classic queues
+#: write with the same delay (SYNC_INTERVAL in rabbit_amqqueue_process; seen in tests/test_amqp_functional_restart.py).
+IDLE = 0.2
 #: What a change that is no message counts against PENDING_LIMIT, in bytes.
 SMALL = 200
 #: Rows in one statement. Each statement lets go of Python's interpreter lock once, and has to win it back.

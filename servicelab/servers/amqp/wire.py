@@ -7,12 +7,11 @@ is decoded here field by field, each with its length checked.
 import base64
 import struct
 
-from pamqp import base, commands, frame
+from pamqp import base, commands
 
 from servicelab.servers.amqp.errors import AmqpError
 from servicelab.servers.amqp.tables import read_table, table_bytes
 
-FRAME_END = 0xCE
 METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
 HEARTBEAT_FRAME = b"\x08\x00\x00\x00\x00\x00\x00\xce"
 BASIC = 60
@@ -51,10 +50,6 @@ class QueueDeclared(commands.Queue.DeclareOk):
 
     def validate(self):
         """The name came from a client or from us: it is a short string."""
-
-
-def method_frame(channel: int, method: base.Frame) -> bytes:
-    return frame.marshal(method, channel)
 
 
 def decode_method(payload: bytes) -> base.Frame:
