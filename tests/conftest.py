@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.accessibility import axe  # noqa: F401  # a fixture
 from tests.amqp_brokers import broker, brokers, channel, connection, started_broker  # noqa: F401  # fixtures
 from tests.sharing import Sharing, order_of
 

@@ -15,8 +15,8 @@ from servicelab.trace import Trace
 #: So many expectations are shown at once; of more, the first few that are not met, and the rest folded.
 AT_ONCE, MEND_FIRST = 10, 4
 
-#: What nbgrader does with us ("autograde" or "validate"; "" when it does not run), and whether what has not passed raises:
-#: then, and where our own tests set SERVICELAB_STRICT=1. Read once: code that is graded comes later and may change it.
+#: What nbgrader does with us ("autograde" or "validate"; "" when it does not run), and whether what has not passed
+#: raises: then, and where our own tests set SERVICELAB_STRICT=1. Read once: code that is graded may change it later.
 GRADER = os.environ.get("NBGRADER_EXECUTION", "")
 STRICT = bool(GRADER) or os.environ.get("SERVICELAB_STRICT", "") == "1"
 
