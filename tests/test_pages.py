@@ -47,6 +47,13 @@ from ipywidgets.widgets.widget import _instances
 gc.collect()
 print(len(_instances), "widgets,", sum(type(one).__name__ == "FigureCanvasAgg" for one in gc.get_objects()), "drawings")
 """
+TABLES = """
+from IPython.display import display
+from servicelab.doctor import OK, Diagnosis, Finding
+from servicelab.table import Table
+display(Table(["", "calls", ""], [["kept alive", 3, "good"]]))
+display(Diagnosis([Finding("Python", OK, "3.11")]))
+"""
 SOURCES = [PANEL, PREDICT, NUMBER, QUIZ, RESET, PROGRESS]
 #: What a page without a kernel says.
 SEEN = [
@@ -73,7 +80,7 @@ def lab(tmp_path_factory):
     require("chromium")
     folder = tmp_path_factory.mktemp("pages")
     (folder / "notebooks").mkdir()
-    nbformat.write(notebook_of([*SOURCES, COUNT]), folder / "notebooks" / "page.ipynb")
+    nbformat.write(notebook_of([*SOURCES, TABLES, COUNT]), folder / "notebooks" / "page.ipynb")
     with Lab(folder) as lab, Browser(lab) as browser:
         yield browser
 
