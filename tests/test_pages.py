@@ -114,6 +114,21 @@ def test_a_cell_that_is_run_again_closes_what_it_opened_before(alive):
     assert later == [first, first] and first.endswith(", 1 drawings\n")
 
 
+def test_so_it_does_for_a_client_that_sends_no_ids_of_cells(tmp_path):
+    notebook = notebook_of([*SOURCES, COUNT])
+    client = client_for(notebook, tmp_path, timeout=60)
+    with client.setup_kernel():
+        said = [run_all(client)[-1].text for _ in range(3)]
+    assert said[1:] == said[:-1] and said[0].endswith(", 1 drawings\n")
+
+
+def run_all(client) -> list:
+    """Run every cell; returns the outputs of the last."""
+    for index, cell in enumerate(client.nb.cells):
+        client.execute_cell(cell, index)
+    return cell.outputs
+
+
 def opened_after(notebook) -> str:
     notebook.run_all()
     [said] = notebook.cells()[-1]["outputs"]
