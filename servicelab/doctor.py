@@ -33,6 +33,7 @@ PORTS_WANTED = 40  # the most servers and proxies that one chapter runs at once,
 THREADS_WANTED = 150  # the largest load generator, its servers' workers, and the kernel's own
 FILES_WANTED = 512  # each connection within one kernel costs two file descriptors, one at each end
 MEMORY_WANTED = 500e6  # bytes; what a chapter may use (the notebooks' tests hold them to it)
+HEADINGS = ("verdict", "checked", "found", "what to do")
 REINSTALL = "Run `make env` again, or update the conda environment, then restart the kernel."
 
 
@@ -70,7 +71,7 @@ class Diagnosis:
 
     def table(self) -> Table:
         rows = [(MARKS[f.verdict], f.what, f.found, f.mend) for f in self.findings]
-        return Table(("", "checked", "found", "what to do"), rows, self.headline)
+        return Table(HEADINGS, rows, self.headline)
 
     def __str__(self):
         return str(self.table())
@@ -87,9 +88,7 @@ class Diagnosis:
             + "</tr>"
             for f in self.findings
         )
-        heads = "".join(
-            f'<th scope="col" style="{left}">{head}</th>' for head in ("", "checked", "found", "what to do")
-        )
+        heads = "".join(f'<th scope="col" style="{left}">{head}</th>' for head in HEADINGS)
         caption = f'<caption style="text-align:left; font-weight:bold">{escape(self.headline)}</caption>'
         return f"<table>{caption}<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
 

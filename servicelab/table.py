@@ -9,7 +9,8 @@ class Table:
     """Rows under headings.
 
     ``rows`` is a sequence of sequences, one entry per heading. ``str(table)`` is plain text;
-    a notebook shows an HTML table. Numbers have three significant digits. ``caption`` says what the table holds.
+    a notebook shows an HTML table. Numbers have three significant digits. ``caption`` says what the table holds. If the
+    first heading is "", the first column holds the names of the rows.
     """
 
     def __init__(self, headings, rows, caption=""):
@@ -36,12 +37,16 @@ class Table:
     __repr__ = __str__
 
     def _repr_html_(self):
-        head = "".join(f'<th scope="col" style="text-align:left">{escape(h)}</th>' for h in self.headings)
+        named = self.headings[:1] == [""]  # then the first column names its rows; a heading must not be empty
+        head = "".join(_cell(heading, "col" if heading else "") for heading in self.headings)
         body = "".join(
-            "<tr>"
-            + "".join(f'<td style="text-align:left">{escape(three_digits(value))}</td>' for value in row)
-            + "</tr>"
+            f"<tr>{''.join(_cell(three_digits(v), 'row' if named and not i else '') for i, v in enumerate(row))}</tr>"
             for row in self.rows
         )
         caption = f'<caption style="text-align:left">{escape(self.caption)}</caption>' if self.caption else ""
         return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _cell(text, scope):
+    kind, scope = ("th", f' scope="{scope}"') if scope else ("td", "")
+    return f'<{kind}{scope} style="text-align:left">{escape(text)}</{kind}>'

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.accessibility import axe  # noqa: F401  # a fixture
 from tests.sharing import Sharing, order_of
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -5,23 +5,19 @@ in ``artefacts/``, for a person to look at.
 """
 
 import contextlib
-import os
-import shutil
-import subprocess
-import tempfile
-from pathlib import Path
 
 import pytest
 
+from tests.accessibility import violations
 from tests.browser import Browser, Lab
 from tests.conftest import ROOT, require
 from tests.sharing import NOTEBOOKS, name_of
 from tools.lab import START_PAGE
 
 ARTEFACTS = ROOT / "artefacts"
-AXE = "axe-core@4.14.1"
-# What axe-core calls the rules that every picture must have a text.
-AXE_RULES = ["image-alt", "input-image-alt", "object-alt", "role-img-alt", "svg-img-alt"]
+# What axe-core calls the rules that every picture has a text, and everything to touch and every column a name.
+AXE_RULES = ["image-alt", "input-image-alt", "object-alt", "role-img-alt", "svg-img-alt", "aria-input-field-name",
+             "label", "select-name", "button-name", "link-name", "empty-table-header"]  # fmt: skip
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -31,42 +27,6 @@ def browser():
     require("chromium")
     with Lab() as lab, Browser(lab, height=1000) as browser:
         yield browser
-
-
-@pytest.fixture(scope="module")
-def axe():
-    """The source of axe-core, fetched once with npm into the ignored folder build/."""
-    folder = ROOT / "build" / AXE
-    script = folder / "package" / "axe.min.js"
-    if not script.exists():
-        npm = require("npm")
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as fetched:  # another worker may fetch it at the same time
-            done = subprocess.run(
-                [npm, "pack", AXE, "--silent"], cwd=fetched, capture_output=True, text=True, timeout=120
-            )
-            if done.returncode:
-                require_network(done.stderr)
-            for archive in Path(fetched).glob("*.tgz"):
-                shutil.unpack_archive(archive, fetched, filter="data")
-            with contextlib.suppress(OSError):  # it has come first
-                (Path(fetched) / "package").rename(folder / "package")
-    return script.read_text(encoding="utf-8")
-
-
-def require_network(said: str):
-    reason = f"npm could not fetch {AXE}: {said.strip()[-300:]}"
-    pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
-
-
-def pictures_without_text(page, axe: str) -> list[str]:
-    page.add_script_tag(content=axe)
-    found = page.evaluate(
-        """rules => axe.run('.jp-NotebookPanel', {runOnly: {type: 'rule', values: rules}, resultTypes: ['violations']})
-                       .then(r => r.violations.flatMap(v => v.nodes.map(n => v.id + ': ' + n.html.slice(0, 160))))""",
-        AXE_RULES,
-    )
-    return found
 
 
 @pytest.fixture(scope="module", params=NOTEBOOKS, ids=name_of)
@@ -88,14 +48,14 @@ def test_there_are_notebooks_to_open():
     assert ROOT / START_PAGE in NOTEBOOKS
 
 
-def test_it_runs_and_every_picture_has_a_text(ran, axe, path, report_figure):
+def test_it_runs_and_everything_has_a_text(ran, axe, path, report_figure):
     notebook, seconds = ran
     shots = notebook.screens(ARTEFACTS / path.parent.name / path.stem)
     report_figure(f"{name_of(path)} in Chromium: {seconds:.1f} s, {len(shots)} screenshots in artefacts/")
     assert notebook.errors() == []
     assert notebook.warnings() == []
     assert all(cell["count"] for cell in notebook.cells() if cell["type"] == "code" and cell["source"].strip())
-    assert pictures_without_text(notebook.page, axe) == []
+    assert violations(notebook.page, axe, ".jp-OutputArea", AXE_RULES) == []
     assert notebook.images_without_text() == []
 
 
@@ -105,9 +65,9 @@ def test_axe_finds_a_picture_without_text(axe, ran):
         """() => { const e = document.createElement('img');
                    e.id = 'blind';
                    e.src = 'data:image/png;base64,iVBORw0KGgo=';
-                   document.querySelector('.jp-NotebookPanel .jp-Cell').append(e); }"""
+                   document.querySelector('.jp-NotebookPanel .jp-OutputArea').append(e); }"""
     )
-    found = pictures_without_text(notebook.page, axe)
+    found = violations(notebook.page, axe, ".jp-OutputArea", AXE_RULES)
     notebook.page.evaluate("() => document.getElementById('blind').remove()")
     assert len(found) == 1 and found[0].startswith("image-alt")
 

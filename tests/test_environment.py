@@ -1,6 +1,5 @@
 """One list of dependencies: pyproject.toml, the locks, environment.yml and Binder's copy agree."""
 
-import json
 import os
 import re
 import shutil
@@ -138,9 +137,9 @@ def test_post_build_parses_and_names_files_that_exist():
     script = ROOT / "binder" / "postBuild"
     subprocess.run(["bash", "-n", script], check=True)
     text = script.read_text(encoding="utf-8")
-    for name in ("tools/overrides.json", "binder/workspace.json"):
+    for name in ("tools/settings.py", "binder/workspace.json"):
         assert name in text
-        json.loads((ROOT / name).read_text(encoding="utf-8"))
+        assert (ROOT / name).exists()
 
 
 def test_the_workspace_opens_the_start_page(tmp_path):

@@ -1,15 +1,18 @@
 """`make env` and `make lab`: made once, a clear word when it cannot be, one Ctrl-C and nothing left."""
 
 import ast
+import contextlib
 import json
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pexpect
 import psutil
@@ -18,7 +21,7 @@ from jupyter_client import BlockingKernelClient
 
 from tests.conftest import ROOT, require
 from tests.notebooks import family, listening
-from tools import lab, venv
+from tools import lab, settings, venv
 
 
 def script(path, text):
@@ -81,7 +84,8 @@ def test_make_says_so_when_there_is_no_python():
 @pytest.fixture
 def small(tmp_path, monkeypatch):
     """A folder that looks like the course to tools.venv, with an environment that is made at once."""
-    for name in ("requirements.txt", "requirements-dev.txt", "pyproject.toml", "tools/venv.py", "tools/overrides.json"):
+    for name in ("requirements.txt", "requirements-dev.txt", "pyproject.toml", "tools/venv.py", "tools/settings.py",
+                 "tools/overrides.json"):  # fmt: skip
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes((ROOT / name).read_bytes())
     calls = []
@@ -145,6 +149,63 @@ def test_an_interrupted_making_is_not_taken_for_a_finished_one(tmp_path, monkeyp
     with pytest.raises(KeyboardInterrupt):
         venv.make(str(folder), sys.executable, False)
     assert not venv.is_ready(str(folder), False)
+
+
+@pytest.mark.parametrize("uv", [True, False])
+@pytest.mark.parametrize("move", ["move", "copy"])
+def test_an_environment_that_was_moved_or_copied_is_made_anew(tmp_path, monkeypatch, uv, move):
+    """Its scripts would start the Python of the old folder, or none."""
+    monkeypatch.setattr(venv, "run", lambda command, mend="": ran.append(command))
+    monkeypatch.setattr(venv, "find_uv", lambda: require("uv") if uv else None)
+    old, new, ran = tmp_path / "old" / ".venv", tmp_path / "new" / ".venv", []
+    command = [require("uv"), "venv", "--quiet", "--seed", str(old)] if uv else [sys.executable, "-m", "venv", str(old)]
+    subprocess.run(command, check=True)
+    monkeypatch.setattr(subprocess, "call", lambda *args, **kwargs: 0)
+    venv.make(str(old), sys.executable, False)
+    assert not any("venv" in command[1:3] for command in ran), "what is where it was made is kept"
+    if move == "move":
+        old.parent.rename(new.parent)
+    else:
+        shutil.copytree(old.parent, new.parent, symlinks=True)
+    ran.clear()
+    (new / "left behind").touch()
+    with contextlib.suppress(OSError):  # nothing was really made, so there is nowhere to put the stamp
+        venv.make(str(new), sys.executable, False)
+    assert "venv" in ran[0][1:3] and ran[0][-1] == str(new)
+    assert not (new / "left behind").exists()
+
+
+def test_the_settings_are_put_where_jupyterlab_and_kernels_look(tmp_path):
+    """In whatever environment: lab.py puts them, too, and conda makes no .venv."""
+    from IPython.core.application import ENV_CONFIG_DIRS
+    from jupyterlab.commands import get_app_dir
+
+    settings.put(tmp_path)
+    env = Path(sys.prefix)
+    for folder, name in ((Path(get_app_dir()) / "settings", "overrides.json"),
+                         (Path(ENV_CONFIG_DIRS[0]), "ipython_kernel_config.json")):  # fmt: skip
+        assert json.loads((tmp_path / folder.relative_to(env) / name).read_text(encoding="utf-8"))
+
+
+def test_a_kernel_says_nothing_when_it_starts(tmp_path):
+    code = (
+        "from jupyter_client.manager import start_new_kernel\n"
+        "manager, client = start_new_kernel()\n"
+        "client.stop_channels(); manager.shutdown_kernel()"
+    )
+    env = os.environ | {"IPYTHONDIR": str(tmp_path), "JUPYTER_RUNTIME_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_home_that_cannot_be_written_is_named_with_the_mend(tmp_path):
+    (tmp_path / "home").write_text("a file: not even root can make a folder in it")
+    env = {key: value for key, value in outside_make().items() if not key.startswith(("JUPYTER", "IPYTHON", "XDG"))}
+    env |= {"HOME": str(tmp_path / "home")}
+    command = [sys.executable, "tools/lab.py", "--no-browser"]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1 and "Traceback" not in done.stdout + done.stderr
+    assert str(tmp_path / "home") in done.stdout and "HOME=/tmp/home make lab" in done.stdout
 
 
 # -- the Makefile -------------------------------------------------------------------------------

@@ -61,13 +61,20 @@ def test_two_kernels_at_once_lose_nothing(path):
         b'{"schema": "x"}',
         b'{"schema": 1, "exercises": 3}',
         b'{"schema": 1, "exercises": {"01/1": "yes"}}',
+        b'{"schema": 1, "exercises": {"01": {"passed": "2026"}}}',
+        b'{"schema": 1, "exercises": {"01/1": {"passed": "2026", "by": {}}}}',
+        b'{"schema": 1, "predictions": {"p": {"at": "2026", "answer": [1]}}}',
+        b'{"schema": 1, "predictions": {"p": {"at": "2026", "answer": "\\ud800"}}}',
+        b'{"schema": 1, "predictions": {"p": {"at": "2026", "answer": ' + b"[" * 900 + b"]" * 900 + b"}}}",
+        b'{"schema": 1, "predictions": {"p": {"at": "2026", "answer": ' + b"[" * 10**5 + b"]" * 10**5 + b"}}}",
+        b'{"schema": 1, "predictions": {"p": {"at": "2026", "answer": ' + b"9" * 5000 + b"}}}",
     ],
 )
 def test_a_damaged_file_is_kept_aside(path, damage, capsys):
     path.parent.mkdir()
     path.write_bytes(damage)
     mine = Progress(path)
-    assert mine.read()["exercises"] == {}
+    assert mine.read()["exercises"] == {} and len(mine.table()) == 0 and parse(mine.text())
     assert path.read_bytes() == damage, "reading changed it"
     mine.record_pass("01", 1)
     mine.record_pass("01", 2)
@@ -157,8 +164,12 @@ def test_download_and_put_back(path, tmp_path):
 
 def test_what_json_cannot_hold_is_refused_and_harms_nothing(path):
     mine = Progress(path)
-    with pytest.raises(TypeError):
-        mine.record_prediction("p", object())
+    for answer in (object(), [1], {}):
+        with pytest.raises(TypeError, match="must be a text or a number"):
+            mine.record_prediction("p", answer)
+    for key, answer in (("p", "\ud800"), ("\ud800", 1)):
+        with pytest.raises(ValueError):
+            mine.record_prediction(key, answer)
     mine.record_pass("01", 1)
     assert parse(path.read_text())["predictions"] == {}
 
@@ -184,7 +195,9 @@ def test_panel(path, monkeypatch):
 
     monkeypatch.setenv("SERVICELAB_PROGRESS", str(path))
     room.progress().record_pass("01", 1)
-    link, upload, said = room.panel().children
+    panel = room.panel()
+    link, upload, said = panel.link, panel.upload, panel.said
+    assert link.value == panel.static()["text/html"]
     encoded = re.search(r"base64,([^\"]+)", link.value)[1]
     assert parse(base64.b64decode(encoded))["exercises"].keys() == {"01/1"}
     other = json.dumps({"schema": 1, "exercises": {"01/2": {"passed": "2026"}}})

@@ -488,14 +488,6 @@ def test_a_plain_program_gets_text_not_a_widget():
     assert "application/vnd.jupyter.widget-view+json" not in bundle and "How long?" in bundle["text/plain"]
 
 
-def test_a_kernel_gets_the_widget_and_the_text(monkeypatch):
-    from servicelab.views import widget_or_text
-
-    monkeypatch.setattr(widget_or_text, "_in_a_kernel", lambda: True)
-    bundle = Predict("t-13", "How long?", OPTIONS)._repr_mimebundle_()
-    assert "application/vnd.jupyter.widget-view+json" in bundle and "How long?" in bundle["text/plain"]
-
-
 def test_a_picture_refuses_a_text_that_says_nothing():
     with pytest.raises(ValueError, match="alt='x'"):
         Picture(b"", "x")

@@ -8,6 +8,7 @@ import weakref
 
 import numpy as np
 import pytest
+from ipywidgets.widgets.widget import _instances
 from PIL import Image
 
 from servicelab.views import live, widget_or_text
@@ -208,8 +209,15 @@ def test_without_widgets_the_picture_and_its_text_are_shown(panel):
 
 def test_in_a_kernel_the_widget_comes_with_a_static_picture(panel, monkeypatch):
     monkeypatch.setattr(widget_or_text, "_in_a_kernel", lambda: True)
-    bundle = panel._repr_mimebundle_()
-    assert {"application/vnd.jupyter.widget-view+json", "image/png", "text/html", "text/plain"} == set(bundle)
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda bundle, raw: shown.append(bundle))
+    panel._ipython_display_()
+    assert [set(bundle) for bundle in shown] == [
+        {"image/png", "text/html", "text/plain"},
+        {"application/vnd.jupyter.widget-view+json"},
+    ]
+    mark = f"still-{panel.widget.model_id}"
+    assert mark in shown[0]["text/html"] and f"{mark}, " in panel.widget.children[0].value, "the widget hides it"
 
 
 def test_the_question_stands_above_the_sliders(panel):
@@ -249,13 +257,18 @@ def test_text_in_the_picture_is_at_least_sixteen_pixels(panel):
     assert min(sizes) * panel.fig.dpi / 72 >= 16
 
 
-def test_a_panel_that_nobody_holds_is_freed():
+def test_a_closed_panel_leaves_no_widget_and_no_drawing_though_somebody_holds_it():
+    """A notebook keeps what a cell showed in Out."""
+    before = set(_instances)
     panel = Panel()
+    drawing = weakref.ref(panel.fig)
+    assert set(_instances) > before
     panel.close()
-    gone = weakref.ref(panel.fig)
-    del panel
     gc.collect()
-    assert gone() is None
+    assert set(_instances) == before and drawing() is None
+    panel.set(load=70)
+    panel.close()
+    assert 'alt="The dot is at load 50' in panel.static()["text/html"], "the last picture stays"
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 5), (40, 90)])

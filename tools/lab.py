@@ -5,8 +5,11 @@ ends at the first Ctrl-C. Arguments go to JupyterLab: `make lab ARGS="--port=900
 """
 
 import os
+import runpy
 import sys
+import tempfile
 import webbrowser
+from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -43,6 +46,24 @@ def arguments(extra=(), browser: bool | None = None) -> list[str]:
     return found + list(extra)
 
 
+def not_writable() -> list[str]:
+    """Which of the folders that Jupyter and the kernel write to cannot be written to, and why: a line each."""
+    from IPython.paths import get_ipython_dir
+    from jupyter_core import paths
+    from jupyterlab.commands import get_user_settings_dir, get_workspaces_dir
+
+    found = []
+    for find in (paths.jupyter_config_dir, paths.jupyter_data_dir, paths.jupyter_runtime_dir, get_ipython_dir,
+                 get_user_settings_dir, get_workspaces_dir):  # fmt: skip
+        try:
+            folder = Path(find())
+            folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
+        except OSError as error:
+            found.append(f"{error.filename or folder}: {error.strerror}")
+    return list(dict.fromkeys(found))
+
+
 def main() -> int:
     try:
         from jupyterlab.labapp import main as lab
@@ -51,6 +72,12 @@ def main() -> int:
             f"{error}: this Python has no JupyterLab. Run `make lab`, or activate the course's conda environment first."
         )
         return 1
+    if problems := not_writable():
+        print("JupyterLab must keep its own files in your home folder, and cannot:", *problems, sep="\n  ")
+        print("Give it a folder that you may write to, for instance:\n  mkdir /tmp/home && HOME=/tmp/home make lab")
+        return 1
+    with suppress(OSError):  # an environment that is shared by a class may be read-only, too
+        runpy.run_path(str(ROOT / "tools" / "settings.py"), run_name="__main__")
     sys.argv = ["jupyter-lab"] + arguments(sys.argv[1:])
     print("Starting JupyterLab; Ctrl-C ends it.", flush=True)
     return lab() or 0

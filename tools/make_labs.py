@@ -20,7 +20,7 @@ What becomes of a solution's cells:
 - A cell with the tag ``solution`` (the explanation of *why*) goes as a whole.
 - Outputs, execution counts and execution times go. Ids, tags and metadata stay.
 - A cell that is one call of a check, ``lab01.check_stock(make_stock)``, becomes nbgrader's: graded, locked, one point,
-  its id the ``grade_id``. Nothing else does. A cell marked as a *solution* would lose our starting code to nbgrader's.
+  its id the ``grade_id``. Nothing else does: in a cell marked as a *solution* nbgrader would put its own stub for ours.
 
 The same source always gives the same bytes. Refused, with the cell's id: a marker without its partner, a stub that is
 no Python, a relative link that leads nowhere from labs/.

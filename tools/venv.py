@@ -68,7 +68,7 @@ def bin_of(venv, name):
 def digest(venv, dev):
     """A hash of what the environment is made from. Its place counts too: a moved .venv does not work."""
     found = hashlib.sha256(os.path.abspath(venv).encode())
-    names = ["requirements.txt", "pyproject.toml", "tools/venv.py", "tools/overrides.json"]
+    names = ["requirements.txt", "pyproject.toml", "tools/venv.py", "tools/settings.py", "tools/overrides.json"]
     for name in names + ["requirements-dev.txt"] * dev:
         with open(os.path.join(ROOT, name), "rb") as file:
             found.update(file.read())
@@ -83,6 +83,16 @@ def is_ready(venv, dev):
             return file.read() in wanted and version_of(bin_of(venv, "python")) is not None
     except OSError:
         return False
+
+
+def was_made_here(venv):
+    """Do the scripts of the environment name the folder in which it lies? Of a moved or copied one they do not."""
+    try:
+        with open(os.path.join(os.path.dirname(bin_of(venv, "python")), "activate"), encoding="utf-8") as file:
+            text = file.read()
+    except OSError:
+        return False
+    return os.path.abspath(venv) in text or os.path.realpath(venv) in text
 
 
 def run(command, mend=""):
@@ -102,7 +112,7 @@ def make(venv, python, dev):
     uv = find_uv()
     inside = bin_of(venv, "python")
     version = version_of(inside)
-    usable = version is not None and version >= OLDEST
+    usable = version is not None and version >= OLDEST and was_made_here(venv)
     if usable and not uv:
         usable = subprocess.call([inside, "-m", "pip", "--version"], stdout=subprocess.DEVNULL,
                                  stderr=subprocess.DEVNULL) == 0  # fmt: skip
@@ -122,9 +132,7 @@ def make(venv, python, dev):
         run(pip + ["-r", lock], offline)
     run(pip + ["--no-deps", "--editable", "."] if not done else
         [uv, "pip", "install", "--quiet", "--python", inside, "--no-deps", "--editable", "."], offline)  # fmt: skip
-    settings = os.path.join(venv, "share", "jupyter", "lab", "settings")
-    os.makedirs(settings, exist_ok=True)
-    shutil.copy(os.path.join(ROOT, "tools", "overrides.json"), settings)
+    run([inside, os.path.join("tools", "settings.py")])
     with open(stamp, "w", encoding="utf-8") as file:
         file.write(digest(venv, dev))
 

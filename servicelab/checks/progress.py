@@ -23,8 +23,12 @@ from html import escape
 from pathlib import Path
 
 from servicelab.table import Table
+from servicelab.views.widget_or_text import Shown, styled, widgets
 
 SCHEMA = 1
+
+#: What an entry of the file may hold.
+PLAIN = (str, int, float, bool, type(None))
 
 #: Seconds to wait for another kernel that is writing.
 LOCK_PATIENCE = 2.0
@@ -75,8 +79,11 @@ class Progress:
         self._add({"exercises": {f"{lab}/{exercise}": {"passed": _now()}}})
 
     def record_prediction(self, key: str, answer) -> None:
-        """Keep an answer to the prediction ``key``. The latest counts. Raises TypeError for what JSON cannot hold."""
-        json.dumps(answer)
+        """Keep an answer to the prediction ``key``. The latest counts. Raises TypeError for what is no text or number,
+        and ValueError for a text that no file can hold."""
+        if not isinstance(answer, PLAIN):
+            raise TypeError(f"answer={answer!r} must be a text or a number")
+        json.dumps([key, answer], ensure_ascii=False).encode()
         self._add({"predictions": {key: {"answer": answer, "at": _now()}}})
 
     def put_back(self, text: str | bytes) -> int:
@@ -175,8 +182,9 @@ def parse(text: str | bytes) -> dict:
     """The entries of a progress file. Raises ProgressError (NewerSchema) with the reason."""
     try:
         data = json.loads(text)
-    except ValueError as error:  # JSONDecodeError and UnicodeDecodeError
-        raise ProgressError(f"it is no JSON: {error}") from None
+        json.dumps(data, ensure_ascii=False).encode()  # half a surrogate can be read, and not written
+    except (ValueError, RecursionError) as error:  # JSONDecodeError, UnicodeDecodeError, UnicodeEncodeError
+        raise ProgressError(f"it is no JSON that could be written again: {error}") from None
     if not isinstance(data, dict) or not isinstance(data.get("schema"), int):
         raise ProgressError("it is no progress file of Servicelab: no schema number")
     if data["schema"] > SCHEMA:
@@ -184,7 +192,11 @@ def parse(text: str | bytes) -> dict:
     for part, stamp in (("exercises", "passed"), ("predictions", "at")):
         entries = data.setdefault(part, {})
         if not isinstance(entries, dict) or not all(
-            isinstance(entry, dict) and isinstance(entry.get(stamp), str) for entry in entries.values()
+            isinstance(entry, dict)
+            and isinstance(entry.get(stamp), str)
+            and all(isinstance(value, PLAIN) for value in entry.values())
+            and (part == "predictions" or "/" in key)
+            for key, entry in entries.items()
         ):
             raise ProgressError(f"its {part!r} have another shape than ours")
     return data
@@ -213,39 +225,44 @@ def _keep_prediction(key, answer):
     progress().record_prediction(key, answer)
 
 
-def panel():
-    """A link that downloads the progress file and a button that puts one back, for Binder, which forgets.
+def panel() -> "Panel":
+    """A link that downloads the progress file and a button that puts one back, for Binder, which forgets."""
+    return Panel()
 
-    Raises RuntimeError where ipywidgets is missing.
-    """
-    try:
-        import ipywidgets as widgets
-    except ImportError as error:
-        raise RuntimeError(
-            f"this kernel has no ipywidgets: install it, or copy the file {default_path()} by hand"
-        ) from error
 
-    link, upload, said = widgets.HTML(), widgets.FileUpload(accept=".json", description="Put back"), widgets.HTML()
+class Panel(Shown):
+    """See :func:`panel`; where widgets do not work there is the link alone."""
 
-    def refresh():
+    def __init__(self):
+        self.open()
+
+    def as_text(self):
+        return f"Download your progress: it is the file {default_path()}"
+
+    def static(self):
+        return {"text/html": self._link()}
+
+    def _link(self):
         encoded = base64.b64encode(progress().text().encode()).decode()
-        link.value = (
+        return (
             f'<a download="servicelab-progress.json" href="data:application/json;base64,{encoded}">'
             "Download your progress</a>"
         )
 
-    def put_back(change):
+    def _build(self):
+        self.link, self.said = widgets.HTML(self._link()), widgets.HTML()
+        self.upload = widgets.FileUpload(accept=".json", description="Put back")
+        self.upload.observe(self._put_back, names="value")
+        return styled(widgets.VBox([widgets.HTML(), self.link, self.upload, self.said]))
+
+    def _put_back(self, change):
         for file in change["new"]:
             try:
                 count = progress().put_back(bytes(file["content"]))
-                said.value = f"{count} entries of {escape(file['name'])} are back."
+                self.said.value = f"{count} entries of {escape(file['name'])} are back."
             except ProgressError as error:
-                said.value = f"{escape(file['name'])} was not put back: {escape(str(error))}"
-        refresh()
-
-    upload.observe(put_back, names="value")
-    refresh()
-    return widgets.VBox([link, upload, said])
+                self.said.value = f"{escape(file['name'])} was not put back: {escape(str(error))}"
+        self.link.value = self._link()
 
 
 def _empty():

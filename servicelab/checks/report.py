@@ -16,8 +16,7 @@ from servicelab.trace import Trace
 AT_ONCE, MEND_FIRST = 10, 4
 
 #: What nbgrader does with us ("autograde" or "validate"; "" when it does not run), and whether what has not passed
-#: raises: then, and where our own tests set SERVICELAB_STRICT=1. Read once: code that is graded comes later, and may
-#: change it.
+#: raises: then, and where our own tests set SERVICELAB_STRICT=1. Read once: code that is graded may change it later.
 GRADER = os.environ.get("NBGRADER_EXECUTION", "")
 STRICT = bool(GRADER) or os.environ.get("SERVICELAB_STRICT", "") == "1"
 

@@ -70,12 +70,18 @@ class Press:
     label: str
 
     def widget(self):
-        return widgets.Button(description=self.label, tooltip=self.label)
+        return button(self.label, self.label)
 
 
 def _described(label):
     layout = widgets.Layout(width="430px")
     return {"description": label, "tooltip": label, "layout": layout, "style": {"description_width": "initial"}}
+
+
+def button(label: str, tooltip: str, **more):
+    """A button of a panel. Its layout is given at once: one that takes another's place is never closed."""
+    layout = widgets.Layout(width="auto", min_width="110px")
+    return widgets.Button(description=label, tooltip=tooltip, layout=layout, **more)
 
 
 def first(control):

@@ -26,7 +26,7 @@ import threading
 import time
 from html import escape
 
-from servicelab.views.controls import Choice, Press, Slider, Switch, first
+from servicelab.views.controls import Choice, Press, Slider, Switch, button, first
 from servicelab.views.png import encode
 from servicelab.views.show import Picture, checked
 from servicelab.views.theme import FAILURE_INK, INK, RC
@@ -99,7 +99,7 @@ class LivePanel(Shown):
         self.restart()
         self.png = self._render()
         checked(self.alt)
-        self.widget = self._build() if widgets else None
+        self.open()
 
     # -- for subclasses ---------------------------------------------------------------------
 
@@ -134,6 +134,8 @@ class LivePanel(Shown):
     def redraw(self) -> None:
         """Draw the present state. An error in the panel is shown beneath it instead of being lost."""
         with self._lock:
+            if self._canvas is None:
+                return  # closed
             try:
                 self.png = self._render()
             except Exception as error:
@@ -180,10 +182,14 @@ class LivePanel(Shown):
             self.redraw()
 
     def close(self) -> None:
-        """Pause and take the widget off the page."""
+        """Pause, take the widget off the page, and let the drawing go: the last picture and its text stay."""
         self.pause()
-        for part in self._parts():
-            part.close()
+        super().close()
+        with self._lock:
+            if self.fig:
+                self.fig.clear()  # parts it from its artists, which a panel that somebody still holds keeps
+            self.fig = self._canvas = self._background = None
+            self._artists = []
 
     # -- drawing ----------------------------------------------------------------------------
 
@@ -233,15 +239,17 @@ class LivePanel(Shown):
     # -- the widget -------------------------------------------------------------------------
 
     def as_text(self):
-        settings = ", ".join(
-            f"{control.label}: {self.values[control.name]}" for control in self.controls if control.name in self.values
-        )
-        return "\n".join(line for line in (self.title, self.question, settings, self.alt) if line)
+        return "\n".join(line for line in (self.title, self.question, self._settings(), self.alt) if line)
+
+    def _settings(self):
+        settings = [(control.label, self.values.get(control.name)) for control in self.controls]
+        return ", ".join(f"{label}: {value}" for label, value in settings if value is not None)
 
     def static(self):
         picture = Picture(self.png, self.alt)
-        head = f"<p><b>{escape(self.title)}</b><br>{escape(self.question)}</p>"
-        return picture._repr_mimebundle_() | {"text/html": head + picture._repr_html_(), "text/plain": self.as_text()}
+        head = f"<p><b>{escape(self.title)}</b><br>{escape(self.question)}<br>{escape(self._settings())}</p>"
+        page = f"{head}{picture._repr_html_()}<p>{escape(self.alt)}</p>"
+        return picture._repr_mimebundle_() | {"text/html": page, "text/plain": self.as_text()}
 
     def _build(self):
         self.image = _image_class()(
@@ -266,14 +274,12 @@ class LivePanel(Shown):
                 field.observe(lambda change, name=control.name: self._moved(name, change["new"]), "value")
                 sliders.append(field)
         if self.ticks:
-            self.start_button = widgets.Button(description="Start", button_style="primary", tooltip="Start or pause")
+            self.start_button = button("Start", "Start or pause", button_style="primary")
             self.start_button.on_click(lambda _: self.pause() if self.is_running else self.start())
             buttons.insert(0, self.start_button)
-        self.reset_button = widgets.Button(description="Reset", tooltip="Back to the first values and the same seed")
+        self.reset_button = button("Reset", "Back to the first values and the same seed")
         self.reset_button.on_click(lambda _: self.reset())
         buttons.append(self.reset_button)
-        for button in buttons:
-            button.layout = widgets.Layout(width="auto", min_width="110px")
         head = widgets.HTML(
             f'<div style="color:{INK};background:#FFFFFF;padding:4px 8px;line-height:1.35">'
             f'<div style="font-size:19px;font-weight:bold">{escape(self.title)}</div>'
@@ -285,14 +291,6 @@ class LivePanel(Shown):
         )
         self._say_what_is_seen()
         return styled(panel)
-
-    def _parts(self):
-        """Every widget of the panel. Each must be closed by itself, or ipywidgets keeps it, and us, for ever."""
-        waiting = [self.widget] if self.widget else []
-        while waiting:
-            part = waiting.pop()
-            waiting += getattr(part, "children", ())
-            yield part
 
     def _moved(self, name, value):
         self.values[name] = value

@@ -62,7 +62,7 @@ class Predict(Shown):
                 raise ValueError(f"options={options!r} must be two to six different texts")
         self.key, self.question, self.options, self.unit = key, question, options, unit
         self._on_answer = on_answer
-        self.widget = self._build() if widgets else None
+        self.open()
 
     # -- answering --------------------------------------------------------------------------
 

@@ -53,7 +53,7 @@ class Quiz(Shown):
         if not self.questions:
             raise ValueError("questions=[] must hold at least one Question")
         self.tries: list[list[Option]] = [[] for _ in self.questions]  # what was chosen, in order
-        self.widget = self._build() if widgets else None
+        self.open()
 
     def choose(self, number: int, text: str) -> Option:
         """Answer question ``number`` (from 0) with the option ``text``; returns the option with its explanation.

@@ -3,7 +3,7 @@
 from html import escape
 
 from servicelab import lifecycle
-from servicelab.views.widget_or_text import Shown, widgets
+from servicelab.views.widget_or_text import Shown, styled, widgets
 
 
 class Reset(Shown):
@@ -11,7 +11,7 @@ class Reset(Shown):
 
     def __init__(self):
         self.said = ""
-        self.widget = self._build() if widgets else None
+        self.open()
 
     def press(self) -> str:
         """Stop every server. Returns, and shows, what happened; a server that would not stop is named."""
@@ -37,7 +37,7 @@ class Reset(Shown):
         self.look_button.on_click(lambda _: self._refresh())
         self.view = widgets.HTML()
         self._refresh()
-        return widgets.VBox([widgets.HBox([self.button, self.look_button]), self.view])
+        return styled(widgets.VBox([widgets.HTML(), widgets.HBox([self.button, self.look_button]), self.view]))
 
     def _refresh(self):
         if widgets:
