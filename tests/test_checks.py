@@ -444,6 +444,22 @@ def test_what_was_not_passed_while_the_machine_stood_still_is_checked_again(defi
     assert report._repr_html_().count("stood still") == (times > 1)
 
 
+def test_a_second_check_that_the_time_does_not_suffice_for_says_nothing(define, still):
+    still += [0.9, 0.1]
+    begun = []
+
+    @define(limit=1.0)
+    def check(ask, answer):
+        begun.append(1)
+        if len(begun) > 1:
+            time.sleep(30)
+        ask.expect("late", "it comes in time", False)
+
+    report = check.report(None)
+    assert len(begun) == 2 and report.refused == ["late"]
+    assert "The machine stood still for 0.9 s meanwhile: check again when it is quieter." in str(report)
+
+
 def test_what_was_passed_is_not_checked_again(define, still):
     still += [0.9]
 
