@@ -169,9 +169,11 @@ def poll_times(policy, until, fails=lambda at: False):
 
 
 def test_without_jitter_polls_keep_in_step_and_by_schedule():
-    policy = Poll(InstanceCache(), "orders", 2.0, Random(1), jitter=0)
-    assert poll_times(policy, 9.0) == [0.0, 2.0, 4.0, 6.0, 8.0]
-    script = policy.script(0.0)
+    def policy():
+        return Poll(InstanceCache(), "orders", 2.0, Random(1), jitter=0)
+
+    assert poll_times(policy(), 9.0) == [0.0, 2.0, 4.0, 6.0, 8.0]
+    script = policy().script(0.0)
     script.send(None)
     assert script.send(ok(0.5, "a")) == Sleep(1.5)
 

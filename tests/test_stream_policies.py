@@ -215,7 +215,7 @@ def test_jitter_is_the_backoffs():
 
 @pytest.mark.parametrize("backoff", [None, 3, Exponential, NoBackoff])
 def test_reconnect_refuses_what_is_no_backoff(backoff):
-    with pytest.raises(TypeError, match="must be a backoff"):
+    with pytest.raises(TypeError, match="must be a law of delays"):
         Reconnect(backoff)
 
 

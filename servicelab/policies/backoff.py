@@ -26,7 +26,7 @@ from collections.abc import Iterator
 from itertools import repeat
 from random import Random
 
-from servicelab.policies import values
+from servicelab import arguments
 
 
 class NoBackoff:
@@ -52,8 +52,8 @@ class Exponential:
     """
 
     def __init__(self, base: float, cap: float):
-        self.base = values.positive("base", base, "seconds", "to retry without a sleep use NoBackoff()")
-        self.cap = values.positive("cap", cap, "seconds", "it is the longest sleep")
+        self.base = arguments.positive("base", base, "seconds", "to retry without a sleep use NoBackoff()")
+        self.cap = arguments.positive("cap", cap, "seconds", "it is the longest sleep")
         if cap < base:
             raise ValueError(f"cap={cap} must be >= base={base} (seconds): it is the longest sleep, base the first")
 
@@ -80,7 +80,7 @@ class Jitter(Exponential):
 
     def __init__(self, base: float, cap: float, rng: Random):
         super().__init__(base, cap)
-        self.rng = values.generator(rng)
+        self.rng = arguments.generator(rng)
 
     def __repr__(self):
         return f"{type(self).__name__}({self.base}, {self.cap}, rng)"
@@ -120,7 +120,7 @@ class ProportionalJitter(Jitter):
 
     def __init__(self, base: float, cap: float, rng: Random, share: float = 0.2):
         super().__init__(base, cap, rng)
-        self.share = values.share("share", share, "0.2 means give or take 20 %")
+        self.share = arguments.share("share", share, "0.2 means give or take 20 %")
 
     def delays(self) -> Iterator[float]:
         for step in self.steps():
