@@ -10,6 +10,7 @@ the wrong kind of thing, ValueError for one that is out of range. Rules, the sam
 
 import math
 import random
+import sys
 from numbers import Integral, Real
 
 #: The longest wait that every system call takes (seconds, 23 days): poll(2) counts milliseconds in 31 bits. Python
@@ -22,17 +23,18 @@ def in_reach(seconds):
     return None if seconds is None else min(seconds, LONGEST)
 
 
-def number(name, value, unit, mend=""):
+def number(name, value, unit="", mend=""):
     """A finite number."""
+    unit = unit and f" of {unit}"
     if not isinstance(value, Real) or isinstance(value, bool):
-        raise TypeError(f"{name}={shown(value)} must be a number of {unit}{_because(mend)}")
+        raise TypeError(f"{name}={shown(value)} must be a number{unit}{_because(mend)}")
     try:
         plain = int(value) if isinstance(value, Integral) else float(value)
         if math.isfinite(plain):
             return plain
     except OverflowError:  # a whole number with more than 308 digits
         pass
-    raise ValueError(f"{name}={shown(value)} must be finite {unit}{_because(mend)}")
+    raise ValueError(f"{name}={shown(value)} must be a finite number{unit}{_because(mend)}")
 
 
 def positive(name, value, unit, mend=""):
@@ -52,15 +54,19 @@ def seconds(name, value, mend="a time cannot run backwards"):
 
 def share(name, value, mend=""):
     """A number from 0 to 1."""
-    return _in_range(name, value, "a share", mend, "a share from 0 to 1", lambda plain: 0 <= plain <= 1)
+    return _in_range(name, value, "", mend, "a share from 0 to 1", lambda plain: 0 <= plain <= 1)
 
 
 def whole(name, value, mend="", *, least=1, most=None):
-    """A whole number from ``least`` to ``most`` (None: any)."""
-    wanted = f"a whole number >= {least}" if most is None else f"a whole number from {least} to {most}"
+    """A whole number from ``least`` to ``most`` (None: no limit)."""
+    if most is None and least is not None:  # a count: more than fits into a machine's word is none
+        most = sys.maxsize if isinstance(value, Integral) and value > sys.maxsize else None
+    wanted = "a whole number"
+    if least is not None:
+        wanted += f" >= {least}" if most is None else f" from {least} to {most}"
     if not isinstance(value, Integral) or isinstance(value, bool):
         raise TypeError(f"{name}={shown(value)} must be {wanted}{_because(mend)}")
-    if value < least or (most is not None and value > most):
+    if (least is not None and value < least) or (most is not None and value > most):
         raise ValueError(f"{name}={shown(value)} must be {wanted}{_because(mend)}")
     return int(value)
 

@@ -565,7 +565,7 @@ ORDERS = Service(ENV, "orders", 0.1)
         (lambda: Service(ENV, "orders", math.nan), ValueError, "work=nan"),
         (lambda: Service(ENV, "orders", "fast"), TypeError, "work='fast'"),
         (lambda: Service(ENV, "orders", 0.1, workers=0), ValueError, "workers=0"),
-        (lambda: Service(ENV, "orders", 0.1, workers=1.5), ValueError, "workers=1.5"),
+        (lambda: Service(ENV, "orders", 0.1, workers=1.5), TypeError, "workers=1.5"),
         (lambda: Service(ENV, "orders", 0.1, queue_limit=-1), ValueError, "queue_limit=-1"),
         (lambda: Service(ENV, "orders", 0.1, fails=2), ValueError, "fails=2"),
         (lambda: Service(ENV, "orders", 0.1, needs=["inventory"]), TypeError, "need='inventory' is not a place"),

@@ -264,10 +264,10 @@ def test_an_error_is_passed_on_and_says_where(jobs):
         (lambda: sweep(lambda load: 1.0, {"load": [0.5]}), TypeError, "unexpected keyword argument 'seed'"),
         (lambda: sweep("queue", GRID), TypeError, "function='queue' must be a function"),
         (lambda: sweep(queue, GRID, replications=0), ValueError, "replications=0"),
-        (lambda: sweep(queue, GRID, seed=1.5), ValueError, "seed=1.5 must be a whole number"),
-        (lambda: sweep(queue, GRID, seed=True), ValueError, "seed=True"),
+        (lambda: sweep(queue, GRID, seed=1.5), TypeError, "seed=1.5 must be a whole number"),
+        (lambda: sweep(queue, GRID, seed=True), TypeError, "seed=True"),
         (lambda: sweep(queue, GRID, jobs=0), ValueError, "jobs=0 must be"),
-        (lambda: sweep(queue, GRID, jobs="two"), ValueError, "jobs='two' must be"),
+        (lambda: sweep(queue, GRID, jobs="two"), TypeError, "jobs='two' must be"),
         (
             lambda: sweep(lambda a, seed: "fast", {"a": [1]}),
             TypeError,

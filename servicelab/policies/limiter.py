@@ -107,7 +107,7 @@ class SlidingWindow(_Law):
         super().__init__()
         self.limit = arguments.whole("limit", limit, "to stop all calls, make none")
         self.window = arguments.positive("window", window, "seconds", "a limit is a number of calls in some time")
-        self._times = deque(maxlen=limit)  # of the last turns; they may lie in the future
+        self._times = deque(maxlen=self.limit)  # of the last turns; they may lie in the future
 
     def __repr__(self):
         return f"SlidingWindow(limit={self.limit}, window={self.window})"

@@ -3,6 +3,8 @@
 Single numbers are checked by :mod:`servicelab.arguments`; its rules hold for each entry of an array, too.
 """
 
+from fractions import Fraction
+
 import numpy as np
 
 from servicelab.arguments import number, positive, shown, whole
@@ -46,7 +48,7 @@ def probabilities(values):
 
 def probability(value):
     """One from 0 to 1, as a float."""
-    found = number("p", value, "a probability from 0 to 1")
+    found = number("p", value, mend="a probability is from 0 to 1")
     if not 0 <= found <= 1:
         raise ValueError(f"{shown(value)} must be a probability from 0 to 1: write 0.99 for 99 %")
     return found
@@ -59,6 +61,8 @@ def plain(value):
 
 
 def _numbers(name, value, wanted, is_right):
+    if isinstance(value, Fraction):
+        value = float(value)
     found = np.asarray(value)
     if found.dtype.kind not in "iuf":
         raise TypeError(f"{name}={shown(value)} must be a number, or an array of numbers, {wanted}")

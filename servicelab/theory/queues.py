@@ -30,7 +30,7 @@ def mm1_quantile(lam, mu, q):
     ``q=0.99`` is the 99th percentile. The response time is exponential. Source: Kleinrock 1975, section 5.5.
     """
     lam = stable(lam, mu)
-    if not 0 <= number("q", q, "a quantile") < 1:
+    if not 0 <= number("q", q) < 1:
         raise ValueError(f"q={q} must be in [0, 1): 0.99 is the 99th percentile, and nothing bounds the longest time")
     return plain(-math.log1p(-q) / (mu - lam))
 
