@@ -314,3 +314,12 @@ def test_deliveries_are_a_geometric_sum():
 def test_misuse_of_the_queue_formulas_is_refused(wrong, quoted):
     with pytest.raises(ValueError, match=quoted):
         wrong()
+
+
+def test_tiny_probabilities_and_many_tries_are_neither_rounded_away_nor_summed_up():
+    assert fan_out(1e-17, 10**6) == pytest.approx(1e-11)
+    assert theory.availability_parallel(1e-17, 1e-17) == pytest.approx(2e-17)
+    assert theory.availability_parallel(1, 0.5) == 1 and theory.availability_parallel(0, 0) == 0
+    assert retry_load(0.5, 10**9) == 2 and retry_load(1 - 1e-16, 10**7) == pytest.approx(10**7)
+    for p in (0.0, 1e-17, 0.1, 0.5, 0.99, 1 - 1e-12, 1.0):
+        assert retry_load(p, 20) == pytest.approx(sum(p**n for n in range(20)), rel=1e-12)

@@ -77,4 +77,4 @@ def at_most(timeout, limit: float | None):
         return urllib3.Timeout(at_most(total, limit), at_most(connect, limit), at_most(read, limit))
     if isinstance(timeout, Real):
         return min(timeout, limit)
-    raise TypeError(f"timeout={timeout!r} must be seconds, (connect, read) or a urllib3.Timeout: else nothing limits it")
+    raise TypeError(f"timeout={timeout!r} must be seconds, (connect, read) or a urllib3.Timeout: else it has no limit")

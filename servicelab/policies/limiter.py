@@ -41,11 +41,11 @@ class _Law:
         that is not enough."""
         with self._lock:
             now = self._latest = onward(now, self._latest)
-            at = self._turn(now)
-            if not reached(patience, at - now):
+            wait = self._wait(now)
+            if not reached(patience, wait):
                 return None
-            self._book(at)
-            return 0.0 if reached(now, at) else at - now
+            self._book(now + wait)
+            return 0.0 if reached(0, wait) else wait
 
 
 class TokenBucket(_Law):
@@ -81,11 +81,12 @@ class TokenBucket(_Law):
                 return self.burst
             return min(self.burst, self.burst - self._taken + self.rate * (now - self._full_at))
 
-    def _turn(self, now):
-        """When the bucket holds a whole token."""
-        if now >= self._full_at + self._taken / self.rate:
-            self._full_at, self._taken = now, 0
-        return max(now, self._full_at + (self._taken + 1 - self.burst) / self.rate)
+    def _wait(self, now):
+        """Until the bucket holds a whole token."""
+        since = now - self._full_at
+        if since * self.rate >= self._taken:
+            self._full_at, self._taken, since = now, 0, 0.0
+        return max(0.0, (self._taken + 1 - self.burst) / self.rate - since)
 
     def _book(self, at):
         self._taken += 1
@@ -117,11 +118,11 @@ class SlidingWindow(_Law):
         with self._lock:
             return sum(not reached(now, at + self.window) for at in self._times)
 
-    def _turn(self, now):
+    def _wait(self, now):
         if not self._times:
-            return now
+            return 0.0
         free = self._times[0] + self.window if len(self._times) == self.limit else now
-        return max(now, free, self._times[-1])
+        return max(now, free, self._times[-1]) - now
 
     def _book(self, at):
         self._times.append(at)
