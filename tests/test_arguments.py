@@ -91,7 +91,6 @@ SHARES = {
     "availability_series": theory.availability_series,
     "deliveries": lambda x: theory.deliveries(x, 3),
     "failed_calls": lambda x: theory.failed_calls(1, x, 1),
-    "mm1_quantile": lambda x: theory.mm1_quantile(0.1, 1, x),
 }
 COUNTS = {
     "Retry": lambda n: Retry(Timeout(1), tries=n),

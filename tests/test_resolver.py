@@ -403,7 +403,7 @@ def test_a_source_that_returns_nonsense_is_named():
     [
         (lambda c: InstanceCache(ttl=-1), ValueError, "ttl=-1 must be >= 0"),
         (lambda c: InstanceCache(keep=-1), ValueError, "keep=-1 must be >= 0"),
-        (lambda c: InstanceCache(most=0), ValueError, "most=0 must be >= 1"),
+        (lambda c: InstanceCache(most=0), ValueError, "most=0 must be a whole number >= 1"),
         (lambda c: OnDemand(c, "x", timeout=0), ValueError, "timeout=0 must be > 0"),
         (lambda c: Poll(c, "x", 0, Random(1)), ValueError, "period=0 must be > 0"),
         (lambda c: Poll(c, "x", 1, Random(1), jitter=2), ValueError, "jitter=2 must be a share"),

@@ -122,10 +122,3 @@ class BoundedBuffer:
                 raise IndexError("nothing waits in the buffer: look at len(buffer) before take()")
             self.taken += 1
             return self._items.popitem(last=False)[1]
-
-    def peek(self):
-        """The item that ``take`` would give, left where it is. Raises IndexError when nothing waits."""
-        with self._lock:
-            if not self._items:
-                raise IndexError("nothing waits in the buffer: look at len(buffer) before peek()")
-            return next(iter(self._items.values()))

@@ -1,11 +1,10 @@
 """Queues in the long run: M/M/1, M/M/c, M/G/1, two choices, Little's law, the narrowest stage."""
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 
-from servicelab.arguments import not_negative, number, positive, whole
+from servicelab.arguments import not_negative, positive, whole
 from servicelab.theory.arrays import SATURATED, at_least_0, below, plain, stable
 
 
@@ -22,17 +21,6 @@ def mm1_time(lam, mu):
     """Mean response time of an M/M/1 queue: 1 / (μ − λ) seconds. Source: Kleinrock 1975, chapter 3."""
     lam = stable(lam, mu)
     return plain(1 / (mu - lam))
-
-
-def mm1_quantile(lam, mu, q):
-    """The ``q`` quantile of the response time (not the wait) of an M/M/1 queue: −ln(1 − q) / (μ − λ) seconds.
-
-    ``q=0.99`` is the 99th percentile. The response time is exponential. Source: Kleinrock 1975, section 5.5.
-    """
-    lam = stable(lam, mu)
-    if not 0 <= number("q", q) < 1:
-        raise ValueError(f"q={q} must be in [0, 1): 0.99 is the 99th percentile, and nothing bounds the longest time")
-    return plain(-math.log1p(-q) / (mu - lam))
 
 
 def erlang_c(c, a):
@@ -104,14 +92,6 @@ def little(lam, w):
     Source: Little, Operations Research 9(3), 1961.
     """
     return plain(at_least_0("lam", lam, "requests/s") * at_least_0("w", w, "seconds"))
-
-
-def busy_workers(lam, w):
-    """Mean number of workers that ``lam`` calls/s keep busy when each holds its worker for ``w`` seconds.
-
-    Little's law for the pool. ``w`` counts all the time the worker is held, waiting for other services included.
-    """
-    return little(lam, w)
 
 
 class Bottleneck(NamedTuple):
