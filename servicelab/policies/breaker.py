@@ -306,7 +306,11 @@ class CircuitBreaker:
                 self._permits += 1
                 return
             window = self._window
-            window.record(at, status in self.counts_as_failure, not reached(self.slow_after, duration))
+            window.record(
+                at,
+                status in self.counts_as_failure,
+                duration > self.slow_after and not reached(self.slow_after, duration),
+            )
             if window.calls < self._needed:
                 return
             # A threshold is above 0, so none is not too many; to ask first saves the usual call two divisions.

@@ -25,7 +25,12 @@ def reached(value: float, limit: float) -> bool:
 
     "Beyond the limit" is ``not reached(limit, value)``.
     """
-    return value >= limit - TOLERANCE
+    return limit <= value + TOLERANCE  # horizon(value), without the price of calling it
+
+
+def horizon(now: float) -> float:
+    """All limits up to here are reached at ``now``: to compare many with one call."""
+    return now + TOLERANCE
 
 
 def interval(now: float, length: float) -> int:
