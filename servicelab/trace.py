@@ -162,7 +162,13 @@ class Trace:
                 self._events.append(event)
 
     def __reduce__(self):
-        return _unpickled, ()
+        return _unpickled, (self.events,)
+
+    def __copy__(self) -> "Trace":
+        return self.since(0)
+
+    def __deepcopy__(self, memo) -> "Trace":
+        return self.since(0)
 
     def send(self, sender, receiver, label, *, id=None, kind="request", at=None) -> str:
         """A message leaves. Returns its id."""
@@ -345,5 +351,10 @@ class Trace:
         return request.who if request else ""
 
 
-def _unpickled() -> Trace:
-    return forwarding if forwarding is not None else Trace()
+def _unpickled(events) -> Trace:
+    """In a child process the trace there; elsewhere a record of the same events, which goes on with the usual clock."""
+    if forwarding is not None:
+        return forwarding
+    trace = Trace()
+    trace.extend(events)
+    return trace

@@ -1,6 +1,7 @@
 """One policy around a session, a gRPC channel and a function: real servers, and the caller sees what it saw before."""
 
 import asyncio
+import socket
 import threading
 import time
 from concurrent import futures
@@ -9,9 +10,19 @@ from random import Random
 import grpc
 import pytest
 import requests
+import urllib3
 from flask import Flask, request
 
-from servicelab.clients import CallFailed, RequestFailed, attempt, guard, guard_channel, guard_session, traced
+from servicelab.clients import (
+    CallFailed,
+    RequestFailed,
+    adapter_stack,
+    attempt,
+    guard,
+    guard_channel,
+    guard_session,
+    traced,
+)
 from servicelab.clients.adapters import PolicyAdapter
 from servicelab.clients.deadline import DeadlineAdapter, propagated
 from servicelab.clients.session import TracedAdapter
@@ -234,6 +245,39 @@ def test_a_session_retries_and_its_caller_sees_one_response(session, orders, hit
     guard_session(session, Retry(Timeout(5), tries=3))
     reply = session.post(orders.url + "/flaky", data=b"pen", timeout=60)
     assert (reply.status_code, reply.text, hits) == (200, "hit 3", [b"pen"] * 3)
+
+
+@pytest.mark.parametrize(
+    ("given", "left"),
+    [
+        (None, 0.2),
+        (9, 0.2),
+        (0.1, 0.1),
+        ((9, None), (0.2, 0.2)),
+        (urllib3.Timeout(9), urllib3.Timeout(0.2, 0.2, 0.2)),
+        (urllib3.Timeout(connect=0.1), urllib3.Timeout(0.2, 0.1, 0.2)),
+        (urllib3.Timeout(connect=None, read=0.1), urllib3.Timeout(0.2, 0.2, 0.1)),
+    ],
+    ids=repr,
+)
+def test_a_policy_limits_a_timeout_in_every_form(given, left):
+    assert repr(adapter_stack.at_most(given, 0.2)) == repr(left)
+    assert adapter_stack.at_most(given, None) is given
+
+
+def test_what_could_not_be_limited_is_refused(session, orders):
+    guard_session(session, Timeout(0.2))
+    with pytest.raises(TypeError, match="timeout=<object .* must be seconds"):
+        session.get(orders.url + "/ok", timeout=object())
+
+
+def test_a_urllib3_timeout_does_not_outlive_the_policy():
+    """A server that never answers: whoever is not limited waits for ever."""
+    with socket.create_server(("127.0.0.1", 0)) as silent, requests.Session() as session:
+        session.trust_env = False
+        guard_session(session, Timeout(0.2))
+        with pytest.raises(requests.Timeout):
+            session.get(f"http://127.0.0.1:{silent.getsockname()[1]}/", timeout=urllib3.Timeout(None))
 
 
 def test_a_failure_to_the_policy_is_still_a_response_to_the_caller(session, orders, hits):

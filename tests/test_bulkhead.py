@@ -279,7 +279,11 @@ def test_a_run_with_threads_replays():
     "make, error, said",
     [
         (lambda: Bulkhead(5), TypeError, "inner=5 must be a policy"),
-        (lambda: Bulkhead(Timeout(1), 0), ValueError, "limit=0 must be >= 1: a bulkhead without a place"),
+        (
+            lambda: Bulkhead(Timeout(1), 0),
+            ValueError,
+            "limit=0 must be a whole number >= 1: a bulkhead without a place",
+        ),
         (lambda: Bulkhead(Timeout(1), 2.5), TypeError, "limit=2.5 must be a whole number"),
     ],
 )

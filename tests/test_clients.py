@@ -365,7 +365,7 @@ def test_bad_due_times_are_refused(due):
 )
 def test_bad_options_are_quoted(options):
     [(name, value)] = options.items()
-    with pytest.raises(ValueError, match=f"{name}={value!r}"):
+    with pytest.raises((TypeError, ValueError), match=f"{name}={value!r}"):
         open_loop(lambda: None, [0.0], **options)
     assert open_loop(lambda: None, []) == []
 

@@ -13,6 +13,7 @@ from flask import Flask, request
 from hypothesis import given
 from hypothesis import strategies as st
 
+from servicelab.arguments import LONGEST
 from servicelab.clients import DeadlineExceeded, attempt, guard_channel, guard_session, propagated, traced
 from servicelab.clients.tracing import traced_channel
 from servicelab.lifecycle import ServerError, stop_all
@@ -29,7 +30,6 @@ from servicelab.policies import (
     remaining,
 )
 from servicelab.policies.deadline import HEADER, from_header, to_header
-from servicelab.policies.values import LONGEST
 from servicelab.servers import HeedsDeadline, heeding_grpc, serve
 from servicelab.trace import Trace
 from tests.waiting import wait_until

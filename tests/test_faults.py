@@ -1,6 +1,7 @@
 """Each fault is judged by what arrives on a socket at the other end of the proxy."""
 
 import contextlib
+import dataclasses
 import gc
 import random
 import re
@@ -330,6 +331,31 @@ def test_a_shared_line_carries_its_rate_for_all_connections_together(started):
         for sock in (one, two):
             assert read(sock, 20_000) == DATA[:20_000]
         assert time.monotonic() - start >= 0.4
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_rate_altered_while_data_waits_holds_from_then_on(started, shared):
+    """As a shared line too, which forgot what waited, and let all of it through at once."""
+    _, proxy = started()
+    proxy.add("bandwidth", rate=20_000, shared=shared)
+    with connect(proxy) as sock:
+        sock.sendall(DATA[:60_000])
+        assert read(sock, 400) == DATA[:400]
+        start = time.monotonic()
+        proxy.update("bandwidth", rate=100_000)
+        assert read(sock, 40_000) == DATA[400:40_400]
+        assert time.monotonic() - start >= 0.35
+
+
+def test_every_toxic_can_be_added_by_its_word_with_what_it_needs(started):
+    _, proxy = started()
+    needs = {"latency": 0.1, "rate": 1000, "delay": 0.1, "average_size": 10, "bytes": 10}
+    for word, kind in TOXICS.items():
+        own = [f.name for f in dataclasses.fields(kind) if f.init and f.default is dataclasses.MISSING]
+        assert proxy.add(word, **{name: needs[name] for name in own}).word == word
+        if own:
+            with pytest.raises(ValueError, match=f"needs {own[0]}, as in '{word}', {own[0]}=…$"):
+                proxy.add(word)
 
 
 def test_small_pieces_do_not_wait_for_an_acknowledgement(started):
@@ -900,10 +926,10 @@ def test_faults_that_lose_nothing_leave_no_mark(started):
     [
         (lambda: Latency(-3), "latency=-3 must be >= 0 seconds"),
         (lambda: Latency(float("nan")), "latency=nan must be >= 0 seconds"),
-        (lambda: Latency("0.2"), "latency='0.2' must be >= 0 seconds"),
-        (lambda: Latency(True), "latency=True must be >= 0 seconds"),
+        (lambda: Latency("0.2"), "latency='0.2' must be a number of seconds"),
+        (lambda: Latency(True), "latency=True must be a number of seconds"),
         (lambda: Latency(0.1, jitter=-1), "jitter=-1 must be >= 0 seconds"),
-        (lambda: Latency(0.1, toxicity=1.5), "toxicity=1.5 must be between 0 and 1"),
+        (lambda: Latency(0.1, toxicity=1.5), "toxicity=1.5 must be a share from 0 to 1"),
         (lambda: Latency(0.1, direction="left"), "direction='left' is no direction: use 'downstream'"),
         (lambda: Latency(0.1, name=3), "name=3 must be a string"),
         (lambda: Bandwidth(0), "rate=0 must be > 0 bytes/s"),
@@ -911,8 +937,8 @@ def test_faults_that_lose_nothing_leave_no_mark(started):
         (lambda: SlowClose(-1), "delay=-1 must be >= 0 seconds"),
         (lambda: Timeout(-1), "timeout=-1 must be >= 0 seconds"),
         (lambda: ResetPeer(-1), "timeout=-1 must be >= 0 seconds"),
-        (lambda: Slicer(0), "average_size=0 must be a whole number of bytes, at least 1"),
-        (lambda: Slicer(10, 10), "size_variation=10 must be a whole number from 0 to below average_size=10"),
+        (lambda: Slicer(0), "average_size=0 must be a whole number >= 1"),
+        (lambda: Slicer(10, 10), "size_variation=10 must be a whole number from 0 to 9: a piece of average_size=10"),
         (lambda: Slicer(10, delay=-1), "delay=-1 must be >= 0 seconds"),
         (lambda: LimitData(1.5), "bytes=1.5 must be a whole number >= 0"),
         (lambda: LimitData(-1), "bytes=-1 must be a whole number >= 0"),
@@ -921,7 +947,7 @@ def test_faults_that_lose_nothing_leave_no_mark(started):
     ],
 )
 def test_a_setting_out_of_range_is_refused_by_name(make, says):
-    with pytest.raises(ValueError, match=re.escape(says)):
+    with pytest.raises((TypeError, ValueError), match=re.escape(says)):
         make()
 
 

@@ -599,7 +599,11 @@ def test_a_policy_that_tries_and_sleeps_never_begins_a_race():
         (lambda: Hedge(Timeout(1), -0.1), ValueError, "delay=-0.1 must be >= 0"),
         (lambda: Hedge(Timeout(1), "0.1"), TypeError, "delay='0.1' must be a number"),
         (lambda: Hedge(Timeout(1), 1), ValueError, "delay=1 must be < 1 seconds, the timeout"),
-        (lambda: Hedge(Timeout(1), 0.1, most=1), ValueError, "most=1 must be >= 2: one attempt alone is no hedge"),
+        (
+            lambda: Hedge(Timeout(1), 0.1, most=1),
+            ValueError,
+            "most=1 must be a whole number >= 2: one attempt alone is no hedge",
+        ),
         (lambda: Hedge(Timeout(1), 0.1, most=2.5), TypeError, "most=2.5 must be a whole number"),
         (lambda: Hedge(Timeout(1), 0.1, budget=0.1), TypeError, "budget=0.1 must be a RetryBudget"),
         (lambda: Hedge(Timeout(1), 0.1, hedge_on="error"), TypeError, "write hedge_on={'error'}"),

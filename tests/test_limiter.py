@@ -218,7 +218,7 @@ def test_threads_do_not_come_between_looking_and_booking():
         (lambda: TokenBucket(-1, 1), ValueError, "rate=-1 must be > 0"),
         (lambda: TokenBucket("5", 1), TypeError, "rate='5' must be a number"),
         (lambda: TokenBucket(5, 0.5), ValueError, r"burst=0.5 must be >= 1 \(calls\)"),
-        (lambda: SlidingWindow(0, 1), ValueError, "limit=0 must be >= 1"),
+        (lambda: SlidingWindow(0, 1), ValueError, "limit=0 must be a whole number >= 1"),
         (lambda: SlidingWindow(2.5, 1), TypeError, "limit=2.5 must be a whole number"),
         (lambda: SlidingWindow(2, 0), ValueError, "window=0 must be > 0"),
         (lambda: RateLimiter(0.5, TokenBucket(1, 1)), TypeError, "inner=0.5 must be a policy"),

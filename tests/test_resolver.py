@@ -169,9 +169,11 @@ def poll_times(policy, until, fails=lambda at: False):
 
 
 def test_without_jitter_polls_keep_in_step_and_by_schedule():
-    policy = Poll(InstanceCache(), "orders", 2.0, Random(1), jitter=0)
-    assert poll_times(policy, 9.0) == [0.0, 2.0, 4.0, 6.0, 8.0]
-    script = policy.script(0.0)
+    def policy():
+        return Poll(InstanceCache(), "orders", 2.0, Random(1), jitter=0)
+
+    assert poll_times(policy(), 9.0) == [0.0, 2.0, 4.0, 6.0, 8.0]
+    script = policy().script(0.0)
     script.send(None)
     assert script.send(ok(0.5, "a")) == Sleep(1.5)
 
@@ -401,7 +403,7 @@ def test_a_source_that_returns_nonsense_is_named():
     [
         (lambda c: InstanceCache(ttl=-1), ValueError, "ttl=-1 must be >= 0"),
         (lambda c: InstanceCache(keep=-1), ValueError, "keep=-1 must be >= 0"),
-        (lambda c: InstanceCache(most=0), ValueError, "most=0 must be >= 1"),
+        (lambda c: InstanceCache(most=0), ValueError, "most=0 must be a whole number >= 1"),
         (lambda c: OnDemand(c, "x", timeout=0), ValueError, "timeout=0 must be > 0"),
         (lambda c: Poll(c, "x", 0, Random(1)), ValueError, "period=0 must be > 0"),
         (lambda c: Poll(c, "x", 1, Random(1), jitter=2), ValueError, "jitter=2 must be a share"),

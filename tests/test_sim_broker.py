@@ -527,7 +527,7 @@ def test_what_is_under_way_when_an_end_goes_down_is_lost_in_the_picture_too(who)
     [
         (lambda env: Queue(env, max_length=-1), ValueError, "max_length=-1"),
         (lambda env: Queue(env, ttl=-1), ValueError, "ttl=-1"),
-        (lambda env: Queue(env, delivery_limit=1.5), ValueError, "delivery_limit=1.5"),
+        (lambda env: Queue(env, delivery_limit=1.5), TypeError, "delivery_limit=1.5"),
         (lambda env: Queue(env, overflow="drop-tail"), ValueError, "overflow='drop-tail'"),
         (lambda env: Queue(env, dead_letter="dead"), TypeError, "dead_letter='dead'"),
         (lambda env: Broker(env, disk=-1), ValueError, "disk=-1"),

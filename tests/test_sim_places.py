@@ -10,14 +10,20 @@ import simpy
 from servicelab.policies import Exponential, Retry, RoundRobin, Status, Timeout
 from servicelab.sim import (
     Balancer,
+    Broker,
     Call,
     Client,
+    Consumer,
     Draws,
     FirstOf,
     Journeys,
+    Letter,
     Link,
     Message,
+    Publisher,
+    Queue,
     Service,
+    Task,
     poisson,
     replay,
     users,
@@ -565,7 +571,7 @@ ORDERS = Service(ENV, "orders", 0.1)
         (lambda: Service(ENV, "orders", math.nan), ValueError, "work=nan"),
         (lambda: Service(ENV, "orders", "fast"), TypeError, "work='fast'"),
         (lambda: Service(ENV, "orders", 0.1, workers=0), ValueError, "workers=0"),
-        (lambda: Service(ENV, "orders", 0.1, workers=1.5), ValueError, "workers=1.5"),
+        (lambda: Service(ENV, "orders", 0.1, workers=1.5), TypeError, "workers=1.5"),
         (lambda: Service(ENV, "orders", 0.1, queue_limit=-1), ValueError, "queue_limit=-1"),
         (lambda: Service(ENV, "orders", 0.1, fails=2), ValueError, "fails=2"),
         (lambda: Service(ENV, "orders", 0.1, needs=["inventory"]), TypeError, "need='inventory' is not a place"),
@@ -651,3 +657,120 @@ def test_a_plain_string_is_a_status_too():
     journeys = ask(env, Service(env, "gateway", 1.0, needs=[Client(env, Fine(env), Retry(Timeout(5.0)))]))
     assert journeys.status[0] == Status.OK
     assert reply_id("1") == "1.reply"
+
+
+# -- what is interrupted, or goes wrong, gives its place back ------------------------------------------------
+
+
+def leaving(env, place, at):
+    """A process that calls ``place`` at once and is interrupted ``at`` seconds."""
+    left = []
+
+    def call():
+        try:
+            yield from place.call(Message())
+        except simpy.Interrupt:
+            left.append(env.now)
+
+    def interrupt():
+        yield env.timeout(at)
+        if process.is_alive:
+            process.interrupt()
+
+    process = env.process(call())
+    env.process(interrupt())
+    return left
+
+
+class Breaks:
+    """A place that ends in a mistake."""
+
+    def __init__(self, env):
+        self.env = env
+
+    def call(self, message):
+        yield self.env.timeout(0.1)
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("at", [0.3, 0.5, 1.0, 1.2, 2.5], ids=lambda at: f"at {at}")
+@pytest.mark.parametrize("outer", [False, True])
+def test_an_interrupted_call_gives_its_worker_or_its_turn_back(at, outer):
+    """At work, in the queue, and at the very moment when its turn comes (1.0)."""
+    env, trace = simpy.Environment(), Trace()
+    service = Service(env, "orders", 1.0, trace=trace)
+    place = Balancer(env, [Service(env, "outer", 0.2, 2, needs=[service]) if outer else service], RoundRobin())
+    for _ in range(3):
+        leaving(env, place, at)
+    env.run(until=10)
+    assert service.busy == 0 and len(service.waiting) == 0 and place.outstanding == [0]
+    assert all(work.end is not None for work in trace.work)
+    later = poisson(env, 1, place, Draws(1), count=5)
+    env.run(until=100)
+    assert later.counts() == {"ok": 5}
+
+
+def test_a_mistake_in_a_need_gives_the_worker_back():
+    env = simpy.Environment()
+    service = Service(env, "orders", 0.1, needs=[Breaks(env)])
+    balancer = Balancer(env, [service], RoundRobin())
+
+    def caller():
+        for _ in range(3):
+            with pytest.raises(ZeroDivisionError):
+                yield from balancer.call(Message())
+
+    env.run(env.process(caller()))
+    assert service.busy == 0 and balancer.outstanding == [0]
+
+
+def test_an_interrupted_client_has_stopped_waiting_for_its_answer():
+    env, trace = simpy.Environment(), Trace(lambda: env.now)
+    service = Service(env, "orders", 1.0, drop_abandoned=True)
+    client = Client(env, service, Timeout(9.0), trace=trace)
+    for _ in range(4):
+        leaving(env, client, 0.5)
+    env.run(until=20)
+    assert service.busy == 0 and [call.end for call in trace.calls] == [0.5] * 4
+    assert {call.status for call in trace.calls} == {"cancelled"}
+
+
+def test_the_disk_goes_on_writing_when_the_publisher_is_interrupted():
+    env = simpy.Environment()
+    queue = Queue(env, durable=True, broker=Broker(env, disk=1.0))
+    leaving(env, Publisher(env, queue, confirm=True, persistent=True), 0.5)
+    leaving(env, AsLetter(queue), 0.5)
+    env.run(until=2)
+    queue.broker.restart()
+    env.run(until=3)
+    assert queue.ready == 2 and queue.gone["restart"] == 0
+
+
+class AsLetter:
+    """A queue that is called with a persistent letter, by nobody but the caller."""
+
+    def __init__(self, queue):
+        self.queue = queue
+
+    def call(self, message):
+        return self.queue.call(Letter(Task(0, "mail", 0.0), persistent=True))
+
+
+@pytest.mark.parametrize("mishap", ["an interrupt from outside", "a mistake in the work"])
+def test_a_consumer_that_ends_gives_back_what_it_was_sent(mishap):
+    env = simpy.Environment()
+    queue = Queue(env)
+
+    def fails(task):
+        raise ZeroDivisionError
+
+    one = Consumer(env, "one", queue, 1.0, prefetch=None, fails=fails if "mistake" in mishap else None)
+    poisson(env, 100, Publisher(env, queue), Draws(1), count=5)
+    if "mistake" in mishap:
+        with pytest.raises(ZeroDivisionError):
+            env.run(until=2)
+    else:
+        env.run(until=0.9)
+        one._process.interrupt("somebody else")
+    env.run(until=3)
+    assert not one.is_up and queue.unacked == 0 and queue.ready == 5

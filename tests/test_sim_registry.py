@@ -396,7 +396,7 @@ def test_the_outcome_is_a_table():
     ("settings", "text"),
     [
         ({"how": "gossip"}, "how='gossip' must be one of lease, watch, poll, dns"),
-        ({"clients": 0}, "clients=0 must be a whole number, at least 1"),
+        ({"clients": 0}, "clients=0 must be a whole number >= 1"),
         ({"heartbeat": 0.0}, "period=0.0 must be > 0 seconds"),
         ({"delay": -1}, "delay=-1 must be >= 0 seconds"),
         ({"panic": 2}, "threshold=2 must be a share"),

@@ -1,6 +1,7 @@
 """Sweeps: the same numbers on any number of processes and on a dask cluster, and mistakes named."""
 
 import logging
+import pickle
 import subprocess
 import sys
 import threading
@@ -13,6 +14,11 @@ import psutil
 import pytest
 import simpy
 
+from servicelab.clients.errors import CallFailed, DeadlineExceeded, RequestFailed
+from servicelab.clients.rpc import RPCFailed
+from servicelab.lifecycle import ServerError
+from servicelab.servers.amqp.errors import AmqpError
+from servicelab.servers.registry.api import Refused
 from servicelab.sim import Draws, Service, poisson
 from servicelab.sim.sweep import Sweep, seed_of, sweep
 
@@ -246,6 +252,56 @@ def test_an_error_is_passed_on_and_says_where(jobs):
     assert _eventually(lambda: not _workers(children))
 
 
+class TwoArguments(Exception):
+    """One whose constructor takes more than the text that an exception keeps."""
+
+    def __init__(self, status, attempts):
+        super().__init__(f"{status} after {attempts}")
+
+
+class Unpicklable(Exception):
+    def __reduce__(self):
+        raise TypeError("no")
+
+
+ERRORS = {
+    "two arguments": (lambda: TwoArguments("timeout", 3), (TwoArguments, RuntimeError), "timeout after 3"),
+    "no pickle": (lambda: Unpicklable("deep inside"), (Unpicklable, RuntimeError), "deep inside"),
+    "a lock in it": (lambda: ValueError("locked", threading.Lock()), (ValueError, RuntimeError), "locked"),
+    "the course's": (lambda: CallFailed("rejected", 2, "pay()"), CallFailed, r"^pay\(\) ended with 'rejected' after 2"),
+    "a session's": (lambda: RequestFailed("timeout", 2, "GET /"), RequestFailed, "^GET / ended with 'timeout' after 2"),
+    "a deadline": (lambda: DeadlineExceeded("GET /"), DeadlineExceeded, "^GET / ended with 'deadline' after 0"),
+    "gRPC's": (lambda: RPCFailed("rejected", 1, "Get"), RPCFailed, "^Get ended with 'rejected' after 1"),
+    "the broker's": (lambda: AmqpError(404, "no queue 'x'"), AmqpError, "^404 NOT_FOUND - no queue 'x'"),
+    "the registry's": (lambda: Refused(400, "bad TTL", {"A": "b"}), Refused, "^400 bad TTL"),
+    "a server's": (lambda: ServerError("no port"), ServerError, "^no port"),
+}
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize(("make", "kinds", "text"), ERRORS.values(), ids=ERRORS)
+def test_any_error_comes_back_with_its_text_and_says_where(make, kinds, text, jobs):
+    def fails(a, seed):
+        if a == 2:
+            raise make()
+        return a
+
+    with pytest.raises(kinds, match=text) as caught:
+        sweep(fails, {"a": [1, 2, 3]}, jobs=jobs)
+    assert any(note.startswith("at a=2, seed=") for note in caught.value.__notes__)
+    if jobs == 2:
+        assert "in fails" in caught.value.__notes__[-1], "where in the code"
+
+
+def test_the_courses_own_exceptions_keep_what_they_carry():
+    for make, _, text in ERRORS.values():
+        if make().__class__.__module__.startswith("servicelab"):
+            error = make()
+            error.add_note("kept")
+            again = pickle.loads(pickle.dumps(error))
+            assert str(again) == str(error) and vars(again) == vars(error) and again.args == error.args, text
+
+
 @pytest.mark.parametrize(
     "wrong, error, quoted",
     [
@@ -264,10 +320,10 @@ def test_an_error_is_passed_on_and_says_where(jobs):
         (lambda: sweep(lambda load: 1.0, {"load": [0.5]}), TypeError, "unexpected keyword argument 'seed'"),
         (lambda: sweep("queue", GRID), TypeError, "function='queue' must be a function"),
         (lambda: sweep(queue, GRID, replications=0), ValueError, "replications=0"),
-        (lambda: sweep(queue, GRID, seed=1.5), ValueError, "seed=1.5 must be a whole number"),
-        (lambda: sweep(queue, GRID, seed=True), ValueError, "seed=True"),
+        (lambda: sweep(queue, GRID, seed=1.5), TypeError, "seed=1.5 must be a whole number"),
+        (lambda: sweep(queue, GRID, seed=True), TypeError, "seed=True"),
         (lambda: sweep(queue, GRID, jobs=0), ValueError, "jobs=0 must be"),
-        (lambda: sweep(queue, GRID, jobs="two"), ValueError, "jobs='two' must be"),
+        (lambda: sweep(queue, GRID, jobs="two"), TypeError, "jobs='two' must be"),
         (
             lambda: sweep(lambda a, seed: "fast", {"a": [1]}),
             TypeError,

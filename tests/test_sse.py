@@ -12,10 +12,10 @@ from flask import Flask, jsonify
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from servicelab.arguments import LONGEST
 from servicelab.clients.sse import EventParser, EventStream, StreamLost, StreamRefused
 from servicelab.lifecycle import stop_all
 from servicelab.policies import BoundedBuffer, Offer
-from servicelab.policies.values import LONGEST
 from servicelab.servers import serve
 from servicelab.servers.events import ServerSentEvent, event_stream, last_event_id, long_poll
 from servicelab.servers.feed import Feed, Outbox

@@ -113,3 +113,11 @@ def test_false_expiries_by_draws():
 def test_what_has_no_answer_is_refused(call, text):
     with pytest.raises(ValueError, match=text):
         call()
+
+
+def test_a_lease_of_a_whole_number_of_periods_has_so_many_heartbeats():
+    for beats in range(2, 40):
+        for period in (0.1, 0.3, 0.7, 3.0):
+            ttl = float(f"{beats * period:.10g}")  # as somebody writes it
+            assert theory.false_expiries(0.1, ttl, period) == pytest.approx(0.9 * 0.1**beats / period, rel=1e-9)
+            assert theory.false_expiries(0.1, 0.999 * ttl, period) > theory.false_expiries(0.1, ttl, period)

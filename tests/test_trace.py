@@ -1,5 +1,6 @@
 """The trace joins what both ends of a message stamped, whoever stamped it and in whatever order."""
 
+import copy
 import pickle
 import threading
 
@@ -117,6 +118,24 @@ def test_a_pickled_trace_becomes_the_one_that_reports_to_the_parent(monkeypatch)
     here = Trace()
     monkeypatch.setattr(trace_module, "forwarding", here)
     assert pickle.loads(pickle.dumps(Trace())) is here
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda trace: pickle.loads(pickle.dumps(trace))])
+def test_a_copy_of_a_trace_holds_its_events_and_goes_on_alone(trace, copied):
+    trace.feeds.append(lambda: trace.feeds.clear() or trace.state("child", "up", at=3.0))
+    trace.send("ann", "orders", "POST", at=1.0)
+    other = copied(trace)
+    assert other.events == trace.events and len(other) == 2
+    other.state("breaker", "open", at=5.0)
+    trace.state("breaker", "closed", at=6.0)
+    assert (len(trace), len(other), other.events[-1].label) == (3, 3, "open")
+
+
+def test_a_copy_keeps_a_clock_that_cannot_be_pickled():
+    trace = Trace(lambda: 7.0)
+    for other in (copy.copy(trace), copy.deepcopy({"trace": trace})["trace"]):
+        other.state("breaker", "open")
+        assert other.events[-1].at == 7.0
 
 
 def test_traceparent_there_and_back():

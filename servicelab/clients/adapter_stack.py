@@ -9,6 +9,9 @@ A session hands each request to an adapter. Ours are put around the one that doe
 | trace    | traced        | it stamps what really leaves                                                           |
 """
 
+from numbers import Real
+
+import urllib3
 from requests.adapters import BaseAdapter
 
 #: From the outside in.
@@ -57,11 +60,21 @@ def seconds(timeout) -> float | None:
 
 
 def at_most(timeout, limit: float | None):
-    """``timeout``, as requests takes it, and none of its parts longer than ``limit`` seconds (None: as it is)."""
+    """``timeout``, as requests takes it, and none of its parts longer than ``limit`` seconds (None: as it is).
+
+    Raises TypeError for a timeout that is no number, pair or ``urllib3.Timeout``: it would be no limit.
+    """
     if limit is None:
         return timeout
     if timeout is None:
         return limit
     if isinstance(timeout, tuple):
         return tuple(limit if part is None else min(part, limit) for part in timeout)
-    return min(timeout, limit) if isinstance(timeout, (int, float)) else timeout
+    if isinstance(timeout, urllib3.Timeout):
+        # Its total is for connecting and reading together; None, and urllib3's own default, is no limit.
+        parts = (timeout.total, timeout._connect, timeout._read)
+        total, connect, read = (part if isinstance(part, Real) else None for part in parts)
+        return urllib3.Timeout(at_most(total, limit), at_most(connect, limit), at_most(read, limit))
+    if isinstance(timeout, Real):
+        return min(timeout, limit)
+    raise TypeError(f"timeout={timeout!r} must be seconds, (connect, read) or a urllib3.Timeout: else it has no limit")

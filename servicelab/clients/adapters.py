@@ -24,7 +24,7 @@ import requests
 from servicelab.clients import adapter_stack
 from servicelab.clients.errors import CallFailed, RequestFailed
 from servicelab.clients.session import attempt_number, judge
-from servicelab.policies import values
+from servicelab.policies import parts
 from servicelab.policies.drive import acall, call
 from servicelab.policies.status import Status
 
@@ -45,7 +45,7 @@ def guard(function, policy, *, timeout: str | bool | None = None, mistakes=()):
     Raises TypeError for a ``policy`` or ``function`` that is none; and, when it is called, if the policy sets a limit
     of time to a function that takes no timeout: nothing could end it.
     """
-    values.policy("policy", policy)
+    parts.policy("policy", policy)
     if not callable(function):
         raise TypeError(f"function={function!r} must be something to call: guard(fetch, Retry(Timeout(0.5)))")
     mistakes = tuple(mistakes) if not isinstance(mistakes, type) else (mistakes,)
@@ -90,7 +90,7 @@ def guard_session(session: requests.Session, policy, prefix: str | None = None) 
     """
     if not isinstance(session, requests.Session):
         raise TypeError(f"session={session!r} is no requests.Session(): guard_session(requests.Session(), policy)")
-    values.policy("policy", policy)
+    parts.policy("policy", policy)
     # With the slash, so that port 80 is not taken for the beginning of port 8080.
     prefixes = None if prefix is None else [prefix.rstrip("/") + "/"]
     adapter_stack.add(session, PolicyAdapter, lambda inner: PolicyAdapter(inner, policy), prefixes)
@@ -110,7 +110,7 @@ def guard_channel(channel, policy):
     """
     from servicelab.clients.rpc import intercepted  # here, because who uses no gRPC need not wait for its import
 
-    return intercepted(channel, values.policy("policy", policy))
+    return intercepted(channel, parts.policy("policy", policy))
 
 
 class PolicyAdapter(adapter_stack.Layer):

@@ -2,10 +2,10 @@
 
 import time
 
+from servicelab.arguments import in_reach
 from servicelab.clients import adapter_stack
 from servicelab.clients.errors import DeadlineExceeded
 from servicelab.policies.deadline import HEADER, remaining, to_header
-from servicelab.policies.values import in_reach
 
 
 def propagated(session, clock=time.monotonic):

@@ -11,6 +11,16 @@ class CallFailed(Exception):
         self.status = status
         self.attempts = attempts
 
+    def __reduce__(self):  # its constructor takes no text, which is what an exception hands on otherwise
+        return _arrived, (type(self), self.args, self.__dict__)
+
+
+def _arrived(kind, args, state):
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
 
 class RequestFailed(CallFailed, requests.RequestException):
     """The same for a session: whoever handles ``requests.RequestException`` handles it."""

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import requests
 
+from servicelab.arguments import positive, seconds, whole
 from servicelab.clients.session import status_of
 
 MOST_CLIENTS = 512
@@ -90,10 +91,7 @@ def closed_loop(send, clients: int, count: int, think: float = 0.0, limit: float
     errors are as for :func:`open_loop`.
     """
     _check(send, clients, limit)
-    if not isinstance(count, int) or count < 0:
-        raise ValueError(f"count={count!r} must be a whole number of requests, 0 or more")
-    if not think >= 0:
-        raise ValueError(f"think={think!r} must be >= 0 seconds")
+    count, think = whole("count", count, "requests", least=0), seconds("think", think)
     load = _Load(send, [None] * count, limit, think)
     return load.run(min(clients, count), load.closed_client, 0.0)
 
@@ -197,7 +195,5 @@ def _status(send) -> str:
 def _check(send, clients, limit):
     if not callable(send):
         raise ValueError(f"send={send!r} must be a function without arguments that makes one request")
-    if not isinstance(clients, int) or isinstance(clients, bool) or not 1 <= clients <= MOST_CLIENTS:
-        raise ValueError(f"clients={clients!r} must be a whole number from 1 to {MOST_CLIENTS}")
-    if not limit > 0 or not math.isfinite(limit):
-        raise ValueError(f"limit={limit!r} must be > 0 seconds")
+    whole("clients", clients, most=MOST_CLIENTS)
+    positive("limit", limit, "seconds")

@@ -5,13 +5,13 @@ from typing import NamedTuple
 
 import grpc
 
+from servicelab.arguments import in_reach
 from servicelab.clients.adapter_stack import at_most
 from servicelab.clients.errors import CallFailed
 from servicelab.policies.deadline import remaining
 from servicelab.policies.drive import call
 from servicelab.policies.race import when_abandoned
 from servicelab.policies.status import Status
-from servicelab.policies.values import in_reach
 
 CODE = grpc.StatusCode
 

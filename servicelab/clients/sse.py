@@ -10,8 +10,8 @@ import socket
 import threading
 from urllib.parse import urlsplit
 
+from servicelab.arguments import LONGEST, in_reach
 from servicelab.clients.session import callee_of
-from servicelab.policies.values import LONGEST, in_reach
 from servicelab.servers.events import MEDIA_TYPE, ServerSentEvent
 from servicelab.servers.message_stamps import Talk
 from servicelab.servers.threads import shut

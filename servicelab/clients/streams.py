@@ -20,11 +20,11 @@ from socketio.packet import DISCONNECT
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from servicelab.arguments import in_reach
 from servicelab.clients.session import callee_of
 from servicelab.clients.sse import EventStream, StreamLost, StreamRefused
 from servicelab.policies.heartbeat import Heartbeat
 from servicelab.policies.reconnect import Reconnect, Resume, Seen
-from servicelab.policies.values import in_reach
 from servicelab.servers.events import number_of
 from servicelab.servers.message_stamps import Talk
 from servicelab.servers.threads import shut

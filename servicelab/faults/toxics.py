@@ -20,9 +20,10 @@ The rules, in the order in which the pipe applies them:
 and ``drop()`` to tell that data was thrown away.
 """
 
-import math
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import ClassVar
+
+from servicelab.arguments import positive, seconds, share, whole
 
 DIRECTIONS = ("downstream", "upstream")
 
@@ -53,7 +54,7 @@ class Toxic:
     the proxy's seed, the connection's number and the toxic's name, never from the time.
     ``name``: by default word and direction, as in ``latency_downstream``.
 
-    Raises ValueError, which names the bad value, for anything outside its range.
+    Raises ValueError, which names the bad value, for anything outside its range, TypeError for what is no number.
     """
 
     word: ClassVar[str] = ""
@@ -70,10 +71,7 @@ class Toxic:
                 f"direction={self.direction!r} is no direction: use 'downstream' (server to client) "
                 "or 'upstream' (client to server)"
             )
-        if not _is_number(self.toxicity) or not 0 <= self.toxicity <= 1:
-            raise ValueError(
-                f"toxicity={self.toxicity!r} must be between 0 and 1: the share of connections the toxic acts on"
-            )
+        self._take(share, "toxicity", "the share of connections the toxic acts on")
         if not isinstance(self.name, str):
             raise ValueError(f"name={self.name!r} must be a string, such as 'slow_answers'")
         if not self.name:
@@ -98,7 +96,11 @@ class Toxic:
         return f"{self.word}_{self.direction}"
 
     def _check(self):
-        """Raise ValueError if a setting is out of range."""
+        """Raise ValueError or TypeError if a setting is out of range."""
+
+    def _take(self, validator, name, *which, **limits):
+        """Let ``validator`` of :mod:`servicelab.arguments` look at a setting."""
+        object.__setattr__(self, name, validator(name, getattr(self, name), *which, **limits))
 
     def begin(self, stage):
         return ()
@@ -129,8 +131,8 @@ class Latency(Toxic):
     jitter: float = 0.0
 
     def _check(self):
-        _seconds(self, "latency", "the time by which data is delayed")
-        _seconds(self, "jitter", "the delay varies by this much to either side")
+        self._take(seconds, "latency", "the time by which data is delayed")
+        self._take(seconds, "jitter", "the delay varies by this much to either side")
 
     def delay(self, rng) -> float:
         """The next delay in seconds, drawn from ``rng``."""
@@ -162,16 +164,15 @@ class Bandwidth(Toxic):
     def _check(self):
         if not isinstance(self.shared, bool):
             raise ValueError(f"shared={self.shared!r} must be True (one line for all connections) or False")
-        if not _is_number(self.rate) or self.rate <= 0:
-            raise ValueError(
-                f"rate={self.rate!r} must be > 0 bytes/s: to let nothing through, add the toxic 'timeout' instead"
-            )
+        self._take(positive, "rate", "bytes/s", "to let nothing through, add the toxic 'timeout' instead")
 
     def data(self, stage, now, data):
         size = max(1, int(self.rate * self.piece))
         line = self.line if self.shared else stage
         for piece in _pieces(data, lambda: size):
-            line.free_at = max(now, line.free_at) + len(piece) / self.rate
+            # An altered rate begins with the moment of the change, on this connection (stage) as on a shared line:
+            # what has waited until then was not under way.
+            line.free_at = max(now, stage.free_at, line.free_at) + len(piece) / self.rate
             yield line.free_at, piece
 
 
@@ -191,7 +192,7 @@ class SlowClose(Toxic):
     delay: float
 
     def _check(self):
-        _seconds(self, "delay", "the time by which the close is delayed")
+        self._take(seconds, "delay", "the time by which the close is delayed")
 
     def end(self, stage, now, signal):
         yield now + self.delay, signal
@@ -214,7 +215,7 @@ class Timeout(Toxic):
     timeout: float = 0.0
 
     def _check(self):
-        _seconds(self, "timeout", "0 keeps the connection open until the toxic is removed")
+        self._take(seconds, "timeout", "0 keeps the connection open until the toxic is removed")
 
     def begin(self, stage):
         if self.timeout > 0:
@@ -244,7 +245,7 @@ class ResetPeer(Toxic):
     timeout: float = 0.0
 
     def _check(self):
-        _seconds(self, "timeout", "0 resets at once")
+        self._take(seconds, "timeout", "0 resets at once")
 
     def begin(self, stage):
         if stage.struck is not None:  # it was altered after it had been set off
@@ -275,14 +276,10 @@ class Slicer(Toxic):
     delay: float = 0.0
 
     def _check(self):
-        if not _is_whole(self.average_size) or self.average_size < 1:
-            raise ValueError(f"average_size={self.average_size!r} must be a whole number of bytes, at least 1")
-        if not _is_whole(self.size_variation) or not 0 <= self.size_variation < self.average_size:
-            raise ValueError(
-                f"size_variation={self.size_variation!r} must be a whole number from 0 to below "
-                f"average_size={self.average_size}: a piece needs a byte"
-            )
-        _seconds(self, "delay", "the pause after each piece")
+        self._take(whole, "average_size", "bytes")
+        mend = f"a piece of average_size={self.average_size} needs a byte"
+        self._take(whole, "size_variation", mend, least=0, most=self.average_size - 1)
+        self._take(seconds, "delay", "the pause after each piece")
 
     def data(self, stage, now, data):
         low, high = self.average_size - self.size_variation, self.average_size + self.size_variation
@@ -303,10 +300,7 @@ class LimitData(Toxic):
     bytes: int
 
     def _check(self):
-        if not _is_whole(self.bytes) or self.bytes < 0:
-            raise ValueError(
-                f"bytes={self.bytes!r} must be a whole number >= 0: how many bytes pass before the connection closes"
-            )
+        self._take(whole, "bytes", "how many bytes pass before the connection closes", least=0)
 
     def data(self, stage, now, data):
         left = max(0, self.bytes - stage.passed)
@@ -354,7 +348,7 @@ def make(toxic, settings) -> Toxic:
     if not isinstance(toxic, str) or toxic not in TOXICS:
         raise ValueError(f"{toxic!r} is no toxic: use one of {', '.join(TOXICS)}")
     kind = TOXICS[toxic]
-    missing = [f.name for f in fields(kind) if f.default is MISSING and f.name not in settings]
+    missing = [f.name for f in fields(kind) if f.init and f.default is MISSING and f.name not in settings]
     if missing:
         raise ValueError(f"the toxic {toxic!r} needs {' and '.join(missing)}, as in {toxic!r}, {missing[0]}=…")
     return kind(**_known(kind, settings))
@@ -386,17 +380,3 @@ def _pieces(data, size):
         piece = data[start : start + size()]
         start += len(piece)
         yield piece
-
-
-def _seconds(toxic, name, meaning):
-    value = getattr(toxic, name)
-    if not _is_number(value) or value < 0:
-        raise ValueError(f"{name}={value!r} must be >= 0 seconds: {meaning}")
-
-
-def _is_number(value):
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _is_whole(value):
-    return isinstance(value, int) and not isinstance(value, bool)

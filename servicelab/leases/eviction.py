@@ -18,6 +18,7 @@ import math
 from collections.abc import Callable, Sequence
 from random import Random
 
+from servicelab.arguments import generator, positive, share
 from servicelab.leases.records import PASSING
 
 
@@ -83,18 +84,10 @@ class SelfPreservation(TTLExpiry):
     removes = True
 
     def __init__(self, rng: Random, *, renewal_interval=30.0, threshold=0.85, window=60.0, interval=60.0):
-        if not isinstance(rng, Random):
-            raise TypeError(
-                f"rng={rng!r} must be a random.Random: pass random.Random(7), so that a run can be repeated"
-            )
-        for name, value in (("renewal_interval", renewal_interval), ("window", window), ("interval", interval)):
-            if not value > 0:
-                raise ValueError(f"{name}={value} must be > 0 seconds")
-        if not 0 <= threshold <= 1:
-            raise ValueError(f"threshold={threshold} must be a share from 0 to 1: Eureka's is 0.85")
-        self.rng = rng
-        self.renewal_interval, self.threshold = renewal_interval, threshold
-        self.window, self.interval = window, interval
+        self.rng = generator(rng)
+        self.renewal_interval = positive("renewal_interval", renewal_interval, "seconds")
+        self.threshold = share("threshold", threshold, "Eureka's is 0.85")
+        self.window, self.interval = positive("window", window, "seconds"), positive("interval", interval, "seconds")
         self._start: float | None = None
         self._bucket = 0
         self._counted = self._last = 0
@@ -152,9 +145,7 @@ class PanicThreshold:
     """
 
     def __init__(self, threshold: float = 0.5):
-        if not 0 <= threshold <= 1:
-            raise ValueError(f"threshold={threshold} must be a share from 0 to 1: Envoy's is 0.5")
-        self.threshold = threshold
+        self.threshold = share("threshold", threshold, "Envoy's is 0.5")
 
     def __repr__(self):
         return f"PanicThreshold({self.threshold})"

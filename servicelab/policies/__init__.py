@@ -8,10 +8,11 @@ SimPy process and for asyncio. Policies nest, the outer one first::
 | module   | subject                                                                                 |
 |----------|-----------------------------------------------------------------------------------------|
 | status   | how a call can end                                                                      |
+| moments  | how every policy compares times, and what it makes of a clock that goes back            |
 | script   | what a policy says (Try, Sleep, …) and hears (Answer), and the rules of their talk      |
 | timeout  | one attempt, and how long to wait for it                                                |
 | retry    | further attempts after a failure                                                        |
-| backoff  | how long to sleep between attempts: no backoff, plain exponential, four laws of jitter  |
+| backoff  | how long to sleep between attempts: no backoff, plain exponential, three laws of jitter |
 | budget   | how many retries all calls together may make                                            |
 | deadline | how long a call may take in all, attempts and sleeps included, here and further down    |
 | hedge    | the same question to a second server when the first is slow to answer                   |
@@ -41,7 +42,6 @@ from servicelab.policies.backoff import (
     Exponential,
     FullJitter,
     NoBackoff,
-    ProportionalJitter,
 )
 from servicelab.policies.balancer import LeastOutstanding, PowerOfTwo, RandomChoice, RoundRobin
 from servicelab.policies.breaker import CircuitBreaker, State
@@ -91,7 +91,6 @@ __all__ = [
     "OnDemand",
     "Poll",
     "PowerOfTwo",
-    "ProportionalJitter",
     "RandomChoice",
     "RateLimiter",
     "Reconnect",

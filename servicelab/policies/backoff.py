@@ -11,7 +11,6 @@ Rules:
 |--------------------|--------------------------------------------|--------------------------------------------------|
 | NoBackoff          | 0                                          | yes, and at once                                 |
 | Exponential        | step                                       | yes, later                                       |
-| ProportionalJitter | uniform(1 - share, 1 + share) * step       | nearly                                           |
 | EqualJitter        | uniform(step / 2, step)                    | partly                                           |
 | FullJitter         | uniform(0, step)                           | no                                               |
 | DecorrelatedJitter | uniform(base, 3 * previous delay)          | no                                               |
@@ -19,14 +18,13 @@ Rules:
 Source of exponential, equal, full and decorrelated: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture
 Blog, 2015. The simulator behind that article counts its attempts from 1, so that with its base of 5 ms the first step
 is 10 ms; here ``base`` is the first step, as the initial delay is in gRPC and in most libraries.
-Source of proportional jitter: gRPC proposal A6, client retries, which has share = 0.2.
 """
 
 from collections.abc import Iterator
 from itertools import repeat
 from random import Random
 
-from servicelab.policies import values
+from servicelab import arguments
 
 
 class NoBackoff:
@@ -52,8 +50,8 @@ class Exponential:
     """
 
     def __init__(self, base: float, cap: float):
-        self.base = values.positive("base", base, "seconds", "to retry without a sleep use NoBackoff()")
-        self.cap = values.positive("cap", cap, "seconds", "it is the longest sleep")
+        self.base = arguments.positive("base", base, "seconds", "to retry without a sleep use NoBackoff()")
+        self.cap = arguments.positive("cap", cap, "seconds", "it is the longest sleep")
         if cap < base:
             raise ValueError(f"cap={cap} must be >= base={base} (seconds): it is the longest sleep, base the first")
 
@@ -80,7 +78,7 @@ class Jitter(Exponential):
 
     def __init__(self, base: float, cap: float, rng: Random):
         super().__init__(base, cap)
-        self.rng = values.generator(rng)
+        self.rng = arguments.generator(rng)
 
     def __repr__(self):
         return f"{type(self).__name__}({self.base}, {self.cap}, rng)"
@@ -106,25 +104,6 @@ class EqualJitter(Jitter):
     def delays(self) -> Iterator[float]:
         for step in self.steps():
             yield self.rng.uniform(step / 2, step)
-
-
-class ProportionalJitter(Jitter):
-    """The step, give or take ``share`` of it, never more than ``cap``.
-
-    | setting | default | unit        | consequence                                                   |
-    |---------|---------|-------------|---------------------------------------------------------------|
-    | share   | 0.2     | of the step | 0 is the plain exponential law, 1 spreads over [0, 2 × step]  |
-
-    ``base``, ``cap`` as for :class:`Exponential`, and ``rng``. Raises ValueError unless 0 <= share <= 1.
-    """
-
-    def __init__(self, base: float, cap: float, rng: Random, share: float = 0.2):
-        super().__init__(base, cap, rng)
-        self.share = values.share("share", share, "0.2 means give or take 20 %")
-
-    def delays(self) -> Iterator[float]:
-        for step in self.steps():
-            yield min(self.cap, step * self.rng.uniform(1 - self.share, 1 + self.share))
 
 
 class DecorrelatedJitter(Jitter):

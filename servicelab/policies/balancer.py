@@ -16,7 +16,7 @@ import threading
 from collections.abc import Sequence
 from random import Random
 
-from servicelab.policies import values
+from servicelab import arguments
 
 
 class RoundRobin:
@@ -41,7 +41,7 @@ class RandomChoice:
     """Any of them, each with the same probability. ``rng`` is a ``random.Random``; raises TypeError otherwise."""
 
     def __init__(self, rng: Random):
-        self.rng = values.generator(rng)
+        self.rng = arguments.generator(rng)
 
     def __repr__(self):
         return f"{type(self).__name__}(rng)"

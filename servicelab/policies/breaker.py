@@ -35,8 +35,10 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import NamedTuple
 
-from servicelab.policies import values
+from servicelab import arguments
+from servicelab.policies import parts
 from servicelab.policies.breaker_window import WINDOWS, CountWindow
+from servicelab.policies.moments import NEVER, onward, reached
 from servicelab.policies.script import Policy, Script
 from servicelab.policies.status import Status
 
@@ -125,13 +127,13 @@ class CircuitBreaker:
     ``Retry`` and around a ``Timeout``. Retry does not retry REJECTED.
 
     ``changes`` lists every change of state as ``(at, state)``, in seconds and in order; before the first one the
-    breaker is closed. ``on_change(at, state)`` is called at each of them, in order and under the breaker's lock: it
-    has to be quick, and what it raises ends the call that caused the change. To draw it::
+    breaker is closed. ``on_change(at, state)`` is called for each of them, in order, one at a time, and with no lock
+    held: it may look at this breaker and at others. What it raises ends the call that was telling of the change. To
+    draw it::
 
         breaker.on_change = lambda at, state: trace.state(breaker.name, state, at=at)
 
-    Safe under threads: no lock is held while a call is made. Times are seconds on the caller's clock; one that reads a
-    little earlier than the last does no harm.
+    Safe under threads: no lock is held while a call is made. Times are seconds on the caller's clock.
 
     Raises ValueError for a number out of range, an unknown ``window``, and OK among the failures or the ignored;
     TypeError for an argument of the wrong kind.
@@ -155,35 +157,35 @@ class CircuitBreaker:
         counts_as_failure=FAILURES,
         on_change: Callable[[float, State], object] | None = None,
     ):
-        self.inner = values.policy("inner", inner)
-        if not isinstance(name, str) or not name:
-            raise TypeError(f"name={name!r} must be a text: the name of what the breaker protects")
-        self.name = name
+        self.inner = parts.policy("inner", inner)
+        self.name = arguments.text("name", name, "the name of what the breaker protects")
         if window not in WINDOWS:
             raise ValueError(f'window={window!r} must be "count" (the last calls) or "time" (the last seconds)')
         self.window = window
         if window == "count":
-            self.size = values.count("size", size, 'it counts calls; window="time" takes seconds')
+            self.size = arguments.whole("size", size, 'it counts calls; window="time" takes seconds')
         else:
-            self.size = values.positive("size", size, "seconds", "a window has to reach back for a while")
+            self.size = arguments.positive("size", size, "seconds", "a window has to reach back for a while")
         self.failure_rate = _threshold("failure_rate", failure_rate)
         self.slow_call_rate = _threshold("slow_call_rate", slow_call_rate)
-        self.slow_after = values.positive("slow_after", slow_after, "seconds", "every call takes some time")
-        self.minimum_calls = values.count("minimum_calls", minimum_calls, "one call at least has to be counted")
-        self.wait_open = values.positive("wait_open", wait_open, "seconds", "an open breaker has to turn calls away")
-        self.permitted_half_open = values.count(
+        self.slow_after = arguments.positive("slow_after", slow_after, "seconds", "every call takes some time")
+        self.minimum_calls = arguments.whole("minimum_calls", minimum_calls, "one call at least has to be counted")
+        self.wait_open = arguments.positive("wait_open", wait_open, "seconds", "an open breaker has to turn calls away")
+        self.permitted_half_open = arguments.whole(
             "permitted_half_open", permitted_half_open, "without a probe it would never close"
         )
-        self.max_wait_half_open = values.not_negative(
+        self.max_wait_half_open = arguments.not_negative(
             "max_wait_half_open", max_wait_half_open, "seconds", "0 waits for ever"
         )
-        self.ignored = values.statuses("ignored", ignored)
-        self.counts_as_failure = values.statuses("counts_as_failure", counts_as_failure)
+        self.ignored = parts.statuses("ignored", ignored)
+        self.counts_as_failure = parts.statuses("counts_as_failure", counts_as_failure)
         if on_change is not None and not callable(on_change):
             raise TypeError(f"on_change={on_change!r} must be a function of (at, state), or None")
         self.on_change = on_change
-        # Reentrant, so that on_change may look at the breaker.
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
+        # Changes that on_change has not heard of yet, and the lock of the one who tells it.
+        self._news: deque[tuple[float, State]] = deque()
+        self._telling = threading.Lock()
         # Tickets of probes that came to nothing. A script may be closed by the garbage collector at any point of any
         # thread, even inside the lock; so closing only leaves a note here, which is atomic, and needs no lock.
         self._returned: deque[int] = deque()
@@ -201,10 +203,14 @@ class CircuitBreaker:
     def script(self, now: float) -> Script:
         ticket = self._admit(now)
         if ticket is None:
+            if self._news:
+                self._tell()
             return Status.REJECTED
         # script.follow, written out: a generator less is a fifth of what a breaker costs.
         script, answer, end = None, None, now
         try:
+            if self._news:
+                self._tell()
             script = self.inner.script(now)
             while True:
                 try:
@@ -220,6 +226,8 @@ class CircuitBreaker:
                 script.close()
             raise
         self._record(ticket, status, end - now, end)
+        if self._news:
+            self._tell()
         return status
 
     # -- looking ------------------------------------------------------------------------------------
@@ -227,13 +235,12 @@ class CircuitBreaker:
     def state(self, now: float) -> State:
         """The state at ``now`` (seconds). An open breaker stays open until a call comes, however late."""
         with self._lock:
-            undecided = self._state is HALF_OPEN and now >= self._until
-            return OPEN if undecided else self._state
+            return self._state_at(now)
 
     def metrics(self, now: float) -> Metrics:
         """What is in the window at ``now`` (seconds), for a panel."""
         with self._lock:
-            state = self.state(now)
+            state = self._state_at(now)
             calls, failures, slow = self._window.counts(now)
             rates = (failures / calls, slow / calls) if calls else (None, None)
             self._take_back()
@@ -246,26 +253,39 @@ class CircuitBreaker:
         with self._lock:
             self.changes: list[tuple[float, State]] = []
             self._rejected = 0
-            self._latest = float("-inf")
-            self._begin(CLOSED, self._latest)
+            self._latest = NEVER
+            self._begin(CLOSED, NEVER)
+
+    def _state_at(self, now):
+        undecided = self._state is HALF_OPEN and reached(now, self._until)
+        return OPEN if undecided else self._state
+
+    def _tell(self):
+        """Tell on_change the news. Who finds that another thread is at it (or that on_change made a call) leaves them
+        to that one, so that they come in order."""
+        while self._news and self._telling.acquire(blocking=False):
+            try:
+                while self._news:
+                    self.on_change(*self._news.popleft())
+            finally:
+                self._telling.release()
 
     # -- deciding: all of it under the lock ---------------------------------------------------------
 
     def _admit(self, now):
         """The ticket of a call that begins, or None to turn it away."""
         with self._lock:
-            # Threads read the clock before they get the lock, so it may seem to go back.
             if now < self._latest:
-                now = self._latest
+                now = onward(now, self._latest)
             self._latest = now
             if self._returned:
                 self._take_back()
-            if now >= self._until:
-                self._time_is_up()
-                if now >= self._until:
-                    self._move(Event.WAIT_OVER, now)
             if self._state is CLOSED:
                 return self._period
+            if reached(now, self._until):
+                self._time_is_up()
+                if reached(now, self._until):
+                    self._move(Event.WAIT_OVER, now)
             if self._state is HALF_OPEN and self._permits:
                 self._permits -= 1
                 return self._period
@@ -276,9 +296,9 @@ class CircuitBreaker:
         """The call with this ticket ended."""
         with self._lock:
             if at < self._latest:
-                at = self._latest
+                at = onward(at, self._latest)
             self._latest = at
-            if at >= self._until:
+            if self._state is HALF_OPEN and reached(at, self._until):
                 self._time_is_up()
             if ticket != self._period:
                 return
@@ -286,7 +306,11 @@ class CircuitBreaker:
                 self._permits += 1
                 return
             window = self._window
-            window.record(at, status in self.counts_as_failure, duration > self.slow_after)
+            window.record(
+                at,
+                status in self.counts_as_failure,
+                duration > self.slow_after and not reached(self.slow_after, duration),
+            )
             if window.calls < self._needed:
                 return
             # A threshold is above 0, so none is not too many; to ask first saves the usual call two divisions.
@@ -311,7 +335,7 @@ class CircuitBreaker:
         self._begin(TRANSITIONS[self._state, event], at)
         self.changes.append((at, self._state))
         if self.on_change is not None:
-            self.on_change(at, self._state)
+            self._news.append(self.changes[-1])
 
     def _begin(self, state, at):
         """A new period: tickets of the one before are void from here on."""
@@ -332,7 +356,7 @@ class CircuitBreaker:
 
 
 def _threshold(name, value):
-    values.share(name, value, "0.5 for 50 %")
+    value = arguments.share(name, value, "0.5 for 50 %")
     if value == 0:
         raise ValueError(f"{name}=0 must be > 0: the breaker would open without a reason; 1 wants all of the calls")
     return value

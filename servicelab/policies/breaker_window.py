@@ -16,6 +16,8 @@ second works too, and a call leaves exactly ``size`` seconds after its end.
 
 from collections import deque
 
+from servicelab.policies.moments import horizon
+
 
 class CountWindow:
     """The last ``size`` calls."""
@@ -64,7 +66,8 @@ class TimeWindow:
             self.failures += 1
         if slow:
             self.slow += 1
-        while ends[0][0] <= at:
+        reached = horizon(at)
+        while ends[0][0] <= reached:
             _, failed, slow = ends.popleft()
             self.calls -= 1
             self.failures -= failed
@@ -72,7 +75,8 @@ class TimeWindow:
 
     def counts(self, now: float) -> tuple[int, int, int]:
         """``(calls, failures, slow)`` as of ``now`` (seconds); nothing is forgotten by looking."""
-        inside = [(failed, slow) for until, failed, slow in self._ends if now < until]
+        reached = horizon(now)
+        inside = [(failed, slow) for until, failed, slow in self._ends if until > reached]
         return len(inside), sum(failed for failed, _ in inside), sum(slow for _, slow in inside)
 
 

@@ -2,7 +2,8 @@
 
 import threading
 
-from servicelab.policies import values
+from servicelab import arguments
+from servicelab.policies.moments import NEVER, onward, reached
 
 
 class RetryBudget:
@@ -25,18 +26,18 @@ class RetryBudget:
     brim is gRPC's ``maxTokens`` (gRPC proposal A6). Finagle's default ratio is 0.2; 0.1 is the one in "Site
     Reliability Engineering" (O'Reilly, 2016), chapter 21, "Handling Overload".
 
-    Thread-safe. Times are seconds on the caller's clock; one that reads a little earlier than the last does no harm.
+    Thread-safe. Times are seconds on the caller's clock.
     Raises ValueError for a ratio outside [0, 1], a negative min_per_second, or a reserve below 1.
     """
 
     def __init__(self, ratio: float = 0.1, min_per_second: float = 10.0, reserve: float = 100.0):
-        self.ratio = values.share("ratio", ratio, "0.1 allows one retry for every ten calls")
-        self.min_per_second = values.not_negative("min_per_second", min_per_second, "retries/s", "0 for none")
-        self.reserve = values.positive("reserve", reserve, "retries", "the bucket has to hold the token of a retry")
+        self.ratio = arguments.share("ratio", ratio, "0.1 allows one retry for every ten calls")
+        self.min_per_second = arguments.not_negative("min_per_second", min_per_second, "retries/s", "0 for none")
+        self.reserve = arguments.positive("reserve", reserve, "retries", "the bucket has to hold the token of a retry")
         if reserve < 1:
             raise ValueError(f"reserve={reserve} must be >= 1 (retries): a retry takes a whole token out of the bucket")
         self._tokens = float(reserve)
-        self._at: float | None = None
+        self._latest = NEVER
         self._lock = threading.Lock()
 
     def __repr__(self):
@@ -51,20 +52,22 @@ class RetryBudget:
         """May a call be retried at ``now`` (seconds)? If so, its token is taken."""
         with self._lock:
             self._fill(now)
-            if self._tokens < 1:
+            if not reached(self._tokens, 1):  # ten tenths are a token, whatever they add up to
                 return False
-            self._tokens -= 1
+            self._tokens = max(0.0, self._tokens - 1)
             return True
 
     def balance(self, now: float) -> float:
         """Tokens in the bucket at ``now`` (seconds): from 0 to ``reserve``."""
         with self._lock:
-            self._fill(now)
-            return self._tokens
+            return self._tokens_at(max(now, self._latest))
 
     def _fill(self, now, tokens=0.0):
-        if self._at is None or now > self._at:
-            if self._at is not None:
-                tokens += self.min_per_second * (now - self._at)
-            self._at = now
-        self._tokens = min(self.reserve, self._tokens + tokens)
+        now = onward(now, self._latest)
+        self._tokens = min(self.reserve, self._tokens_at(now) + tokens)
+        self._latest = now
+
+    def _tokens_at(self, now):
+        if self._latest == NEVER:
+            return self._tokens
+        return min(self.reserve, self._tokens + self.min_per_second * (now - self._latest))

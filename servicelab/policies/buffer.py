@@ -26,7 +26,7 @@ import threading
 from collections import OrderedDict
 from enum import StrEnum
 
-from servicelab.policies import values
+from servicelab import arguments
 
 #: What to do with an item that finds the buffer full.
 OVERFLOWS = ("block", "drop oldest", "drop newest", "conflate")
@@ -57,7 +57,7 @@ class BoundedBuffer:
 
     def __init__(self, size, overflow: str = "block", key=None):
         if size is not None and size != math.inf:
-            values.count("size", size, "the number of items that may wait; None sets no bound")
+            arguments.whole("size", size, "the number of items that may wait; None sets no bound")
         if overflow not in OVERFLOWS:
             raise ValueError(f"overflow={overflow!r} must be one of {', '.join(map(repr, OVERFLOWS))}")
         if (overflow == "conflate") != (key is not None):
@@ -92,15 +92,15 @@ class BoundedBuffer:
 
     def offer(self, item) -> Offer:
         """Bring an item; the answer says what became of it."""
+        key = None if self.key is None else self.key(item)  # before the lock: who knows what it looks at
         with self._lock:
             self.offered += 1
-            key = self._number = self._number + 1
-            if self.key is not None:
-                key = self.key(item)
-                if key in self._items:
-                    self._items[key] = item
-                    self.conflated += 1
-                    return Offer.CONFLATED
+            if self.key is None:
+                key = self._number = self._number + 1
+            elif key in self._items:
+                self._items[key] = item
+                self.conflated += 1
+                return Offer.CONFLATED
             outcome = Offer.KEPT
             if len(self._items) >= self.size:
                 if self.overflow == "block":
@@ -122,10 +122,3 @@ class BoundedBuffer:
                 raise IndexError("nothing waits in the buffer: look at len(buffer) before take()")
             self.taken += 1
             return self._items.popitem(last=False)[1]
-
-    def peek(self):
-        """The item that ``take`` would give, left where it is. Raises IndexError when nothing waits."""
-        with self._lock:
-            if not self._items:
-                raise IndexError("nothing waits in the buffer: look at len(buffer) before peek()")
-            return next(iter(self._items.values()))

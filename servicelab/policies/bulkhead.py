@@ -3,7 +3,8 @@
 import threading
 from collections import deque
 
-from servicelab.policies import values
+from servicelab import arguments
+from servicelab.policies import parts
 from servicelab.policies.script import Policy, Script, follow
 from servicelab.policies.status import Status
 
@@ -32,8 +33,8 @@ class Bulkhead:
     """
 
     def __init__(self, inner: Policy, limit: int = 25):
-        self.inner = values.policy("inner", inner)
-        self.limit = values.count("limit", limit, "a bulkhead without a place serves nobody")
+        self.inner = parts.policy("inner", inner)
+        self.limit = arguments.whole("limit", limit, "a bulkhead without a place serves nobody")
         self._taken = 0
         self._rejected = 0
         self._lock = threading.Lock()

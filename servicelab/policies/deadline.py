@@ -16,7 +16,9 @@ context for all processes: give each Client a policy of its own there.
 import re
 from contextvars import ContextVar
 
-from servicelab.policies import values
+from servicelab import arguments
+from servicelab.policies import parts
+from servicelab.policies.moments import reached
 from servicelab.policies.script import Await, Policy, Script, Sleep, Start, Try, follow
 from servicelab.policies.status import Status
 
@@ -29,9 +31,6 @@ HEADER = "Deadline-Left"
 #: Not what Python's float() takes besides: underscores, digits of other scripts, "nan" and "inf".
 _DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
-#: How near to its end an expired wait may end and still count as expired (seconds): now + (end - now) rounds.
-ROUNDING = 1e-6
-
 
 def remaining(now: float) -> float | None:
     """Seconds that the caller of the running code will still wait, <= 0 if it has gone, None if it has no limit."""
@@ -41,15 +40,15 @@ def remaining(now: float) -> float | None:
 
 def to_header(left: float) -> str:
     """The value of the header for ``left`` seconds: ``Deadline-Left: 0.350000``. Never more than is left, nor than
-    :data:`~servicelab.policies.values.LONGEST`."""
-    return f"{max(0, int(values.in_reach(left) * 1e6)) / 1e6:.6f}"
+    :data:`~servicelab.arguments.LONGEST`."""
+    return f"{max(0, int(arguments.in_reach(left) * 1e6)) / 1e6:.6f}"
 
 
 def from_header(value: str | None) -> float | None:
-    """Seconds left, from 0 to :data:`~servicelab.policies.values.LONGEST`, from a header's value; None when it is
+    """Seconds left, from 0 to :data:`~servicelab.arguments.LONGEST`, from a header's value; None when it is
     missing or no decimal number: a server must not fall over what a stranger sends."""
     found = isinstance(value, str) and _DECIMAL.fullmatch(value.strip(" \t"))
-    return max(0.0, values.in_reach(float(value))) if found else None
+    return max(0.0, arguments.in_reach(float(value))) if found else None
 
 
 class Deadline:
@@ -64,7 +63,7 @@ class Deadline:
 
     1. No attempt gets more time than is left, and nothing is awaited for longer.
     2. A sleep that would last to the deadline or beyond it is not begun: the call ends at once.
-    3. What comes after the deadline is too late, even if it is an answer.
+    3. What comes at the deadline or after it is too late, even if it is an answer.
     4. In these cases, and when the time ran out in an attempt that was cut short, the call ends with DEADLINE.
 
     A deadline is as good as the attempts: one that outlives its timeout takes the call past the deadline.
@@ -74,8 +73,8 @@ class Deadline:
     """
 
     def __init__(self, seconds: float, inner: Policy):
-        self.seconds = values.positive("seconds", seconds, "seconds", "leave the deadline out to wait without limit")
-        self.inner = values.policy("inner", inner)
+        self.seconds = arguments.positive("seconds", seconds, "seconds", "leave the deadline out to wait without limit")
+        self.inner = parts.policy("inner", inner)
 
     def __repr__(self):
         return f"Deadline({self.seconds}, {self.inner!r})"
@@ -92,26 +91,24 @@ class Deadline:
                 except StopIteration as stop:
                     return Status.DEADLINE if over else stop.value
                 left = end - now
-                if over or left <= 0:
+                if over:
                     return Status.DEADLINE
                 cut = False
                 if isinstance(question, Try):
-                    if question.timeout is None or question.timeout >= left:
+                    if question.timeout is None or reached(question.timeout, left):
                         question, cut = Try(left), True
                 elif isinstance(question, Sleep):
-                    if question.delay >= left:
+                    if reached(question.delay, left):
                         return Status.DEADLINE
                 elif isinstance(question, Start):
-                    if question.timeout is None or question.timeout >= left:
+                    if question.timeout is None or reached(question.timeout, left):
                         question = Start(left, question.anew)
-                elif isinstance(question, Await) and (question.limit is None or question.limit >= left):
+                elif isinstance(question, Await) and (question.limit is None or reached(question.limit, left)):
                     question = Await(left)
                 answer = yield question
                 now = answer.at
-                # Of a timeout that was cut we know that the time is up; now + (end - now) may miss it by a rounding.
-                over = now > end or (cut and answer.status == Status.TIMEOUT)
-                if isinstance(question, Await) and answer.status != Status.OK:
-                    over = over or end - now < ROUNDING
+                # Some timers are early; of a timeout that was cut we know that the time is up.
+                over = reached(now, end) or (cut and answer.status == Status.TIMEOUT)
         finally:
             script.close()
 
@@ -130,7 +127,7 @@ class InheritedDeadline:
     """
 
     def __init__(self, inner: Policy):
-        self.inner = values.policy("inner", inner)
+        self.inner = parts.policy("inner", inner)
 
     def __repr__(self):
         return f"InheritedDeadline({self.inner!r})"
@@ -139,7 +136,7 @@ class InheritedDeadline:
         left = remaining(now)
         if left is None:
             policy = self.inner
-        elif left <= 0:
+        elif reached(0, left):
             return Status.DEADLINE
         else:
             policy = Deadline(left, self.inner)

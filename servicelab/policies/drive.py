@@ -7,7 +7,7 @@ Rules, the same for all three:
 2. An exception out of an attempt is a mistake in the program, not an answer: it ends the call and is passed on.
 3. The policy's script is closed however the call ends, and attempts that are still under way are abandoned.
 4. The value of a call is that of the last attempt whose end the policy heard of.
-5. Nothing waits for longer than :data:`~servicelab.policies.values.LONGEST` seconds, which is as good as for ever.
+5. Nothing waits for longer than :data:`~servicelab.arguments.LONGEST` seconds, which is as good as for ever.
 
 Attempts under way at once (Start, Await) are the subject of :mod:`servicelab.policies.race`; a call whose policy never
 starts one never comes near it.
@@ -17,9 +17,9 @@ import asyncio
 import time
 from typing import Any, NamedTuple
 
+from servicelab.arguments import in_reach
 from servicelab.policies.race import Events, Tasks, Threads
 from servicelab.policies.script import SLEPT, STARTED, WAITED, Answer, Await, Policy, Sleep, Start, Try
-from servicelab.policies.values import in_reach
 
 
 class Result(NamedTuple):

@@ -19,7 +19,8 @@ intervals as the timeout.
 
 import math
 
-from servicelab.policies import values
+from servicelab import arguments
+from servicelab.policies.moments import onward, reached
 
 
 class Heartbeat:
@@ -36,12 +37,15 @@ class Heartbeat:
     """
 
     def __init__(self, interval: float, timeout: float | None = None, *, misses: float | None = None, now: float = 0.0):
-        self.interval = values.positive("interval", interval, "seconds", "the silence after which to ping")
+        self.interval = interval = arguments.positive(
+            "interval", interval, "seconds", "the silence after which to ping"
+        )
         if timeout is not None and misses is not None:
             raise ValueError(f"timeout={timeout}, misses={misses}: give one of them; the timeout is misses × interval")
         if timeout is None:
-            timeout = interval * values.positive("misses", 2 if misses is None else misses, "intervals", "2 is usual")
-        self.timeout = values.positive("timeout", timeout, "seconds", "the silence after which the peer is dead")
+            misses = 2 if misses is None else misses
+            timeout = interval * arguments.positive("misses", misses, "intervals", "2 is usual")
+        self.timeout = arguments.positive("timeout", timeout, "seconds", "the silence after which the peer is dead")
         if timeout <= interval:
             raise ValueError(
                 f"timeout={timeout} must be > interval={interval} (seconds): a peer that nobody has asked yet "
@@ -55,31 +59,31 @@ class Heartbeat:
 
     def start(self, now: float) -> None:
         """A new connection: the peer lives, as of ``now``."""
-        self._heard = self._busy = now
+        self._heard = self._busy = self._latest = now
         self._dead = False
 
     def heard(self, now: float) -> None:
         """Something came: a pong, or data. What comes from a peer that was declared dead is too late."""
         if not self.is_dead(now):
-            self._heard = max(self._heard, now)
-            self._busy = max(self._busy, now)
+            self._heard = self._busy = self._latest
 
     def pinged(self, now: float) -> None:
         """A ping was sent."""
         self.pings += 1
-        self._busy = max(self._busy, now)
+        self._busy = self._latest = onward(now, self._latest)
 
     def is_due(self, now: float) -> bool:
         """Is it time for a ping?"""
-        return not self.is_dead(now) and now >= self._busy + self.interval
+        return not self.is_dead(now) and reached(self._latest, self._busy + self.interval)
 
     def is_dead(self, now: float) -> bool:
         """Has the peer been silent for too long?"""
-        self._dead = self._dead or now >= self._heard + self.timeout
+        self._latest = onward(now, self._latest)
+        self._dead = self._dead or reached(self._latest, self._heard + self.timeout)
         return self._dead
 
     def wait(self, now: float) -> float:
         """Seconds until the next ping is due or the peer is dead, whichever comes first; inf when it is dead."""
         if self.is_dead(now):
             return math.inf
-        return max(0.0, min(self._busy + self.interval, self._heard + self.timeout) - now)
+        return max(0.0, min(self._busy + self.interval, self._heard + self.timeout) - self._latest)

@@ -18,7 +18,8 @@ percentile of latency adds about 5 % of load); gRPC proposal A6, "Hedging Policy
 ``hedgingDelay`` is ``delay``, ``nonFatalStatusCodes`` is ``hedge_on``.
 """
 
-from servicelab.policies import values
+from servicelab import arguments
+from servicelab.policies import parts
 from servicelab.policies.budget import RetryBudget
 from servicelab.policies.retry import RETRYABLE
 from servicelab.policies.script import WAITED, Await, Script, Start
@@ -57,19 +58,15 @@ class Hedge:
                 "hedge, as in Retry(Hedge(Timeout(0.5), delay=0.05))"
             )
         self.inner = inner
-        self.delay = values.not_negative("delay", delay, "seconds", "0 begins all attempts at once")
+        self.delay = arguments.not_negative("delay", delay, "seconds", "0 begins all attempts at once")
         if inner.seconds is not None and delay >= inner.seconds:
             raise ValueError(
                 f"delay={delay} must be < {inner.seconds} seconds, the timeout of an attempt: later there "
                 "is nothing left to hedge, and a Retry says the same with fewer words"
             )
-        self.most = values.count("most", most, "it counts all attempts, the first included")
-        if most < 2:
-            raise ValueError(f"most={most} must be >= 2: one attempt alone is no hedge, use its Timeout")
-        if budget is not None and not (hasattr(budget, "deposit") and hasattr(budget, "withdraw")):
-            raise TypeError(f"budget={budget!r} must be a RetryBudget, such as RetryBudget(ratio=0.1), or None")
-        self.budget = budget
-        self.hedge_on = values.statuses("hedge_on", hedge_on)
+        self.most = arguments.whole("most", most, "one attempt alone is no hedge, use its Timeout", least=2)
+        self.budget = parts.budget(budget)
+        self.hedge_on = parts.statuses("hedge_on", hedge_on)
 
     def __repr__(self):
         return f"Hedge({self.inner!r}, delay={self.delay}, most={self.most}, budget={self.budget!r})"

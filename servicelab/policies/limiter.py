@@ -6,7 +6,7 @@ Rules:
    it would take longer than ``patience``. What it answers with a number is booked: whoever gets one has its turn at
    ``now`` + that number. What it answers with None costs nothing. ``admit(now)`` is the same without patience.
 2. Turns are given in the order in which they are asked for. Nobody is overtaken.
-3. Laws are shared by many calls and safe under threads; a clock that reads a little earlier than before does no harm.
+3. Laws are shared by many calls and safe under threads. Times are compared as :mod:`servicelab.policies.moments` says.
 
 | law                          | turns in any t seconds         | lets a burst through        | remembers     |
 |------------------------------|--------------------------------|-----------------------------|---------------|
@@ -20,14 +20,16 @@ its limit through.
 import threading
 from collections import deque
 
-from servicelab.policies import values
+from servicelab import arguments
+from servicelab.policies import parts
+from servicelab.policies.moments import NEVER, onward, reached
 from servicelab.policies.script import Policy, Script, Sleep, follow
 from servicelab.policies.status import Status
 
 
 class _Law:
     def __init__(self):
-        self._now: float | None = None
+        self._latest = NEVER
         self._lock = threading.Lock()
 
     def admit(self, now: float) -> bool:
@@ -38,14 +40,12 @@ class _Law:
         """Seconds until the turn of a call that asks at ``now`` and would wait ``patience`` seconds at most; None if
         that is not enough."""
         with self._lock:
-            if self._now is not None and now < self._now:
-                now = self._now  # another thread has read its clock after us and come before us
-            self._now = now
-            at = self._turn(now)
-            if at - now > patience:
+            now = self._latest = onward(now, self._latest)
+            wait = self._wait(now)
+            if not reached(patience, wait):
                 return None
-            self._book(at)
-            return at - now
+            self._book(now + wait)
+            return 0.0 if reached(0, wait) else wait
 
 
 class TokenBucket(_Law):
@@ -63,12 +63,13 @@ class TokenBucket(_Law):
 
     def __init__(self, rate: float, burst: float):
         super().__init__()
-        self.rate = values.positive("rate", rate, "calls/s", "to stop all calls, make none")
-        self.burst = values.positive("burst", burst, "calls", "the bucket has to hold the token of a call")
+        self.rate = arguments.positive("rate", rate, "calls/s", "to stop all calls, make none")
+        self.burst = arguments.positive("burst", burst, "calls", "the bucket has to hold the token of a call")
         if burst < 1:
             raise ValueError(f"burst={burst} must be >= 1 (calls): a call takes a whole token out of the bucket")
-        # The bucket as a time: when it will be, or was, full. That needs no refilling and adds up no roundings.
-        self._full_at: float | None = None
+        # When it was full, and how many tokens were taken or booked since. That needs no refilling, and to count
+        # them, instead of adding up their times, adds up no roundings.
+        self._full_at, self._taken = NEVER, 0
 
     def __repr__(self):
         return f"TokenBucket(rate={self.rate}, burst={self.burst})"
@@ -76,17 +77,19 @@ class TokenBucket(_Law):
     def tokens(self, now: float) -> float:
         """Tokens in the bucket at ``now``: at most ``burst``; below 0 when calls wait for theirs."""
         with self._lock:
-            return self.burst - self.rate * max(0.0, (now if self._full_at is None else self._full_at) - now)
+            if self._full_at == NEVER:
+                return self.burst
+            return min(self.burst, self.burst - self._taken + self.rate * (now - self._full_at))
 
-    def _turn(self, now):
-        """When the bucket holds a whole token: (burst - 1) / rate seconds before it is full."""
-        if self._full_at is None:
-            self._full_at = now
-        self._full_at = max(self._full_at, now)
-        return max(now, self._full_at - (self.burst - 1) / self.rate)
+    def _wait(self, now):
+        """Until the bucket holds a whole token."""
+        since = now - self._full_at
+        if since * self.rate >= self._taken:
+            self._full_at, self._taken, since = now, 0, 0.0
+        return max(0.0, (self._taken + 1 - self.burst) / self.rate - since)
 
     def _book(self, at):
-        self._full_at += 1 / self.rate
+        self._taken += 1
 
 
 class SlidingWindow(_Law):
@@ -103,9 +106,9 @@ class SlidingWindow(_Law):
 
     def __init__(self, limit: int, window: float):
         super().__init__()
-        self.limit = values.count("limit", limit, "to stop all calls, make none")
-        self.window = values.positive("window", window, "seconds", "a limit is a number of calls in some time")
-        self._times = deque(maxlen=limit)  # of the last turns; they may lie in the future
+        self.limit = arguments.whole("limit", limit, "to stop all calls, make none")
+        self.window = arguments.positive("window", window, "seconds", "a limit is a number of calls in some time")
+        self._times = deque(maxlen=self.limit)  # of the last turns; they may lie in the future
 
     def __repr__(self):
         return f"SlidingWindow(limit={self.limit}, window={self.window})"
@@ -113,13 +116,13 @@ class SlidingWindow(_Law):
     def count(self, now: float) -> int:
         """Turns in the window that ends at ``now`` or booked for later."""
         with self._lock:
-            return sum(at > now - self.window for at in self._times)
+            return sum(not reached(now, at + self.window) for at in self._times)
 
-    def _turn(self, now):
+    def _wait(self, now):
         if not self._times:
-            return now
+            return 0.0
         free = self._times[0] + self.window if len(self._times) == self.limit else now
-        return max(now, free, self._times[-1])
+        return max(now, free, self._times[-1]) - now
 
     def _book(self, at):
         self._times.append(at)
@@ -141,11 +144,9 @@ class RateLimiter:
     """
 
     def __init__(self, inner: Policy, law: TokenBucket | SlidingWindow, patience: float = 5.0):
-        self.inner = values.policy("inner", inner)
-        if isinstance(law, type) or not callable(getattr(law, "reserve", None)):
-            raise TypeError(f"law={law!r} must be a law, such as TokenBucket(rate=50, burst=10)")
-        self.law = law
-        self.patience = values.not_negative("patience", patience, "seconds", "0 rejects what cannot go at once")
+        self.inner = parts.policy("inner", inner)
+        self.law = parts.law(law)
+        self.patience = arguments.not_negative("patience", patience, "seconds", "0 rejects what cannot go at once")
 
     def __repr__(self):
         return f"RateLimiter({self.inner!r}, {self.law!r}, patience={self.patience})"

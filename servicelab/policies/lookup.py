@@ -15,8 +15,8 @@ does not answer: that is a ``Found`` with a status other than "ok".
 import time
 from typing import NamedTuple
 
+from servicelab.arguments import in_reach
 from servicelab.policies.script import SLEPT, Answer, Sleep
-from servicelab.policies.values import in_reach
 
 
 class Lookup(NamedTuple):

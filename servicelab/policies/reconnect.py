@@ -21,7 +21,11 @@ what a reader sees as "exactly once". Source of resuming by the last id seen: HT
 from collections.abc import Iterator
 from enum import StrEnum
 
-from servicelab.policies import values
+from servicelab import arguments
+from servicelab.policies import parts
+from servicelab.policies.moments import NEVER, onward, reached
+
+NUMBERED = "messages are numbered 1, 2, 3, …"
 
 
 class Reconnect:
@@ -38,24 +42,24 @@ class Reconnect:
     """
 
     def __init__(self, backoff, stable: float = 30.0):
-        if isinstance(backoff, type) or not callable(getattr(backoff, "delays", None)):
-            raise TypeError(f"backoff={backoff!r} must be a backoff, such as FullJitter(0.1, 10.0, Random(7))")
-        self.backoff = backoff
-        self.stable = values.not_negative("stable", stable, "seconds", "how long a good connection lives at least")
+        self.backoff = parts.backoff(backoff)
+        self.stable = arguments.not_negative("stable", stable, "seconds", "how long a good connection lives at least")
         self.attempts = 0
         self._delays: Iterator[float] = backoff.delays()
         self._opened: float | None = None
+        self._latest = NEVER
 
     def __repr__(self):
         return f"Reconnect({self.backoff!r}, stable={self.stable})"
 
     def opened(self, now: float) -> None:
         """The connection stands."""
-        self._opened = now
+        self._opened = self._latest = onward(now, self._latest)
 
     def lost(self, now: float) -> float:
         """The connection broke, or could not be made: seconds to wait before the next attempt."""
-        if self._opened is not None and now - self._opened >= self.stable:
+        self._latest = onward(now, self._latest)
+        if self._opened is not None and reached(now, self._opened + self.stable):
             self.attempts = 0
             self._delays = self.backoff.delays()
         self._opened = None
@@ -80,7 +84,7 @@ class Resume:
     """
 
     def __init__(self, last: int = 0):
-        self.last = _number("last", last, 0)
+        self.last = arguments.whole("last", last, NUMBERED, least=0)
         self.duplicates = self.gaps = 0
         self.missing: list[tuple[int, int]] = []
 
@@ -89,7 +93,7 @@ class Resume:
 
     def take(self, number: int) -> Seen:
         """A message came: what is it? Only NEW moves ``last``. Raises ValueError for a number below 1."""
-        _number("number", number, 1)
+        arguments.whole("number", number, NUMBERED)
         if number <= self.last:
             self.duplicates += 1
             return Seen.DUPLICATE
@@ -101,7 +105,7 @@ class Resume:
 
     def skip_to(self, number: int) -> None:
         """Give up what is missing before ``number``, which is the next that is expected."""
-        if _number("number", number, 1) > self.last + 1:
+        if arguments.whole("number", number, NUMBERED) > self.last + 1:
             self.missing.append((self.last + 1, number - 1))
             self.last = number - 1
 
@@ -109,11 +113,3 @@ class Resume:
     def given_up(self) -> int:
         """How many messages are missing for good."""
         return sum(last - first + 1 for first, last in self.missing)
-
-
-def _number(name, value, least):
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name}={value!r} must be a whole number: messages are numbered 1, 2, 3, …")
-    if value < least:
-        raise ValueError(f"{name}={value} must be >= {least}: messages are numbered 1, 2, 3, …")
-    return value

@@ -12,7 +12,7 @@ policy in the real world which cannot fail by chance::
 import threading
 from typing import NamedTuple
 
-from servicelab.policies import values
+from servicelab.policies import parts
 from servicelab.policies.script import Answer, Policy, Question, Script
 
 CLOSED = "closed"
@@ -39,7 +39,7 @@ class Recorder:
     """
 
     def __init__(self, policy: Policy):
-        self.policy = values.policy("policy", policy)
+        self.policy = parts.policy("policy", policy)
         self.log: list[Entry] = []
         self._calls = 0
         # Reentrant: the garbage collector may close an abandoned script while this thread holds the lock.

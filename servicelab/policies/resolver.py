@@ -27,8 +27,9 @@ from collections import OrderedDict
 from enum import StrEnum
 from typing import NamedTuple
 
-from servicelab.policies import values
+from servicelab import arguments
 from servicelab.policies.lookup import Found, Lookup
+from servicelab.policies.moments import NEVER, onward, reached
 from servicelab.policies.status import Status
 
 
@@ -68,12 +69,13 @@ class InstanceCache:
     """
 
     def __init__(self, ttl=5.0, negative_ttl=1.0, *, keep=None, retry_after=1.0, most=1000):
-        self.ttl = values.not_negative("ttl", ttl, "seconds", "0 asks for every call")
-        self.negative_ttl = values.not_negative("negative_ttl", negative_ttl, "seconds", "0 asks for every call")
-        self.keep = keep if keep is None else values.not_negative("keep", keep, "seconds", "None keeps it for ever")
-        self.retry_after = values.not_negative("retry_after", retry_after, "seconds", "0 asks for every call")
-        self.most = values.count("most", most, "names to remember")
+        self.ttl = arguments.not_negative("ttl", ttl, "seconds", "0 asks for every call")
+        self.negative_ttl = arguments.not_negative("negative_ttl", negative_ttl, "seconds", "0 asks for every call")
+        self.keep = keep if keep is None else arguments.not_negative("keep", keep, "seconds", "None keeps it for ever")
+        self.retry_after = arguments.not_negative("retry_after", retry_after, "seconds", "0 asks for every call")
+        self.most = arguments.whole("most", most, "names to remember")
         self._names: OrderedDict[str, _Name] = OrderedDict()
+        self._latest = NEVER
         self._lock = threading.Lock()
 
     def __repr__(self):
@@ -85,6 +87,7 @@ class InstanceCache:
     def view(self, service: str, now: float) -> View:
         """What is known of ``service`` at ``now``. Asks nobody."""
         with self._lock:
+            onward(now, self._latest)
             name = self._names.get(service)
             if name is None:
                 return View((), Freshness.UNKNOWN, None, 0)
@@ -98,17 +101,18 @@ class InstanceCache:
         or ``negative_ttl``.
         """
         with self._lock:
+            at = self._latest = onward(found.at, self._latest)
             name = self._name(service)
             if found.status != Status.OK:
-                name.retry_at = found.at + self.retry_after
+                name.retry_at = at + self.retry_after
                 return False
             if good_for is None:
                 good_for = found.ttl
             if good_for is None:
                 good_for = self.ttl if found.instances else self.negative_ttl
             changed = name.at is None or set(name.instances) != set(found.instances)
-            name.instances, name.at, name.until = tuple(found.instances), found.at, found.at + good_for
-            name.retry_at = -math.inf
+            name.instances, name.at, name.until = tuple(found.instances), at, at + good_for
+            name.retry_at = NEVER
             name.version += changed
             return changed
 
@@ -122,9 +126,10 @@ class InstanceCache:
     def _claim(self, service, now) -> bool:
         """Shall this caller ask? Then nobody else will, until :meth:`_release`."""
         with self._lock:
+            now = self._latest = onward(now, self._latest)
             name = self._name(service)
             view = self._view(name, now)
-            if view.fresh in (Freshness.FRESH, Freshness.NOBODY) or now < name.retry_at:
+            if view.fresh in (Freshness.FRESH, Freshness.NOBODY) or not reached(now, name.retry_at):
                 return False
             if name.asking and view.instances:
                 return False
@@ -150,10 +155,10 @@ class InstanceCache:
     def _view(self, name, now):
         if name.at is None:
             return View((), Freshness.UNKNOWN, None, name.version)
-        age = now - name.at
-        if now < name.until:
+        age = max(0.0, now - name.at)
+        if not reached(now, name.until):
             return View(name.instances, Freshness.FRESH if name.instances else Freshness.NOBODY, age, name.version)
-        if not name.instances or (self.keep is not None and age > self.keep):
+        if not name.instances or (self.keep is not None and not reached(self.keep, age)):
             return View((), Freshness.UNKNOWN, age, name.version)
         return View(name.instances, Freshness.STALE, age, name.version)
 
@@ -166,7 +171,7 @@ class _Name:
     def __init__(self):
         self.instances, self.version, self.asking = (), 0, 0
         self.at = None  # when the last good answer came
-        self.until = self.retry_at = -math.inf
+        self.until = self.retry_at = NEVER
 
 
 def left(heard, id, since: float) -> float:
@@ -193,7 +198,7 @@ class OnDemand:
 
     def __init__(self, cache: InstanceCache, service: str, timeout: float = 1.0):
         self.cache, self.service = cache, service
-        self.timeout = values.positive("timeout", timeout, "seconds", "how long one lookup may take")
+        self.timeout = arguments.positive("timeout", timeout, "seconds", "how long one lookup may take")
 
     def __repr__(self):
         return f"OnDemand({self.cache!r}, {self.service!r}, timeout={self.timeout})"

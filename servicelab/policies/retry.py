@@ -1,6 +1,7 @@
 """Further attempts after a failure."""
 
-from servicelab.policies import values
+from servicelab import arguments
+from servicelab.policies import parts
 from servicelab.policies.backoff import NoBackoff
 from servicelab.policies.budget import RetryBudget
 from servicelab.policies.script import Policy, Script, Sleep, follow
@@ -33,15 +34,11 @@ class Retry:
     def __init__(
         self, inner: Policy, tries: int = 3, backoff=None, budget: RetryBudget | None = None, retry_on=RETRYABLE
     ):
-        self.inner = values.policy("inner", inner)
-        self.tries = values.count("tries", tries, "it counts all attempts, so tries=1 never retries")
-        self.backoff = NoBackoff() if backoff is None else backoff
-        if isinstance(self.backoff, type) or not callable(getattr(self.backoff, "delays", None)):
-            raise TypeError(f"backoff={backoff!r} must be a law of delays, such as Exponential(0.1, 2.0)")
-        if budget is not None and not (hasattr(budget, "deposit") and hasattr(budget, "withdraw")):
-            raise TypeError(f"budget={budget!r} must be a RetryBudget, such as RetryBudget(ratio=0.1), or None")
-        self.budget = budget
-        self.retry_on = values.statuses("retry_on", retry_on)
+        self.inner = parts.policy("inner", inner)
+        self.tries = arguments.whole("tries", tries, "it counts all attempts, so tries=1 never retries")
+        self.backoff = NoBackoff() if backoff is None else parts.backoff(backoff)
+        self.budget = parts.budget(budget)
+        self.retry_on = parts.statuses("retry_on", retry_on)
 
     def __repr__(self):
         return f"Retry({self.inner!r}, tries={self.tries}, backoff={self.backoff!r}, budget={self.budget!r})"

@@ -26,7 +26,9 @@ import threading
 from collections import deque
 from random import Random
 
-from servicelab.policies import values
+from servicelab import arguments
+from servicelab.policies import parts
+from servicelab.policies.moments import NEVER, interval, onward
 from servicelab.policies.script import Policy, Script, follow
 from servicelab.policies.status import Status
 
@@ -59,14 +61,15 @@ class AdaptiveThrottle:
     """
 
     def __init__(self, inner: Policy, rng: Random, k: float = 2.0, window: float = 120.0, not_accepted=NOT_ACCEPTED):
-        self.inner = values.policy("inner", inner)
-        self.rng = values.generator(rng)
-        self.k = values.positive("k", k, "requests per accept", "2.0 is the book's")
+        self.inner = parts.policy("inner", inner)
+        self.rng = arguments.generator(rng)
+        self.k = arguments.positive("k", k, "requests per accept", "2.0 is the book's")
         if k < 1:
             raise ValueError(f"k={k} must be >= 1 (requests per accept): below 1 a healthy server's calls are rejected")
-        self.window = values.positive("window", window, "seconds", "it is how long a refusal is remembered")
-        self.not_accepted = values.statuses("not_accepted", not_accepted)
+        self.window = arguments.positive("window", window, "seconds", "it is how long a refusal is remembered")
+        self.not_accepted = parts.statuses("not_accepted", not_accepted)
         self._slices = deque()  # [number of the slice, requests, accepts], the oldest first
+        self._latest = NEVER
         self._requests = self._accepts = 0
         self._lock = threading.Lock()
 
@@ -76,13 +79,13 @@ class AdaptiveThrottle:
     def counts(self, now: float) -> tuple[int, int]:
         """``(requests, accepts)`` of the window that ends at ``now`` (seconds)."""
         with self._lock:
-            self._slice(now)
+            self._slice(max(now, self._latest))
             return self._requests, self._accepts
 
     def probability(self, now: float) -> float:
         """The probability with which a call at ``now`` is rejected here."""
         with self._lock:
-            self._slice(now)
+            self._slice(max(now, self._latest))
             return self._probability()
 
     def script(self, now: float) -> Script:
@@ -107,11 +110,12 @@ class AdaptiveThrottle:
 
     def _slice(self, now):
         """The slice of ``now``; those that have left the window are forgotten."""
-        number = int(now * SLICES // self.window)
+        now = self._latest = onward(now, self._latest)
         slices = self._slices
+        number = interval(now, self.window / SLICES)
         if not slices or number > slices[-1][0]:
             slices.append([number, 0, 0])
-        while slices[0][0] <= slices[-1][0] - SLICES:
+        while slices[0][0] <= number - SLICES:
             _, requests, accepts = slices.popleft()
             self._requests -= requests
             self._accepts -= accepts

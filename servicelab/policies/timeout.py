@@ -1,6 +1,6 @@
 """How long to wait for one attempt."""
 
-from servicelab.policies import values
+from servicelab import arguments
 from servicelab.policies.script import Script, Try
 
 
@@ -18,7 +18,7 @@ class Timeout:
 
     def __init__(self, seconds: float | None):
         if seconds is not None:
-            values.positive("seconds", seconds, "seconds", "an attempt needs time; None waits for ever")
+            seconds = arguments.positive("seconds", seconds, "seconds", "an attempt needs time; None waits for ever")
         self.seconds = seconds
 
     def __repr__(self):

@@ -6,7 +6,8 @@ Both scripts go on for ever; whoever drives them ends them. What they hear goes 
 
 from random import Random
 
-from servicelab.policies import values
+from servicelab import arguments
+from servicelab.policies import parts
 from servicelab.policies.lookup import Lookup
 from servicelab.policies.resolver import InstanceCache
 from servicelab.policies.script import Sleep
@@ -37,10 +38,10 @@ class Poll:
 
     def __init__(self, cache: InstanceCache, service: str, period: float, rng: Random, *, jitter=0.2, timeout=1.0):
         self.cache, self.service = cache, service
-        self.period = values.positive("period", period, "seconds", "how often to ask")
-        self.jitter = values.share("jitter", jitter, "0.2 means give or take 20 % of the period")
-        self.rng = values.generator(rng)
-        self.timeout = values.positive("timeout", timeout, "seconds", "how long one lookup may take")
+        self.period = arguments.positive("period", period, "seconds", "how often to ask")
+        self.jitter = arguments.share("jitter", jitter, "0.2 means give or take 20 % of the period")
+        self.rng = arguments.generator(rng)
+        self.timeout = arguments.positive("timeout", timeout, "seconds", "how long one lookup may take")
 
     def __repr__(self):
         return f"Poll({self.cache!r}, {self.service!r}, {self.period}, rng, jitter={self.jitter})"
@@ -89,14 +90,12 @@ class Watch:
 
     def __init__(self, cache: InstanceCache, service: str, backoff, *, wait=300.0, timeout=5.0, pause=0.1):
         self.cache, self.service = cache, service
-        if isinstance(backoff, type) or not callable(getattr(backoff, "delays", None)):
-            raise TypeError(f"backoff={backoff!r} must be a law of delays, such as FullJitter(0.1, 10, Random(7))")
-        self.backoff = backoff
-        self.wait = values.positive("wait", wait, "seconds", "how long a query may be kept waiting; 300 is usual")
+        self.backoff = parts.backoff(backoff)
+        self.wait = arguments.positive("wait", wait, "seconds", "how long a query may be kept waiting; 300 is usual")
         if wait > 600:
             raise ValueError(f"wait={wait} must be <= 600 (seconds): Consul keeps no query waiting for longer")
-        self.timeout = values.positive("timeout", timeout, "seconds", "what an answer may take beyond the wait")
-        self.pause = values.positive("pause", pause, "seconds", "without one a source that never blocks is flooded")
+        self.timeout = arguments.positive("timeout", timeout, "seconds", "what an answer may take beyond the wait")
+        self.pause = arguments.positive("pause", pause, "seconds", "without one a source that never blocks is flooded")
 
     def __repr__(self):
         return f"Watch({self.cache!r}, {self.service!r}, {self.backoff!r}, wait={self.wait})"

@@ -2,6 +2,7 @@
 
 import inspect
 
+from servicelab.arguments import whole
 from servicelab.lifecycle import ServerError
 from servicelab.trace import Trace
 
@@ -34,8 +35,10 @@ def check_factory(factory, name):
 def check_options(name, trace, workers):
     if trace is not None and not isinstance(trace, Trace):
         raise ServerError(f"trace={trace!r} is no trace: give {name} a servicelab.trace.Trace(), or leave it out")
-    if not isinstance(workers, int) or isinstance(workers, bool) or not 1 <= workers <= MOST_WORKERS:
-        raise ServerError(f"workers={workers!r} must be a whole number from 1 to {MOST_WORKERS}")
+    try:
+        whole("workers", workers, most=MOST_WORKERS)
+    except (TypeError, ValueError) as error:
+        raise ServerError(str(error)) from None
 
 
 def _takes(function, *arguments) -> bool:

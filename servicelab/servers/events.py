@@ -16,7 +16,7 @@ from typing import NamedTuple
 from flask import Response, request
 from werkzeug.exceptions import BadRequest
 
-from servicelab.policies import values
+from servicelab import arguments
 from servicelab.servers.feed import Event, Feed, Outbox
 from servicelab.servers.message_stamps import Talk, talk_from
 
@@ -48,8 +48,8 @@ class ServerSentEvent(NamedTuple):
                     raise ValueError(f"{name}={value!r} must be one line without NUL: it is one field of the event")
                 lines.append(f"{name}: {value}")
         if self.retry is not None:
-            values.not_negative("retry", self.retry, "seconds", "the reader waits so long before it reconnects")
-            lines.append(f"retry: {round(values.in_reach(self.retry) * 1000)}")
+            arguments.not_negative("retry", self.retry, "seconds", "the reader waits so long before it reconnects")
+            lines.append(f"retry: {round(arguments.in_reach(self.retry) * 1000)}")
         if self.data is not None:
             text = str(self.data).replace("\r\n", "\n").replace("\r", "\n")
             lines += [f"data: {line}" for line in text.split("\n")]
@@ -103,7 +103,7 @@ def event_stream(source, *, heartbeat: float | None = 15.0, retry: float | None 
     if isinstance(source, (str, bytes)) or not (hasattr(source, "__iter__") or hasattr(source, "get")):
         raise TypeError(f"source={source!r} must be a subscription or an iterable of events: [text] for a single one")
     if heartbeat is not None:
-        values.positive("heartbeat", heartbeat, "seconds", "None sends no comments")
+        arguments.positive("heartbeat", heartbeat, "seconds", "None sends no comments")
     close = getattr(source, "close", lambda: None)
     forget = _at_stop(close) if isinstance(source, Outbox) else lambda: None
     talk = _talk(request.environ)
@@ -135,7 +135,7 @@ def event_stream(source, *, heartbeat: float | None = 15.0, retry: float | None 
 
 def long_poll(feed: Feed, after: int, timeout: float = 25.0) -> list[Event]:
     """``feed.wait(after, timeout)`` inside a handler: it also returns, with nothing, when the server stops."""
-    values.positive("timeout", timeout, "seconds", "a proxy on the way may give up after 30 or 60")
+    arguments.positive("timeout", timeout, "seconds", "a proxy on the way may give up after 30 or 60")
     with feed.subscribe(after) as reader:
         forget = _at_stop(reader.close)
         try:

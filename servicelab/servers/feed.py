@@ -15,7 +15,7 @@ import time
 from collections import deque
 from typing import Any, NamedTuple
 
-from servicelab.policies import values
+from servicelab import arguments
 from servicelab.policies.buffer import BoundedBuffer, Offer
 
 
@@ -52,13 +52,13 @@ class Outbox:
                     outcome = self.buffer.offer(item)
                     self._changed.notify_all()
                     return outcome
-                self._changed.wait(values.in_reach(left))
+                self._changed.wait(arguments.in_reach(left))
         return Offer.FULL
 
     def get(self, timeout: float | None = None):
         """The next item; None after ``timeout`` seconds without one, and when the outbox is closed."""
         with self._changed:
-            came = self._changed.wait_for(lambda: self.is_closed or len(self.buffer), values.in_reach(timeout))
+            came = self._changed.wait_for(lambda: self.is_closed or len(self.buffer), arguments.in_reach(timeout))
             if came and not self.is_closed:
                 item = self.buffer.take()
                 self._changed.notify_all()
@@ -101,7 +101,7 @@ class Feed:
     """
 
     def __init__(self, keep: int = 10_000, clock=time.monotonic):
-        values.count("keep", keep, "how many events a reader who comes back can still get")
+        arguments.whole("keep", keep, "how many events a reader who comes back can still get")
         self.clock = clock
         self.is_closed = False
         self._events: deque[Event] = deque(maxlen=keep)
@@ -150,7 +150,7 @@ class Feed:
     def wait(self, after: int, timeout: float) -> list[Event]:
         """The same, after waiting up to ``timeout`` seconds for the first. Empty when none came or the feed closed."""
         with self._changed:
-            self._changed.wait_for(lambda: self.is_closed or self._count > after, values.in_reach(timeout))
+            self._changed.wait_for(lambda: self.is_closed or self._count > after, arguments.in_reach(timeout))
             return [] if self.is_closed else self.after(after)
 
     def subscribe(self, after: int | None = None, buffer: BoundedBuffer | None = None) -> Subscription:

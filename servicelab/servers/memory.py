@@ -11,7 +11,7 @@ import os
 
 import psutil
 
-from servicelab.policies import values
+from servicelab import arguments
 
 
 class MemoryLimit:
@@ -23,7 +23,7 @@ class MemoryLimit:
     """
 
     def __init__(self, room: int):
-        values.positive("room", room, "bytes", "what the process may take beyond what it has now")
+        arguments.positive("room", room, "bytes", "what the process may take beyond what it has now")
         self.room = room
         self._most = psutil.Process().memory_info().rss + room
         self.is_enforced = _limit_data(room)

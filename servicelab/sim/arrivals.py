@@ -8,10 +8,11 @@ most load generators are closed loops that are read as open ones.
 
 import math
 
+from servicelab.arguments import positive, whole
 from servicelab.sim.call import Call
 from servicelab.sim.journeys import Journeys
 from servicelab.sim.message import Message
-from servicelab.sim.place import require_law, require_place, require_whole
+from servicelab.sim.place import require_law, require_place
 
 
 def poisson(env, rate, place, draws, *, count=None, until=None, name="arrivals", label="request") -> Journeys:
@@ -23,8 +24,7 @@ def poisson(env, rate, place, draws, *, count=None, until=None, name="arrivals",
 
     Raises ValueError for a rate that is not above 0, and when neither ``count`` nor ``until`` is given.
     """
-    if not rate > 0 or rate == math.inf:
-        raise ValueError(f"rate={rate!r} must be > 0 requests/s and finite")
+    rate = positive("rate", rate, "requests/s")
     require_place("place", place)
     count, until = _bounds(count, until)
     gap = draws.exponential(name, 1 / rate)
@@ -72,7 +72,7 @@ def users(env, n, think, place, *, count=None, until=None, label="request") -> J
     Raises ValueError for less than one user, a negative time to think, and when neither bound is given; during the
     run RuntimeError if a user is answered in no time and thinks for none, because then time would stand still.
     """
-    require_whole("n", n, 1)
+    whole("n", n)
     think = require_law("think", think)
     require_place("place", place)
     count, until = _bounds(count, until)
@@ -96,7 +96,7 @@ def _bounds(count, until):
     if count is None and until is None:
         raise ValueError("count=None, until=None: give a bound, count=1000 requests or until=60 seconds")
     if count is not None:
-        require_whole("count", count, 1)
-    if until is not None and not until > 0:
-        raise ValueError(f"until={until!r} must be > 0 seconds")
+        whole("count", count)
+    if until is not None and until != math.inf:
+        positive("until", until, "seconds")
     return math.inf if count is None else count, math.inf if until is None else until

@@ -33,6 +33,10 @@ class Balancer:
         if not 0 <= chosen < len(self.places):
             raise IndexError(f"{self.pick!r} picked {chosen}, but the places are 0 to {len(self.places) - 1}")
         self.outstanding[chosen] += 1
-        status = yield from self.places[chosen].call(message)
+        try:
+            status = yield from self.places[chosen].call(message)
+        except Exception:  # an interrupt, or a mistake in the place
+            self.outstanding[chosen] -= 1
+            raise
         self.outstanding[chosen] -= 1
         return status

@@ -64,7 +64,11 @@ class Client:
             status = yield from self.to.call(attempt)
         else:
             answer = Call(self.env, self.to.call(attempt))
-            first = yield FirstOf(self.env, answer, self.env.timeout(timeout))
+            try:
+                first = yield FirstOf(self.env, answer, self.env.timeout(timeout))
+            except Exception:  # interrupted: nobody waits for this answer any more
+                self._abandon(attempt)
+                raise
             if first is answer:
                 status = answer.value
             else:

@@ -12,8 +12,9 @@ A letter passes four points at which its consumer may die, and what becomes of t
 
 import simpy
 
+from servicelab.arguments import seconds, whole
 from servicelab.sim.call import Call
-from servicelab.sim.place import require_law, require_seconds, require_whole
+from servicelab.sim.place import require_law
 
 BEFORE_ARRIVAL = "before it arrives"
 BEFORE_WORK = "before the work"
@@ -65,15 +66,15 @@ class Consumer:
         self.name = name
         self.queue = queue
         self.work = require_law("work", work)
-        self.prefetch = prefetch if prefetch is None else require_whole("prefetch", prefetch, 1)
+        self.prefetch = prefetch if prefetch is None else whole("prefetch", prefetch)
         self.auto_ack = auto_ack
-        self.delay = require_seconds("delay", delay)
+        self.delay = seconds("delay", delay)
         self.keys = keys
         self.keys_first = keys_first
         self.fails = fails
         self.requeue = requeue
         self.crash = crash
-        self.restart = restart if restart is None else require_seconds("restart", restart)
+        self.restart = restart if restart is None else seconds("restart", restart)
         self.trace = trace
         self.deaths = 0
         self._start()
@@ -98,10 +99,12 @@ class Consumer:
             while True:
                 letter, point = yield from self._next()
                 yield from self._handle(letter, point)
-        except simpy.Interrupt:
-            pass  # kill() has seen to the rest
-        except _Dead:
+        except (simpy.Interrupt, _Dead):
+            if self.is_up:  # otherwise kill() has seen to the rest
+                self._die()
+        except Exception:  # a mistake in the work: what it was sent goes back all the same
             self._die()
+            raise
 
     def _next(self):
         """The next letter, and the point at which it will be the end of us."""

@@ -20,6 +20,7 @@ from functools import partial
 import numpy as np
 import simpy
 
+from servicelab.arguments import whole
 from servicelab.leases import PASSING, Catalog, PanicThreshold, TTLExpiry
 from servicelab.policies.backoff import FullJitter
 from servicelab.policies.balancer import RandomChoice
@@ -29,7 +30,7 @@ from servicelab.policies.watch import Poll, Watch
 from servicelab.sim.call import Call
 from servicelab.sim.draws import Draws
 from servicelab.sim.message import Message
-from servicelab.sim.place import require_law, require_whole
+from servicelab.sim.place import require_law
 from servicelab.sim.registry import Instance, Network, Registry
 from servicelab.sim.service import Service
 from servicelab.table import Table
@@ -151,7 +152,7 @@ class Discovery:
         phases = draws.uniform("phases", 0, heartbeat)
         work = capacity and draws.exponential("work", 1 / capacity)
         self.instances = {}
-        for number, side in _deal(require_whole("instances", instances, 1), sides):
+        for number, side in _deal(whole("instances", instances), sides):
             id = f"orders-{number}"
             serves = work and Service(env, id, work, queue_limit=10)
             self.instances[id] = Instance(
@@ -160,7 +161,7 @@ class Discovery:
 
         begins = draws.uniform("begins", 0, period)
         self.clients = []
-        for number, side in _deal(require_whole("clients", clients, 1), askers or sides):
+        for number, side in _deal(whole("clients", clients), askers or sides):
             self.clients.append(
                 Caller(
                     env,

@@ -16,6 +16,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from servicelab.arguments import not_negative, positive, seconds, share, text, whole
+
 #: Drawing one number from numpy is slow, drawing a thousand is not.
 BLOCK = 1024
 
@@ -63,9 +65,7 @@ class Draws:
     """
 
     def __init__(self, seed: int = 1):
-        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
-            raise ValueError(f"seed={seed!r} must be a whole number")
-        self.seed = int(seed)
+        self.seed = whole("seed", seed, least=None)
         self._names: set[str] = set()
 
     # -- laws of time, in seconds -----------------------------------------------------------
@@ -73,18 +73,18 @@ class Draws:
     def constant(self, name: str, value: float) -> Law:
         """Always ``value`` seconds (>= 0)."""
         self._claim(name)
-        value = _at_least_zero("value", value)
+        value = seconds("value", value)
         return Law(f"{name}: always {value:g} s", lambda n: np.full(n, value))
 
     def exponential(self, name: str, mean: float) -> Law:
         """Exponential with ``mean`` seconds (> 0): the law without memory, the first M and the second of M/M/1."""
-        mean = _above_zero("mean", mean)
+        mean = positive("mean", mean, "seconds")
         rng = self._stream(name)
         return Law(f"{name}: exponential, mean {mean:g} s", lambda n: rng.standard_exponential(n) * mean)
 
     def uniform(self, name: str, low: float, high: float) -> Law:
         """Anything from ``low`` to ``high`` seconds (0 <= low <= high), equally likely."""
-        low, high = _at_least_zero("low", low), _at_least_zero("high", high)
+        low, high = seconds("low", low), seconds("high", high)
         if high < low:
             raise ValueError(f"high={high:g} must be >= low={low:g}")
         rng = self._stream(name)
@@ -96,7 +96,7 @@ class Draws:
         The long tail of real service times. ``scv`` 1 varies as much as the exponential, 0 not at all.
         Its logarithm is normal with variance ln(1 + scv).
         """
-        mean, scv = _above_zero("mean", mean), _at_least_zero("scv", scv, "")
+        mean, scv = positive("mean", mean, "seconds"), not_negative("scv", scv, "of variance / mean²")
         sigma = math.sqrt(math.log1p(scv))
         rng = self._stream(name)
 
@@ -107,7 +107,7 @@ class Draws:
 
     def normal(self, name: str, mean: float, sd: float) -> Law:
         """Normal with ``mean`` and standard deviation ``sd`` seconds (both >= 0); a draw below zero counts as zero."""
-        mean, sd = _at_least_zero("mean", mean), _at_least_zero("sd", sd)
+        mean, sd = seconds("mean", mean), seconds("sd", sd)
         rng = self._stream(name)
         return Law(
             f"{name}: normal, mean {mean:g} s, sd {sd:g} s",
@@ -118,8 +118,7 @@ class Draws:
 
     def bernoulli(self, name: str, p: float) -> Law:
         """True with probability ``p`` (0 to 1), else False. What was True stays True when ``p`` grows."""
-        if not _is_number(p) or not 0 <= p <= 1:
-            raise ValueError(f"p={p!r} must be a share from 0 to 1")
+        p = share("p", p)
         rng = self._stream(name)
         return Law(f"{name}: true with probability {p:g}", lambda n: rng.random(n) < p)
 
@@ -135,8 +134,7 @@ class Draws:
         return np.random.default_rng(self._key(name))
 
     def _claim(self, name):
-        if not isinstance(name, str) or not name:
-            raise ValueError(f"name={name!r} must be a text such as 'work': it names the law's stream")
+        text("name", name, "it names the law's stream, such as 'work'")
         if name in self._names:
             raise ValueError(f"name={name!r} is taken: give each law its own name, and each run a fresh Draws(seed)")
         self._names.add(name)
@@ -147,19 +145,3 @@ class Draws:
 
     def __repr__(self):
         return f"Draws(seed={self.seed})"
-
-
-def _is_number(value):
-    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-
-
-def _at_least_zero(what, value, unit=" seconds"):
-    if not _is_number(value) or not 0 <= value < math.inf:
-        raise ValueError(f"{what}={value!r} must be >= 0{unit} and finite")
-    return float(value)
-
-
-def _above_zero(what, value):
-    if not _is_number(value) or not 0 < value < math.inf:
-        raise ValueError(f"{what}={value!r} must be > 0 seconds and finite")
-    return float(value)

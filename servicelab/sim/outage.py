@@ -20,13 +20,13 @@ from functools import partial
 import numpy as np
 import simpy
 
+from servicelab.arguments import not_negative, positive, seconds
 from servicelab.policies.budget import RetryBudget
 from servicelab.policies.retry import Retry
 from servicelab.policies.timeout import Timeout
 from servicelab.sim.arrivals import poisson
 from servicelab.sim.client import Client
 from servicelab.sim.draws import Draws
-from servicelab.sim.place import require_seconds
 from servicelab.sim.service import Service
 from servicelab.sim.storm import retry_storm
 from servicelab.sim.sweep import Sweep, sweep
@@ -65,8 +65,8 @@ class Outage:
         seed=1,
         **settings,
     ):
-        _require_above_zero(load=load, capacity=capacity, timeout=timeout)
-        self.load, self.capacity, self.timeout = load, capacity, timeout
+        self.load, self.capacity = positive("load", load, "requests/s"), positive("capacity", capacity, "requests/s")
+        self.timeout = positive("timeout", timeout, "seconds")
         self.begins, self.ends = _require_span(begins, ends)
         self.env, self.draws = simpy.Environment(), Draws(seed)
         self._work = self.draws.exponential("work", 1 / capacity)
@@ -179,8 +179,7 @@ class _Lottery:
 
 
 def _split(retries):
-    if not 0 <= retries < math.inf:
-        raise ValueError(f"retries={retries!r} must be >= 0 and finite: the mean number of retries per call")
+    retries = not_negative("retries", retries, "per call", "the mean number of retries")
     return int(retries), retries - int(retries)
 
 
@@ -218,7 +217,8 @@ def shed_late(model, share=0.5):
 
 def limit_queue(model, share=0.5):
     """The service turns away requests that would wait for more than ``share`` of the timeout, on arrival."""
-    model.service.queue_limit = int(share * model.timeout * model.capacity)
+    # Rounded in the twelfth digit first: 0.29 × 100 is 28.999999999999996, and means 29.
+    model.service.queue_limit = int(float(f"{share * model.timeout * model.capacity:.12g}"))
 
 
 def with_policy(policy):
@@ -247,7 +247,7 @@ def outage(remedy=None, at=0.0, until=120.0, **settings) -> Course:
 
     ``remedy`` is a function that is given the model, such as :func:`newest_first`, or None.
     """
-    require_seconds("at", at)
+    seconds("at", at)
     model = Outage(**settings)
     if at > 0:
         model.env.run(until=at)
@@ -282,7 +282,8 @@ def storm_of(load, retries, seed, *, capacity=300.0, timeout=1.0, outage=(10.0, 
 
     The draws are those of ``Outage(load, capacity, timeout, retries, seed=seed)``; a ``budget`` is a fresh RetryBudget.
     """
-    _require_above_zero(load=load, capacity=capacity, timeout=timeout)
+    for name, value in (("load", load), ("capacity", capacity)):
+        positive(name, value, "requests/s")
     draws, (whole, rest) = Draws(seed), _split(retries)
     plenty = int(load * until + 10 * math.sqrt(load * until) + 10)  # ten standard deviations more than expected
     due = np.cumsum(draws.exponential("arrivals", 1 / load).sample(plenty))
@@ -311,16 +312,8 @@ def phase_map(loads=None, retries=None, *, capacity=300.0, replications=1, seed=
     )
 
 
-def _require_above_zero(**settings):
-    for name, value in settings.items():
-        if not 0 < value < math.inf:
-            unit = "seconds" if name == "timeout" else "requests/s"
-            raise ValueError(f"{name}={value!r} must be > 0 {unit} and finite")
-
-
 def _require_span(begins, ends):
-    require_seconds("begins", begins)
-    require_seconds("ends", ends)
+    begins, ends = seconds("begins", begins), seconds("ends", ends)
     if ends < begins:
         raise ValueError(f"ends={ends!r} must be >= begins={begins!r} seconds")
     return begins, ends

@@ -15,9 +15,10 @@ wherever a service, a link or a balancer stands::
 This module only checks what constructors are given, so that a mistake is named where it is made.
 """
 
-import math
 from collections.abc import Callable
 from numbers import Real
+
+from servicelab.arguments import seconds, share
 
 
 def require_place(what: str, place):
@@ -27,30 +28,14 @@ def require_place(what: str, place):
     return place
 
 
-def require_whole(what: str, value, least: int) -> int:
-    """``value``, if it is a whole number of at least ``least``. Raises ValueError."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{what}={value!r} must be a whole number, at least {least}")
-    return value
-
-
-def require_seconds(what: str, value) -> float:
-    """``value``, if it is a number of seconds, >= 0 and finite. Raises ValueError, TypeError for no number."""
-    if not isinstance(value, Real) or isinstance(value, bool):
-        raise TypeError(f"{what}={value!r} must be a number of seconds")
-    if not 0 <= value < math.inf:
-        raise ValueError(f"{what}={value!r} must be >= 0 seconds and finite: a time cannot run backwards")
-    return value
-
-
 def require_law(what: str, law) -> Callable[[], float]:
     """A law of seconds: ``law`` itself, or a number of seconds as a law that always gives it.
 
     Raises ValueError for a negative or endless time, TypeError for what is neither.
     """
-    if isinstance(law, Real) and not isinstance(law, bool):
-        require_seconds(what, law)
-        return lambda: law
+    if isinstance(law, Real):
+        value = seconds(what, law)
+        return lambda: value
     if not callable(law):
         raise TypeError(f"{what}={law!r} must be a number of seconds or a law: draws.exponential('work', 0.01)")
     return law
@@ -64,9 +49,7 @@ def require_share(what: str, law) -> Callable[[], bool] | None:
     if law is None:
         return None
     if isinstance(law, Real):
-        if not 0 <= law <= 1:
-            raise ValueError(f"{what}={law!r} must be a share from 0 to 1")
-        if 0 < law < 1:
+        if 0 < share(what, law) < 1:
             raise ValueError(f"{what}={law!r} needs draws of its own: {what}=draws.bernoulli('{what}', {law!r})")
         return (lambda: True) if law else None
     if not callable(law):

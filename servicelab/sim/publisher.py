@@ -1,9 +1,10 @@
 """A publisher: hands tasks to a queue, and either asks whether they have arrived, or does not."""
 
+from servicelab.arguments import seconds, whole
 from servicelab.policies.status import Status
 from servicelab.sim.call import Call
 from servicelab.sim.first_of import FirstOf
-from servicelab.sim.place import require_place, require_seconds, require_whole
+from servicelab.sim.place import require_place
 from servicelab.sim.task import Letter, Task
 from servicelab.trace import reply_id
 
@@ -42,9 +43,9 @@ class Publisher:
         self.name = name
         self.confirm = confirm
         self.persistent = persistent
-        self.timeout = timeout if timeout is None else require_seconds("timeout", timeout)
-        self.pause = require_seconds("pause", pause)
-        self.attempts = attempts if attempts is None else require_whole("attempts", attempts, 1)
+        self.timeout = timeout if timeout is None else seconds("timeout", timeout)
+        self.pause = seconds("pause", pause)
+        self.attempts = attempts if attempts is None else whole("attempts", attempts)
         self.trace = trace
         self.tasks = []
 

@@ -30,9 +30,10 @@ from collections import Counter, deque
 
 import numpy as np
 
+from servicelab.arguments import seconds, whole
 from servicelab.policies.status import Status
 from servicelab.sim.call import Call
-from servicelab.sim.place import require_law, require_seconds, require_whole
+from servicelab.sim.place import require_law
 from servicelab.sim.task import Letter, Task
 from servicelab.trace import reply_id
 
@@ -61,7 +62,7 @@ class Broker:
 
         Raises RuntimeError if it is down already.
         """
-        require_seconds("down", down)
+        seconds("down", down)
         if not self.is_up:
             raise RuntimeError(f"{self.name} is down already: wait until it is back before you cut its power again")
         self.is_up = False
@@ -123,12 +124,12 @@ class Queue:
         self.name = name
         self.broker = Broker(env, trace=trace) if broker is None else broker
         self.durable = durable
-        self.max_length = max_length if max_length is None else require_whole("max_length", max_length, 0)
+        self.max_length = max_length if max_length is None else whole("max_length", max_length, least=0)
         self.overflow = overflow
-        self.ttl = ttl if ttl is None else require_seconds("ttl", ttl)
+        self.ttl = ttl if ttl is None else seconds("ttl", ttl)
         self.delivery_limit = delivery_limit
         if delivery_limit is not None:
-            require_whole("delivery_limit", delivery_limit, 0)
+            whole("delivery_limit", delivery_limit, least=0)
         self.dead_letter = dead_letter
         self.trace = trace
         self.ready = 0
@@ -158,11 +159,15 @@ class Queue:
         letter = message if isinstance(message, Letter) else Letter(Task(self._places, message.label, self.env.now))
         self._put(letter)
         if self.durable and letter.persistent:
-            yield self.env.timeout(self.broker.disk())
-            if not self.broker.is_up or self.broker.lives != life:
+            written = self.env.timeout(self.broker.disk())
+            written.callbacks.append(lambda _: self._store(letter, life))  # also when the publisher has left
+            yield written
+            if not letter.stored:
                 return ERROR  # the connection broke; whether the letter was stored nobody said
-            letter.stored = True
         return self._answer(message, OK)
+
+    def _store(self, letter, life):
+        letter.stored = self.broker.is_up and self.broker.lives == life
 
     def _answer(self, message, status):
         if self.trace is not None and message.id and getattr(message, "confirm", True):

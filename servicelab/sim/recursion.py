@@ -10,6 +10,8 @@ from heapq import heapreplace
 
 import numpy as np
 
+from servicelab.arguments import whole
+
 
 def lindley(arrivals, services) -> np.ndarray:
     """How long each request waits (seconds) before the one worker starts on it.
@@ -42,9 +44,7 @@ def free_at(arrivals, services, workers: int) -> np.ndarray:
     Raises ValueError if the arrays differ in length, go backwards or are not finite, or for less than one worker.
     """
     arrivals, services = _checked(arrivals, services)
-    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
-        raise ValueError(f"workers={workers!r} must be a whole number, at least 1")
-    if workers == 1:
+    if whole("workers", workers) == 1:
         return arrivals + lindley(arrivals, services)
     free = [0.0 if not len(arrivals) else min(0.0, arrivals[0])] * workers
     starts = []

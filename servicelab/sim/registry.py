@@ -14,6 +14,7 @@ from collections import defaultdict
 from random import Random
 from typing import NamedTuple
 
+from servicelab.arguments import positive, seconds
 from servicelab.leases import PASSING, Catalog, Check, Service, UnknownCheck, UnknownService
 from servicelab.policies.lookup import Found
 from servicelab.policies.status import Status
@@ -21,7 +22,7 @@ from servicelab.policies.watch import WAIT_JITTER
 from servicelab.sim.call import Call
 from servicelab.sim.first_of import FirstOf
 from servicelab.sim.message import Message
-from servicelab.sim.place import require_law, require_seconds, require_share
+from servicelab.sim.place import require_law, require_share
 
 REGISTRY = "registry"
 
@@ -209,10 +210,8 @@ class Instance:
         serves=None,
     ):  # fmt: skip
         self.env, self.registry, self.id, self.service, self.side = env, registry, id, service, side
-        self.ttl = require_seconds("ttl", ttl)
-        self.period = ttl / 3.3 if period is None else require_seconds("period", period)
-        if not self.period > 0:
-            raise ValueError(f"period={period!r} must be > 0 seconds: it is the time between two heartbeats")
+        self.ttl = seconds("ttl", ttl)
+        self.period = positive("period", ttl / 3.3 if period is None else period, "seconds", "between two heartbeats")
         self.deregister_after, self.serves = deregister_after, serves
         self.died: float | None = None
         self._life = 0

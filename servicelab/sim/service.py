@@ -16,9 +16,10 @@ Source: B. Maurer, "Fail at Scale", ACM Queue 13(8), 2015 (last in, first out un
 
 from collections import deque
 
+from servicelab.arguments import seconds, whole
 from servicelab.policies.status import Status
 from servicelab.sim.client import Client
-from servicelab.sim.place import require_law, require_place, require_seconds, require_share, require_whole
+from servicelab.sim.place import require_law, require_place, require_share
 from servicelab.trace import new_id, reply_id
 
 # Looked up once: in Python 3.11 a member of an enumeration is slow to find.
@@ -45,6 +46,8 @@ class Service:
     ``work``, ``fails``, ``queue_limit``, ``order``, ``max_wait`` and ``drop_abandoned`` may be changed while the
     simulation runs.
 
+    A caller that is interrupted gives its place back, waiting or served, and so does an exception in a need.
+
     Raises ValueError for a negative time, for less than one worker, for a negative queue limit and for an unknown
     order, TypeError for a need that is no place.
     """
@@ -67,8 +70,8 @@ class Service:
         self.env = env
         self.name = name
         self.work = require_law("work", work)
-        self.workers = require_whole("workers", workers, 1)
-        self.queue_limit = queue_limit if queue_limit is None else require_whole("queue_limit", queue_limit, 0)
+        self.workers = whole("workers", workers)
+        self.queue_limit = queue_limit if queue_limit is None else whole("queue_limit", queue_limit, least=0)
         self.trace = trace
         self.needs = [self._speak_for_me(need) for need in needs]
         self.fails = require_share("fails", fails)
@@ -76,7 +79,7 @@ class Service:
         self.free = self.workers  # workers with nothing to do
         self.waiting = deque()  # the turns that waiting requests wait for, in order of arrival
         self.order = order
-        self.max_wait = max_wait if max_wait is None else require_seconds("max_wait", max_wait)
+        self.max_wait = max_wait if max_wait is None else seconds("max_wait", max_wait)
 
     @property
     def busy(self) -> int:
@@ -112,7 +115,11 @@ class Service:
             since = self.env.now
             turn = self.env.event()
             self.waiting.append(turn)
-            yield turn  # whoever finishes hands its worker over
+            try:
+                yield turn  # whoever finishes hands its worker over
+            except Exception:
+                self._give_up(turn)
+                raise
             if self.max_wait is not None and self.env.now - since > self.max_wait:
                 self._release_worker()
                 if trace is not None:
@@ -125,11 +132,17 @@ class Service:
 
         if trace is not None:
             trace.start_work(self.name, message.label, id=id)
-        yield self.env.timeout(self.work())
-        status = OK if self.fails is None or not self.fails() else ERROR
-        for need in self.needs:
-            if status == OK and (yield from need.call(message)) != OK:
-                status = ERROR
+        try:
+            yield self.env.timeout(self.work())
+            status = OK if self.fails is None or not self.fails() else ERROR
+            for need in self.needs:
+                if status == OK and (yield from need.call(message)) != OK:
+                    status = ERROR
+        except Exception:  # an interrupt too; not the end of a generator, whose time is the garbage collector's choice
+            self._release_worker()
+            if trace is not None:
+                trace.end_work(id)
+            raise
         self._release_worker()
         if trace is not None:
             trace.end_work(id)
@@ -141,6 +154,13 @@ class Service:
             self._next_turn().succeed()  # the worker never becomes free: nobody can slip in between
         else:
             self.free += 1
+
+    def _give_up(self, turn):
+        """Whoever waited for ``turn`` has left."""
+        if turn.triggered:  # at the very moment when a worker was handed over
+            self._release_worker()
+        else:
+            self.waiting.remove(turn)
 
     def _reply(self, id, status):
         self.trace.send(self.name, "", str(status), id=reply_id(id), kind="reply")

@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from servicelab.arguments import positive
+
 
 class Storm(NamedTuple):
     """What became of the calls: three arrays of seconds."""
@@ -33,8 +35,7 @@ def retry_storm(arrivals, services, timeout, retries, *, until, outage=(0.0, 0.0
 
     Raises ValueError for a timeout that is not above 0, for times that go backwards, and if ``services`` runs out.
     """
-    if not timeout > 0:
-        raise ValueError(f"timeout={timeout!r} must be > 0 seconds")
+    timeout = positive("timeout", timeout, "seconds")
     arrivals = np.asarray(arrivals, dtype=float)
     if not np.all(arrivals[1:] >= arrivals[:-1]):
         raise ValueError("arrivals must be ascending: give times, not gaps (np.cumsum(gaps))")

@@ -16,10 +16,11 @@ stream can look like at most is in ``theory``: ``buffer_growth``, ``time_to_fill
 
 from typing import NamedTuple
 
+from servicelab.arguments import seconds, whole
 from servicelab.policies.buffer import BoundedBuffer, Offer
 from servicelab.policies.status import Status
 from servicelab.sim.message import Message
-from servicelab.sim.place import require_law, require_place, require_seconds, require_whole
+from servicelab.sim.place import require_law, require_place
 
 
 class Item(NamedTuple):
@@ -81,10 +82,10 @@ class CreditChannel(Channel):
     """
 
     def __init__(self, env, window: int, delay: float = 0.0):
-        require_whole("window", window, 1)
+        whole("window", window)
         super().__init__(env, BoundedBuffer(window, "block"))
         self.window = self.credits = window
-        self.delay = require_seconds("delay", delay)
+        self.delay = seconds("delay", delay)
         self.blocked = 0.0
 
     def put(self, item):
@@ -126,8 +127,8 @@ class Producer:
 
     def __init__(self, env, channel, gap, *, count: int | None = None, keys: int = 1):
         self.env, self.channel, self.gap = env, channel, require_law("gap", gap)
-        self.count = count if count is None else require_whole("count", count, 1)
-        self.keys = require_whole("keys", keys, 1)
+        self.count = count if count is None else whole("count", count)
+        self.keys = whole("keys", keys)
         self.made = 0
         self.blocked = 0.0
         env.process(self._produce())
@@ -173,8 +174,8 @@ def find_death(env, heartbeat, dies: float, delay: float = 0.0):
     The peer answers each ping that reaches it alive; a ping or an answer takes ``delay`` seconds. Run it with
     ``env.run(env.process(find_death(…)))``.
     """
-    require_seconds("dies", dies)
-    require_seconds("delay", delay)
+    seconds("dies", dies)
+    seconds("delay", delay)
 
     def pong():
         yield env.timeout(delay)
@@ -205,7 +206,7 @@ class ReconnectStorm:
         self.env = env
         self.place = require_place("place", place)
         self.began = env.now
-        self.down = require_seconds("down", down)
+        self.down = seconds("down", down)
         self.attempts: list[float] = []
         self.back: list[float] = []
         self.clients = 0

@@ -23,17 +23,19 @@ Rules:
 import hashlib
 import inspect
 import itertools
+import traceback
 from collections.abc import Mapping
 from contextlib import contextmanager
 from numbers import Real
 
+import cloudpickle
 import joblib
 import numpy as np
 from joblib._parallel_backends import LokyBackend  # the only way to ask which one it is
 from joblib.externals.loky import get_reusable_executor
 from tqdm.auto import tqdm
 
-from servicelab.sim.place import require_whole
+from servicelab.arguments import whole
 from servicelab.table import Table
 
 
@@ -95,15 +97,15 @@ def sweep(function, grid, *, replications=1, seed=1, jobs=None, progress=False, 
 
     Raises TypeError for a function that does not take these parameters and ``seed``, or does not return numbers,
     and ValueError for an empty grid, less than one replication, and for quantities that differ between points. An
-    error in the function is passed on with a note that says at which point. However it ends, joblib's own processes
+    error in the function is passed on with notes that say at which point, and from another process where in the code;
+    one that cannot be pickled comes as a RuntimeError with its name and text. However it ends, joblib's own processes
     (its default backend, loky) are ended too; those of a cluster are yours to end.
     """
     axes = _axes(grid)
-    require_whole("replications", replications, 1)
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
-        raise ValueError(f"seed={seed!r} must be a whole number")
-    if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs == 0):
-        raise ValueError(f"jobs={jobs!r} must be a whole number, such as 2, or -1 for all cores, or None")
+    whole("replications", replications)
+    seed = whole("seed", seed, least=None)
+    if jobs is not None and whole("jobs", jobs, "such as 2, or -1 for all cores, or None", least=None) == 0:
+        raise ValueError("jobs=0 must be another number: 2 is two at once, -1 as many as there are cores")
     _require_parameters(function, axes)
     shape = [len(values) for values in axes.values()]
 
@@ -118,6 +120,8 @@ def sweep(function, grid, *, replications=1, seed=1, jobs=None, progress=False, 
     with _nothing_left(jobs), tqdm(total=total, unit="run", disable=not progress) as bar:
         results = []
         for result in joblib.Parallel(n_jobs=jobs, return_as="generator")(tasks()):
+            if isinstance(result, _Failure):
+                raise result.error
             results.append(result)
             bar.update()
 
@@ -157,13 +161,39 @@ def _nothing_left(jobs):
             get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=not well)
 
 
+class _Failure:
+    """An exception of the function, on its way from another process. It is a result, and not raised there, because
+    joblib gives up the whole pool over one that cannot be pickled, or whose constructor wants more than its text."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def __reduce__(self):
+        notes = [*getattr(self.error, "__notes__", ()), "".join(traceback.format_exception(self.error)).rstrip()]
+        try:
+            pickled = cloudpickle.dumps(self.error)
+            cloudpickle.loads(pickled)
+        except Exception:
+            pickled = None
+        return _arrived, (pickled, f"{type(self.error).__name__}: {self.error}", notes)
+
+
+def _arrived(pickled, text, notes):
+    error = RuntimeError(text) if pickled is None else cloudpickle.loads(pickled)
+    error.__notes__ = notes
+    return _Failure(error)
+
+
 def _run(function, point, seed):
     """One task; runs in another process."""
     try:
-        result = function(**point, seed=seed)
+        return _checked(function(**point, seed=seed))
     except Exception as error:
         error.add_note(f"at {', '.join(f'{name}={value!r}' for name, value in point.items())}, seed={seed}")
-        raise
+        return _Failure(error)
+
+
+def _checked(result):
     if not isinstance(result, Mapping):
         result = {"value": result}
     if not result:

@@ -1,11 +1,11 @@
 """A queue that is filled for a while, and what its consumers and crashes make of it."""
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 
-from servicelab.theory.given import at_least_0, count, plain, probabilities
+from servicelab.arguments import not_negative, positive, whole
+from servicelab.theory.arrays import above_0, at_least_0, plain, probability
 from servicelab.theory.retries import retry_load
 
 
@@ -26,14 +26,10 @@ def burst(lam, mu, c, seconds, after=0.0) -> Burst:
 
     Source: Newell, "Applications of Queueing Theory" (2nd ed., Chapman and Hall, 1982), chapter 2.
     """
-    capacity = count("c", c, "consumers") * mu
-    if not mu > 0:
-        raise ValueError(f"mu={mu} must be > 0 messages/s: it is the rate at which one consumer works")
-    for name, value in (("lam", lam), ("after", after)):
-        if not 0 <= value < math.inf:
-            raise ValueError(f"{name}={value} must be >= 0 messages/s and finite")
-    if not 0 <= seconds < math.inf:
-        raise ValueError(f"seconds={seconds} must be >= 0 and finite: a burst without an end fills any queue")
+    mu = positive("mu", mu, "messages/s", "it is the rate at which one consumer works")
+    capacity = whole("c", c, "consumers") * mu
+    lam, after = not_negative("lam", lam, "messages/s"), not_negative("after", after, "messages/s")
+    seconds = not_negative("seconds", seconds, "seconds", "a burst without an end fills any queue")
     if after >= capacity:
         raise ValueError(f"after={after} must be < c × mu={capacity} messages/s: otherwise the backlog never drains")
     peak = max(0.0, float(lam - capacity) * seconds)
@@ -50,10 +46,9 @@ def window_rate(work, round_trip, window):
 
     Source: the asymptotic bounds of Denning and Buzen, Computing Surveys 10(3), 1978, with the window as population.
     """
-    if not work > 0:
-        raise ValueError(f"work={work} must be > 0 seconds for each message")
+    work = above_0("work", work, "seconds", "the time for each message")
     round_trip = at_least_0("round_trip", round_trip, "seconds")
-    return plain(np.minimum(1 / work, count("window", window, "messages") / (work + round_trip)))
+    return plain(np.minimum(1 / work, whole("window", window, "messages") / (work + round_trip)))
 
 
 def deliveries(p, limit=None):
@@ -66,9 +61,9 @@ def deliveries(p, limit=None):
     Source: Feller, "An Introduction to Probability Theory", vol. 1 (Wiley, 1968), section VI.8
     (the geometric law).
     """
-    probabilities([p])
+    p = probability(p)
     if limit is not None:
-        return retry_load(p, count("limit + 1", limit + 1, "deliveries"))
+        return retry_load(p, whole("limit", limit, "how often a message may come back", least=0) + 1)
     if p == 1:
         raise ValueError("p=1 must be < 1 without a limit: a poison message comes back for ever; give limit=3")
     return float(1 / (1 - p))

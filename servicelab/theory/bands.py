@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 
-from servicelab.theory.given import count, plain, stable
+from servicelab.arguments import positive, whole
+from servicelab.theory.arrays import plain, stable
 from servicelab.theory.queues import mmc_time, mmc_wait
 
 
@@ -37,9 +38,8 @@ def _band(lam, mu, n, c, z, in_service):
     central limit theorem gives, for each request, σ² = Σ πᵢ ((Dᵢ − w)² + Dᵢ²), where λ πᵢ Dᵢ = Σ_{j>i} πⱼ (X(j) − λ w).
     Beyond c the chain is geometric and Dᵢ linear in i, so the endless part of the sum is closed.
     """
-    n = count("n", n, "requests")
-    if not z > 0:
-        raise ValueError(f"z={z} must be > 0 standard errors: 1.96 holds 95 % of runs")
+    n, c = whole("n", n, "requests"), whole("c", c, "workers")
+    z = positive("z", z, "standard errors", "1.96 holds 95 % of runs")
     lams = stable(lam, mu, c)
     halves = [z * math.sqrt(_variance(float(one), mu, c, in_service) / n) for one in lams.ravel()]
     return plain(np.array(halves).reshape(lams.shape))

@@ -1,11 +1,11 @@
 """Queues in the long run: M/M/1, M/M/c, M/G/1, two choices, Little's law, the narrowest stage."""
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 
-from servicelab.theory.given import at_least_0, count, first_bad, plain, stable
+from servicelab.arguments import not_negative, positive, whole
+from servicelab.theory.arrays import SATURATED, at_least_0, below, plain, stable
 
 
 def mm1_wait(lam, mu):
@@ -23,33 +23,15 @@ def mm1_time(lam, mu):
     return plain(1 / (mu - lam))
 
 
-def mm1_quantile(lam, mu, q):
-    """The ``q`` quantile of the response time (not the wait) of an M/M/1 queue: −ln(1 − q) / (μ − λ) seconds.
-
-    ``q=0.99`` is the 99th percentile. The response time is exponential. Source: Kleinrock 1975, section 5.5.
-    """
-    lam = stable(lam, mu)
-    if not 0 <= q < 1:
-        raise ValueError(f"q={q} must be in [0, 1): 0.99 is the 99th percentile, and nothing bounds the longest time")
-    return plain(-math.log1p(-q) / (mu - lam))
-
-
 def erlang_c(c, a):
     """The probability that a request has to wait in an M/M/c queue with ``c`` workers and offered load ``a`` = λ/μ.
 
     C(5, 2.5) = 0.1304. Computed from Erlang B by its recursion, which does not overflow. Source: Erlang 1917; the
     recursion in Cooper, "Introduction to Queueing Theory" (North Holland, 1981), section 3.3.
     """
-    c = count("c", c, "workers")
-    a = np.asarray(a, dtype=float)
-    if np.any(~(a >= 0)):
-        raise ValueError(
-            f"a={first_bad(a, ~(a >= 0))} must be >= 0: it is the offered load, arrival rate over service rate"
-        )
-    if np.any(a >= c):
-        raise ValueError(
-            f"a={first_bad(a, a >= c)} must be < c={c}: with more work than workers the queue grows for ever"
-        )
+    c = whole("c", c, "workers")
+    a = at_least_0("a", a, "of offered load, arrival rate over service rate,")
+    below("a", a, c, f"c={c}: with more work than workers the queue grows for ever")
     b = np.ones_like(a)
     for k in range(1, c + 1):
         b = a * b / (k + a * b)
@@ -76,19 +58,10 @@ def mg1_wait(lam, mean, scv):
     ``mean`` is the mean service time (seconds), ``scv`` its squared coefficient of variation: variance / mean².
     0 is a constant service, 1 an exponential one. Source: Pollaczek 1930 and Khinchine 1932; Kleinrock 1975, 5.6.
     """
-    if not mean > 0:
-        raise ValueError(f"mean={mean} must be > 0 seconds: it is the mean service time")
-    if not scv >= 0:
-        raise ValueError(f"scv={scv} must be >= 0: it is variance / mean²; 0 is constant, 1 exponential")
-    lam = np.asarray(lam, dtype=float)
-    if np.any(~(lam >= 0)):
-        raise ValueError(f"lam={first_bad(lam, ~(lam >= 0))} must be >= 0 requests/s")
-    rho = lam * mean
-    if np.any(rho >= 1):
-        raise ValueError(
-            f"lam={first_bad(lam, rho >= 1)} must be < 1/mean={1 / mean:g} requests/s: at or above capacity the queue "
-            "grows for ever"
-        )
+    mean = positive("mean", mean, "seconds", "it is the mean service time")
+    scv = not_negative("scv", scv, "of variance / mean²", "0 is constant, 1 exponential")
+    lam = at_least_0("lam", lam, "requests/s")
+    rho = below("lam", lam, 1 / mean, f"1/mean={1 / mean:g} requests/s: {SATURATED}") * mean
     return plain(rho / (1 - rho) * mean * (1 + scv) / 2)
 
 
@@ -101,7 +74,7 @@ def supermarket(lam, d=2):
 
     Source: Vvedenskaya, Dobrushin, Karpelevich 1996; Mitzenmacher 2001, "The Power of Two Choices".
     """
-    d = count("d", d, "choices")
+    d = whole("d", d, "choices")
     lam = stable(lam, 1.0)
     if d == 1:
         return plain(1 / (1 - lam))
@@ -119,14 +92,6 @@ def little(lam, w):
     Source: Little, Operations Research 9(3), 1961.
     """
     return plain(at_least_0("lam", lam, "requests/s") * at_least_0("w", w, "seconds"))
-
-
-def busy_workers(lam, w):
-    """Mean number of workers that ``lam`` calls/s keep busy when each holds its worker for ``w`` seconds.
-
-    Little's law for the pool. ``w`` counts all the time the worker is held, waiting for other services included.
-    """
-    return little(lam, w)
 
 
 class Bottleneck(NamedTuple):
@@ -151,8 +116,7 @@ def bottleneck(**stages) -> Bottleneck:
     rates = {}
     for name, stage in stages.items():
         seconds, workers = stage if isinstance(stage, tuple) else (stage, 1)
-        if not seconds > 0:
-            raise ValueError(f"{name}={seconds} must be > 0 seconds of work for each request")
-        rates[name] = count(name, workers, "workers") / seconds
+        seconds = positive(name, seconds, "seconds", "the work for each request")
+        rates[name] = whole(name, workers, "workers") / seconds
     name = min(rates, key=rates.get)
     return Bottleneck(name, float(rates[name]))

@@ -2,7 +2,8 @@
 
 import math
 
-from servicelab.theory.given import count, probabilities
+from servicelab.arguments import whole
+from servicelab.theory.arrays import probabilities, probability
 
 
 def availability_series(*availabilities):
@@ -15,7 +16,7 @@ def availability_series(*availabilities):
 
 def availability_parallel(*availabilities):
     """Availability of something that needs any one of its parts, which fail independently: 1 − Π (1 − aᵢ)."""
-    return 1 - math.prod(1 - a for a in probabilities(availabilities))
+    return _at_least_one([(a, 1) for a in probabilities(availabilities)])
 
 
 def fan_out(p, n):
@@ -24,8 +25,7 @@ def fan_out(p, n):
     1 % slow calls and a page of 100 calls: 63.4 % slow pages. Source: Dean and Barroso, "The Tail at Scale",
     Communications of the ACM 56(2), 2013.
     """
-    probabilities([p])
-    return float(1 - (1 - p) ** count("n", n, "calls"))
+    return _at_least_one([(probability(p), whole("n", n, "calls"))])
 
 
 def retry_load(p, attempts):
@@ -34,8 +34,10 @@ def retry_load(p, attempts):
     (1 − pᵏ) / (1 − p), which is k when all attempts fail: the sum 1 + p + … + pᵏ⁻¹. Independent failures; in an
     overload p rises with the load that this adds.
     """
-    probabilities([p])
-    return float(sum(p**i for i in range(count("attempts", attempts, "attempts"))))
+    p, attempts = probability(p), whole("attempts", attempts, "attempts")
+    if p in (0, 1):
+        return float(attempts if p else 1)
+    return -math.expm1(attempts * math.log(p)) / (1 - p)
 
 
 def layered_retries(tries, layers):
@@ -43,4 +45,14 @@ def layered_retries(tries, layers):
 
     Three tries in five layers: 243. Source: "Site Reliability Engineering" (O'Reilly, 2016), chapter 22.
     """
-    return count("tries", tries, "attempts") ** count("layers", layers, "layers")
+    return whole("tries", tries, "attempts") ** whole("layers", layers, "layers")
+
+
+def _at_least_one(chances):
+    """The probability of at least one of independent events: 1 − Π (1 − p)ⁿ of the ``(p, n)`` in ``chances``.
+
+    By logarithms: 1 − (1 − p) is 0 for a small p, and −expm1(log1p(−p)) is p.
+    """
+    if any(p == 1 for p, _ in chances):
+        return 1.0
+    return -math.expm1(sum(n * math.log1p(-p) for p, n in chances))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from servicelab.theory.given import at_least_0, plain
+from servicelab.theory.arrays import above_0, at_least_0, plain
 
 
 def buffer_growth(lam, mu, t):
@@ -17,7 +17,7 @@ def buffer_growth(lam, mu, t):
 
 def time_to_fill(lam, mu, size):
     """Seconds until a buffer of ``size`` items is full: size / (λ − μ); inf when the reader keeps up."""
-    lam, mu = np.asarray(at_least_0("lam", lam, "items/s")), np.asarray(at_least_0("mu", mu, "items/s"))
+    lam, mu = at_least_0("lam", lam, "items/s"), at_least_0("mu", mu, "items/s")
     size = at_least_0("size", size, "items")
     with np.errstate(divide="ignore", invalid="ignore"):
         return plain(np.where(lam > mu, size / (lam - mu), np.inf))
@@ -29,9 +29,7 @@ def freshness_bound(size, mu):
     At most that many are before it or being read, whatever the producer does. Holds for a reader of constant rate
     ``mu`` (items/s) and a producer that does not wait; one that waits for room adds its own wait.
     """
-    mu = np.asarray(at_least_0("mu", mu, "items/s"))
-    if np.any(mu == 0):
-        raise ValueError("mu=0 must be > 0 items/s: what nobody reads grows old for ever")
+    mu = above_0("mu", mu, "items/s", "what nobody reads grows old for ever")
     return plain(at_least_0("size", size, "items") / mu)
 
 
@@ -41,6 +39,5 @@ def credit_rate(window, round_trip):
     A credit comes back one round trip after it was spent. True of TCP's and HTTP/2's windows alike. Source: Stevens,
     "TCP/IP Illustrated", vol. 1 (Addison-Wesley, 1994), section 20.7 (the bandwidth-delay product).
     """
-    if np.any(~(np.asarray(round_trip) > 0)):
-        raise ValueError(f"round_trip={round_trip} must be > 0 seconds: without a delay a window limits nothing")
-    return plain(at_least_0("window", window, "items") / np.asarray(round_trip, dtype=float))
+    round_trip = above_0("round_trip", round_trip, "seconds", "without a delay a window limits nothing")
+    return plain(at_least_0("window", window, "items") / round_trip)

@@ -3,9 +3,8 @@
 import math
 from typing import NamedTuple
 
-import numpy as np
-
-from servicelab.theory.given import at_least_0, plain, probabilities
+from servicelab.arguments import number, positive, seconds, share
+from servicelab.theory.arrays import above_0, at_least_0, plain, probability
 
 
 class Window(NamedTuple):
@@ -30,11 +29,12 @@ def lease_window(ttl, period, check=0.0) -> Window:
     Source: the age of a process with constant intervals is uniform; Cox, "Renewal Theory" (Methuen, 1962), section 5.2.
     Raises ValueError for a period above the TTL: then the lease runs out while the instance lives.
     """
+    ttl, period = number("ttl", ttl, "seconds"), number("period", period, "seconds")
     if not 0 < period <= ttl:
         raise ValueError(
             f"period={period:g} must be > 0 and <= ttl={ttl:g} seconds: slower heartbeats lose the lease of the living"
         )
-    check = float(at_least_0("check", check, "seconds"))
+    check = seconds("check", check)
     return Window(ttl - period, ttl - period / 2 + check / 2, ttl + check)
 
 
@@ -44,9 +44,7 @@ def poll_window(period, jitter=0.0) -> Window:
     With intervals of period × uniform(1 − ``jitter``, 1 + ``jitter``) a change falls into a long one more often:
     the mean is period / 2 × (1 + jitter² / 3), the half of E[X²] / E[X]. Source: Cox 1962, section 5.2.
     """
-    at_least_0("period", period, "seconds")
-    if not 0 <= jitter <= 1:
-        raise ValueError(f"jitter={jitter} must be a share of the period from 0 to 1")
+    period, jitter = seconds("period", period), share("jitter", jitter, "of the period")
     return Window(0.0, period / 2 * (1 + jitter**2 / 3), period * (1 + jitter))
 
 
@@ -58,17 +56,15 @@ def cache_window(ttl, rate=math.inf) -> Window:
     f × ttl / 2 + 1 / rate on average; of that, 1 / rate passes without any call. ``most`` is ttl with the mean gap.
     Source: as for :func:`poll_window`; the gap after the end of the TTL has no memory, as the calls are Poisson.
     """
-    at_least_0("ttl", ttl, "seconds")
-    if not rate > 0:
-        raise ValueError(f"rate={rate} must be > 0 calls/s: without calls nobody asks")
-    gap = 1 / rate
+    ttl = seconds("ttl", ttl)
+    gap = 0.0 if rate == math.inf else 1 / positive("rate", rate, "calls/s", "without calls nobody asks")
     fresh = ttl / (ttl + gap) if ttl else 0.0
     return Window(0.0, fresh * ttl / 2 + gap, ttl + gap)
 
 
 def watch_window(one_way) -> Window:
     """Seconds from a change until a client knows that has a blocking query waiting: one way of the network."""
-    one_way = float(at_least_0("one_way", one_way, "seconds"))
+    one_way = seconds("one_way", one_way)
     return Window(one_way, one_way, one_way)
 
 
@@ -77,15 +73,14 @@ def failed_calls(rate, share, seconds):
 
     The share is 1/n for n instances in turn. No retries: with one, a call fails only if it meets the dead one twice.
     """
-    probabilities([share])
-    return plain(at_least_0("rate", rate, "calls/s") * share * at_least_0("seconds", seconds, "seconds"))
+    lost = at_least_0("rate", rate, "calls/s") * probability(share)
+    return plain(lost * at_least_0("seconds", seconds, "seconds"))
 
 
 def lookup_rate(clients, period):
     """Lookups/s at the source from ``clients`` that ask every ``period`` seconds: the price of freshness."""
-    if not np.all(np.asarray(period) > 0):
-        raise ValueError(f"period={period} must be > 0 seconds: to ask without a pause has no rate")
-    return plain(at_least_0("clients", clients, "clients") / np.asarray(period, dtype=float))
+    period = above_0("period", period, "seconds", "to ask without a pause has no rate")
+    return plain(at_least_0("clients", clients, "clients") / period)
 
 
 def false_expiries(loss, ttl, period):
@@ -95,9 +90,12 @@ def false_expiries(loss, ttl, period):
     lease ends if all of them are lost. (1 − loss) × lossᵏ / period. At k whole the last one comes with the end: choose
     a TTL that is no whole multiple. Source: derived; one that arrives begins a new lease, so these are renewals.
     """
-    probabilities([loss])
+    loss = probability(loss)
     lease_window(ttl, period)
-    return (1 - loss) * loss ** math.floor(ttl / period) / period
+    beats = ttl / period
+    # 0.3 / 0.1 is 2.9999999999999996, and means 3.
+    whole_beats = round(beats) if math.isclose(beats, round(beats), rel_tol=1e-12) else math.floor(beats)
+    return (1 - loss) * loss**whole_beats / period
 
 
 def silence_window(interval, timeout, delay=0.0) -> Window:
@@ -109,8 +107,8 @@ def silence_window(interval, timeout, delay=0.0) -> Window:
     adds one ``delay``. Derived as :func:`lease_window` is. Raises ValueError for a timeout that is not above the
     cycle: then the living count as dead.
     """
-    cycle = float(at_least_0("interval", interval, "seconds")) + 2 * float(at_least_0("delay", delay, "seconds"))
-    if not timeout > cycle:
+    cycle = seconds("interval", interval) + 2 * seconds("delay", delay)
+    if not number("timeout", timeout, "seconds") > cycle:
         raise ValueError(
             f"timeout={timeout:g} must be > interval + round trip = {cycle:g} seconds: the living would count as dead"
         )

@@ -12,6 +12,7 @@ A chapter runs every cell and puts in what it counted; the picture grows as it g
 import itertools
 from typing import NamedTuple
 
+from servicelab.arguments import whole
 from servicelab.sim.task import Outcome
 from servicelab.table import Table
 from servicelab.views.show import picture, show
@@ -47,9 +48,7 @@ class Matrix:
     """
 
     def __init__(self, n: int):
-        if isinstance(n, bool) or not isinstance(n, int) or n < 1:
-            raise ValueError(f"n={n!r} must be a whole number of messages, at least 1")
-        self.n = n
+        self.n = whole("n", n, "messages")
         self.cells = [Cell(*cell) for cell in itertools.product(FAULTS, ACKS, STORAGES, CONFIRMS)]
         self.results: dict[Cell, Outcome] = {}
         self._display = None

@@ -31,6 +31,9 @@ class AmqpError(Exception):
         self.text = f"{NAMES[code]} - {reason}" if reason else NAMES[code]
         super().__init__(f"{code} {self.text}")
 
+    def __reduce__(self):  # its constructor takes no text, which is what an exception hands on otherwise
+        return AmqpError, (self.code, self.text.partition(" - ")[2])
+
     @property
     def reply_text(self) -> str:
         """``text`` as a short string holds it: at most 255 bytes."""

@@ -29,6 +29,9 @@ class Refused(Exception):
         super().__init__(f"{status} {text}")
         self.status, self.text, self.headers = status, text, headers or {}
 
+    def __reduce__(self):  # its constructor takes no text, which is what an exception hands on otherwise
+        return Refused, (self.status, self.text, self.headers)
+
 
 @dataclass
 class Ask:
