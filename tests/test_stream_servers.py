@@ -28,7 +28,7 @@ from servicelab.lifecycle import ServerError, is_listening, running, stop_all
 from servicelab.servers import Feed, ServerProcess, SocketIOServer, WebSocketServer
 from servicelab.servers.threads import shut, unsent
 from servicelab.trace import Trace
-from tests.waiting import eventually, left
+from tests.waiting import eventually, interrupted_start, left
 
 PUSHED = ["SSE", "WebSocket", "Socket.IO", "gRPC stream"]
 each_way = pytest.mark.parametrize("way", list(WAYS.values()), ids=list(WAYS))
@@ -151,6 +151,13 @@ def test_stopped_with_many_clients_it_is_gone_in_a_bounded_time(way):
 def test_latency_is_added_and_nothing_breaks(way):
     got = deliver(way, 5, 0.01, toxics=[Latency(0.05)])
     assert min(got.latencies) >= 0.05
+
+
+@each_way
+def test_an_interrupt_while_its_reader_begins_ends_the_reader(way, monkeypatch):
+    with interrupted_start(monkeypatch, f"servicelab {way.name} reader"):
+        deliver(way, 1)
+    assert eventually(lambda: not left()), left()
 
 
 @each_push
