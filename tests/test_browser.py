@@ -1,7 +1,7 @@
 """JupyterLab in a headless Chromium: the chapters and labs as a learner sees and uses them.
 
-Each notebook is opened once, run once through in a fresh kernel, and then used. A lab shows its reports on what nobody has
-solved; its solution runs in a bare kernel only (tests/test_notebooks.py). Screenshots of every screenful are left in
+Each notebook is opened once, run once through in a fresh kernel, and then used. A lab reports on what nobody has solved
+yet; its solution runs in a bare kernel only (tests/test_notebooks.py). Screenshots of every screenful are left in
 ``artefacts/``, for a person to look at.
 """
 
