@@ -123,7 +123,7 @@ class Report:
 
 
 class Watcher(threading.Thread):
-    """Samples the memory of a process and its children every ``step`` seconds. Every third time it looks for new
+    """Samples the memory of a process and its children every ``step`` seconds. Every fifth time it looks for new
     children, and at what all listen on: the tables of all processes and of all sockets, with the thousands that a load
     leaves in TIME_WAIT, take long to read."""
 
@@ -146,7 +146,7 @@ class Watcher(threading.Thread):
 
     def run(self):
         for count in itertools.count():
-            self.look(all_of_it=count % 3 == 0)
+            self.look(all_of_it=count % 5 == 0)
             if self._done.wait(self.step):
                 return
 

@@ -26,12 +26,15 @@ def name_of(notebook: Path) -> str:
     return f"{notebook.parent.name}/{notebook.stem}"
 
 
-#: Every chapter and solution, the longest first.
-NOTEBOOKS = sorted(
-    [path for folder in ("notebooks", "solutions") for path in (ROOT / folder).glob("*.ipynb")],
-    key=lambda path: (-path.stat().st_size, path),
-)
-_PLACES = {name_of(path): place for place, path in enumerate(NOTEBOOKS)}
+def of(*folders: str) -> list[Path]:
+    """The notebooks of these folders, the longest first."""
+    found = [path for folder in folders for path in (ROOT / folder).glob("*.ipynb")]
+    return sorted(found, key=lambda path: (-path.stat().st_size, path))
+
+
+NOTEBOOKS = of("notebooks", "solutions")  # run in a bare kernel
+PAGES = of("notebooks", "labs")  # opened in a browser: what a learner opens
+_PLACES = {name_of(path): place for place, path in enumerate(PAGES)}
 
 
 def group_of(test: str) -> str:

@@ -1,7 +1,8 @@
-"""JupyterLab in a headless Chromium: the chapters and solutions as a learner sees and uses them.
+"""JupyterLab in a headless Chromium: the chapters and labs as a learner sees and uses them.
 
-Each notebook is opened once, run once through in a fresh kernel, and then used. Screenshots of every screenful are left
-in ``artefacts/``, for a person to look at.
+Each notebook is opened once, run once through in a fresh kernel, and then used. A lab reports on what nobody has solved
+yet; its solution runs in a bare kernel only (tests/test_notebooks.py). Screenshots of every screenful are left in
+``artefacts/``, for a person to look at.
 """
 
 import contextlib
@@ -11,7 +12,7 @@ import pytest
 from tests.accessibility import violations
 from tests.browser import Browser, Lab
 from tests.conftest import ROOT, require
-from tests.sharing import NOTEBOOKS, name_of
+from tests.sharing import PAGES, name_of
 from tools.lab import START_PAGE
 
 ARTEFACTS = ROOT / "artefacts"
@@ -29,7 +30,7 @@ def browser():
         yield browser
 
 
-@pytest.fixture(scope="module", params=NOTEBOOKS, ids=name_of)
+@pytest.fixture(scope="module", params=PAGES, ids=name_of)
 def path(request):
     return request.param
 
@@ -45,7 +46,7 @@ def ran(browser, path):
 
 
 def test_there_are_notebooks_to_open():
-    assert ROOT / START_PAGE in NOTEBOOKS
+    assert ROOT / START_PAGE in PAGES
 
 
 def test_it_runs_and_everything_has_a_text(ran, axe, path, report_figure):
@@ -90,7 +91,7 @@ def test_every_slider_moves_its_picture_by_keyboard(ran, path, report_figure):
     notebook, _ = ran
     panels = [cell for cell in controls(notebook, ".noUi-handle") if notebook.picture(cell)]
     if not panels:
-        assert path.parent.name == "solutions", "a chapter has sliders that move a picture"
+        assert path.parent.name == "labs", "a chapter has sliders that move a picture"
         pytest.skip("no slider beside a picture")
     for cell in panels:
         cell.scroll_into_view_if_needed()
@@ -127,7 +128,7 @@ def test_a_prediction_can_be_answered(ran, path):
     notebook, _ = ran
     asked = [cell for cell in controls(notebook, ".jupyter-button") if cell.get_by_text("Commit", exact=True).count()]
     if not asked:
-        assert path.parent.name == "solutions", "a chapter asks for predictions"
+        assert path.parent.name == "labs", "a chapter asks for predictions"
         pytest.skip("no prediction in this notebook")
     cell = asked[0]
     cell.scroll_into_view_if_needed()
@@ -147,7 +148,7 @@ def test_a_quiz_question_answers_back(ran, path):
     notebook, _ = ran
     quizzes = [cell for cell in controls(notebook, "input[type=radio]") if cell.get_by_text("at the first try").count()]
     if not quizzes:
-        assert path.stem[:2] == "00" or path.parent.name == "solutions", "a chapter ends with a quiz"
+        assert path.stem[:2] == "00" or path.parent.name == "labs", "a chapter ends with a quiz"
         pytest.skip("no quiz in this notebook")
     cell = quizzes[-1]
     cell.scroll_into_view_if_needed()

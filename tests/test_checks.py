@@ -24,7 +24,7 @@ from servicelab.checks.scenario import Stage, scenario, words
 from servicelab.trace import Trace
 from tests.conftest import ROOT
 from tests.notebooks import client_for
-from tests.waiting import left, wait_until
+from tests.waiting import interrupted_start, left, wait_until
 
 # pytest notes a thread that ends with SystemExit; Python itself says nothing of it.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -497,6 +497,12 @@ def test_a_process_that_was_suspended_is_seen_to_have_stood_still():
     with stall.StallWatch() as watch:
         subprocess.run([sys.executable, "-c", f"{suspend}; os.kill(me, signal.SIGCONT)"], check=True)
     assert watch.longest > stall.LATE
+
+
+def test_an_interrupt_while_the_watch_begins_leaves_no_thread(monkeypatch):
+    with interrupted_start(monkeypatch, "servicelab check stall watch"), stall.StallWatch():
+        pass
+    wait_until(lambda: "servicelab check stall watch" not in left())
 
 
 # -- a check in parts -----------------------------------------------------------------------

@@ -15,6 +15,7 @@ from tests.lab06_answers.buffer import Buffer
 from tests.lab06_answers.follow import plain
 from tests.lab06_answers.heartbeat import Pulse
 from tests.learners import never_returns, raises
+from tests.waiting import interrupted_start
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
@@ -25,6 +26,11 @@ pytestmark = pytest.mark.usefixtures("nothing_is_left")
 def test_an_endless_loop_is_a_report():
     report = lab06.check_follow.report(never_returns)
     assert report.refused == ["time-limit"] and "never_returns" in str(report)
+
+
+def test_an_interrupt_while_the_cuts_begin_ends_them(monkeypatch):
+    with interrupted_start(monkeypatch, "servicelab check cuts"):
+        lab06.check_follow.report(plain)
 
 
 class Spins(Pulse):

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.sharing import BROWSERS, NOTEBOOKS, NOTEBOOKS_AT_ONCE, ROOT, Sharing, group_of, name_of, order_of
+from tests.sharing import BROWSERS, NOTEBOOKS, NOTEBOOKS_AT_ONCE, PAGES, ROOT, Sharing, group_of, name_of, order_of
 
 
 def test_a_file_a_folder_and_a_notebook_stay_together_and_answers_go_where_there_is_room():
@@ -25,7 +25,7 @@ def test_a_file_a_folder_and_a_notebook_stay_together_and_answers_go_where_there
 
 
 def test_there_are_few_browsers():
-    tests = [f"tests/test_browser.py::test_one[{name_of(path)}]" for path in NOTEBOOKS]
+    tests = [f"tests/test_browser.py::test_one[{name_of(path)}]" for path in PAGES]
     assert len({group_of(test) for test in [*tests, "tests/test_browser.py::test_two"]}) == BROWSERS
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import gc
 import json
+import logging
 import random
 import socket
 import string
@@ -26,9 +27,9 @@ from servicelab.clients.tracing import traced_socketio
 from servicelab.faults import Bandwidth, Down, FaultProxy, Latency, ResetPeer, Slicer, Timeout
 from servicelab.lifecycle import ServerError, is_listening, running, stop_all
 from servicelab.servers import Feed, ServerProcess, SocketIOServer, WebSocketServer
-from servicelab.servers.threads import shut, unsent
+from servicelab.servers.threads import errors_logger, shut, unsent
 from servicelab.trace import Trace
-from tests.waiting import eventually, left
+from tests.waiting import eventually, interrupted_start, left
 
 PUSHED = ["SSE", "WebSocket", "Socket.IO", "gRPC stream"]
 each_way = pytest.mark.parametrize("way", list(WAYS.values()), ids=list(WAYS))
@@ -151,6 +152,13 @@ def test_stopped_with_many_clients_it_is_gone_in_a_bounded_time(way):
 def test_latency_is_added_and_nothing_breaks(way):
     got = deliver(way, 5, 0.01, toxics=[Latency(0.05)])
     assert min(got.latencies) >= 0.05
+
+
+@each_way
+def test_an_interrupt_while_its_reader_begins_ends_the_reader(way, monkeypatch):
+    with interrupted_start(monkeypatch, f"servicelab {way.name} reader"):
+        deliver(way, 1)
+    assert eventually(lambda: not left()), left()
 
 
 @each_push
@@ -532,6 +540,27 @@ def test_a_socketio_server_can_be_started_again_and_ends_the_pings_that_sleep():
             assert any("ping" in name for name in left())
         server.stop()
         assert left() == []
+
+
+def test_a_task_of_socketio_that_begins_after_the_stop_ends_at_once(monkeypatch):
+    server, stopped = chat(), threading.Event()
+    eio, goodbye = server.socketio.server.eio, server._say_goodbye
+    make = eio.create_event
+    monkeypatch.setattr(eio, "create_event", lambda: stopped.wait(10) and make())
+    monkeypatch.setattr(server, "_say_goodbye", lambda eio: (goodbye(eio), stopped.set()))
+    with server, caller(server) as client:
+        client.emit("say", "hi")
+        assert eventually(lambda: any("service_task" in name for name in left()))
+    assert eventually(lambda: not left()), left()
+
+
+def test_a_server_says_what_does_not_count_without_the_lock_of_logging():
+    logger = errors_logger("orders", [])
+    with logging._lock:  # taken for ever by an interrupt at a bad moment
+        thread = threading.Thread(target=logger.info, args=["asked"])
+        thread.start()
+        thread.join(10)
+        assert not thread.is_alive()
 
 
 def test_a_dead_socketio_client_is_found_by_its_missing_pong():

@@ -8,6 +8,7 @@ lets the learner's code measure something for long asks for it calmly: one still
 import math
 import threading
 import time
+import weakref
 from typing import Any, NamedTuple
 
 #: Seconds by which a sleep may be too long. Threads of one interpreter keep each other waiting for less: 5 ms a switch.
@@ -21,24 +22,32 @@ class StallWatch:
     """Sees, for the length of a ``with`` block, by how much a short sleep was too long: ``.longest``, in seconds."""
 
     def __init__(self):
-        self.longest = 0.0
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="servicelab check stall watch", daemon=True)
+        self._seen, over = [0.0], threading.Event()
+        # Without a hold on this object, whose end is the thread's too: an interrupt may come before the block begins.
+        self._end = weakref.finalize(self, over.set)
+        self._thread = threading.Thread(
+            target=_watch, args=(self._seen, over), name="servicelab check stall watch", daemon=True
+        )
 
-    def _watch(self):
-        is_over = False
-        while not is_over:  # once more after the end, which may have come while the machine stood still
-            start = time.monotonic()
-            is_over = self._over.wait(_STEP)
-            self.longest = max(self.longest, time.monotonic() - start - _STEP)
+    @property
+    def longest(self) -> float:
+        return self._seen[0]
 
     def __enter__(self):
         self._thread.start()
         return self
 
     def __exit__(self, *error):
-        self._over.set()
+        self._end()
         self._thread.join()
+
+
+def _watch(seen: list[float], over: threading.Event) -> None:
+    is_over = False
+    while not is_over:  # once more after the end, which may have come while the machine stood still
+        start = time.monotonic()
+        is_over = over.wait(_STEP)
+        seen[0] = max(seen[0], time.monotonic() - start - _STEP)
 
 
 class Asked(NamedTuple):

@@ -260,8 +260,8 @@ def deliver(way: Way, count: int = 40, gap: float = 0.03, *, seed: int = 1, toxi
             proxy.add(toxic)
         reader = way.read(proxy, 0)
         thread = threading.Thread(target=read, name=f"servicelab {way.name} reader", daemon=True)
-        thread.start()
         try:
+            thread.start()
             feed.publish(_order(0))
             wait_for(1)
             before, requests = proxy.connections, reader.requests
@@ -275,7 +275,8 @@ def deliver(way: Way, count: int = 40, gap: float = 0.03, *, seed: int = 1, toxi
             requests = reader.requests - requests
         finally:
             reader.close()
-            thread.join(2.0)
+            if thread.is_alive():
+                thread.join(2.0)
     latencies = [arrived[id] - at for id, at in published.items()]
     return Delivery(latencies, (after.up - before.up) / count, (after.down - before.down) / count, requests / count)
 

@@ -91,11 +91,12 @@ class SocketIOServer(Server):
     def _fit(self, server):
         eio = server.eio
         server.logger = eio.logger = threads.errors_logger(self.name, self.errors, logging.ERROR)
-        eio.start_service_task = eio.service_task_handle is None  # also when it has been served before
+        eio.start_service_task, eio.service_task_event = True, None  # also when it has been served before
         thread = functools.partial(_Thread, self)
         eio._async = {
             **eio._async,
             "thread": thread,
+            "event": functools.partial(_Event, self._ended),
             "sleep": lambda seconds=0: self._ended.wait(seconds),
             "websocket": functools.partial(SimpleWebSocketWSGI, thread_class=thread),
         }
@@ -126,7 +127,8 @@ class SocketIOServer(Server):
         self._threads.clear()
 
     def _say_goodbye(self, eio):
-        self.socketio.server.shutdown()  # the task that looks for dead clients
+        if eio.service_task_event is not None:  # of the task that looks for dead clients; see _Event
+            eio.service_task_event.set()
         for client in list(eio.sockets.values()):
             client.close(wait=False, reason=eio.reason.SERVER_DISCONNECT)
 
@@ -164,6 +166,18 @@ def describe(data) -> str:
         except (ValueError, IndexError):
             pass
     return kind
+
+
+class _Event(threading.Event):
+    """An event that is set when its server has ended: engineio's task makes the one that ends it when it begins to run,
+    and on a busy machine that is after the server was stopped."""
+
+    def __init__(self, ended: threading.Event):
+        super().__init__()
+        self._server_ended = ended
+
+    def is_set(self):
+        return super().is_set() or self._server_ended.is_set()
 
 
 class _Thread(threading.Thread):

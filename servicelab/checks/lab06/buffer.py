@@ -10,6 +10,7 @@ from contextlib import suppress
 from servicelab.checks.exercise import exercise
 from servicelab.checks.lab06.slow_reader import SIZE, slow_reader
 from servicelab.checks.learner_traceback import shown
+from servicelab.checks.limit import TimeLimit
 from servicelab.checks.section import section
 
 PATIENCE = 3.0  # seconds for one call of the learner's
@@ -271,7 +272,7 @@ def _threads(bench):
             reader.join(MOMENT)  # who has the lock goes on without it
 
     def take():
-        with suppress(Exception):
+        with suppress(Exception, TimeLimit):  # which ends a reader that still waits when the check is interrupted
             found.append(bench.buffer.get(MOMENT)["text"])
             trace.receive(trace.send("buffer", "reader", found[-1]), "reader")
 
@@ -301,7 +302,7 @@ def _waits(bench):
         began = time.monotonic()
         try:
             found.append((bench.buffer.get(2.0), time.monotonic() - began))
-        except Exception as error:
+        except (Exception, TimeLimit) as error:
             found.append((error, time.monotonic() - began))
 
     reader = threading.Thread(target=read, name="servicelab check reader", daemon=True)

@@ -90,12 +90,13 @@ def exam(ask, follow):
         FaultProxy(server, "road of the check", seed=6) as proxy,
     ):
         cutter = threading.Thread(target=publish_and_cut, name="servicelab check cuts", daemon=True)
-        cutter.start()
         try:
+            cutter.start()
             outcome = ask.run(follow, open_stream, handle, random.Random(7), sleep, limit=8.0)
         finally:
             done.set()
-            cutter.join(5.0)
+            if cutter.is_alive():
+                cutter.join(5.0)
             feed.close()
     gets = [m.id for m in ask.trace.messages if m.label.startswith("GET")]
     mark = gets[1] if len(gets) > 1 else None
