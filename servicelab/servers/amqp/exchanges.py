@@ -136,17 +136,12 @@ class Headers(Exchange):
         if not isinstance(mode, str):
             raise failed(f"Invalid x-match field type {type_name(mode)} (value {mode}); expected longstr")
         if mode not in ("all", "any", "all-with-x", "any-with-x"):
-            raise failed(
-                f'Invalid x-match field value <<"{mode}">>; expected all, any, all-with-x, or any-with-x'
-            )  # fmt: skip
+            raise failed(f'Invalid x-match field value <<"{mode}">>; expected all, any, all-with-x, or any-with-x')
 
     def matches(self, key, headers):
         table = headers()
-        return [
-            destination
-            for (destination, _, _), arguments in self.bindings.items()
-            if headers_match(arguments, table)
-        ]  # fmt: skip
+        bindings = self.bindings.items()
+        return [destination for (destination, _, _), arguments in bindings if headers_match(arguments, table)]
 
 
 def headers_match(arguments: dict, headers: dict) -> bool:
@@ -157,9 +152,7 @@ def headers_match(arguments: dict, headers: dict) -> bool:
         for name, value in arguments.items()
         if name != "x-match" and (mode.endswith("-with-x") or not name.startswith("x-"))
     }
-    found = (
-        name in headers and (value is None or _same(value, headers[name])) for name, value in wanted.items()
-    )  # fmt: skip
+    found = (name in headers and (value is None or _same(value, headers[name])) for name, value in wanted.items())
     return any(found) if mode.startswith("any") else all(found)
 
 
