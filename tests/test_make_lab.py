@@ -318,6 +318,7 @@ def see_it_serve_and_end(child):
     # A kernel that is interrupted while it starts says so at length: wait until it answers.
     client = BlockingKernelClient(connection_file=f"{child.env['JUPYTER_RUNTIME_DIR']}/kernel-{kernel['id']}.json")
     client.load_connection_file()
+    client.hb_channel.time_to_dead = 60.0  # the usual 1 s takes a kernel for dead that a busy machine keeps waiting
     client.start_channels()
     client.wait_for_ready(timeout=60)
     client.stop_channels()
