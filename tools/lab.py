@@ -74,7 +74,7 @@ def main() -> int:
         return 1
     if problems := not_writable():
         print("JupyterLab must keep its own files in your home folder, and cannot:", *problems, sep="\n  ")
-        print("Give it a folder that you may write to, for instance:\n  mkdir /tmp/home && HOME=/tmp/home make lab")
+        print('Give it a folder that you may write to instead, for instance a new one:\n  HOME="$(mktemp -d)" make lab')
         return 1
     with suppress(OSError):  # an environment that is shared by a class may be read-only, too
         runpy.run_path(str(ROOT / "tools" / "settings.py"), run_name="__main__")
