@@ -3,9 +3,9 @@
 
 # The Python that makes .venv. Empty: the first of 3.11 or later that is found.
 PYTHON =
-# Most tests wait for sockets more than they compute: twice as many workers as a small machine has cores.
+# Most tests wait for sockets more than they compute: three times as many workers as a small machine has cores.
 # To see one test at work: make test WORKERS= ARGS="-k breaker -s"
-WORKERS = -n 4
+WORKERS = -n 6
 # More arguments: make lab ARGS=--port=9000, make test ARGS="-k hygiene"
 ARGS =
 

@@ -1,4 +1,7 @@
-"""The broker's core on its own: no socket, no clock, no thread. Time is what the test says it is."""
+"""The broker's core on its own: no socket, no clock, no thread. Time is what the test says it is.
+
+Only what a client cannot see, or not in time: the rest stands in amqp_functional, on both brokers.
+"""
 
 from contextlib import nullcontext
 
@@ -173,25 +176,6 @@ def test_headers_exchange(arguments, table, matches):
     assert headers_match(arguments, table) is matches
 
 
-def test_each_queue_gets_a_message_once_whatever_the_number_of_ways(broker, client):
-    for name in ("in", "left", "right"):
-        broker.declare_exchange(name, "fanout")
-    for way in ("left", "right"):
-        broker.bind("in", broker.exchange(way), "")
-        broker.bind(way, broker.queue("q"), "")
-        broker.bind(way, broker.exchange("in"), "")  # and round in circles
-    client.publish("m", exchange="in")
-    assert client.drain() == ["m"]
-
-
-def test_what_no_binding_wants_goes_to_the_alternate_exchange(broker, client):
-    broker.declare_exchange("rest", "fanout")
-    broker.declare_exchange("in", "direct", arguments={"alternate-exchange": "rest"})
-    broker.bind("rest", broker.queue("q"), "")
-    client.publish("m", key="nobody", exchange="in")
-    assert client.drain() == ["m"]
-
-
 def test_a_route_that_was_remembered_is_forgotten_when_a_binding_changes(broker, client):
     broker.declare_exchange("in", "direct")
     client.publish("before", key="k", exchange="in")
@@ -202,35 +186,7 @@ def test_a_route_that_was_remembered_is_forgotten_when_a_binding_changes(broker,
     assert client.drain() == ["bound"]
 
 
-def test_an_auto_delete_exchange_ends_with_its_last_binding(broker, client):
-    broker.declare_exchange("in", "direct", auto_delete=True)
-    broker.bind("in", broker.queue("q"), "a")
-    broker.bind("in", broker.queue("q"), "b")
-    broker.unbind("in", broker.queue("q"), "a")
-    assert "in" in broker.exchanges
-    broker.delete_queue(0.0, "q")
-    assert "in" not in broker.exchanges
-
-
-def test_copies_and_hidden_copies(broker, client):
-    broker.declare_queue(0.0, "copy")
-    broker.declare_queue(0.0, "hidden")
-    client.publish("m", properties=headers({"CC": ["copy"], "BCC": ["hidden"], "n": Byte(1)}))
-    entry = client.channel.get(0.0, "hidden", True)[1]
-    assert client.drain("copy") == client.drain() == ["m"]
-    assert read_table(entry.message.properties.shown, 2)[0] == {"CC": ["copy"], "n": 1}
-
-
 # -- queues and consumers -----------------------------------------------------------------------
-
-
-def test_what_is_given_back_takes_its_old_place(client):
-    for body in "abcd":
-        client.publish(body)
-    tags = [client.channel.get(0.0, "q")[0] for _ in range(3)]
-    for tag in (tags[2], tags[0], tags[1]):
-        client.channel.nack(0.0, tag)
-    assert client.drain() == ["a", "b", "c", "d"]
 
 
 def test_a_message_says_redelivered_only_when_it_was_delivered_before(broker, client):
@@ -260,49 +216,6 @@ def test_consumers_take_turns_and_a_full_one_is_passed_over(broker, client):
     assert len(clients[0].bodies) == 2
 
 
-def test_the_higher_priority_is_served_until_it_is_full(broker, client):
-    low, high = Client(broker), Client(broker)
-    low.channel.consume(0.0, "q", "low")
-    high.channel.qos(0.0, 2, False)
-    high.channel.consume(0.0, "q", "high", arguments={"x-priority": 5})
-    for body in "abcd":
-        client.publish(body)
-    assert (high.bodies, low.bodies) == (["a", "b"], ["c", "d"])
-    high.channel.ack(0.0, 1)
-    client.publish("e")
-    assert high.bodies == ["a", "b", "e"]
-
-
-def test_a_single_active_consumer_has_a_successor(broker, client):
-    broker.declare_queue(0.0, "s", arguments={"x-single-active-consumer": True})
-    first, second = Client(broker), Client(broker)
-    first.channel.qos(0.0, 1, False)
-    first.channel.consume(0.0, "s", "first")
-    second.channel.consume(0.0, "s", "second")
-    client.publish("a", "s")
-    client.publish("b", "s")
-    assert second.bodies == []
-    first.channel.ack(0.0, 1)
-    assert first.bodies == ["a", "b"]
-    first.session.close(0.0)
-    assert second.deliveries == [("second", 1, "b", True)]
-
-
-def test_prefetch_of_the_channel_counts_all_its_consumers(broker, client):
-    broker.declare_queue(0.0, "r")
-    client.channel.qos(0.0, 3, True)
-    client.channel.consume(0.0, "q", "one")
-    client.channel.consume(0.0, "r", "two")
-    for body in "abc":
-        client.publish(body, "q")
-        client.publish(body, "r")
-    assert len(client.deliveries) == 3
-    client.channel.ack(0.0, 2, multiple=True)
-    assert len(client.deliveries) == 5
-    client.channel.qos(0.0, 0, True)
-    assert len(client.deliveries) == 6
-
-
 def test_a_client_that_cannot_take_more_gets_nothing_until_it_can(client):
     client.channel.consume(0.0, "q", "c", no_ack=True)
     client.channel.writable = False
@@ -311,18 +224,6 @@ def test_a_client_that_cannot_take_more_gets_nothing_until_it_can(client):
     assert client.bodies == []
     client.channel.resume(0.0)
     assert client.bodies == ["a", "b"]
-
-
-def test_acknowledging_what_is_unknown_is_an_error_and_changes_nothing(client):
-    client.publish("a")
-    client.channel.get(0.0, "q")
-    for wrong in ((0, False), (2, False), (2, True)):
-        with pytest.raises(AmqpError, match="406 PRECONDITION_FAILED - unknown delivery tag"):
-            client.channel.ack(0.0, *wrong)
-    client.channel.ack(0.0, 0, multiple=True)
-    with pytest.raises(AmqpError):
-        client.channel.ack(0.0, 1)
-    assert client.channel.broker.held == 0
 
 
 def test_a_deleted_queue_cancels_its_consumers_and_forgets_what_they_hold(broker, client):
@@ -334,21 +235,6 @@ def test_a_deleted_queue_cancels_its_consumers_and_forgets_what_they_hold(broker
     assert client.cancels == ["c"]
     client.channel.nack(0.0, 1)
     assert broker.held == 0
-
-
-def test_an_auto_delete_queue_ends_with_its_last_consumer(broker, client):
-    broker.declare_queue(0.0, "a", auto_delete=True)
-    client.channel.consume(0.0, "a", "c")
-    client.channel.cancel(0.0, "c")
-    assert "a" not in broker.queues
-
-
-def test_an_exclusive_queue_belongs_to_its_connection(broker, client):
-    broker.declare_queue(0.0, "mine", exclusive=True, owner=client.session)
-    with pytest.raises(AmqpError, match="405 RESOURCE_LOCKED"):
-        Client(broker).channel.consume(0.0, "mine")
-    client.session.close(0.0)
-    assert "mine" not in broker.queues
 
 
 # -- time, bounds, death ------------------------------------------------------------------------
@@ -370,14 +256,6 @@ def test_the_shorter_of_two_times_to_live_counts(broker, client):
     assert broker.held == 0
 
 
-def test_a_time_to_live_of_zero_reaches_only_who_waits(broker, client):
-    broker.declare_queue(0.0, "t", arguments={"x-message-ttl": 0})
-    client.publish("nobody waits", "t")
-    client.channel.consume(0.0, "t", "c")
-    client.publish("somebody waits", "t")
-    assert client.bodies == ["somebody waits"]
-
-
 def test_an_expired_message_is_not_delivered_even_if_nobody_looked_at_the_clock(broker, client):
     client.publish("old", properties=NO_PROPERTIES.replaced(expiration="10"))
     client.publish("new")
@@ -396,26 +274,6 @@ def test_an_unused_queue_expires(broker, client):
     client.channel.cancel(9.0, "c")
     broker.expire(10.0)
     assert "x" not in broker.queues
-
-
-@pytest.mark.parametrize(
-    ("arguments", "left", "dead", "answers"),
-    [
-        ({"x-max-length": 2}, ["b", "c"], ["a"], [(3, True, True)]),
-        ({"x-max-length-bytes": 2}, ["b", "c"], ["a"], [(3, True, True)]),
-        ({"x-max-length": 2, "x-overflow": "reject-publish"}, ["a", "b"], [], [(3, False, False), (2, True, True)]),
-        ({"x-max-length": 2, "x-overflow": "reject-publish-dlx"}, ["a", "b"], ["c"],
-         [(3, False, False), (2, True, True)]),
-    ],
-)  # fmt: skip
-def test_a_full_queue(broker, client, arguments, left, dead, answers):
-    dead_letters = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "q"}
-    broker.declare_queue(0.0, "full", arguments=arguments | dead_letters)
-    client.channel.select_confirms()
-    for body in "abc":
-        client.publish(body, "full")
-    assert client.heard() == answers
-    assert (client.drain("full"), client.drain("q")) == (left, dead)
 
 
 def test_a_dead_letter_tells_its_story(broker, client):
@@ -453,21 +311,6 @@ def test_a_circle_that_nobody_rejected_in_ends(broker, client):
     assert (broker.queues["a"].ready, broker.queues["b"].ready, broker.held) == (0, 0, 0)
 
 
-def test_a_circle_with_a_rejection_in_it_goes_on(broker, client):
-    back = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "retry"}
-    broker.declare_queue(0.0, "work", arguments=back)
-    wait = {"x-message-ttl": 10, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "work"}
-    broker.declare_queue(0.0, "retry", arguments=wait)
-    client.publish("m", "work")
-    for step in range(1, 5):
-        tag, entry, _ = client.channel.get(step * 0.1, "work")
-        assert entry.message.body == b"m"
-        client.channel.nack(step * 0.1, tag, requeue=False)
-        broker.expire(step * 0.1 + 0.01)
-    deaths = client.channel.get(0.5, "work", True)[1].message.properties.headers["x-death"]
-    assert [(death["queue"], death["count"]) for death in deaths] == [("retry", 4), ("work", 4)]
-
-
 def test_a_cascade_of_full_queues_needs_no_deep_stack(broker, client):
     for number in range(200):
         more = {"x-max-length": 0, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": f"c{number + 1}"}
@@ -475,19 +318,6 @@ def test_a_cascade_of_full_queues_needs_no_deep_stack(broker, client):
     broker.declare_queue(0.0, "c200")
     client.publish("m", "c0")
     assert client.drain("c200") == ["m"]
-
-
-def test_a_quorum_queue_gives_up_after_its_delivery_limit(broker, client):
-    limits = {"x-queue-type": "quorum", "x-delivery-limit": 2, "x-dead-letter-exchange": "amq.fanout"}
-    broker.declare_queue(0.0, "poison", durable=True, arguments=limits)
-    broker.bind("amq.fanout", broker.queue("q"), "")
-    client.publish("m", "poison")
-    counts = []
-    while (found := client.channel.get(0.0, "poison")) is not None:
-        counts.append(found[1].returns)
-        client.channel.nack(0.0, found[0])
-    assert counts == [0, 1, 2]
-    assert client.channel.get(0.0, "q", True)[1].message.properties.headers["x-first-death-reason"] == "delivery_limit"
 
 
 def test_a_quorum_queue_puts_what_comes_back_in_front_if_it_has_a_limit_and_else_at_the_end(broker, client):
@@ -571,13 +401,6 @@ def test_a_backlog_sorts_what_comes_back_in_any_order():
 # -- publishing ---------------------------------------------------------------------------------
 
 
-def test_an_unroutable_message_comes_back_before_its_confirm(client):
-    client.channel.select_confirms()
-    client.publish("m", "nobody", mandatory=True)
-    assert client.returns == [("m", 312)]
-    assert client.heard() == [(1, False, True)]
-
-
 def test_confirms_never_speak_for_a_message_that_waits_for_the_disk():
     disk = Disk()
     broker = VirtualHost(disk)
@@ -627,26 +450,6 @@ def test_a_transaction_happens_at_once_or_not_at_all(broker, client):
     broker.sync()
     assert done
     assert (client.drain(), client.channel.unacked) == (["new"], {})
-
-
-def test_a_transaction_that_is_cut_off_gives_back_what_it_had_acknowledged(broker, client):
-    client.publish("m")
-    client.channel.select_transaction()
-    client.channel.ack(0.0, client.channel.get(0.0, "q")[0])
-    client.session.close(0.0)
-    assert broker.queues["q"].ready == 1
-
-
-def test_direct_reply_to(broker, client):
-    server = Client(broker)
-    client.channel.consume(0.0, "amq.rabbitmq.reply-to", "answers", no_ack=True)
-    client.publish("question", properties=NO_PROPERTIES.replaced(reply_to="amq.rabbitmq.reply-to"))
-    request = server.channel.get(0.0, "q", True)[1].message
-    server.publish("answer", request.properties.reply_to)
-    assert client.deliveries == [("answers", 1, "answer", False)]
-    client.session.close(0.0)
-    server.publish("too late", request.properties.reply_to, mandatory=True)
-    assert server.returns == [("too late", 312)]
 
 
 # -- the journal --------------------------------------------------------------------------------
