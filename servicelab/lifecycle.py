@@ -78,10 +78,10 @@ class Server:
 
     def start(self):
         """Start, wait until it answers, return self. Replaces a running server of the same name."""
-        if self.is_running:
-            return self
-        self.stop()  # what is left of one that died
         with _lock:
+            if self.is_running:
+                return self
+            self.stop()  # what is left of one that died
             old = _servers.get(self.name)
             if old is not None:
                 port, ran = old.port, old.is_running

@@ -1,5 +1,6 @@
 """gRPC in the kernel: .proto at run time, all four kinds of call, deadlines, health, reflection, stamps, the end."""
 
+import asyncio
 import json
 import sys
 import threading
@@ -179,6 +180,53 @@ def test_what_a_handler_raises_is_unknown_to_the_caller_noted_and_not_printed(pr
     assert caught.value.code() is Code.UNKNOWN and "what a pity" in caught.value.details()
     assert len(server.errors) == 1 and "RuntimeError: what a pity" in server.errors[0]
     assert "what a pity" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("method", ["Say", "Listen", "Tell", "Talk"])
+@pytest.mark.parametrize(
+    "failure", [SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError(), "no message"], ids=repr
+)
+def test_whatever_a_handler_does_its_worker_lives(proto, method, failure, capfd):
+    fails = [True] * 4
+
+    class Chat(proto.services.ChatServicer):
+        def Say(self, line, context):
+            if fails and fails.pop():
+                if isinstance(failure, str):
+                    return failure  # which is no message
+                raise failure
+            return proto.messages.Line(text="ok")
+
+        def Listen(self, line, context):
+            yield self.Say(line, context)
+
+        def Tell(self, lines, context):
+            return self.Say(next(lines), context)
+
+        def Talk(self, lines, context):
+            yield self.Say(next(lines), context)
+
+    line = proto.messages.Line(text="hi")
+    with GRPCServer([(proto.services.add_ChatServicer_to_server, Chat())], "chat", workers=2) as server:
+        with grpc.insecure_channel(server.target) as channel:
+            call = getattr(proto.services.ChatStub(channel), method)
+            for number in range(5):
+                try:
+                    reply = call(line if method in ("Say", "Listen") else iter([line]), timeout=20)
+                    text = reply.text if method in ("Say", "Tell") else next(reply).text
+                    assert (number, text) == (4, "ok")
+                except grpc.RpcError as error:
+                    assert number < 4 and error.code() is Code.UNKNOWN, error
+        what = "SerializeToString" if isinstance(failure, str) else type(failure).__name__
+        assert [what in error for error in server.errors] == [True] * 4
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_message_that_is_none_is_an_error_for_its_sender_and_prints_nothing(server, capfd):
+    with grpc.insecure_channel(server.target) as channel, pytest.raises(grpc.RpcError) as caught:
+        channel.unary_unary("/testing.chat.Chat/Say")(b"\xff")
+    assert caught.value.code() is Code.UNKNOWN and "DecodeError" in server.errors[0]
+    assert capfd.readouterr() == ("", "")
 
 
 def test_an_abort_is_an_answer_and_no_error(proto, stub, server):

@@ -1,5 +1,6 @@
 """HTTP servers in the kernel: order, workers, stamps, errors, and an end without remains."""
 
+import asyncio
 import http.client
 import io
 import socket
@@ -239,7 +240,7 @@ def test_a_request_that_does_not_end_is_cut_and_the_one_behind_it_too():
     port = server.port
     server.stop()
     assert not is_listening(port)
-    assert "still running 0.5 s after" in server.errors[-1]
+    assert "still running after" in server.errors[-1]
     for connection in (stuck, queued):
         with pytest.raises((http.client.HTTPException, ConnectionError)):
             connection.getresponse()
@@ -264,7 +265,9 @@ def test_a_handler_that_loops_for_ever_is_ended():
     connection.close()
 
 
-@pytest.mark.parametrize("failure", [ValueError("no such thing"), SystemExit(3), KeyboardInterrupt()])
+@pytest.mark.parametrize(
+    "failure", [ValueError("no such thing"), SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError()]
+)
 def test_a_handlers_exception_is_500_and_kept_and_the_server_goes_on(session, failure):
     app = Flask("orders")
 

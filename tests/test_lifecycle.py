@@ -1,14 +1,23 @@
 """Start, answer, stop, gone: for a server that does as little as a server can."""
 
+import gc
 import socket
 import subprocess
 import sys
 import textwrap
 import threading
+import time
+from contextlib import contextmanager
 
+import psutil
 import pytest
+from flask import Flask
+from flask_socketio import SocketIO
 
+from servicelab.faults import FaultProxy
 from servicelab.lifecycle import HOST, Server, ServerError, is_listening, running, server_at, stop_all
+from servicelab.servers import GRPCServer, HTTPProcess, HTTPServer, SocketIOServer, WebSocketServer
+from tests.waiting import eventually, left
 
 
 class Listener(Server):
@@ -60,6 +69,26 @@ def test_start_again_is_the_same_server():
         assert server.port == port
 
 
+def test_two_threads_that_start_one_server_get_one():
+    class Slow(Listener):
+        opened = 0
+
+        def _open(self):
+            self.opened += 1
+            time.sleep(0.05)  # so that the other thread comes
+            return super()._open()
+
+    server = Slow("orders")
+    ports = []
+    threads = [threading.Thread(target=lambda: ports.append(server.start().port)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    with server:
+        assert server.opened == 1 and ports == [server.port] * 4
+
+
 def test_a_second_server_of_a_name_replaces_the_first_and_says_so(capsys):
     first = Listener("orders").start()
     port = first.port
@@ -105,6 +134,64 @@ def test_what_goes_wrong_in_start_leaves_nothing(kind):
         server.start()
     assert server.socket.fileno() == -1
     assert not server.is_running
+
+
+@contextmanager
+def room_for(count):
+    """The system starts ``count`` more threads, and then no more."""
+    start, room = threading.Thread.start, iter(range(count))
+
+    def limited(thread):
+        if next(room, None) is None:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threading.Thread, "start", limited)
+        yield
+
+
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Length", "2")])
+    return [b"ok"]
+
+
+EVERY_KIND = {
+    "http": lambda: HTTPServer(app, "orders", workers=2),
+    "http in a child": lambda: HTTPProcess(lambda: app, "orders"),
+    "websocket": lambda: WebSocketServer(lambda connection: None, "orders"),
+    "socketio": lambda: SocketIOServer(SocketIO(Flask("orders"), async_mode="threading"), "orders"),
+    "grpc": lambda: GRPCServer([(lambda servicer, server: None, object())], "orders"),
+    "fault proxy": lambda: FaultProxy((HOST, 9), "orders"),
+}
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+@pytest.mark.parametrize("kind", EVERY_KIND)
+@pytest.mark.timeout(60)  # it must not wait for ever
+def test_a_server_whose_thread_cannot_be_started_says_so_and_leaves_nothing(kind, count, capfd):
+    with EVERY_KIND[kind]():  # what is opened once for all
+        pass
+    before = descriptors()
+    server = EVERY_KIND[kind]()
+    with room_for(count):
+        try:
+            server.start()
+        except RuntimeError as error:
+            assert "can't start new thread" in str(error) + str(error.__cause__)
+            assert not server.is_running
+        server.stop()
+    assert not running().rows and eventually(lambda: not left())
+    # What gRPC's core has begun and nobody serves it keeps: two selectors.
+    assert eventually(lambda: descriptors() <= before + 4 * (kind == "grpc" and count == 0))
+    assert capfd.readouterr() == ("", "")
+    with server.start():
+        assert is_listening(server.port)
+
+
+def descriptors():
+    gc.collect()
+    return psutil.Process().num_fds()
 
 
 def test_an_interrupt_while_it_stops_leaves_nothing():

@@ -1,5 +1,6 @@
 """WebSocket, Socket.IO, gRPC and SSE in one lifecycle: started, stopped, nothing left, also behind the fault proxy."""
 
+import asyncio
 import contextlib
 import gc
 import json
@@ -14,6 +15,7 @@ import time
 import grpc
 import psutil
 import pytest
+import requests
 import socketio
 from flask import Flask
 from flask_socketio import SocketIO, emit
@@ -325,10 +327,15 @@ def test_what_was_under_way_when_the_connection_broke_is_lost_and_says_so():
     assert second.received is None and second.lost == "connection broke"
 
 
-def test_a_websocket_handler_that_fails_is_noted_and_closes_with_1011(capfd):
+FAILURES = [RuntimeError("what a pity"), SystemExit("what a pity"), KeyboardInterrupt("what a pity"),
+            asyncio.CancelledError("what a pity")]  # fmt: skip
+
+
+@pytest.mark.parametrize("failure", FAILURES, ids=repr)
+def test_a_websocket_handler_that_fails_is_noted_and_closes_with_1011(failure, capfd):
     def broken(connection):
         connection.recv()
-        raise RuntimeError("what a pity")
+        raise failure
 
     with WebSocketServer(broken, "orders") as server:
         connection = dial(server)
@@ -426,11 +433,16 @@ def test_when_closed_wakes_a_handler_that_waits_for_something_else():
         (lambda: None, {}, "cannot be called with a connection"),
         (echo, {"ping_intervall": 1}, "ping_intervall=1: a WebSocketServer knows .*ping_interval"),
         (echo, {"trace": []}, "is no trace"),
+        (echo, {"compression": "gzip"}, "unsupported compression: gzip"),
+        (echo, {"subprotocols": "chat"}, "subprotocols must be a list"),
     ],
 )
 def test_a_websocket_server_refuses(handler, options, text):
+    gc.collect()
+    before = psutil.Process().num_fds()
     with pytest.raises(ServerError, match=text):
-        WebSocketServer(handler, "orders", **options)
+        WebSocketServer(handler, "orders", **options).start()
+    assert psutil.Process().num_fds() == before
 
 
 def test_a_coroutine_function_is_refused():
@@ -476,7 +488,7 @@ def test_the_send_buffer_bounds_what_a_slow_reader_costs():
 # -- Socket.IO -------------------------------------------------------------------------------------
 
 
-def chat(trace=None, **options):
+def chat(trace=None, failure=FAILURES[0], **options):
     app = Flask("chat")
     io = SocketIO(app, async_mode="threading", **options)
 
@@ -487,7 +499,11 @@ def chat(trace=None, **options):
 
     @io.on("boom")
     def boom():
-        raise RuntimeError("what a pity")
+        raise failure
+
+    @app.get("/boom")
+    def page():
+        raise failure
 
     return SocketIOServer(io, "chat", trace=trace)
 
@@ -523,11 +539,16 @@ def test_a_socketio_message_is_not_held_back_by_nagle():
         assert min(took) < 0.03  # with Nagle's algorithm no answer is faster than a delayed acknowledgement, 40 ms
 
 
-def test_what_a_socketio_handler_raises_is_noted_and_not_printed(capfd):
-    with chat() as server, caller(server) as client:
+@pytest.mark.parametrize("in_thread", [True, False])
+@pytest.mark.parametrize("failure", FAILURES, ids=repr)
+def test_what_a_socketio_handler_raises_is_noted_and_not_printed(failure, in_thread, capfd):
+    with chat(failure=failure, async_handlers=in_thread) as server, caller(server) as client:
         client.emit("boom")
         assert eventually(lambda: any("what a pity" in error for error in server.errors))
         assert client.call("say", "still here", timeout=8) == "heard"
+        server.errors.clear()
+        assert requests.get(server.url + "/boom").status_code == 500
+        assert eventually(lambda: any("what a pity" in error for error in server.errors))
     assert capfd.readouterr().err == ""
 
 

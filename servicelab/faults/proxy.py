@@ -4,15 +4,14 @@ import asyncio
 import os
 import socket
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 from servicelab.faults.connection import Connection
 from servicelab.faults.toxics import Cut, Down, Toxic, alter, make
 from servicelab.lifecycle import HOST, Server, ServerError, server_at
+from servicelab.servers.loop_server import LoopServer
 from servicelab.table import Table
-
-_LIMIT = 5.0  # seconds for the loop to carry out a change; it needs well under one
 
 
 class Connections(Table):
@@ -49,7 +48,7 @@ class Connections(Table):
         )
 
 
-class FaultProxy(Server):
+class FaultProxy(LoopServer):
     """A TCP proxy in front of ``upstream``, with faults that can be changed while it runs.
 
     ``upstream`` is a :class:`~servicelab.lifecycle.Server`, a ``(host, port)`` or a URL such as
@@ -73,14 +72,12 @@ class FaultProxy(Server):
         self.scheme = scheme
         self.trace = trace
         self.seed = seed
-        #: What went wrong inside the proxy, if anything ever does: its loop prints nothing.
-        self.errors: list[str] = []
         self._server_behind = server if isinstance(upstream, Server) else None
         self._address = address
         self._toxics: list[Toxic] = []
         self._connections: list[Connection] = []
         self._live: set[Connection] = set()
-        self._loop = self._thread = self._socket = None
+        self._loop = self._socket = None
         self._listens = False
         self._lock = threading.RLock()
 
@@ -149,13 +146,11 @@ class FaultProxy(Server):
     @property
     def connections(self) -> Connections:
         """What went through since :meth:`start`, as a table and as numbers."""
-        found = []
 
         async def look():
-            found.append(Connections(list(self._connections)))
+            return Connections(list(self._connections))
 
-        self._do(look)
-        return found[0]
+        return self._do(look)
 
     def _find(self, name) -> Toxic:
         if isinstance(name, Toxic):
@@ -223,7 +218,7 @@ class FaultProxy(Server):
         self._live.discard(connection)
 
     async def _listen_or_refuse(self):
-        if self._loop is None:
+        if self._loop is None:  # the proxy is stopped
             return
         down = next((toxic for toxic in self._toxics if isinstance(toxic, Down)), None)
         if down is None and not self._listens:
@@ -251,37 +246,23 @@ class FaultProxy(Server):
 
     # -- life ---------------------------------------------------------------------------------
 
-    def _open(self) -> int:
+    async def _begin(self) -> int:
         self._connections, self._live = [], set()
         self._socket = _bound(self.wanted_port)
         self._socket_port = self._socket.getsockname()[1]
-        self._loop = asyncio.SelectorEventLoop()  # on every system: it listens by add_reader
-        self._loop.set_exception_handler(
-            lambda loop, context: self.errors.append(f"{context.get('message')}: {context.get('exception')!r}")
-        )
-        self._thread = threading.Thread(target=self._loop.run_forever, name=f"servicelab {self.name} loop", daemon=True)
-        self._thread.start()
-        self._do(self._listen_or_refuse)
+        self._loop = asyncio.get_running_loop()
+        await self._listen_or_refuse()
         return self._socket_port
-
-    def _wait_until_it_answers(self):
-        """It listens already; a trial connection would count as connection 1, and reach the server."""
 
     def _close(self):
         with self._lock:
-            loop, thread = self._loop, self._thread
-            if loop is None:
-                if self._socket is not None:
-                    self._socket.close()
-                return
-            asyncio.run_coroutine_threadsafe(self._shut(), loop).result(_LIMIT)
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join(_LIMIT)
-            loop.close()
-            self._loop = self._thread = None
+            super()._close()
 
-    async def _shut(self):
+    async def _finish(self):
+        if self._loop is None:
+            return
         self._stop_listening()
+        self._loop = None
         dials = [connection.drop("proxy stopped") for connection in list(self._live)]
         await asyncio.gather(*dials, return_exceptions=True)
         for _ in range(100):  # transports close in the turns of the loop that follow
@@ -292,11 +273,12 @@ class FaultProxy(Server):
     def _do(self, work, *args):
         """Run a coroutine function in the loop and wait for it, or here while the proxy is stopped."""
         with self._lock:
-            if self._loop is not None:
-                asyncio.run_coroutine_threadsafe(work(*args), self._loop).result(_LIMIT)
-                return
-            with suppress(StopIteration):
+            if self._life is not None:
+                return super()._do(work, *args)
+            try:
                 work(*args).send(None)  # without a loop there is nothing to wait for
+            except StopIteration as end:
+                return end.value
 
 
 def _upstream(upstream):

@@ -13,7 +13,6 @@ Written against cheroot 11: the names with an underscore are its own.
 """
 
 import contextlib
-import ctypes
 import itertools
 import logging
 import os
@@ -21,18 +20,16 @@ import queue
 import socket
 import threading
 import time
-import traceback
 import weakref
 
 from cheroot import server as cheroot_server
 from cheroot import wsgi
 from cheroot.workers import threadpool
 
+from servicelab.servers import threads
+
 #: Seconds for which a kept-alive connection may stay idle, and a half-sent request silent.
 IDLE_LIMIT = 60
-
-#: Connections which the kernel of the operating system may hold until they are accepted.
-BACKLOG = 1024
 
 
 class Engine(wsgi.Server):
@@ -46,7 +43,7 @@ class Engine(wsgi.Server):
     expiration_interval = 0.05  # seconds; also how long the selector sleeps before it sees that it shall end
 
     def __init__(self, port, app, name, workers, errors, clock=time.monotonic, grace=0.5):
-        super().__init__(("127.0.0.1", port), app, request_queue_size=BACKLOG, timeout=IDLE_LIMIT)
+        super().__init__(("127.0.0.1", port), app, request_queue_size=threads.BACKLOG, timeout=IDLE_LIMIT)
         self.gateway = _Gateway
         self.ConnectionClass = _Connection
         self.requests = _Workers(self, name, workers)
@@ -90,17 +87,15 @@ class Engine(wsgi.Server):
 
     def error_log(self, msg="", level=logging.INFO, traceback=False):
         if level >= logging.WARNING:
-            self.errors.append(f"{msg}\n{_traceback()}" if traceback else str(msg))
+            self.errors.append(f"{msg}\n{threads.traceback_text()}" if traceback else str(msg))
 
     def serve(self):
-        try:
-            super().serve()
-        except BaseException:  # an exception that ends a thread would be printed
-            self.errors.append(_traceback())
-
-    def _serve_unservicable(self):
-        threading.current_thread().name = f"servicelab {self.name} turning away"
-        super()._serve_unservicable()
+        """As cheroot's, without its thread for connections that are turned away: our queue is never full."""
+        while self.ready and not self.interrupt:
+            try:
+                self._connections.run(self.expiration_interval)
+            except BaseException:  # an exception that ends a thread would be printed
+                self.errors.append(threads.traceback_text())
 
     def at_stop(self, function):
         """Call ``function`` when the server ends, before its grace begins: a reply without an end shall end then.
@@ -124,7 +119,7 @@ class Engine(wsgi.Server):
             try:
                 function()
             except Exception:
-                self.errors.append(_traceback())
+                self.errors.append(threads.traceback_text())
         if self.ready:
             self.stop()
         else:  # it never became ready, or an interrupt came while it ended
@@ -132,6 +127,7 @@ class Engine(wsgi.Server):
                 self.socket.close()
             if hasattr(self, "_connections"):
                 self._connections._stop_requested = True
+                self._connections._selector.close()
             self.requests.stop(self.shutdown_timeout)
         for conn in list(self._opened):
             conn.close()
@@ -165,7 +161,7 @@ class _Connection(cheroot_server.HTTPConnection):
 class _Gateway(wsgi.Gateway_10):
     def get_environ(self):
         env = super().get_environ()
-        env["wsgi.errors"] = _ErrorStream(self.req.server.errors)
+        env["wsgi.errors"] = threads.ErrorStream(self.req.server.errors)
         env["servicelab.arrived"] = self.req.conn.arrived
         env["servicelab.picked_up"] = self.req.conn.picked_up
         env["servicelab.at_stop"] = self.req.server.at_stop
@@ -208,7 +204,7 @@ class _Gateway(wsgi.Gateway_10):
         return chunk
 
     def _failed(self):
-        self.req.server.errors.append(_traceback())
+        self.req.server.errors.append(threads.traceback_text())
         self.req.outheaders.clear()
         self.started_response = False
         body = b"Internal Server Error"
@@ -221,7 +217,7 @@ class _Gateway(wsgi.Gateway_10):
             if hasattr(response, "close"):
                 response.close()
         except BaseException:
-            self.req.server.errors.append(_traceback())
+            self.req.server.errors.append(threads.traceback_text())
 
 
 class _Workers(threadpool.ThreadPool):
@@ -251,15 +247,12 @@ class _Workers(threadpool.ThreadPool):
                     waiting.close()
         for _ in self._threads:
             self._queue.put(threadpool._SHUTDOWNREQUEST)
-        workers = [worker for worker in self._threads if worker.ident and worker is not threading.current_thread()]
-        if _join(workers, timeout):
-            for worker in workers:
-                _cut(worker)
-            if left := _join(workers, 0.2):
-                self.server.errors.append(
-                    f"{self.name}: {len(left)} handlers were still running {timeout} s after the server was "
-                    "stopped. Their connections were cut; they end as soon as what they wait for ends."
-                )
+        workers = list(self._threads)
+        if left := threads.join(workers, timeout):
+            for worker in left:
+                if (conn := worker.conn) is not None:
+                    threads.shut(conn.socket)
+            threads.end(left, self.name, self.server.errors)
         self._threads.clear()
 
 
@@ -267,42 +260,3 @@ class _Worker(threadpool.WorkerThread):
     def run(self):
         with contextlib.suppress(BaseException):  # it is in the error log; raised it would be printed
             super().run()
-
-
-def _join(threads, limit):
-    """Wait at most ``limit`` seconds in all; returns the threads that still run."""
-    end = time.monotonic() + limit
-    for thread in threads:
-        thread.join(max(0.0, end - time.monotonic()))
-    return [thread for thread in threads if thread.is_alive()]
-
-
-def _cut(worker):
-    conn = worker.conn
-    if not worker.is_alive() or conn is None:
-        return
-    with contextlib.suppress(OSError):
-        conn.socket.shutdown(socket.SHUT_RDWR)
-    # Nothing can end a thread that sleeps; this ends one that runs, or that wakes up.
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(worker.ident), ctypes.py_object(SystemExit))
-
-
-class _ErrorStream:
-    """``wsgi.errors``: where Flask writes the traceback of a handler."""
-
-    def __init__(self, errors):
-        self.errors = errors
-
-    def write(self, text):
-        if text.strip():
-            self.errors.append(text.rstrip())
-
-    def writelines(self, lines):
-        self.write("".join(lines))
-
-    def flush(self):
-        pass
-
-
-def _traceback():
-    return traceback.format_exc().rstrip()

@@ -10,6 +10,7 @@ its caller has gone: ``context.is_active()``, ``context.time_remaining()`` (9.2e
 1.85.
 """
 
+import functools
 import inspect
 import queue
 import threading
@@ -33,9 +34,9 @@ class GRPCServer(Server):
 
     ``services`` is a list of pairs ``(add_…Servicer_to_server, servicer)`` as the generated code has them. At most
     ``workers`` calls are handled at the same time; the others wait until one ends, streams included. What a handler
-    raises is UNKNOWN for its caller and a traceback in ``.errors``. ``health``: the standard health service, in which
-    each service is SERVING until the stop; reflection tells tools what there is. ``options`` and ``interceptors`` are
-    gRPC's own (``interceptors=[heeding_grpc()]`` hands deadlines down).
+    raises, ``SystemExit`` too, is UNKNOWN for its caller and a traceback in ``.errors``. ``health``: the standard
+    health service, in which each service is SERVING until the stop; reflection tells tools what there is. ``options``
+    and ``interceptors`` are gRPC's own (``interceptors=[heeding_grpc()]`` hands deadlines down).
 
     With a ``trace`` the calls of a traced channel are stamped, and each message of a stream. A message from the client
     is stamped when the handler takes it.
@@ -72,6 +73,7 @@ class GRPCServer(Server):
         #: The health service, to say that one of the services is NOT_SERVING; None without it.
         self.health = None
         self._server = self._pool = None
+        self._serves = False
 
     @property
     def target(self) -> str:
@@ -109,6 +111,7 @@ class GRPCServer(Server):
         reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], server)
         port = server.add_insecure_port(f"{HOST}:{self.wanted_port}")
         server.start()
+        self._serves = True
         return port
 
     def _close(self):
@@ -117,11 +120,16 @@ class GRPCServer(Server):
             return
         if self.health is not None:
             self.health.enter_graceful_shutdown()
-        server.stop(self.grace).wait(self.grace + 1.0)
+        try:
+            server.stop(self.grace).wait(self.grace + 1.0)
+        except RuntimeError:  # the system starts no more threads: no grace, and nobody to end what never began
+            if self._serves:
+                server.stop(None)
         pool.shutdown(wait=False)
         if left := threads.join(pool.threads, 0.3):
             threads.end(left, self.name, self.errors)
         self._server = self._pool = self.health = None
+        self._serves = False
 
 
 class _Workers(futures.Executor):
@@ -135,11 +143,11 @@ class _Workers(futures.Executor):
         self._idle = threading.Semaphore(0)
         self._queue = queue.SimpleQueue()
         self._lock = threading.Lock()
-        self._is_over = False
+        self.is_over = False
 
     def submit(self, function, /, *args, **kwargs):
         with self._lock:
-            if self._is_over:
+            if self.is_over:
                 raise RuntimeError("the server has been stopped")
             future = futures.Future()
             self._queue.put((future, function, args, kwargs))
@@ -156,14 +164,14 @@ class _Workers(futures.Executor):
             if future.set_running_or_notify_cancel():
                 try:
                     future.set_result(function(*args, **kwargs))
-                except Exception as error:
+                except BaseException as error:  # a worker outlives whatever its handler does
                     future.set_exception(error)
             del job, future, function, args, kwargs
             self._idle.release()
 
     def shutdown(self, wait=True, *, cancel_futures=False):
         with self._lock:
-            self._is_over = True
+            self.is_over = True
         for _ in self.threads:
             self._queue.put(None)
         if wait:
@@ -200,15 +208,25 @@ class _Watching(grpc.ServerInterceptor):
             "_stream" if handler.response_streaming else "_unary"
         )
         inner = getattr(handler, kind)
+        # Read and written here: what fails in it gRPC would print.
+        parse, serialize = handler.request_deserializer or _as_it_is, handler.response_serializer or _as_it_is
+
+        def read(visit, request, context):
+            if handler.request_streaming:
+                return visit.each(map(parse, request))
+            return visit.asked(visit.guarded(context, lambda: parse(request)))
 
         def one(request, context):
             with _Visit(self.owner, headers, path) as visit:
-                request = visit.asked(request, handler.request_streaming)
-                return visit.replied(visit.guarded(context, lambda: inner(request, context)))
+                request = read(visit, request, context)
+                reply = visit.guarded(context, lambda: inner(request, context))
+                data = visit.guarded(context, lambda: serialize(reply))
+                visit.replied(reply)
+                return data
 
         def many(request, context):
             with _Visit(self.owner, headers, path) as visit:
-                request = visit.asked(request, handler.request_streaming)
+                request = read(visit, request, context)
                 replies = visit.guarded(context, lambda: iter(inner(request, context)))
                 try:
                     while True:
@@ -216,23 +234,22 @@ class _Watching(grpc.ServerInterceptor):
                             reply = visit.guarded(context, lambda: next(replies))
                         except StopIteration:
                             return
+                        data = visit.guarded(context, functools.partial(serialize, reply))
                         visit.sends(reply)
-                        yield reply
+                        yield data
                 finally:
                     if hasattr(replies, "close"):  # the caller has gone: a generator's finally shall run now
                         replies.close()
 
         make = getattr(grpc, f"{kind}_rpc_method_handler")
-        return make(
-            many if handler.response_streaming else one, handler.request_deserializer, handler.response_serializer
-        )
+        return make(many if handler.response_streaming else one)
 
 
 class _Visit:
     """One call as the server sees it: work from here to there, and messages."""
 
     def __init__(self, owner, headers, path):
-        self.owner, self.path = owner, path
+        self.owner, self.path, self.pool = owner, path, owner._pool
         self.ids = from_traceparent(headers.get("traceparent")) if owner.trace is not None else None
         self.talk: Talk | None = talk_from(headers, owner.lane, owner.trace)
 
@@ -250,17 +267,15 @@ class _Visit:
         if self.ids:
             self.owner.trace.end_work(self.work)
 
-    def asked(self, request, streaming):
-        if self.talk is None:
-            return request
-        if not streaming:
+    def asked(self, request):
+        if self.talk is not None:
             self.owner.trace.receive(self.ids[1], self.owner.lane)
-            return request
-        return self._counting(request)
+        return request
 
-    def _counting(self, requests):
+    def each(self, requests):
         for request in requests:
-            self.talk.gets()
+            if self.talk is not None:
+                self.talk.gets()
             yield request
 
     def sends(self, reply):
@@ -270,19 +285,22 @@ class _Visit:
     def replied(self, reply):
         if self.talk is not None:
             self.owner.trace.send(self.owner.lane, "", summary(reply) or "OK", id=reply_id(self.ids[1]), kind="reply")
-        return reply
 
     def guarded(self, context, run):
         try:
             return run()
         except (grpc.RpcError, StopIteration):  # the caller has gone while requests were read
             raise
-        except Exception as error:
+        except BaseException as error:
             # context.abort() raises, too, and has noted it; gRPC keeps that in the state only.
-            if getattr(getattr(context, "_state", None), "aborted", False):
+            if getattr(getattr(context, "_state", None), "aborted", False) or self.pool.is_over:
                 raise
             self.owner.errors.append(threads.traceback_text())
-            context.abort(grpc.StatusCode.UNKNOWN, f"Exception calling application: {error}")
+            context.abort(grpc.StatusCode.UNKNOWN, f"Exception calling application: {str(error) or repr(error)}")
+
+
+def _as_it_is(data):
+    return data
 
 
 def summary(message) -> str:

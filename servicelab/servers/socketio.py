@@ -109,9 +109,11 @@ class SocketIOServer(Server):
         if http is None:
             return
         self._ended.set()
-        http.shutdown()
+        if self._thread.ident is not None:  # else the system started no more threads, and shutdown() waits for ever
+            http.shutdown()
         closing = _Thread(self, target=self._say_goodbye, args=(eio,))
-        closing.start()
+        if not threads.started(closing):
+            self._threads.discard(closing)
         left = threads.join([closing, *http.busy], self.grace)
         for sock in list(http.live):
             threads.shut(sock)
@@ -192,8 +194,9 @@ class _Thread(threading.Thread):
     def run(self):
         try:
             super().run()
-        except Exception:
-            self.owner.errors.append(threads.traceback_text())
+        except BaseException as error:
+            if not (isinstance(error, SystemExit) and self.owner._ended.is_set()):  # it ends threads so
+                self.owner.errors.append(threads.traceback_text())
         finally:
             self.owner._threads.discard(self)
 
@@ -206,7 +209,7 @@ class _HTTP(ThreadedWSGIServer):
         self.owner = owner
         self.live = set()  # the clients' sockets
         self.busy = set()  # the threads that handle them
-        super().__init__(HOST, sock.getsockname()[1], owner.app, _Handler, fd=sock.fileno())
+        super().__init__(HOST, sock.getsockname()[1], _fitted(owner.app, owner.errors), _Handler, fd=sock.fileno())
 
     def process_request(self, request, client_address):
         work = functools.partial(self.process_request_thread, request, client_address)
@@ -229,6 +232,21 @@ class _HTTP(ThreadedWSGIServer):
 
     def handle_error(self, request, client_address):
         self.owner.errors.append(threads.traceback_text())
+
+
+def _fitted(app, errors):
+    """``app``, which prints nothing, and raises nothing that werkzeug would let end the thread, such as SystemExit."""
+
+    def guarded(environ, start_response):
+        environ["wsgi.errors"] = threads.ErrorStream(errors)
+        try:
+            return app(environ, start_response)
+        except Exception:
+            raise
+        except BaseException as error:
+            raise RuntimeError(f"the handler left with {error!r}") from error
+
+    return guarded
 
 
 class _Handler(WSGIRequestHandler):

@@ -56,6 +56,15 @@ def shut(sock: socket.socket) -> None:
         sock.shutdown(socket.SHUT_RDWR)
 
 
+def started(thread: threading.Thread) -> bool:
+    """Start it; False when the system starts no more threads."""
+    try:
+        thread.start()
+    except RuntimeError:
+        return False
+    return True
+
+
 def join(threads, limit: float) -> list[threading.Thread]:
     """Wait at most ``limit`` seconds in all; returns the threads that still run."""
     end = time.monotonic() + limit
@@ -76,6 +85,23 @@ def end(threads, name: str, errors: list[str], patience: float = 0.2) -> None:
             f"{name}: {len(left)} handlers were still running after the server was stopped. Their connections were "
             "cut; they end as soon as what they wait for ends."
         )
+
+
+class ErrorStream:
+    """``wsgi.errors``: where Flask writes the traceback of a handler."""
+
+    def __init__(self, errors: list[str]):
+        self.errors = errors
+
+    def write(self, text):
+        if text.strip():
+            self.errors.append(text.rstrip())
+
+    def writelines(self, lines):
+        self.write("".join(lines))
+
+    def flush(self):
+        pass
 
 
 def traceback_text() -> str:

@@ -8,7 +8,6 @@ handlers and clients do.
 Written against websockets 17.
 """
 
-import contextlib
 import functools
 import inspect
 import threading
@@ -82,44 +81,70 @@ class WebSocketServer(Server):
     def _open(self):
         self.errors.clear()
         self._live = set()
+        self._is_ending = False
         sock = threads.listen(self.wanted_port, self.send_buffer)
-        self._server = serve(
-            self._handle,
-            sock=sock,
-            logger=threads.errors_logger(self.name, self.errors),
-            close_timeout=self.grace,
-            create_connection=functools.partial(Connection, self),
-            **self.options,
-        )
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, name=f"servicelab {self.name} accept", daemon=True
-        )
+        try:
+            self._server = serve(
+                self._handle,
+                sock=sock,
+                logger=threads.errors_logger(self.name, self.errors),
+                close_timeout=self.grace,
+                create_connection=functools.partial(Connection, self),
+                **self.options,
+            )
+        except BaseException as error:
+            sock.close()
+            if isinstance(error, (TypeError, ValueError, NotImplementedError)):
+                raise ServerError(f"{self.name}: {error} (options of websockets.sync.server.serve)") from error
+            raise
+        self._thread = threading.Thread(target=self._accept, name=f"servicelab {self.name} accept", daemon=True)
         self._thread.start()
         return sock.getsockname()[1]
 
+    def _accept(self):
+        try:
+            self._server.serve_forever()
+        except RuntimeError:  # the system starts no more threads
+            self._server.socket.close()
+            self.errors.append(threads.traceback_text())
+
     def _handle(self, connection):
-        with contextlib.suppress(ConnectionClosed, SystemExit):  # the client has gone, or so has the server
+        try:
             self.handler(connection)
+        except ConnectionClosed:  # the client has gone
+            pass
+        except Exception:
+            raise
+        except BaseException as error:  # websockets would let it end the thread, and leave the client without a word
+            if not self._is_ending:
+                raise RuntimeError(f"the handler left with {error!r}") from error
 
     def _close(self):
         server = self._server
         if server is None:
             return
+        self._is_ending = True
         server.SHUTDOWN_POLLING_INTERVAL = 0.01
+        if self._thread is None or self._thread.ident is None:  # the system started no more threads
+            server.socket.close()
+            server.serve_forever()  # sees that, and lets go of what it holds
         # shutdown() says goodbye to every client and waits for every handler, without a bound.
         closing = threading.Thread(target=server.shutdown, name=f"servicelab {self.name} closing", daemon=True)
-        closing.start()
-        if threads.join([closing], self.grace):
+        says_goodbye = threads.started(closing)
+        if not says_goodbye or threads.join([closing], self.grace):
             with server.lock:
                 handlers = list(server.handler_threads)
             for connection in list(self._live):
                 threads.shut(connection.socket)
             if left := threads.join(handlers, 0.1):
                 threads.end(left, self.name, self.errors)
-                with server.lock:
-                    server.handler_threads.clear()
-            threads.join([closing], 1.0)
-        threads.join([self._thread], 1.0)
+            with server.lock:
+                server.handler_threads.clear()
+            if says_goodbye:
+                threads.join([closing], 1.0)
+            else:
+                server.shutdown()  # nothing is left for which it waits
+        threads.join([self._thread] if self._thread else [], 1.0)
         readers = [thread for connection in list(self._live) for thread in connection.threads]
         threads.join(readers, 1.0)
         self._server = self._thread = None
@@ -206,7 +231,7 @@ class Connection(Stamping, ServerConnection):
             for function in told:
                 try:
                     function()
-                except Exception:
+                except BaseException:
                     self._owner.errors.append(threads.traceback_text())
 
 
