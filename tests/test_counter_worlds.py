@@ -12,7 +12,12 @@ from tests.counter_worlds import code_of, names_in, needed, notebook_of, settlin
 
 CHAPTERS = sorted(path.stem[-2:] for path in (ROOT / "tests" / "counter_worlds").glob("chapter_[0-9][0-9].py"))
 TABLES = {number: importlib.import_module(f"tests.counter_worlds.chapter_{number}").COUNTER for number in CHAPTERS}
-WORLDS = [(number, claim) for number, table in TABLES.items() for claim in table]
+WORLDS = [
+    pytest.param(number, claim, change, id=f"{claim}-{place}")
+    for number, table in TABLES.items()
+    for claim, changes in table.items()
+    for place, change in enumerate(changes)
+]
 
 
 @pytest.fixture
@@ -27,16 +32,16 @@ def test_every_claim_of_the_chapter_has_a_counter_world(number):
     assert set(TABLES[number]) == set(settling(code)) == set(EXPECTED[number].split())
 
 
-@pytest.mark.parametrize(("number", "claim"), WORLDS, ids=lambda part: part)
-def test_the_verdict_turns(number, claim, everything_stops):
-    change = TABLES[number][claim]
+@pytest.mark.parametrize(("number", "claim", "change"), WORLDS)
+def test_the_verdict_turns(number, claim, change, everything_stops):
     assert verdict(number, claim, change, changed=True).startswith(change.verdict)
 
 
-@pytest.mark.parametrize(("number", "claim"), WORLDS, ids=lambda part: part)
+@pytest.mark.parametrize(("number", "claim"), [(number, claim) for number in CHAPTERS for claim in TABLES[number]])
 def test_in_the_world_as_it_is_the_verdict_is_another(number, claim, everything_stops):
-    change = TABLES[number][claim]
-    assert not verdict(number, claim, change, changed=False).startswith(change.verdict)
+    changes = TABLES[number][claim]
+    plain = verdict(number, claim, changes[0], changed=False)
+    assert [change.verdict for change in changes if plain.startswith(change.verdict)] == []
 
 
 @pytest.mark.parametrize("number", CHAPTERS)

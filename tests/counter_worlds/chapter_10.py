@@ -1,0 +1,19 @@
+"""The counter-worlds of chapter 10."""
+
+from tests.counter_worlds import Change
+
+COUNTER = {
+    "C54": [
+        # A breaker that takes no failure for one never opens.
+        Change(
+            "b-same-world",
+            "minimum_calls=10",
+            'minimum_calls=10, ignored={"error", "timeout"}',
+            "holds if payment is well again",
+        ),
+        # A half-open breaker that lets a crowd through.
+        Change("b-same-world", "permitted_half_open=3", "permitted_half_open=40", "holds if"),
+        # A breaker that stays open for longer than the story lasts.
+        Change("b-same-world", "wait_open=0.4", "wait_open=40", "holds if payment fails"),
+    ],
+}
