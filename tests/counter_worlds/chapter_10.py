@@ -2,6 +2,9 @@
 
 from tests.counter_worlds import Change
 
+# Whole days that only leave the bank as slow as it is set again before each turn.
+WITHOUT = ("b-wrong-run", "b-remedy-run", "b-again-run")
+
 COUNTER = {
     "C54": [
         # A breaker that takes no failure for one never opens.
@@ -16,4 +19,15 @@ COUNTER = {
         # A breaker that stays open for longer than the story lasts.
         Change("b-same-world", "wait_open=0.4", "wait_open=40", "holds if payment fails"),
     ],
+}
+
+TURNS = {
+    "b-remedy-turn": ("places = 6", "places = 3"),
+    "b-tower-turn": ("[three, three, three, three, three]", "[once, once, once, once, three]"),
+    "b-cure-turn": ('cure = "stop retrying"', 'cure = "drop expired"'),
+    "b-breaker-turn": (
+        "            return is_over",
+        "            if is_over: self.opened = now\n            return is_over",
+    ),
+    "b-shard-turn": ("[sensitive()] * 4", "[sensitive() for _ in range(4)]"),
 }
