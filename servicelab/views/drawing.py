@@ -8,7 +8,7 @@ from servicelab.trace import Message, reply_id
 from servicelab.views import theme
 from servicelab.views.labels import Box, Label, place, shortened, text_width
 from servicelab.views.selection import NOBODY, Run
-from servicelab.views.svg_shapes import CUT_INSET, FAMILY, FONT, SMALL, cross, cut, head, legend, word
+from servicelab.views.svg_shapes import CUT_INSET, FAMILY, FONT, SMALL, cross, cut, cut_text, fitted, head, legend, word
 from servicelab.views.timescale import TimeScale, written_duration
 
 WIDTH = 900  # pixels, what a notebook shows at full size
@@ -48,6 +48,7 @@ class Drawing:
         self.run, self.title = run, title
         self.labels: list[Label] = []
         self.lines: list[tuple] = []  # what a label had better not cross
+        self.taken: list[Box] = []  # where a label may not stand
         self.back, self.front = [], []  # SVG below and above the arrows
         self.used = set()  # what the legend has to explain
         self.colours = theme.colours(run.lanes)
@@ -61,8 +62,11 @@ class Drawing:
         self.scale = TimeScale(self._points(), flights, self.top, height, run.zero, breaks)
         self.bottom = self.scale.bottom + 14
 
-        for upper, lower, _ in self.scale.cuts:
+        for upper, lower, seconds in self.scale.cuts:
             self.lines += [(GUTTER, y, self.width, y) for y in (upper + CUT_INSET, lower - CUT_INSET)]
+            wide = text_width(cut_text(seconds), SMALL, True)
+            self.taken.append(Box(GUTTER + 3 + wide / 2, (upper + lower) / 2, wide + 6, LINE))
+        self.lines += [(x, self.top, x, self.bottom) for x in self.x.values()]
         self._lay_out_bars()
         self._draw_states()
         self._draw_bars()
@@ -72,7 +76,7 @@ class Drawing:
         # What went wrong is placed first: it must never be the label that found no room.
         self.labels.sort(key=lambda label: label.rank)
         room = (GUTTER + 2, self.header + 26, self.width - 4, self.bottom + 6)
-        self.left_out = place(self.labels, self.lines, room)
+        self.left_out = place(self.labels, self.lines, room, self.taken)
 
     # -- layout -----------------------------------------------------------------------------
 
@@ -172,6 +176,11 @@ class Drawing:
             f'fill="{fill}"{edge}{more}/>'
         )
 
+    def _avoid_bar(self, x, start, end, width):
+        """Labels had better not stand on either edge of this bar."""
+        y1, y2 = self.scale.y(start), self.scale.y(end)
+        self.lines += [(x + side, y1, x + side, y2) for side in (-width / 2, width / 2)]
+
     def _draw_states(self):
         run = self.run
         strangers = []
@@ -214,7 +223,7 @@ class Drawing:
             if piece.id in run.marks and piece.id not in run.arrivals:
                 self.back.append(self._bar(x, start, end, WORK + 10, theme.YELLOW))
             self.back.append(self._bar(x, start, end, thick, fill, ink, ' rx="1.5"'))
-            self.lines.append((x, self.scale.y(start), x, self.scale.y(end)))
+            self._avoid_bar(x, start, end, thick)
             self.used.add("work")
         for call in run.calls:
             x = self.wait_x[call.id]
@@ -226,7 +235,7 @@ class Drawing:
                 self.used.add("held")
             else:
                 self.back.append(self._bar(x, start, end, WAIT, ink))
-                self.lines.append((x, self.scale.y(start), x, self.scale.y(end)))
+                self._avoid_bar(x, start, end, WAIT)
                 self.used.add("wait")
 
     def _draw_timeouts_and_failures(self):
@@ -452,7 +461,7 @@ class Drawing:
         return (
             f'<rect x="{x - wide / 2:.1f}" y="{self.header}" width="{wide:.1f}" height="24" rx="5" fill="{fill}" '
             f'stroke="{ink}"/><text x="{x:.1f}" y="{self.header + 16.5}" text-anchor="middle" font-size="{FONT}" '
-            f'font-weight="bold" fill="{theme.text_on(fill)}">{escape(text)}</text>'
+            f'font-weight="bold" {fitted(text, FONT, True)} fill="{theme.text_on(fill)}">{escape(text)}</text>'
         )
 
 

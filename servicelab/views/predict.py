@@ -131,7 +131,7 @@ class Predict(Shown):
             # A Text, not a FloatText: a number field that nobody touched must stay empty, not read 0.
             self.field = widgets.Text(
                 placeholder="a number",
-                description=f"in {self.unit}" if self.unit else "",
+                description=f"{self.unit}:" if self.unit else "",
                 tooltip=self.question,
                 layout=widgets.Layout(width="240px"),
                 style={"description_width": "initial"},

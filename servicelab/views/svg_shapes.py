@@ -38,7 +38,7 @@ def word(label):
         else ' stroke="#FFFFFF" stroke-width="3" stroke-linejoin="round" paint-order="stroke"'
     )
     return (
-        f'<text x="{box.x:.1f}" y="{box.y + label.size * 0.35:.1f}" text-anchor="middle" '
+        f'<text class="label" x="{box.x:.1f}" y="{box.y + label.size * 0.35:.1f}" text-anchor="middle" '
         f'font-size="{label.size}" textLength="{box.width - 1:.1f}" lengthAdjust="spacingAndGlyphs" '
         f'fill="{label.colour}"{bold}{halo}{turn}>{escape(label.text)}</text>'
     )
@@ -56,9 +56,19 @@ def cut(upper, lower, seconds, left, right):
     middle = (upper + lower) / 2 + 4
     return (
         f'<path d="{shape}" fill="#F4F4F4" fill-opacity="0.86"/><path d="{edges}" stroke="#9A9A9A"/>'
-        f'<text x="{left - 4}" y="{middle:.1f}" text-anchor="end" font-weight="bold" fill="{theme.INK}">'
-        f"≈ {written_duration(seconds)}</text>"
+        f'<text x="{left + 8}" y="{middle:.1f}" {fitted(cut_text(seconds), SMALL, True)} font-weight="bold" '
+        f'fill="{theme.INK}">{cut_text(seconds)}</text>'
     )
+
+
+def cut_text(seconds):
+    """What a strip says: in plain letters, which every font has."""
+    return f"{written_duration(seconds)} cut out"
+
+
+def fitted(text, size, bold=False):
+    """The attributes with which a text is as wide as it is reckoned to be, whatever the font."""
+    return f'textLength="{text_width(text, size, bold):.1f}" lengthAdjust="spacingAndGlyphs"'
 
 
 def legend(used, x, y, right):
