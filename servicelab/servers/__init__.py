@@ -6,7 +6,7 @@ from importlib import import_module
 _HOMES = {
     "Feed": "feed",
     "GRPCServer": "grpc",
-    "HTTPProcess": "process",
+    "HTTPProcess": "server_process",
     "HTTPServer": "http",
     "HeedsDeadline": "deadline",
     "Outbox": "feed",

@@ -1,8 +1,9 @@
-"""The child's side of a server in a process of its own; run as a module, the one with a WSGI app.
+"""The child's side of a server in a process of its own: ``python -m servicelab.servers.child``.
 
-``python -m servicelab.servers.child`` is the process behind :class:`servicelab.servers.process.HTTPProcess`;
-:mod:`servicelab.servers.parent` is the other side. A child ends when its standard input closes, and also when its
-parent has another process id than at the start: somebody else may have inherited the other end of the pipe.
+:mod:`servicelab.servers.parent` is the other side. It sends a pickled function; called with a name, a trace or None,
+and a list for errors it returns what serves: an object with ``start(options) -> port``, ``ask(word, *arguments)`` and
+``stop()``. A child ends when its standard input closes, and also when its parent has another process id than at the
+start: somebody else may have inherited the other end of the pipe.
 """
 
 import json
@@ -12,7 +13,6 @@ import sys
 import threading
 import time
 import traceback
-from typing import NamedTuple
 
 from servicelab import trace as trace_module
 from servicelab.lifecycle import ServerError
@@ -56,101 +56,52 @@ class PipeErrors(list):
         self.pipe.say(error=text)
 
 
-class Luggage(NamedTuple):
-    """What the parent gave: ``options``, ``cargo``, the file from which its ``commands`` come, and the way back."""
-
-    options: dict
-    cargo: bytes
-    commands: object
-    pipe: Pipe
-
-
-def unpack() -> Luggage | None:
-    """Take the pipes and read what the parent sends first; None when it died meanwhile."""
+def main() -> None:
+    """Take what the parent sends, serve, and answer its commands until it closes the pipe."""
     commands, pipe = _take_the_pipes()
     threading.Thread(target=_watch_the_parent, args=(os.getppid(),), daemon=True).start()
     size = int.from_bytes(commands.read(8), "big")
     head, _, cargo = commands.read(size).partition(b"\n")
-    if len(head) + 1 + len(cargo) != size:
-        return None
+    if len(head) + 1 + len(cargo) != size:  # the parent died meanwhile
+        return
     head = json.loads(head)
     sys.path[:] = head["path"]
-    return Luggage(head["options"], cargo, commands, pipe)
-
-
-def obey(luggage: Luggage, do=None) -> None:
-    """Answer the parent's commands until it closes the pipe: ``do(word, *arguments)`` is what they mean.
-
-    To "feed", nothing need be done: the events before it are already in the pipe.
-    """
-    for line in luggage.commands:
-        command = json.loads(line)
-        number, word = command["number"], command["do"]
-        try:
-            value = do(word, *command["arguments"]) if word != "feed" else None
-            luggage.pipe.say(answer=number, value=value)
-        except Exception as error:
-            luggage.pipe.say(answer=number, failed=str(error))
-
-
-def end(main) -> None:
-    """Run ``main``, then end the process: no thread of what it serves may keep it."""
+    trace_module.forwarding = PipeTrace(pipe)
+    trace = trace_module.forwarding if head["traced"] else None
     try:
-        main()
-    except (BrokenPipeError, KeyboardInterrupt):
-        pass
-    except BaseException:
-        traceback.print_exc()
-        sys.stderr.flush()
-        os._exit(1)
-    finally:
-        sys.stderr.flush()
-        os._exit(0)
+        served = pickle.loads(cargo)(head["name"], trace, PipeErrors(pipe))
+        port = served.start(head["options"])
+    except ServerError as error:
+        pipe.say(failed=str(error))
+    except OSError as error:
+        pipe.say(failed=error.strerror or str(error), errno=error.errno)
+    except BaseException as error:
+        last = "\n".join("  " + line for line in traceback.format_exc().splitlines()[-8:])
+        pipe.say(failed=f"the factory of {head['name']!r} failed in the child process: {error!r}\n{last}")
+    else:
+        pipe.say(port=port)
+        for line in commands:
+            _obey(json.loads(line), served, pipe)
+        served.stop()
 
 
-def main():
-    luggage = unpack()
-    server = luggage and _start(luggage.cargo, luggage.pipe, **luggage.options)
-    if server is not None:
-        luggage.pipe.say(port=server.port)
-        obey(luggage)
-        server.stop()
+def _obey(command, served, pipe):
+    try:
+        # To "feed", nothing need be done: the events before it are already in the pipe.
+        value = served.ask(command["do"], *command["arguments"]) if command["do"] != "feed" else None
+        pipe.say(answer=command["number"], value=value)
+    except Exception as error:
+        pipe.say(answer=command["number"], failed=str(error))
 
 
 def _take_the_pipes():
-    """Keep stdin and stdout for the parent; the app reads nothing, and what it prints goes to stderr."""
+    """Keep stdin and stdout for the parent; what serves reads nothing, and what it prints goes to stderr."""
     commands, events = os.fdopen(os.dup(0), "rb"), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
     os.dup2(2, 1)
     return commands, Pipe(events)
-
-
-def _start(factory, pipe, name, lane, workers, port, traced):
-    from servicelab.servers.http import HTTPServer  # here, since who uses this module for another protocol needs none
-
-    trace_module.forwarding = PipeTrace(pipe)
-    try:
-        app = pickle.loads(factory)()
-    except BaseException as error:
-        pipe.say(
-            failed=f"the factory of {name!r} failed in the child process: {error!r}\n"
-            + last_lines(traceback.format_exc())
-        )
-        return None
-    try:
-        trace = trace_module.forwarding if traced else None
-        server = HTTPServer(app, name, trace=trace, workers=workers, port=port, lane=lane)
-        server.errors = PipeErrors(pipe)
-        return server.start()
-    except ServerError as error:
-        pipe.say(failed=str(error))
-        return None
-
-
-def last_lines(text, most=8):
-    return "\n".join("  " + line for line in text.splitlines()[-most:])
 
 
 def _watch_the_parent(parent):
@@ -160,4 +111,14 @@ def _watch_the_parent(parent):
 
 
 if __name__ == "__main__":
-    end(main)
+    status = 1
+    try:
+        main()
+        status = 0
+    except (BrokenPipeError, KeyboardInterrupt):
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:  # no thread of what it serves may keep the process
+        sys.stderr.flush()
+        os._exit(status)

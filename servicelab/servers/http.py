@@ -10,7 +10,7 @@ import servicelab.servers.routes  # noqa: F401  # several threads may build apps
 from servicelab.lifecycle import Server
 from servicelab.servers.arguments import check_app, check_options
 from servicelab.servers.engine import Engine
-from servicelab.servers.process import HTTPProcess
+from servicelab.servers.server_process import HTTPProcess
 from servicelab.servers.stamps import Stamped
 from servicelab.trace import Trace
 
@@ -95,7 +95,7 @@ def serve(
 
     A running server of the same name is replaced. With ``process=True`` the server runs in a child
     process, and ``app`` is a function without arguments that builds the app there. See
-    :class:`HTTPServer` and :class:`~servicelab.servers.process.HTTPProcess` for arguments and errors.
+    :class:`HTTPServer` and :class:`~servicelab.servers.server_process.HTTPProcess` for arguments and errors.
     """
     kind = HTTPProcess if process else HTTPServer
     return kind(app, name, trace=trace, workers=workers, port=port, lane=lane).start()

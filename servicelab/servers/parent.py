@@ -1,9 +1,9 @@
 """The parent's side of a child process that serves: how it is started, asked, fed from, and ended.
 
-The child is ``python -m`` some module that uses :mod:`servicelab.servers.child`. Its standard input carries what it is
-to serve and then commands; when it closes, because the parent stops the server or because the parent is gone for
-whatever reason, the child ends. Its standard output carries one JSON object a line: the port, the trace's events, the
-errors, the answers to commands. What the child prints goes to ``.output``.
+The child runs :mod:`servicelab.servers.child`. Its standard input carries what it is to serve and then commands; when
+it closes, because the parent stops the server or because the parent is gone for whatever reason, the child ends. Its
+standard output carries one JSON object a line: the port, the trace's events, the errors, the answers to commands. What
+the child prints goes to ``.output``.
 """
 
 import collections
@@ -31,15 +31,14 @@ SLICE = 0.1
 
 
 class Child:
-    """The process ``python -m module`` of the server ``name``, seen from its parent.
+    """The process of the server ``name``, seen from its parent.
 
     ``trace`` receives the child's events before every reading. ``errors`` holds what the child reports as such,
     ``output`` the last 200 lines that it wrote to stdout or stderr, ``pid`` its process id. A child is started once;
     to start again, make another.
     """
 
-    def __init__(self, module: str, name: str, trace: Trace | None = None):
-        self.module = module
+    def __init__(self, name: str, trace: Trace | None = None):
         self.name = name
         self.trace = trace
         self.errors: list[str] = []
@@ -67,15 +66,17 @@ class Child:
 
     # -- its life -----------------------------------------------------------------------------
 
-    def start(self, options: dict, cargo: bytes = b"") -> int:
-        """Start it with ``options`` (JSON) and ``cargo``; returns the port on which it listens.
+    def start(self, cargo: bytes, options: dict) -> int:
+        """Start it with ``cargo``, the pickled function that makes what serves (see :mod:`servicelab.servers.child`),
+        and its ``options`` (JSON); returns the port on which it listens.
 
         Raises ServerError when it refuses or dies, OSError when it could not have the port.
         """
         # The path comes first: it may be needed to unpack the cargo.
-        luggage = json.dumps({"path": sys.path, "options": options}).encode() + b"\n" + cargo
+        head = {"path": sys.path, "name": self.name, "traced": self.trace is not None, "options": options}
+        luggage = json.dumps(head).encode() + b"\n" + cargo
         self._process = subprocess.Popen(
-            [sys.executable, "-u", "-m", self.module],
+            [sys.executable, "-u", "-m", "servicelab.servers.child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

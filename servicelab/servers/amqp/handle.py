@@ -1,13 +1,15 @@
 """The broker as a notebook sees it: ``start_broker()``, in the kernel, in a child process, or a RabbitMQ by its URL."""
 
+import functools
 import os
+import pickle
 import shutil
 import tempfile
 from pathlib import Path
 from urllib.parse import quote
 
 from servicelab.lifecycle import HOST, Server, ServerError
-from servicelab.servers.amqp.host import Host
+from servicelab.servers.amqp.host import Host, end_process
 from servicelab.servers.amqp.remote import RemoteBroker
 from servicelab.servers.parent import Child
 from servicelab.table import Table
@@ -177,12 +179,12 @@ class Broker(Server):
             "lane": self.lane,
         }
         if self.process:
-            options |= {"name": self.name, "traced": self.trace is not None}
+            return self._engine.start(pickle.dumps(functools.partial(Host, died=end_process)), options)
         return self._engine.start(options)
 
     def _new_engine(self):
         if self.process:
-            return Child("servicelab.servers.amqp.host", self.name, self.trace)
+            return Child(self.name, self.trace)
         return Host(self.name, self.trace)
 
     def _close(self):

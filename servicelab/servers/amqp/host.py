@@ -1,7 +1,4 @@
-"""A broker in a thread of this process: the event loop, the server on it, and the file behind it.
-
-The child process of a broker runs this module; its handle starts it, see :mod:`servicelab.servers.parent`.
-"""
+"""A broker in a thread of this process: the event loop, the server on it, and the file behind it."""
 
 import asyncio
 import concurrent.futures
@@ -15,7 +12,6 @@ from servicelab.servers.amqp.core import VirtualHost
 from servicelab.servers.amqp.journal import NullJournal
 from servicelab.servers.amqp.server import AmqpServer
 from servicelab.servers.amqp.store import SQLiteJournal, StoreError
-from servicelab.servers.child import PipeErrors, PipeTrace, end, obey, unpack
 
 #: Seconds to open the file, read what is in it (10⁶ messages take some) and listen.
 START_LIMIT = 60.0
@@ -32,10 +28,10 @@ class Host:
 
     pid = None
 
-    def __init__(self, name: str, trace=None, died=None):
+    def __init__(self, name: str, trace=None, errors: list[str] | None = None, died=None):
         self.name = name
         self.trace = trace
-        self.errors: list[str] = []
+        self.errors: list[str] = [] if errors is None else errors
         self.fate = None
         self._died = died
         self._thread = self._loop = self._end = self._server = None
@@ -173,31 +169,7 @@ class Host:
             thread.join(2.0)
 
 
-def main():
-    luggage = unpack()
-    if luggage is None:
-        return
-    options = luggage.options
-    trace = PipeTrace(luggage.pipe) if options.pop("traced") else None
-    host = Host(options.pop("name"), trace, died=_end)
-    host.errors = PipeErrors(luggage.pipe)
-    try:
-        port = host.start(options)
-    except OSError as error:
-        luggage.pipe.say(failed=error.strerror or str(error), errno=error.errno)
-    except ServerError as error:
-        luggage.pipe.say(failed=str(error))
-    else:
-        luggage.pipe.say(port=port)
-        obey(luggage, host.ask)
-        host.stop()
-
-
-def _end(why):
+def end_process(why: str) -> None:
     """A process that cannot keep what it is given must not go on, nor leave it to its main thread to notice."""
     print(why, file=sys.stderr, flush=True)
     os._exit(1)
-
-
-if __name__ == "__main__":
-    end(main)
