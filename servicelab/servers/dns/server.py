@@ -10,7 +10,6 @@ FORMERR. Either way ``counts["malformed"]`` grows.
 
 import asyncio
 import socket
-import threading
 from collections import Counter
 from functools import partial
 from random import Random
@@ -19,15 +18,15 @@ from typing import NamedTuple
 from dnslib import QTYPE, RCODE, DNSBuffer, DNSHeader, DNSRecord
 
 from servicelab.leases import CRITICAL, WARNING
-from servicelab.lifecycle import HOST, Server, ServerError
+from servicelab.lifecycle import HOST, ServerError
 from servicelab.servers.arguments import check_options
 from servicelab.servers.dns.zone import Zone, fitted, reply_to, room_for, trace_id_of
+from servicelab.servers.loop_server import LoopServer, accept_no_more
 from servicelab.servers.registry import Registry
 from servicelab.trace import Trace, new_id, reply_id
 
 _HEADER = 12  # bytes
 _IDLE = 10.0  # seconds for which a TCP connection may say nothing
-_LIMIT = 2.0  # seconds for the thread to end; it needs milliseconds
 _TRIES = 20  # free TCP ports to try until one is free for UDP, too
 
 
@@ -35,7 +34,7 @@ def _of_zone(name):
     return property(lambda self: getattr(self.zone, name), lambda self, value: setattr(self.zone, name, value))
 
 
-class DNSServer(Server):
+class DNSServer(LoopServer):
     """A name server for the healthy instances of ``source``, at ``name``.``domain``.
 
     | setting      | default        | unit | consequence                                                            |
@@ -90,9 +89,8 @@ class DNSServer(Server):
         self.domain, self.trace = self.zone.domain, trace
         self.silent = False
         self.counts: Counter[str] = Counter()
-        self.errors: list[str] = []
-        self._loop = self._thread = None
         self._sockets: list[socket.socket] = []
+        self._listener = self._datagrams = None
         self._connections: set[asyncio.Transport] = set()
 
     ttl, negative_ttl = _of_zone("ttl"), _of_zone("negative_ttl")
@@ -145,52 +143,25 @@ class DNSServer(Server):
 
     # -- life ---------------------------------------------------------------------------------
 
-    def _open(self) -> int:
+    async def _begin(self) -> int:
         self.counts.clear()
-        self.errors.clear()
-        self._sockets = _both(self.wanted_port)
-        self._loop = loop = asyncio.SelectorEventLoop()
-        loop.set_exception_handler(lambda _, context: self.errors.append(f"{context.get('exception')!r}"))
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._serve, name=f"servicelab {self.name} loop", daemon=True)
-        self._thread.start()
-        if not self._ready.wait(_LIMIT):
-            raise ServerError(f"{self.name} did not begin to serve within {_LIMIT:g} s: start it again")
-        return self._sockets[0].getsockname()[1]
+        tcp, udp = self._sockets = _both(self.wanted_port)
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(lambda: _Connection(self), sock=tcp)
+        self._datagrams, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), sock=udp)
+        return tcp.getsockname()[1]
 
-    def _serve(self):
-        loop, (tcp, udp) = self._loop, self._sockets
-        listener = loop.run_until_complete(loop.create_server(lambda: _Connection(self), sock=tcp))
-        datagrams, _ = loop.run_until_complete(loop.create_datagram_endpoint(lambda: _Datagrams(self), sock=udp))
-        self._ready.set()
-        loop.run_forever()
-        loop.remove_reader(tcp)  # accept nobody any more
-        loop.run_until_complete(self._hang_up(listener))
-        datagrams.abort()
-        loop.run_until_complete(asyncio.sleep(0))
-        loop.close()
-
-    async def _hang_up(self, listener):
-        """Close every connection. One that was accepted a moment ago is still on its way to us; if the listener were
-        closed before it is here, asyncio would lose it (CPython 3.11)."""
-        await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True)
-        for connection in list(self._connections):
-            connection.abort()
-        listener.close()
-        for _ in range(3):  # transports close in the turns of the loop that follow
-            await asyncio.sleep(0)
-
-    def _close(self):
-        loop, thread, sockets = self._loop, self._thread, self._sockets
-        if thread is not None and thread.ident is not None and not loop.is_closed():
-            self._ready.wait(_LIMIT)  # an interrupt can come while it is still on its way
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join(_LIMIT)
-        elif loop is not None:
-            loop.close()
-        for one in sockets:
+    async def _finish(self) -> None:
+        await accept_no_more(self._sockets[:1])
+        for transport in [*self._connections, self._datagrams]:
+            if transport is not None:
+                transport.abort()
+        if self._listener is not None:
+            self._listener.close()
+        await asyncio.sleep(0)  # transports close in the turn of the loop that follows
+        for one in self._sockets:
             one.close()
-        self._loop, self._thread, self._sockets = None, None, []
+        self._sockets, self._listener, self._datagrams = [], None, None
 
 
 class _Datagrams(asyncio.DatagramProtocol):
@@ -232,7 +203,7 @@ class _Connection(asyncio.Protocol):
         self._expect_more()
 
     def _expect_more(self):
-        self.timer = self.server._loop.call_later(_IDLE, self.transport.abort)
+        self.timer = asyncio.get_running_loop().call_later(_IDLE, self.transport.abort)
 
     def pause_writing(self):
         self.transport.pause_reading()  # who does not read its answers is not asked for more questions

@@ -1,26 +1,23 @@
 """A service registry on a real socket, with Consul's HTTP API: ``start_registry()``."""
 
 import asyncio
-import threading
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from random import Random
 
 from tornado.netutil import bind_sockets
 
 from servicelab.leases import LOCAL, Instance, TTLExpiry
-from servicelab.lifecycle import HOST, Server, ServerError
+from servicelab.lifecycle import HOST, ServerError
 from servicelab.servers.arguments import check_options
+from servicelab.servers.loop_server import LoopServer
 from servicelab.servers.registry.agent import Agent, Contents
 from servicelab.servers.registry.http import Listener, application
 from servicelab.table import Table
 from servicelab.trace import Trace
 
-_LIMIT = 5.0  # seconds for the loop to do what it is asked; it needs well under one
 
-
-class Registry(Server):
+class Registry(LoopServer):
     """A registry whose HTTP API is Consul's, in a thread of this kernel. The stock client works with it::
 
         registry = start_registry(trace=trace)
@@ -51,14 +48,12 @@ class Registry(Server):
             )
         self.trace = trace
         self.eviction = eviction or TTLExpiry()
-        #: What went wrong inside, if anything ever does: nothing is printed.
-        self.errors: list[str] = []
         #: How many requests of each kind came, as in ``registry.requests["PUT /v1/agent/check/pass/"]``.
         self.requests: Counter[str] = Counter()
         self._rng = Random(seed)
         self._contents = Contents(self.eviction)
         self._agent: Agent | None = None
-        self._listener = self._loop = self._thread = None
+        self._listener: Listener | None = None
         self._again_at: int | None = None  # the port to come back to
         self._is_cut = False
 
@@ -155,44 +150,17 @@ class Registry(Server):
 
     # -- life -----------------------------------------------------------------------------------
 
-    def _open(self) -> int:
-        self._loop = asyncio.SelectorEventLoop()  # tornado needs one, on every system
-        self._loop.set_exception_handler(
-            lambda loop, context: self.errors.append(f"{context.get('message')}: {context.get('exception')!r}")
-        )
-        # asyncio looks up the hosts of HTTP checks in threads, which are to have our name.
-        names = ThreadPoolExecutor(4, thread_name_prefix=f"servicelab {self.name} resolver")
-        self._loop.set_default_executor(names)
-        self._thread = threading.Thread(target=self._loop.run_forever, name=f"servicelab {self.name} loop", daemon=True)
-        self._thread.start()
-        came_back, self._again_at = self._again_at is not None, self._do(self._listen)
-        if came_back:
-            self._note("running")
-        return self._again_at
-
-    async def _listen(self) -> int:
+    async def _begin(self) -> int:
         sockets = bind_sockets(self.wanted_port, HOST, backlog=1024)
         self._agent = Agent(self._contents, self.lane, self._rng, self.trace, self.errors)
         self._listener = Listener(application(self._agent, self.requests, self.errors))
         self._listener.add_sockets(sockets)
-        return sockets[0].getsockname()[1]
+        if self._again_at is not None:
+            self._note("running")
+        self._again_at = sockets[0].getsockname()[1]
+        return self._again_at
 
-    def _wait_until_it_answers(self):
-        """It listens already."""
-
-    def _close(self) -> None:
-        loop, thread = self._loop, self._thread
-        if loop is None:
-            return
-        if thread.is_alive():
-            asyncio.run_coroutine_threadsafe(self._shut(), loop).result(_LIMIT)
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join(_LIMIT)
-        loop._default_executor.shutdown(wait=False, cancel_futures=True)
-        loop.close()
-        self._loop = self._thread = self._agent = self._listener = None
-
-    async def _shut(self) -> None:
+    async def _finish(self) -> None:
         """Stop listening, let waiting queries return what there is, as Consul does, or cut them."""
         if self._listener is None:
             return
@@ -208,20 +176,11 @@ class Registry(Server):
         left = asyncio.all_tasks() - {asyncio.current_task()}
         if left:
             await asyncio.wait(left, timeout=0.5)
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        self._agent = self._listener = None
 
     def _note(self, value: str) -> None:
         if self.trace is not None:
             self.trace.state(self.lane, value)
-
-    def _do(self, work):
-        """Run a coroutine function in the loop and wait for its result. Raises ServerError while it is stopped."""
-        loop = self._loop
-        if loop is None:
-            raise ServerError(f"{self.name} is not running: call .start() or .restart() first")
-        return asyncio.run_coroutine_threadsafe(work(), loop).result(_LIMIT)
 
     def _do_sync(self, work):
         async def run():
