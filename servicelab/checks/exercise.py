@@ -61,6 +61,7 @@ class Examiner:
         self.printed = ""
         self.parts: dict[str, bool | None] = dict.fromkeys(parts)
         self.notes: list[str] = []
+        self.words: dict[str, tuple[str, str]] = {}  # of a check in parts
         self.end = end
         self.was_cut = False  # by its time limit
         self._stack = ExitStack()

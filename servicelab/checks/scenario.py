@@ -86,6 +86,11 @@ class Stage:
             )
         return made
 
+    def refuse(self, code: str, happened: str) -> None:
+        """Say what is wrong, and end the check of this object here: nothing else makes sense with it."""
+        what, hint = self.ask.words[code]
+        self.ask.need(code, what, False, happened, hint, self.last)
+
     def use(self, context):
         """Enter a context manager (a server, a session) and leave it at the end of the part."""
         return self.ask.use(context)
@@ -157,6 +162,7 @@ class Scenario(Exercise):
         return tuple(self._parts)
 
     def _play(self, ask, *handed, **named):
+        ask.words = self.words
         given = {**dict(zip(self.stages, handed)), **named}
         missing = {name for name in self.stages if given.get(name) is None}
         surplus = len(handed) > len(self.stages) or set(given) > set(self.stages)

@@ -11,7 +11,7 @@ EXERCISES = {
     "backoff": ("delays", "Budget", "Client"),
     "deadline": "make_hop",
     "sizes": "size_bulkheads",
-    "storm": ("amplification", "policies"),
+    "storm": ("amplification", "ends_by_itself", "policies"),
 }
 #: Wrong answers, and different messages, an exercise.
 LEAST_WRONG = 5

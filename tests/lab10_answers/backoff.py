@@ -41,7 +41,7 @@ class Client:
         self.session, self.budget, self.rng, self.sleep = session, budget, rng, sleep
 
     def is_safe(self, method, key):
-        return method != "POST" or key is not None
+        return method in ("GET", "PUT", "DELETE") or key is not None
 
     def headers(self, key):
         return {"Idempotency-Key": key} if key else {}
@@ -234,6 +234,72 @@ class Unlocked(Budget):
 # -- the client
 
 
+class UnlockedDeposit(Budget):
+    def deposit(self):
+        self.tokens = min(self.reserve, self.tokens + self.ratio)
+
+
+class OnlyGet(Client):
+    def is_safe(self, method, key):
+        return method == "GET" or key is not None
+
+
+class RepeatsPatch(Client):
+    def is_safe(self, method, key):
+        return method != "POST" or key is not None
+
+
+class RepeatsPostAfter503(Client):
+    """A 503 cannot have charged anybody, it thinks."""
+
+    def request(self, method, url, key=None):
+        self.budget.deposit()
+        for attempt, pause in zip(itertools.count(1), self.delays()):
+            try:
+                response = self.session.request(method, url, headers=self.headers(key), timeout=2)
+            except requests.RequestException:
+                if not self.may(attempt, method, key):
+                    raise
+            else:
+                if not self.is_worth_it(response) or not self.may(attempt, "GET", key):
+                    return response
+            self.sleep(pause)
+
+
+class BudgetFirst(Client):
+    """Asks the budget before it looks whether the call may be repeated at all."""
+
+    def may(self, attempt, method, key):
+        return self.budget.withdraw() and attempt < self.tries and self.is_safe(method, key)
+
+
+class KeyNone(Client):
+    """`None` is a text here, and all orders without a key are the same order."""
+
+    def headers(self, key):
+        return {"Idempotency-Key": str(key)}
+
+
+class LastResponse(Client):
+    """Returns the last response that there was, in place of the error after it."""
+
+    def request(self, method, url, key=None):
+        self.budget.deposit()
+        last = None
+        for attempt, pause in zip(itertools.count(1), self.delays()):
+            try:
+                last = self.session.request(method, url, headers=self.headers(key), timeout=2)
+            except requests.RequestException:
+                if not self.may(attempt, method, key):
+                    if last is None:
+                        raise
+                    return last
+            else:
+                if not self.is_worth_it(last) or not self.may(attempt, method, key):
+                    return last
+            self.sleep(pause)
+
+
 class RepeatsPost(Client):
     def is_safe(self, method, key):
         return True
@@ -241,7 +307,7 @@ class RepeatsPost(Client):
 
 class NeverPosts(Client):
     def is_safe(self, method, key):
-        return method != "POST"
+        return method in ("GET", "PUT", "DELETE")
 
 
 class NewKeys(Client):
@@ -361,7 +427,14 @@ WRONG = {
     "debts": ((delays, HalfATokenIsEnough, Client), {"ratio"}),
     "deposits a whole token": ((delays, WholeDeposit, Client), {"ratio"}),
     "a budget without a lock": ((delays, Unlocked, Client), {"budget-race"}),
-    "repeats any POST": ((delays, Budget, RepeatsPost), {"post-repeated", "post-repeated-503"}),
+    "repeats any POST": ((delays, Budget, RepeatsPost), {"post-repeated"}),
+    "deposits without a lock": ((delays, UnlockedDeposit, Client), {"deposit-race"}),
+    "repeats only GET": ((delays, Budget, OnlyGet), {"put-not-retried"}),
+    "repeats PATCH": ((delays, Budget, RepeatsPatch), {"patch-repeated"}),
+    "repeats a POST after a 503": ((delays, Budget, RepeatsPostAfter503), {"post-repeated-503"}),
+    "asks the budget first": ((delays, Budget, BudgetFirst), {"tokens-wasted"}),
+    "None as a key": ((delays, Budget, KeyNone), {"key-invented"}),
+    "the last response there was": ((delays, Budget, LastResponse), {"error-hidden"}),
     "never repeats a POST": ((delays, Budget, NeverPosts), {"key-not-used"}),
     "a new key at each attempt": ((delays, Budget, NewKeys), {"key-changed"}),
     "no key": ((delays, Budget, NoKey), {"key-changed"}),

@@ -234,6 +234,13 @@ class OneBadProbe(Breaker):
         return False in self.results if self.state == "half-open" else super().is_bad()
 
 
+class OneGoodProbe(Breaker):
+    """One good probe is enough for half-open."""
+
+    def is_bad(self):
+        return not any(self.results) if self.state == "half-open" else super().is_bad()
+
+
 class OldPermits(Breaker):
     """The permits are not renewed for the second half-open."""
 
@@ -403,6 +410,7 @@ WRONG = {
     "never tries again": (NeverTries, {"never-half-opens"}),
     "the first good probe closes": (FirstGoodProbe, {"first-probe-decides"}),
     "one bad probe of three": (OneBadProbe, {"one-failure-reopens"}),
+    "one good probe of three": (OneGoodProbe, {"two-failures-close"}),
     "permits that are not renewed": (OldPermits, {"opens-for-good"}),
     "permits while it is closed": (AlwaysRations, {"closed-rejects"}),
     "keeps the window": (KeepsTheWindow, {"window-kept"}),

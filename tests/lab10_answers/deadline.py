@@ -249,6 +249,50 @@ class NeedsTheHeader(Hop):
         return float(request.headers[HEADER])
 
 
+class AnythingIs200(Hop):
+    """Whatever came in time is well."""
+
+    def call_below(self, end):
+        answer = super().call_below(end)
+        return answer if answer[1] == 504 else answer[0]
+
+
+class OwnText(Hop):
+    def call_below(self, end):
+        _, status = super().call_below(end)
+        return ("paid" if status == 200 else "something went wrong"), status
+
+
+class NoLookBeforeTheCall(Hop):
+    """Looks before each step, and not after the last."""
+
+    def handle(self):
+        end = time.monotonic() + self.allowed()
+        if not self.work(end):
+            return "too late", 504
+        return self.call_below(end) if self.below else "paid"
+
+    def is_over(self, end):
+        return super().is_over(end)
+
+    def timeout(self, end):
+        return max(0.1, self.left(end))
+
+
+class TenSeconds(Hop):
+    """Without the header it allows ten."""
+
+    def allowed(self):
+        return float(request.headers.get(HEADER, 10.0))
+
+
+class RefusesGoodOrders(Hop):
+    """Keeps a second in reserve, and calls that too late."""
+
+    def work(self, end):
+        return super().work(end - 1.2)
+
+
 class NothingReturned(Hop):
     @classmethod
     def make(cls, *args):
@@ -273,6 +317,11 @@ WRONG = {
     "no timeout": (NoTimeout, {"waits-too-long"}),
     "a timeout is a 500": (TimeoutIs500, {"timeout-is-500"}),
     "408": (Says408, {"zero-status", "late-status", "timeout-is-500"}),
+    "anything is a 200": (AnythingIs200, {"answer-changed"}),
+    "its own text": (OwnText, {"answer-changed"}),
+    "no look between the last step and the call": (NoLookBeforeTheCall, {"calls-too-late"}),
+    "ten seconds without a header": (TenSeconds, {"no-default"}),
+    "a reserve of its own": (RefusesGoodOrders, {"leisure"}),
     "needs the header": (NeedsTheHeader, {"needs-header"}),
     "returns nothing": (NothingReturned, {"wrong-type"}),
 }

@@ -1,11 +1,13 @@
-"""Exercise 5: three cures, and the ways to cut too much, too little, or at the wrong place."""
+"""Exercise 5: three ways to count, to foretell and to cure; and to cut too much, too little, or at the wrong place."""
 
+import math
 from collections import Counter
+from fractions import Fraction
 from random import Random
 
-from servicelab.policies import CircuitBreaker, Exponential, FullJitter, Retry, RetryBudget, Timeout
+from servicelab.policies import CircuitBreaker, Deadline, Exponential, FullJitter, Retry, RetryBudget, Timeout
 
-LAYERS = ("gateway", "orders", "payment")
+LAYERS, BANKS = ("gateway", "orders", "payment"), ("bank", "other bank")
 
 
 def amplification(trace):
@@ -23,38 +25,144 @@ def by_parents(trace):
 
 
 def by_attempts(trace):
-    """A third, from the attempt numbers."""
+    """The largest attempt number of each layer, as if every call were repeated as often."""
     return {layer: max(call.attempt for call in trace.calls if call.caller == layer) for layer in LAYERS}
+
+
+def as_fractions(trace):
+    """A third, exact, from one pass through the calls."""
+    made, got = Counter(), Counter()
+    for call in trace.calls:
+        made[call.caller] += 1
+        got[call.callee] += 1
+    return {layer: Fraction(made[layer], got[layer]) for layer in LAYERS}
+
+
+# -- does it end by itself?
+
+
+def by_product(trace, load, capacity):
+    """A right answer."""
+    return load * math.prod(amplification(trace).values()) < capacity
+
+
+def by_counting(trace, load, capacity):
+    """Another hand: who calls the bank, and who is a customer."""
+    customers = sum(call.caller == "client" for call in trace.calls)
+    at_bank = sum(call.callee == "bank" for call in trace.calls)
+    return bool(at_bank / customers * load / capacity < 1)
+
+
+def load_fits(trace, load, capacity):
+    return load < capacity
+
+
+def loudest_layer(trace, load, capacity):
+    return load * max(amplification(trace).values()) < capacity
+
+
+def sum_of_layers(trace, load, capacity):
+    return load * sum(amplification(trace).values()) < capacity
+
+
+def only_the_retries(trace, load, capacity):
+    return load * (math.prod(amplification(trace).values()) - 1) < capacity
+
+
+def retries_are_bad(trace, load, capacity):
+    return not any(call.attempt > 1 for call in trace.calls)
+
+
+def most_attempts(trace, load, capacity):
+    return load * math.prod(by_attempts(trace).values()) < capacity
+
+
+def in_words(trace, load, capacity):
+    return "yes" if by_product(trace, load, capacity) else "no"
+
+
+# -- the policies
 
 
 def small(reserve=3.0, ratio=0.1):
     return RetryBudget(ratio, min_per_second=0, reserve=reserve)
 
 
-def at_the_edge():
+def breaker(inner=None, **more):
+    settings = {"size": 10, "minimum_calls": 5, "wait_open": 0.5, "permitted_half_open": 2, **more}
+    return CircuitBreaker(inner or Timeout(3.0), **settings)
+
+
+def for_each_bank(make=breaker):
+    return {bank: make() for bank in BANKS}
+
+
+def at_the_edge(**changed):
     backoff = FullJitter(0.005, 0.05, Random(1))
     return {
         "gateway": Retry(Timeout(5.0), tries=2, backoff=backoff, budget=small()),
         "orders": Timeout(4.0),
-        "payment": Timeout(3.0),
+        "payment": for_each_bank(),
+        **changed,
     }
 
 
 def a_little_everywhere():
-    return {layer: Retry(Timeout(5.0), tries=2, budget=small(2.0, 0.05)) for layer in LAYERS}
+    def both():
+        return Retry(breaker(), tries=2, budget=small(2.0, 0.05))
+
+    upper = {layer: Retry(Timeout(5.0), tries=2, budget=small(2.0, 0.05)) for layer in LAYERS[:2]}
+    return {**upper, "payment": for_each_bank(both)}
+
+
+def deadline_outside():
+    """A third: one deadline around all, more tries, a breaker that counts by time."""
+    retry = Retry(Timeout(2.0), tries=3, backoff=Exponential(0.002, 0.01), budget=small(4.0))
+    by_time = {bank: breaker(window="time", size=10, failure_rate=0.3, wait_open=0.8) for bank in BANKS}
+    return {"gateway": Deadline(5.0, retry), "orders": Timeout(4.0), "payment": by_time}
 
 
 def breaker_at_the_edge():
-    breaker = CircuitBreaker(Timeout(5.0), size=20, minimum_calls=10, wait_open=60.0)
-    retry = Retry(breaker, tries=3, backoff=Exponential(0.002, 0.01))
-    return {"gateway": retry, "orders": Timeout(5.0), "payment": Timeout(5.0)}
+    return {
+        "gateway": Retry(breaker(Timeout(5.0)), tries=2, budget=small()),
+        "orders": Timeout(5.0),
+        "payment": Timeout(5.0),
+    }
+
+
+def one_breaker():
+    return at_the_edge(payment=breaker())
+
+
+def same_breaker_twice():
+    return at_the_edge(payment=dict.fromkeys(BANKS, breaker()))
+
+
+def no_breaker():
+    return at_the_edge(payment=Timeout(3.0))
+
+
+def breaker_as_delivered():
+    return at_the_edge(payment=for_each_bank(lambda: CircuitBreaker(Timeout(3.0))))
+
+
+def breaker_around_the_retry():
+    """It counts three attempts as one call."""
+    return at_the_edge(payment=for_each_bank(lambda: breaker(Retry(Timeout(3.0), tries=3), minimum_calls=10)))
+
+
+def a_minute_of_waiting():
+    return at_the_edge(payment=for_each_bank(lambda: breaker(wait_open=60.0)))
 
 
 def _tries(gateway=1, orders=1, payment=1, **budgets):
-    tries = {"gateway": gateway, "orders": orders, "payment": payment}
-    return {
+    """Each layer with so many tries. Where payment tries once, it has breakers; else only its tries."""
+    tries = {"gateway": gateway, "orders": orders}
+    upper = {
         layer: Retry(Timeout(5.0), tries=many, budget=budgets.get(f"{layer}_budget")) for layer, many in tries.items()
     }
+    last = Retry(Timeout(5.0), tries=payment, budget=budgets.get("payment_budget"))
+    return {**upper, "payment": last if payment > 1 else for_each_bank()}
 
 
 def untouched():
@@ -66,7 +174,7 @@ def nobody_retries():
 
 
 def only_payment():
-    return _tries(payment=2, payment_budget=small())
+    return _tries() | {"payment": for_each_bank(lambda: Retry(breaker(), tries=2, budget=small()))}
 
 
 def only_orders():
@@ -97,8 +205,9 @@ def bounds_that_multiply():
     return {layer: Retry(Timeout(5.0), tries=2, budget=small(5.0, 0.15)) for layer in LAYERS}
 
 
-def impatient():
-    return {**at_the_edge(), "gateway": Retry(Timeout(0.0005), tries=2, budget=small())}
+def hasty():
+    """A timeout that the work below cannot keep."""
+    return at_the_edge(orders=Timeout(0.0005))
 
 
 def tries_only():
@@ -125,25 +234,48 @@ def turned_round(trace):
 
 
 RIGHT = {
-    "budget at the edge": (amplification, at_the_edge),
-    "a little everywhere": (by_parents, a_little_everywhere),
-    "a breaker at the edge": (by_attempts, breaker_at_the_edge),
+    "budget at the edge": (amplification, by_product, at_the_edge),
+    "a little everywhere": (by_parents, by_counting, a_little_everywhere),
+    "a deadline outside": (as_fractions, by_product, deadline_outside),
 }
 LOST = {"lost-bank", "lost-payment", "lost-orders"}
-WRONG = {
-    "as it was": ((amplification, untouched), {"payment-multiplies"}),
-    "nobody retries": ((amplification, nobody_retries), LOST),
-    "only payment retries": ((amplification, only_payment), {"lost-payment", "lost-orders"}),
-    "only orders retries": ((amplification, only_orders), {"lost-orders"}),
-    "a budget only at the bottom": ((amplification, budget_only_at_the_bottom), {"orders-multiplies"}),
-    "no budget at the edge": ((amplification, edge_without_budget), {"gateway-multiplies"}),
-    "the budget as delivered": ((amplification, budget_as_delivered), {"gateway-multiplies"}),
-    "two tries everywhere": ((amplification, two_tries_everywhere), {"payment-multiplies"}),
-    "the middle still multiplies": ((amplification, middle_still_multiplies), {"orders-multiplies"}),
-    "bounds that multiply": ((amplification, bounds_that_multiply), {"together-too-many"}),
-    "numbers in place of policies": ((amplification, tries_only), {"wrong-type"}),
-    "per customer": ((per_customer, at_the_edge), {"per-customer"}),
-    "calls received": ((received, at_the_edge), {"calls-received"}),
-    "the name of the loudest": ((the_loudest, at_the_edge), {"wrong-type"}),
-    "turned round": ((turned_round, at_the_edge), {"amplification"}),
+FOUND = {
+    "per customer": (per_customer, {"per-customer"}),
+    "calls received": (received, {"calls-received"}),
+    "the name of the loudest": (the_loudest, {"wrong-type"}),
+    "turned round": (turned_round, {"amplification"}),
+    "the largest attempt": (by_attempts, {"amplification"}),
 }
+ENDS = {
+    "the load fits": (load_fits, {"stays-down"}),
+    "the loudest layer": (loudest_layer, {"stays-down"}),
+    "the sum of the layers": (sum_of_layers, {"stays-down"}),
+    "only the retries": (only_the_retries, {"stays-down"}),
+    "retries are bad": (retries_are_bad, {"comes-back"}),
+    "the largest attempts": (most_attempts, {"comes-back"}),
+    "in words": (in_words, {"wrong-type"}),
+}
+CURES = {
+    "as it was": (untouched, {"payment-multiplies"}),
+    "nobody retries": (nobody_retries, LOST),
+    "only payment retries": (only_payment, {"lost-payment", "lost-orders"}),
+    "only orders retries": (only_orders, {"lost-orders"}),
+    "a budget only at the bottom": (budget_only_at_the_bottom, {"orders-multiplies"}),
+    "no budget at the edge": (edge_without_budget, {"gateway-multiplies"}),
+    "the budget as delivered": (budget_as_delivered, {"gateway-multiplies"}),
+    "two tries everywhere": (two_tries_everywhere, {"payment-multiplies"}),
+    "the middle still multiplies": (middle_still_multiplies, {"orders-multiplies"}),
+    "bounds that multiply": (bounds_that_multiply, {"together-too-many"}),
+    "numbers in place of policies": (tries_only, {"wrong-type"}),
+    "a hasty timeout": (hasty, {"well"}),
+    "no breaker": (no_breaker, {"keeps-asking"}),
+    "the breaker as delivered": (breaker_as_delivered, {"keeps-asking"}),
+    "the breaker around the retry": (breaker_around_the_retry, {"keeps-asking"}),
+    "a breaker at the edge": (breaker_at_the_edge, {"healthy-refused"}),
+    "one breaker for both banks": (one_breaker, {"healthy-refused"}),
+    "the same breaker twice": (same_breaker_twice, {"healthy-refused"}),
+    "a minute of waiting": (a_minute_of_waiting, {"stays-open"}),
+}
+WRONG = {name: ((wrong, by_product, at_the_edge), codes) for name, (wrong, codes) in FOUND.items()}
+WRONG |= {name: ((amplification, wrong, at_the_edge), codes) for name, (wrong, codes) in ENDS.items()}
+WRONG |= {name: ((amplification, by_product, wrong), codes) for name, (wrong, codes) in CURES.items()}

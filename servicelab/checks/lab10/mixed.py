@@ -42,7 +42,7 @@ class MixedShop:
     def __init__(self, needs, trace: Trace | None = None):
         self.dependencies, self.workers, self.seconds = DEPENDENCIES, WORKERS, SECONDS
         self.trace = Trace() if trace is None else trace
-        self._needs = needs
+        self._needs, self._watches = needs, 0
 
     def __repr__(self):
         return f"<a shop with {self.workers} workers that needs {', '.join(self.dependencies)}>"
@@ -70,7 +70,9 @@ class MixedShop:
 
     def watch(self):
         """Let customers in for ``seconds``, wait until all are served, and return the calls that orders made."""
-        due = sorted((at, name) for name, need in self._needs.items() for at in _times(name, need.rate, SECONDS))
+        self._watches += 1
+        rng = random.Random(self._watches)
+        due = sorted((at, name) for name, need in self._needs.items() for at in _times(rng, need.rate))
         before, names = len(self.trace), iter([name for _, name in due])
         open_loop(lambda: self._customers.get(f"{self._url}/{next(names)}", timeout=10), [at for at, _ in due])
         return [call for call in self.trace.since(before).calls if call.end is not None]
@@ -82,10 +84,10 @@ def _dependency(name, seconds):
     return app
 
 
-def _times(name, rate, seconds):
-    """Arrivals that look like chance and come in the right number: one somewhere in each interval of 1/rate."""
-    rng = random.Random(f"arrivals {name}")
-    return [(n + rng.random()) / rate for n in range(int(rate * seconds))]
+def _times(rng, rate):
+    """Arrivals by chance, as in the simulation (Poisson), in as many seconds as have the expected number of them: the
+    mean of a few seconds is right, and the crowds in them are real ones."""
+    return [rng.uniform(0, SECONDS) for _ in range(round(rate * SECONDS))]
 
 
 class Seen(NamedTuple):

@@ -1,174 +1,195 @@
 """Exercise 5, find and cure: a retry storm in a running shop. Every number here is a count; no clock decides."""
 
+import itertools
 import math
+import operator
+import time
 from numbers import Real
 
-from servicelab.checks.exercise import exercise
-from servicelab.checks.lab10.four_tier_shop import LAYERS, TowerShop, tower_shop
+from servicelab.checks.lab10.four_tier_shop import BANKS, LAYERS, TowerShop, tower_shop
 from servicelab.checks.learner_traceback import shown
-from servicelab.checks.section import section
+from servicelab.checks.scenario import Stage, scenario, words
 
-#: Shops to be measured: tries of each layer. What is not named tries once.
-SHOPS = ({"gateway": 3, "payment": 4}, {"orders": 5}, {"gateway": 2, "orders": 3})
-CUSTOMERS = 60
-MOST = 1.3  # calls at the bank for each call of a customer while the bank is down
-LIMIT = 10.0  # seconds for a function of the learner's; it needs milliseconds
+#: Shops to be measured: how many calls each layer makes of one that fails. What is not named makes one.
+SHOPS = ({"gateway": 3, "payment": 4}, {"orders": 5}, {"gateway": 2, "orders": 1.5})
+#: The same, customers per second, calls per second that the bank can do, and whether it comes back by itself, as a run
+#: of servicelab.sim.outage shows (tests/test_lab10.py).
+OUTAGES = (
+    ({"gateway": 3, "payment": 4}, 12, 100, False),
+    ({"gateway": 3}, 25, 100, True),
+    ({"orders": 1.5}, 80, 100, False),
+    ({"payment": 1.5}, 55, 100, True),
+)
+CUSTOMERS, MOST, CALLS = 60, 1.3, 20
+WAIT = 1.0  # seconds after which the bank's customers are served again
 
-_HINTS = {
-    "per-customer": "That is calls made per customer. Who multiplies shows when you divide by the calls that this "
-    "layer itself received.",
-    "calls-received": "Those are the calls that came to each layer. How many did it make of one of them?",
-    "amplification": "Calls with this layer as caller, divided by calls with it as callee.",
-    "together": "Each layer keeps within bounds, and bounds multiply, too. One place to retry is enough.",
-    "edge": "One layer retries, as it should, but without a bound. A RetryBudget; and count what is in it at the start "
-    "(reserve=100) and what time puts in (min_per_second=10).",
-    "layers": "Layers multiply. Who is nearest to the customer can survive a loss anywhere below; the others pass on "
-    "what they get: Timeout alone.",
-}
-
-
-@exercise("10", 5, "A retry storm", limit=60.0)
-def check_storm(ask, amplification, policies):
-    """Let ``amplification(trace)`` measure three shops, and put ``policies()`` to work in a fourth."""
-    for number, tries in enumerate(SHOPS, 1):
-        with section(ask):
-            _measure(ask, number, tries, amplification)
-    with section(ask):
-        chosen = _chosen(ask, policies)
-        mark = None
-        with TowerShop(chosen, ask.trace) as shop:
-            mark = _well(ask, shop)
-            _lost(ask, shop, mark)
-    with section(ask), TowerShop(_chosen(ask, policies), ask.trace) as shop:
-        _outage(ask, shop)
-
-
-def _measure(ask, number, tries, amplification):
-    with tower_shop(tries, ask.trace) as shop:
-        shop.customers(2)  # while all is well nobody retries; only the outage tells
-        mark = len(ask.trace)
-        shop.outage()
-        shop.customers(2, clients=1)
-    trace = ask.trace = ask.trace.since(mark)  # which the report draws
-    found = ask.call(amplification, trace, returns=dict, limit=LIMIT)
-    first = _first_of(trace.calls, "gateway")
-    numbers = all(isinstance(found.get(layer), Real) for layer in LAYERS)
-    if not numbers:
-        what, hint = "amplification returns a dict from each layer to a number", f"Keys {', '.join(LAYERS)}."
-        ask.need("wrong-type", what, False, f"it returned {shown(found)}", hint, first)
-    right = {layer: tries.get(layer, 1) for layer in LAYERS}
-    code, hint = _misled(found, right)
-    what = f"shop {number}: " + ", ".join(f"{layer} makes {many} of each call" for layer, many in right.items())
-    worst = max(LAYERS, key=right.get)
-    repeated = next((call.id for call in trace.calls if call.caller == worst and call.attempt == 2), first)
-    ask.expect(
-        code,
-        what,
-        _alike(found, right),
-        "it said " + ", ".join(f"{layer} {found[layer]:.3g}" for layer in LAYERS),
-        hint,
-        repeated,
-    )
+WORDS = words(f"""
+wrong-type: amplification returns a dict from each layer to a number, ends_by_itself a bool, policies a dict of policies
+    Its keys are {", ".join(LAYERS)}. What does every path through your function return?
+per-customer: for each layer the calls that it makes for each call that it gets
+    These are calls made per customer. Who multiplies shows when you divide by what this layer itself received.
+calls-received: for each layer the calls that it makes for each call that it gets; these are those that came to it
+    How many does it make of one of them?
+amplification: for each layer the calls that it makes for each call that it gets, be it a whole number or not
+    Which calls have this layer as their caller, and which as their callee?
+stays-down: an outage that stays when its cause is gone: ends_by_itself says False
+    How many calls a second does the bank get while nothing succeeds, all layers together? And how many can it do?
+comes-back: an outage that ends by itself: ends_by_itself says True
+    How many calls a second does the bank get while nothing succeeds, all layers together? And how many can it do?
+well: while all is well, ten customers are served with one call each at the bank
+    Is a timeout shorter than the work below it?
+lost-bank, lost-payment, lost-orders: a reply is lost, of the bank, of payment or of orders: the customer is served
+    Who stands above the place where this reply was lost, and tries again?
+gateway-multiplies: the bank is down: at most {MOST} calls for each of {CUSTOMERS} customers at every layer
+    One layer retries. What bounds its retries when all of them fail? Count the start, too.
+orders-multiplies, payment-multiplies: the bank is down: at most {MOST} calls for each of {CUSTOMERS} customers
+    Layers multiply. Which of them have to retry?
+together-too-many: the bank is down: at most {MOST} calls for each of {CUSTOMERS} customers; each layer keeps to it
+    Bounds multiply, too. In how many places do you retry?
+keeps-asking: the bank is down: of {CUSTOMERS} customers' calls at most {CALLS} reach it
+    Who stops asking, after how many calls? What does it count as one call, and how much is its minimum?
+healthy-refused: meanwhile all customers of the other bank are served
+    Which calls does your breaker stop, and which of them fail together?
+stays-open: {WAIT:g} s after the bank is well again, its customers are served
+    How long does your breaker wait before it tries again?
+""")
 
 
-def _misled(found, right):
-    if _alike(found, right):
-        return "amplification", ""
-    product, through = 1, {}
-    for layer in LAYERS:
-        product *= right[layer]
-        through[layer] = product
-    if _alike(found, through):
-        return "per-customer", _HINTS["per-customer"]
-    if _alike(found, {layer: through[layer] / right[layer] for layer in LAYERS}):
-        return "calls-received", _HINTS["calls-received"]
-    return "amplification", _HINTS["amplification"]
+class Measured(Stage):
+    """Shops of which the learner gets the record of an outage."""
+
+    def outage(self, tries):
+        """The trace of four customers of such a shop while the bank is down."""
+        with tower_shop(tries, self.ask.trace) as shop:
+            shop.customers(2)  # while all is well nobody retries; only the outage tells
+            mark = len(shop.trace)
+            shop.outage()
+            shop.customers(4, clients=1)
+        trace = self.ask.trace = shop.trace.since(mark)
+        self.last = next((call.id for call in trace.calls if call.attempt == 2), trace.calls[0].id)
+        return trace
+
+
+class Cured(Stage):
+    """A shop with the learner's policies."""
+
+    def __init__(self, ask, policies):
+        super().__init__(ask, policies)
+        chosen = self.call(policies, returns=dict)
+        if set(chosen) < set(LAYERS) or not all(map(_is_policy, map(chosen.get, LAYERS))):
+            self.refuse("wrong-type", f"policies returned {shown(chosen)}")
+        self.shop = self.use(TowerShop(chosen, ask.trace))
+
+    def served(self, count, **more):
+        """How many of so many customers are served."""
+        samples = self.shop.customers(count, **more)
+        self.last = next(call.id for call in reversed(self.ask.trace.calls) if call.caller == "client")
+        return sum(sample.status == "ok" for sample in samples)
+
+
+def _is_policy(one):
+    if isinstance(one, dict):
+        return set(one) == set(BANKS) and all(map(_is_policy, one.values()))
+    return callable(getattr(one, "script", None))
+
+
+check_storm = scenario(
+    "10", 5, "A retry storm", WORDS, go_on=True, amplification=Measured, ends_by_itself=Measured, policies=Cured
+)
+cure = check_storm.part("policies")
+
+
+@check_storm.part("amplification")
+def who_multiplies(m):
+    for tries in SHOPS:
+        found = m.call(m.yours, m.outage(tries), returns=dict)
+        numbers = all(isinstance(found.get(layer), Real) for layer in LAYERS)
+        yield "wrong-type", numbers, f"amplification returned {shown(found)}"
+        right = {layer: tries.get(layer, 1) for layer in LAYERS}
+        made = dict(zip(LAYERS, itertools.accumulate(right.values(), operator.mul)))  # for each customer
+        got = {layer: made[layer] / right[layer] for layer in LAYERS}
+        mistakes = {"per-customer": made, "calls-received": got}
+        code = next((code for code, one in mistakes.items() if _alike(found, one)), "amplification")
+        yield code, _alike(found, right), f"{_told(right)} was right; it said {_told(found)}"
 
 
 def _alike(found, right):
     return all(math.isclose(found[layer], right[layer], rel_tol=0.02) for layer in LAYERS)
 
 
-def _chosen(ask, policies):
-    chosen = ask.call(policies, returns=dict, limit=LIMIT)
-    right = set(chosen) >= set(LAYERS) and all(callable(getattr(chosen[layer], "script", None)) for layer in LAYERS)
-    if not right:
-        ask.need(
-            "wrong-type",
-            "policies returns a dict from each layer to a policy",
-            False,
-            f"it returned {shown(chosen)}",
-            f"Keys {', '.join(LAYERS)}; values such as Timeout(1.0) or Retry(Timeout(1.0), tries=2).",
-        )
-    return chosen
+def _told(found):
+    return ", ".join(f"{layer} {float(found[layer]):.3g}" for layer in LAYERS)
 
 
-def _well(ask, shop):
-    samples = shop.customers(10)
-    calls = ask.trace.calls
-    ended = [sample.status for sample in samples]
-    ask.need(
-        "well",
-        "while all is well, ten customers are served with one call each at the bank",
-        ended == ["ok"] * 10 and _count(calls, "bank") == 10,
-        f"they got {', '.join(sorted(set(ended)))}, with {_count(calls, 'bank')} calls at the bank",
-        "Is a timeout shorter than the work below it?",
-        _first_of(calls, "client"),
-    )
-    return _first_of(calls, "client")
+@check_storm.part("ends_by_itself")
+def when_the_cause_is_gone(m):
+    for tries, load, capacity, ends in OUTAGES:
+        said = m.call(m.yours, m.outage(tries), load, capacity)
+        yield "wrong-type", isinstance(said, bool), f"ends_by_itself returned {shown(said)}"
+        told = ", ".join(f"{layer} makes {many} of each call" for layer, many in tries.items())
+        told = f"{load} customers/s, {told}, and a bank that can do {capacity}/s; it said {said}"
+        yield "comes-back" if ends else "stays-down", said == ends, told
 
 
-def _lost(ask, shop, mark):
-    """One reply is lost, at each place in turn, with good calls in between."""
-    for name in ("bank", "payment", "orders"):
-        shop.customers(15)
-        before = len(ask.trace)
-        shop.lose_reply(name)
-        status = shop.customers(1)[0].status
-        calls = ask.trace.since(before).calls
-        many = _count(calls, name)
-        lost = next((call.id for call in calls if call.callee == name and call.status == "lost"), mark)
-        ask.expect(
-            f"lost-{name}",
-            f"a reply of {name} is lost: the customer is served all the same",
-            status == "ok",
-            f"the customer got {status}; {name} was called {'once' if many == 1 else f'{many} times'}",
-            "Somebody above must try again. One layer is enough, if it is above every place where a reply can be lost.",
-            lost,
-        )
+@cure
+def all_is_well(c):
+    served, calls = c.served(10), _count(c.ask.trace.calls, "bank")
+    if served < 10 or calls != 10:
+        c.refuse("well", f"{served} of 10 were served, with {calls} calls at the bank")
+    yield "well", True, ""
 
 
-def _outage(ask, shop):
-    shop.customers(20)
-    before, sent = len(ask.trace), 0
-    shop.outage()
-    while sent < CUSTOMERS:
-        shop.customers(10, clients=1)
+def _losing(name):
+    """A part in which one reply of this service is lost, after good calls."""
+
+    def part(c):
+        c.served(15)
+        before = len(c.ask.trace)
+        c.shop.lose_reply(name)
+        served, calls = c.served(1), c.ask.trace.since(before).calls
+        c.last = next((call.id for call in calls if call.callee == name and call.status == "lost"), c.last)
+        told = f"{name} was called {_count(calls, name)} ×, and the customer was not served"
+        yield f"lost-{name}", served == 1, told
+
+    part.__name__ = f"a reply of {name} is lost"
+    return cure(part)
+
+
+for _name in ("bank", "payment", "orders"):
+    _losing(_name)
+
+
+@cure
+def bank_is_down(c):
+    c.served(20)
+    before, sent, calls = len(c.ask.trace), 0, []
+    c.shop.outage()
+    while sent < CUSTOMERS and _count(calls, "bank") <= 3 * CUSTOMERS:
+        c.served(10, clients=1)
         sent += 10
-        calls = ask.trace.since(before).calls
-        if _count(calls, "bank") > 3 * CUSTOMERS:
-            break  # enough is known
-    ask.trace = ask.trace.since(before)  # which the report draws
-    per_call = _count(calls, "bank") / sent
+        calls = c.ask.trace.since(before).calls
+    c.ask.trace = c.ask.trace.since(before)
     amplified = {layer: _made(calls, layer) / max(1, _count(calls, layer)) for layer in LAYERS}
     loud = [layer for layer in LAYERS if amplified[layer] > MOST]
+    c.last = next((call.id for call in calls if call.attempt > 1 and call.caller in (loud[-1:] or LAYERS)), c.last)
     code = f"{loud[-1]}-multiplies" if loud else "together-too-many"
-    told = ", ".join(f"{layer} × {many:.2f}" for layer, many in amplified.items())
-    repeated = next((call for call in calls if call.attempt > 1 and (not loud or call.caller == loud[-1])), calls[0])
-    ask.expect(
-        code,
-        f"the bank is down: at most {MOST} calls reach it for each of {CUSTOMERS} customers",
-        per_call <= MOST,
-        f"{per_call:.2f} calls per customer: {told}",
-        _hint(loud),
-        repeated.id,
-    )
+    most = max(_count(calls, name) for name in ("payment", "bank")) / sent
+    yield code, most <= MOST, f"{most:.2f} calls per customer; {_told(amplified)} of each call"
+    yield "keeps-asking", _count(calls, "bank") <= CALLS, f"{_count(calls, 'bank')} calls reached the bank"
 
 
-def _hint(loud):
-    if not loud:
-        return _HINTS["together"]
-    return _HINTS["edge" if loud == ["gateway"] else "layers"]
+@cure
+def one_bank_is_down(c):
+    c.served(20)
+    c.shop.outage()
+    c.served(30, clients=1)
+    served = c.served(20, bank="other bank", clients=1)
+    yield "healthy-refused", served == 20, f"{served} of 20 were served"
+    c.shop.repair()
+    time.sleep(WAIT)
+    c.served(10, clients=1)  # probes may be among them
+    served = c.served(10)
+    yield "stays-open", served == 10, f"{served} of 10 were served"
 
 
 def _count(calls, callee):
@@ -177,7 +198,3 @@ def _count(calls, callee):
 
 def _made(calls, caller):
     return sum(call.caller == caller for call in calls)
-
-
-def _first_of(calls, caller):
-    return next((call.id for call in calls if call.caller == caller), None)
