@@ -37,12 +37,12 @@ class Leftovers:
 
     def __init__(self):
         self._threads = set(threading.enumerate())
-        self._servers = set(lifecycle.servers())
+        self._servers = set(lifecycle.components())
 
     def end(self) -> list[Left]:
         """End every new server and thread. Never raises; what could not be ended says so."""
         left = []
-        new_servers = [server for server in lifecycle.servers() if server not in self._servers]
+        new_servers = [server for server in lifecycle.components() if server not in self._servers]
         if new_servers:
             end_handlers()
         for server in new_servers:

@@ -13,7 +13,7 @@ from contextlib import suppress
 import pika
 
 from servicelab.clients.amqp_stamps import Stamps
-from servicelab.lifecycle import Server, ServerError, server_at
+from servicelab.lifecycle import Component, ServerError, server_at
 from servicelab.trace import Trace
 
 _numbers = itertools.count(1)
@@ -90,7 +90,7 @@ class _Crash(BaseException):
     """Ends a callback as the end of its process would."""
 
 
-class Consumer(Server):
+class Consumer(Component):
     """Consumes ``queue`` in a thread and on a connection of its own, as a program of its own would.
 
     ``on_message(channel, method, properties, body)`` is pika's callback and acknowledges by itself, unless
@@ -109,8 +109,6 @@ class Consumer(Server):
     ServerError when ``on_message`` cannot be called or ``prefetch`` is out of range.
     """
 
-    scheme = "amqp"
-
     def __init__(
         self,
         broker,
@@ -124,7 +122,7 @@ class Consumer(Server):
         lane=None,
         **options,
     ):
-        super().__init__(name, lane=lane)
+        super().__init__(name, lane)
         if not callable(on_message):
             raise ServerError(
                 f"on_message={on_message!r} cannot be called: give a function (channel, method, properties, body)"
@@ -147,12 +145,12 @@ class Consumer(Server):
 
     @property
     def is_running(self) -> bool:
-        return self.port is not None and self._fate is None and self._thread is not None and self._thread.is_alive()
+        return self._is_open and self._fate is None and self._thread is not None and self._thread.is_alive()
 
     def _state(self):
-        if self.port is not None and self._fate is not None:
+        if self._is_open and self._fate is not None:
             return self._fate
-        return f"consumes {self.queue!r}, from port {self.port}" if self.is_running else "stopped"
+        return f"consumes {self.queue!r}" if self.is_running else "stopped"
 
     def crash(self) -> None:
         """End as a killed process does: the connection is cut without a goodbye, the callback goes no further.
@@ -181,13 +179,8 @@ class Consumer(Server):
         if self.prefetch:
             self._channel.basic_qos(prefetch_count=self.prefetch)
         self._channel.basic_consume(self.queue, self._handle, auto_ack=self.auto_ack, **self.options)
-        port = _socket(self._connection).getsockname()[1]
         self._thread = threading.Thread(target=self._run, daemon=True, name=f"servicelab {self.name} consumer")
         self._thread.start()
-        return port
-
-    def _wait_until_it_answers(self):
-        pass  # it does not listen; the broker has said Consume-Ok
 
     def _close(self):
         connection, thread = self._connection, self._thread

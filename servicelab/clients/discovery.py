@@ -19,7 +19,7 @@ from collections import Counter, deque
 from contextlib import contextmanager
 
 from servicelab.clients.instance_sources import DNSSource, Instance, RegistrySource
-from servicelab.lifecycle import Server, ServerError
+from servicelab.lifecycle import Component, ServerError
 from servicelab.policies.balancer import RoundRobin
 from servicelab.policies.lookup import Told, find
 from servicelab.policies.resolver import Freshness, OnDemand, View, left
@@ -32,7 +32,7 @@ class NobodyThere(LookupError):
     """The resolver knows of no instance; the text says whether that is news or silence."""
 
 
-class Resolver(Server):
+class Resolver(Component):
     """Who there is of a service, kept as ``policy`` says. It runs under ``name`` with the servers and stops with them.
 
     | argument | default       | consequence                                                                           |
@@ -49,8 +49,6 @@ class Resolver(Server):
     ends the thread and is in ``errors``. Raises TypeError for a policy that is none of the three,
     :class:`~servicelab.lifecycle.ServerError` for a source that cannot be asked.
     """
-
-    scheme = "resolver"
 
     def __init__(self, source, policy, name: str = "resolver", *, balancer=None, trace: Trace | None = None):
         super().__init__(name)
@@ -151,7 +149,7 @@ class Resolver(Server):
 
     # -- life -----------------------------------------------------------------------------------
 
-    def _open(self) -> int:
+    def _open(self):
         self._halt.clear()
         self._heard.clear()
         self._told = self.cache.view(self.service, self.clock()).version
@@ -162,9 +160,8 @@ class Resolver(Server):
         if not self._on_demand:
             self._thread = threading.Thread(target=self._keep_up, name=f"servicelab {self.name} watch", daemon=True)
             self._thread.start()
-        return 0  # it listens nowhere
 
-    def _wait_until_it_answers(self):
+    def _opened(self, _):
         if self._thread is not None:
             self._heard.wait(self._patience)  # a dead registry is no reason not to start
 

@@ -68,13 +68,16 @@ class LoopThread:
     def end(self, finish=None) -> None:
         """Let the coroutine function ``finish`` close what was opened, cancel what is left, and end the thread.
 
-        It may be called again, and when the loop never ran. What ``finish`` raises is raised when all is closed.
+        It may be called again, and when the loop never ran. What ``finish`` raises is raised when all is closed. A loop
+        that is busy for longer than LIMIT ends by itself once it is not.
         """
         if self.loop is None:
             return
         try:
             if self._thread is not None and self._runs.wait(LIMIT) and self.is_alive:
                 self.run(self._wind_up, finish)
+        except ServerError as error:
+            self.errors.append(str(error))
         finally:
             with self._lock:
                 self._is_over = True
@@ -100,6 +103,7 @@ class LoopThread:
             for task in left:
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
+            await turns()
 
     def _note(self, loop, told):
         self.errors.append(f"{told.get('message')}: {told.get('exception')!r}")
@@ -154,5 +158,10 @@ async def accept_no_more(sockets) -> None:
     """
     for sock in sockets:
         asyncio.get_running_loop().remove_reader(sock.fileno())
+    await turns()
+
+
+async def turns() -> None:
+    """Some turns of the running loop, in which transports that were closed really close."""
     for _ in range(4):
         await asyncio.sleep(0)

@@ -18,6 +18,44 @@ import secrets
 from servicelab.trace import Trace, current_call, from_traceparent, new_id, reply_id
 
 
+class Visit:
+    """One request as its server, in ``lane``, sees it: received, worked on, answered.
+
+    ``caller`` is ``(trace id, call id)`` of the traced client that sent it. Of a request without one, and of one that
+    has been here before, nobody said when it was sent: it leaves its work only; or it is drawn from the lane
+    ``stranger``, as if the wire took no time. ``arrived`` and ``begun`` are times on the trace's clock, by default now.
+    ``ids`` are what ``current_call`` shall be for its handler.
+    """
+
+    def __init__(self, trace: Trace, lane: str, label: str, caller, *, stranger=None, arrived=None, begun=None):
+        self.trace, self.lane = trace, lane
+        trace_id, call_id = caller or (secrets.token_hex(16), new_id())
+        self.id = trace.start_work(lane, label, id=call_id, at=begun)
+        self.ids = trace_id, self.id
+        self._client = "" if caller and self.id == call_id else stranger
+        self._is_working, self._is_open = True, self._client is not None
+        if self._is_open:
+            arrived = trace.clock() if arrived is None else arrived
+            if self._client:
+                trace.send(self._client, lane, label, id=self.id, at=arrived)
+            trace.receive(self.id, lane, at=arrived)
+
+    def done(self) -> None:
+        """The handler has nothing more to do. Only the first time counts."""
+        if self._is_working:
+            self._is_working = False
+            self.trace.end_work(self.id)
+
+    def replies(self, label: str) -> None:
+        """The reply begins to leave. Only the first time counts."""
+        if self._is_open:
+            self._is_open = False
+            now, id = self.trace.clock(), reply_id(self.id)
+            self.trace.send(self.lane, self._client, label, id=id, kind="reply", at=now)
+            if self._client:
+                self.trace.receive(id, self._client, at=now)
+
+
 class Stamped:
     """The WSGI app ``app`` with its work stamped into ``trace`` under the name ``lane``."""
 
@@ -27,17 +65,17 @@ class Stamped:
         self.trace = trace
 
     def __call__(self, environ, start_response):
-        trace = self.trace
         environ["servicelab.stamped"] = self  # for a stream, which stamps each of its events
-        caller = from_traceparent(environ.get("HTTP_TRACEPARENT"))
-        trace_id, call_id = caller or (secrets.token_hex(16), new_id())
-        label = f"{environ['REQUEST_METHOD']} {environ.get('PATH_INFO') or '/'}"
-        work = trace.start_work(self.lane, label, id=call_id, at=environ.get("servicelab.picked_up"))
-        traced = caller is not None and work == call_id
-        if traced:
-            trace.receive(call_id, self.lane, at=environ.get("servicelab.arrived"))
-        reply = _Reply(trace, self.lane, work, traced)
-        current_call.set((trace_id, work))
+        visit = Visit(
+            self.trace,
+            self.lane,
+            f"{environ['REQUEST_METHOD']} {environ.get('PATH_INFO') or '/'}",
+            from_traceparent(environ.get("HTTP_TRACEPARENT")),
+            arrived=environ.get("servicelab.arrived"),
+            begun=environ.get("servicelab.picked_up"),
+        )
+        reply = _Reply(visit)
+        current_call.set(visit.ids)
 
         def note(status, headers, exc_info=None):
             reply.status = status.partition(" ")[0]
@@ -57,11 +95,10 @@ class Stamped:
 class _Reply:
     """The body of a reply; notes when its first byte leaves and when the last is ready."""
 
-    def __init__(self, trace, lane, work, traced):
-        self.trace, self.lane, self.work, self.traced = trace, lane, work, traced
+    def __init__(self, visit):
+        self.visit = visit
         self.status = "500"
         self.left = None  # bytes still to come, if the app said how many there are
-        self.is_working = True
         self.app_chunks = self.chunks = ()
 
     def __iter__(self):
@@ -96,12 +133,8 @@ class _Reply:
         self._send()
 
     def _end_work(self):
-        if self.is_working:
-            self.is_working = False
-            self.trace.end_work(self.work)
-            current_call.set(None)
+        self.visit.done()
+        current_call.set(None)
 
     def _send(self):
-        if self.traced:
-            self.traced = False
-            self.trace.send(self.lane, "", self.status, id=reply_id(self.work), kind="reply")
+        self.visit.replies(self.status)

@@ -1,22 +1,19 @@
 """A broker in a thread of this process: the event loop, the server on it, and the file behind it."""
 
 import asyncio
-import concurrent.futures
-import contextlib
 import os
 import sys
-import threading
+from functools import partial
 
-from servicelab.lifecycle import HOST, ServerError
+from servicelab.lifecycle import ServerError
 from servicelab.servers.amqp.core import VirtualHost
 from servicelab.servers.amqp.journal import NullJournal
 from servicelab.servers.amqp.server import AmqpServer
 from servicelab.servers.amqp.store import SQLiteJournal, StoreError
+from servicelab.servers.loop_server import LoopThread, accept_no_more, turns
 
 #: Seconds to open the file, read what is in it (10⁶ messages take some) and listen.
 START_LIMIT = 60.0
-#: Seconds in which the loop must carry out a command; it needs well under one.
-ANSWER_LIMIT = 5.0
 
 
 class Host:
@@ -34,100 +31,69 @@ class Host:
         self.errors: list[str] = [] if errors is None else errors
         self.fate = None
         self._died = died
-        self._thread = self._loop = self._end = self._server = None
+        self._life = LoopThread(name, self.errors)
+        self._server = None
         self._journal = NullJournal()
 
     @property
     def is_alive(self) -> bool:
-        return self._thread is not None and self._thread.is_alive() and self.fate is None
+        return self._life.is_alive and self.fate is None
 
     def obituary(self) -> str:
         return f"{self.name} is not running ({self.fate or 'ended'}): bring it back with .restart()"
 
     def start(self, options: dict) -> int:
         """Returns the port. Raises ServerError for a file that cannot be used, OSError for a port that is taken."""
-        started = concurrent.futures.Future()
-        self._thread = threading.Thread(
-            target=self._run, args=(started, dict(options)), daemon=True, name=f"servicelab {self.name} loop"
-        )
         try:
-            self._thread.start()
-            return started.result(START_LIMIT)
-        except StoreError as error:
-            raise ServerError(f"{self.name} could not open its file: {error}") from error
-        except concurrent.futures.TimeoutError:
+            self._life.start()
+            return self._life.run(self._begin, dict(options), limit=START_LIMIT)
+        except BaseException as error:  # an interrupt, too
             self.kill()
-            raise ServerError(f"{self.name} did not listen within {START_LIMIT:.0f} s") from None
-        except BaseException:  # an interrupt, too
-            self.kill()
+            if isinstance(error, StoreError):
+                raise ServerError(f"{self.name} could not open its file: {error}") from error
             raise
 
     def stop(self) -> None:
         """Say goodbye to the clients, write down what is left, end."""
-        self._finish("stopped", kill=False)
+        self._end("stopped")
 
     def kill(self) -> None:
         """End as a killed process would: connections are cut, what is not on disk is gone."""
-        self._finish("killed", kill=True)
+        self._end("killed", kill=True)
 
     def ask(self, do: str, *arguments):
         """ "pause", "resume", "queues" or "depth" of the server, in its loop; returns what it returns."""
         if not self.is_alive:
             raise ServerError(self.obituary())
-        answer = concurrent.futures.Future()
 
-        def call():
-            try:
-                answer.set_result(getattr(self._server, do)(*arguments))
-            except BaseException as error:
-                answer.set_exception(error)
+        async def answer():
+            return getattr(self._server, do)(*arguments)
 
-        self._loop.call_soon_threadsafe(call)
-        try:
-            return answer.result(ANSWER_LIMIT)
-        except concurrent.futures.TimeoutError:
-            raise ServerError(f"{self.name} did not answer within {ANSWER_LIMIT:g} s") from None
+        return self._life.run(answer)
+
+    def _end(self, fate, kill=False):
+        kill = kill or self.fate is not None  # one that has died has nothing to say
+        self.fate = self.fate or fate  # first: one that only begins looks for it
+        self._life.end(partial(self._finish, kill))
 
     # -- in the loop's thread ---------------------------------------------------------------
 
-    def _run(self, started, options):
+    async def _begin(self, options) -> int:
         try:
             if file := options.pop("file"):
                 self._journal = SQLiteJournal(file, self.name)  # here, where no interrupt comes: it locks the file
-            asyncio.run(self._serve(started, options))
-        except BaseException as error:
-            if started.done() or not isinstance(error, StoreError):
-                self.errors.append(f"{type(error).__name__}: {error}")
-            if not started.done():
-                started.set_exception(error)
-        finally:
-            self._journal.abandon()  # nothing is left to be written, unless this is a crash
-
-    async def _serve(self, started, options):
-        self._end = asyncio.get_running_loop().create_future()
-        self._loop = asyncio.get_running_loop()
-        if self.fate is not None:
-            return  # ended before it began
-        self._journal.failed = lambda error: self._loop.call_soon_threadsafe(self._fail, error)
-        port = options.pop("port")
-        self._server = server = AmqpServer(VirtualHost(self._journal), trace=self.trace, **options)
-        server.errors = self.errors
-        try:
-            started.set_result(await self._start(server, port))
-            kill = await self._end
-        except BaseException:
-            server.abort()
+            loop, port = asyncio.get_running_loop(), options.pop("port")
+            self._journal.failed = lambda error: loop.call_soon_threadsafe(self._fail, error)
+            self._server = AmqpServer(VirtualHost(self._journal), trace=self.trace, **options)
+            self._server.errors = self.errors
+            return await self._listen(port)
+        except BaseException:  # nobody may be there any more to end it
+            await self._finish(kill=True)
             raise
-        await self._accept_no_more()
-        if kill:
-            server.abort()
-        else:
-            await server.stop()
-            self._journal.close(orderly=self._server.core.note_deliveries())
 
-    async def _start(self, server, port):
+    async def _listen(self, port):
         try:
-            return await server.start(HOST, port)
+            return await self._server.start(port)
         except OSError:
             raise
         except Exception as error:  # whatever a damaged page or message made of it
@@ -136,37 +102,30 @@ class Host:
                 f"({type(error).__name__}: {error}): bring back a copy of it, or name another file"
             ) from error
 
-    async def _accept_no_more(self):
-        """asyncio forgets to close a connection that is just being accepted when its server closes (Python 3.11):
-        its client would wait for ever. So hear no more of them, and let those under way arrive, which takes 3 turns."""
-        for listener in self._server._server.sockets:
-            self._loop.remove_reader(listener.fileno())
-        for _ in range(4):
-            await asyncio.sleep(0)
+    async def _finish(self, kill):
+        server, self._server = self._server, None
+        if server is not None:
+            await accept_no_more(server.sockets)
+            if kill:
+                server.abort()
+            else:
+                await server.stop()
+                self._journal.close(orderly=server.core.note_deliveries())
+        self._journal.abandon()  # nothing is left to be written, unless this is a crash
 
     def _fail(self, error):
-        if self._end.done():
+        if self.fate is not None:
             return
         self.fate = f"died: {error}"
         self.errors.append(str(error))
-        self._end.set_result(True)
         if self._died is not None:
             self._died(str(error))
+        self._dying = asyncio.get_running_loop().create_task(self._crash())
 
-    def _finish(self, fate, kill):
-        thread = self._thread
-        if thread is None:
-            return
-        self.fate = self.fate or fate  # first: a thread that only begins looks for it once it can be told
-
-        def end():
-            if not self._end.done():
-                self._end.set_result(kill)
-
-        with contextlib.suppress(RuntimeError, AttributeError):  # it has ended, or never began
-            self._loop.call_soon_threadsafe(end)
-        if thread.ident is not None:
-            thread.join(2.0)
+    async def _crash(self):
+        await self._finish(kill=True)
+        await turns()
+        asyncio.get_running_loop().stop()
 
 
 def end_process(why: str) -> None:

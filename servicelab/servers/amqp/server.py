@@ -1,6 +1,7 @@
 """The broker on a socket: an asyncio server around the core. All of it runs in the thread of its event loop."""
 
 import asyncio
+import socket
 import time
 import traceback
 
@@ -8,6 +9,7 @@ from servicelab.servers.amqp.connection import Connection
 from servicelab.servers.amqp.core import VirtualHost
 from servicelab.servers.amqp.errors import AmqpError
 from servicelab.servers.amqp.tracing import Observer, Stamps
+from servicelab.servers.threads import listen
 
 FAREWELL = 0.25  # seconds that clients have to answer when the broker stops; an idle pika does not listen
 LOW_WATER = 0.9  # of the memory limit: publishers go on below it
@@ -40,6 +42,7 @@ class AmqpServer:
         self.paused = False
         self.answered = False  # in this turn something was said, or will be, that somebody may be waiting for
         self.loop: asyncio.AbstractEventLoop | None = None
+        self.sockets: list[socket.socket] = []  # on which it listens
         self._server = None
         self._dirty: set[Connection] = set()
         self._ended = False
@@ -52,15 +55,16 @@ class AmqpServer:
 
     # -- life -------------------------------------------------------------------------------
 
-    async def start(self, host: str = "127.0.0.1", port: int = 0) -> int:
-        """Listen; returns the port. Brings back what the core's journal holds. Raises OSError when it is taken."""
+    async def start(self, port: int = 0) -> int:
+        """Listen on 127.0.0.1; returns the port. Brings back what the journal holds. Raises OSError for a taken one."""
         self.loop = asyncio.get_running_loop()
         self.core.epoch = time.time() - self.loop.time()
         if self.core.keeps and not self.core.restored:
             self.core.restore(self.loop.time(), self.core.journal.load())
-        self._server = await self.loop.create_server(lambda: Connection(self), host, port, backlog=512)
+        self.sockets = [listen(port)]
+        self._server = await self.loop.create_server(lambda: Connection(self), sock=self.sockets[0])
         self._rearm()
-        return self._server.sockets[0].getsockname()[1]
+        return self.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
         """Tell every client, then close. Messages that the journal has stay there."""
@@ -86,6 +90,8 @@ class AmqpServer:
         if self._server is not None:
             self._server.close()
             self._server = None
+        for sock in self.sockets:
+            sock.close()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = self._timer_at = None

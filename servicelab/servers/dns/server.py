@@ -21,7 +21,7 @@ from servicelab.leases import CRITICAL, WARNING
 from servicelab.lifecycle import HOST, ServerError
 from servicelab.servers.arguments import check_options
 from servicelab.servers.dns.zone import Zone, fitted, reply_to, room_for, trace_id_of
-from servicelab.servers.loop_server import LoopServer, accept_no_more
+from servicelab.servers.loop_server import LoopServer, accept_no_more, turns
 from servicelab.servers.registry import Registry
 from servicelab.trace import Trace, new_id, reply_id
 
@@ -158,7 +158,7 @@ class DNSServer(LoopServer):
                 transport.abort()
         if self._listener is not None:
             self._listener.close()
-        await asyncio.sleep(0)  # transports close in the turn of the loop that follows
+        await turns()
         for one in self._sockets:
             one.close()
         self._sockets, self._listener, self._datagrams = [], None, None

@@ -18,7 +18,8 @@ from tornado.web import Application, HTTPError, RequestHandler
 
 from servicelab.servers.registry import api, routes
 from servicelab.servers.registry.agent import Agent
-from servicelab.trace import from_traceparent, new_id, reply_id
+from servicelab.servers.stamps import Visit
+from servicelab.trace import from_traceparent
 
 
 class Listener(HTTPServer):
@@ -82,13 +83,13 @@ class _Endpoint(RequestHandler):
         self.finish(self._reason)
 
     async def handle(self):
-        stamps = _Stamps(self.agent, self.request)
+        visit = _visit(self.agent, self.request) if self.agent.trace is not None else _Untraced()
         await self.agent.running.wait()
         try:
-            answer = await self._answer(stamps)
+            answer = await self._answer(visit)
         except api.Refused as refused:
             answer = api.Answer(refused.text.encode(), refused.status, headers=refused.headers)
-        stamps.done()
+        visit.done()
         if self.gone.done() or self.agent.is_cut:
             return
         self.set_status(answer.status)
@@ -96,12 +97,13 @@ class _Endpoint(RequestHandler):
             self.set_header(name, value)
         if answer.body or answer.status == 200:
             self.set_header("Content-Type", answer.kind)
-        stamps.reply(answer)
+        index = answer.headers.get("X-Consul-Index")
+        visit.replies(f"{answer.status} index {index}" if index else str(answer.status))
         self.finish(answer.body)
 
     get = put = post = delete = head = patch = options = handle
 
-    async def _answer(self, stamps) -> api.Answer:
+    async def _answer(self, visit) -> api.Answer:
         request = self.request
         route, rest, handler = routes.find(request.method, unquote(request.path))
         self.counts[f"{request.method} {route}"] += 1
@@ -114,7 +116,7 @@ class _Endpoint(RequestHandler):
         if isinstance(result, api.Answer):
             return result
         if index and result.index_of() <= index:
-            stamps.done()  # to wait is no work
+            visit.done()  # to wait is no work
             await agent.changed(result.index_of, index, wait, self.gone)
         answer = result.answer()
         answer.headers |= {
@@ -126,43 +128,21 @@ class _Endpoint(RequestHandler):
         return answer
 
 
-class _Stamps:
-    """A request in the trace: received, worked on, answered.
+def _visit(agent: Agent, request) -> Visit:
+    """The request in the trace. A client that is not traced has the User-Agent as its lane, if that is a plain name
+    such as "orders-1"."""
+    return Visit(
+        agent.trace,
+        agent.lane,
+        f"{request.method} {unquote(request.path)}",
+        from_traceparent(request.headers.get("traceparent")),
+        stranger=lane_of(request.headers.get("User-Agent", "")),
+    )
 
-    With a ``traceparent`` header the client has stamped its side. Without one nobody knows when it was sent: it is
-    shown as if that had been when it came. Its lane is then the User-Agent, if that is a plain name such as "orders-1".
-    """
 
-    def __init__(self, agent: Agent, request):
-        self.trace, self.lane = agent.trace, agent.lane
-        if self.trace is None:
-            return
-        now = self.trace.clock()
-        label = f"{request.method} {unquote(request.path)}"
-        caller = from_traceparent(request.headers.get("traceparent"))
-        self.untraced = None
-        if caller:
-            self.id = caller[1]
-        else:
-            self.untraced = lane_of(request.headers.get("User-Agent", ""))
-            self.id = self.trace.send(self.untraced, self.lane, label, at=now)
-        self.trace.receive(self.id, self.lane, at=now)
-        self.work = self.trace.start_work(self.lane, label, id=new_id(), at=now)
-
-    def done(self) -> None:
-        if self.trace is not None and self.work:
-            self.trace.end_work(self.work)
-            self.work = None
-
-    def reply(self, answer: api.Answer) -> None:
-        if self.trace is None:
-            return
-        index = answer.headers.get("X-Consul-Index")
-        label = f"{answer.status} index {index}" if index else str(answer.status)
-        now = self.trace.clock()
-        self.trace.send(self.lane, self.untraced or "", label, id=reply_id(self.id), kind="reply", at=now)
-        if self.untraced:
-            self.trace.receive(reply_id(self.id), self.untraced, at=now)
+class _Untraced:
+    def done(self): ...
+    def replies(self, label): ...
 
 
 def lane_of(user_agent: str) -> str:
