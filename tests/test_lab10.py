@@ -1,12 +1,15 @@
 """What is particular to lab 10. Its catalogue is tested in test_labs."""
 
+import math
 import threading
 
 import pytest
 
 from servicelab.checks import lab10
 from servicelab.checks.lab10.mixed import CHECKED, PRACTICE
+from servicelab.checks.lab10.storm import OUTAGES
 from servicelab.checks.slow_number import SlowNumber
+from servicelab.sim.outage import Outage
 from tests.lab10_answers import storm
 from tests.lab10_answers.breaker import Breaker
 from tests.learners import never_returns, raises
@@ -52,7 +55,7 @@ def test_a_thread_left_running_is_a_report():
         threading.Thread(target=lambda: [halt.wait(0.01) for _ in iter(int, 1)], name="my housekeeping").start()
         return storm.at_the_edge()
 
-    report = lab10.check_storm.report(storm.amplification, policies)
+    report = lab10.check_storm.report(storm.amplification, storm.by_product, policies)
     assert set(report.refused) == {"left-running"}
     assert "my housekeeping" in str(report)
 
@@ -86,6 +89,14 @@ def test_one_that_hangs_stops_the_others_only_when_its_bulkhead_is_too_wide():
     narrow = {"inventory": 3, "payment": 11, "shipping": 6}
     assert lab10.simulate(CHECKED, narrow, "payment")["inventory"].well > 0.9
     assert lab10.simulate(CHECKED, {**narrow, "payment": 24}, "payment")["inventory"].well < 0.2
+
+
+@pytest.mark.parametrize("tries, load, capacity, ends", OUTAGES, ids=str)
+def test_a_simulated_outage_ends_by_itself_as_exercise_5_says(tries, load, capacity, ends):
+    attempts = math.prod(tries.values())
+    model = Outage(load, capacity, retries=attempts - 1, begins=5.0, ends=15.0)
+    recovered = model.run(until=120.0).recovered_at()
+    assert (recovered < 110) == ends, f"{load * attempts / capacity:.2f} × what can be done: well from {recovered} s"
 
 
 def test_the_stormy_shop_multiplies_exactly():

@@ -337,6 +337,23 @@ class StatusOnly(Client):
             self.sleep(pause)
 
 
+class Only503(Client):
+    def is_worth_it(self, response):
+        return response.status_code == 503
+
+
+class DepositsAtTheEnd(Client):
+    """A call that ended in an exception has paid nothing in."""
+
+    def deposit(self, attempt):
+        pass
+
+    def request(self, method, url, key=None):
+        response = super().request(method, url, key)
+        self.budget.deposit()
+        return response
+
+
 class FourRetries(Client):
     tries = 5
 
@@ -440,6 +457,8 @@ WRONG = {
     "no key": ((delays, Budget, NoKey), {"key-changed"}),
     "retries 4xx": ((delays, Budget, Retries4xx), {"retries-4xx"}),
     "lost replies are not failures": ((delays, Budget, StatusOnly), {"lost-not-retried"}),
+    "only a 503": ((delays, Budget, Only503), {"no-retry"}),
+    "deposits at the end": ((delays, Budget, DepositsAtTheEnd), {"budget-too-tight"}),
     "four retries": ((delays, Budget, FourRetries), {"tries"}),
     "never retries": ((delays, Budget, Once), {"no-retry"}),
     "sleeps at the end": ((delays, Budget, SleepsFirst), {"sleeps"}),

@@ -241,6 +241,31 @@ class OneGoodProbe(Breaker):
         return not any(self.results) if self.state == "half-open" else super().is_bad()
 
 
+class StrictProbes(Breaker):
+    """The threshold itself is not enough for the probes."""
+
+    def is_bad(self):
+        if self.state == "half-open":
+            return self.results.count(False) / len(self.results) > self.failure_rate
+        return super().is_bad()
+
+
+class NumbersOfItsOwn(Breaker):
+    """What suits the example of the task suits everybody."""
+
+    def __init__(self, size, failure_rate, minimum_calls, wait_open, probes):
+        super().__init__(10, 0.5, 4, wait_open, probes)
+
+
+class LateFailuresCount(Breaker):
+    """A late reply is no good probe, but a bad one it may be."""
+
+    def record(self, ticket, ok, now):
+        with self.lock:
+            if self.counts(ticket) or (self.state == "half-open" and not ok):
+                self.note(ok, self.time(now))
+
+
 class OldPermits(Breaker):
     """The permits are not renewed for the second half-open."""
 
@@ -411,6 +436,9 @@ WRONG = {
     "the first good probe closes": (FirstGoodProbe, {"first-probe-decides"}),
     "one bad probe of three": (OneBadProbe, {"one-failure-reopens"}),
     "one good probe of three": (OneGoodProbe, {"two-failures-close"}),
+    "half of the probes is not enough": (StrictProbes, {"two-failures-close"}),
+    "numbers of its own": (NumbersOfItsOwn, {"settings-ignored"}),
+    "late failures are probes": (LateFailuresCount, {"late-reply-decides"}),
     "permits that are not renewed": (OldPermits, {"opens-for-good"}),
     "permits while it is closed": (AlwaysRations, {"closed-rejects"}),
     "keeps the window": (KeepsTheWindow, {"window-kept"}),

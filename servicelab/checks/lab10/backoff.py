@@ -48,7 +48,7 @@ budget-race: sixteen threads at once get five tokens out of it
     What can another thread do between looking and taking?
 deposit-race: sixteen deposits of 0.25 at once pay for four retries
     Is adding one step, or does it read first and write later?
-no-retry: a GET that ends in 503 is tried again
+no-retry: a GET that ends in a 5xx is tried again
     A 5xx is the server's trouble, and it may be over.
 no-sleep: … after a sleep
     Which function were you given to sleep with?
@@ -255,6 +255,8 @@ def retries(d):
     status, told = d.send("GET", "503")
     yield "no-retry", status == 200, told
     yield "no-sleep", len(d.slept) == 1, f"it slept {len(d.slept)} times"
+    status, told = d.send("GET", "500", "502", "504")
+    yield "no-retry", status == 200, f"500, 502, 504: {told}"
     status, told = d.send("GET", "lost")
     yield "lost-not-retried", status == 200, told
     for method in ("PUT", "DELETE"):
@@ -323,7 +325,7 @@ def sleeps(d):
 def one_budget_for_all(d):
     other, attempts = d.another(2), 0
     for number in range(40):
-        d.send("GET", client=other if number % 2 else d.client, always="503")
+        d.send("GET", client=other if number % 2 else d.client, always=("503", "lost")[number // 2 % 2])
         attempts += len(d.seen)
     retries = attempts - 40  # 5 + 0.5 × 40 = 25 are paid for
     code = "budget-too-tight" if retries < 19 else "refilled-by-retries" if retries < 90 else "not-shared"

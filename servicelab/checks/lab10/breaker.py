@@ -49,8 +49,10 @@ window-kept: it has closed with an empty window: three failures do not open it
     What is in your window at the moment when it closes?
 one-failure-reopens: one probe of three failed, a share below 0.5: closed
     By which rule do the probes decide?
-two-failures-close: two probes of three failed, a share above 0.5: open
+two-failures-close: four probes, two of them failed, a share of 0.5: open
     By which rule do the probes decide?
+settings-ignored: another breaker: window of 6, open from 0.3 on and for 7 s, two probes
+    Which numbers stand in your code, and which come from the one who builds the breaker?
 probes-ignored: all three probes failed: open again
     What follows from a bad share in half-open?
 wait-not-renewed: … for another 30 s
@@ -258,8 +260,20 @@ def bad_probes(b):
 
 @part
 def two_bad_probes(b):
-    b.end(b.opened(after=30, probes=3), "xxv")
-    yield "two-failures-close", not b.permits(), "the next call was made"
+    other = Bench(b.ask, b.yours, probes=4)
+    other.end(other.opened(after=30, probes=4), "xxvv")
+    made, b.last = other.permits(), other.last
+    yield "two-failures-close", not made, "the next call was made"
+
+
+@part
+def other_settings(b):
+    other = Bench(b.ask, b.yours, size=6, failure_rate=0.3, minimum_calls=2, wait_open=7.0, probes=2)
+    made = [other.calls("vvvvvvxx"), other.permits()]  # 2 of the last 6
+    other.now += 7.0
+    made, b.last = [*made, other.permits(5)], other.last
+    told = "six good calls, two bad ones, one more; 7 s later five at once: {} + {} + {} were made, not 8 + 0 + 2"
+    yield "settings-ignored", made == [8, 0, 2], told.format(*made)
 
 
 @part
@@ -272,7 +286,7 @@ def turned_away(b):
 
 @part
 def late_replies(b):
-    old = [b.begin() for _ in range(9)]
+    old = [b.begin() for _ in range(13)]
     b.opened(after=20)
     b.end(old[:1], "x")
     b.now = START + 30
@@ -282,7 +296,11 @@ def late_replies(b):
     b.end(old[1:5], "vvvv")
     told = "four good replies to calls from before the opening came in, and a fourth call was made"
     yield "late-reply-decides", not b.permits(), told
-    b.end(probes + old[5:], "vvvxxxx")
+    b.end(old[5:9], "xxxx")
+    b.end(probes, "vvv")
+    told = "four failed replies from before the opening came in among three good probes, and it did not close"
+    yield "late-reply-decides", b.permits(), told
+    b.end(old[9:], "xxxx")
     told = "four failed replies from before the opening came in, and the breaker opened"
     yield "late-reply-counts", b.permits(), told
 

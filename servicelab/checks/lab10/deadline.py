@@ -104,7 +104,7 @@ class Chain(Stage):
         self.got.append((name, request.headers.get(HEADER), id))
 
     def send(self, left, to="gateway"):
-        """One call with so much time left (a text, or None for no header): ``(response or None, how it went)``."""
+        """One call with so much time left (a text, or None for no header): ``(status or None, text, how it went)``."""
         try:
             headers = {} if left is None else {HEADER: left}
             answer = self.web.post(self.urls[to], headers=headers, timeout=6)
@@ -155,6 +155,8 @@ part = check_deadline.part
 def at_leisure(c):
     c.start(gateway=2, orders=2, payment=1)
     status, _, told = c.send("1.500")
+    if status == 500:
+        c.refuse("leisure", told)
     client, said = c.last, 1.5
     for above, name in zip(NAMES, NAMES[1:]):
         code, happened = c.handed_down(above, name, said)

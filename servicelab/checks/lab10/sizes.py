@@ -4,7 +4,6 @@ The learner measures a real shop. What the sizes are worth is found out in SimPy
 hangs cost a moment and no luck.
 """
 
-import math
 from numbers import Integral
 
 from servicelab.checks.lab10.mixed import CHECKED, DEPENDENCIES, WORKERS, MixedShop, simulate
@@ -22,7 +21,7 @@ equal-sizes, rate-only, time-only: an ordinary day: each of them turns away at m
     The three do not need the same. How many calls of each are under way at once, on the average? Who is called often
     does not need most, nor who takes longest.
 no-headroom: an ordinary day: each of them turns away at most one call in ten (there is room for the average)
-    Your size is about the average number under way. How often are there more than the average?
+    How often are there more than the average?
 too-small: an ordinary day: each of them turns away at most one call in ten (this is less than the average)
     How many of its calls are under way at once, on the average?
 sum-too-large: together they fit into the pool of {WORKERS} workers
@@ -78,4 +77,4 @@ def _misled(sizes, name):
         if all(abs(sizes[one] - scale * need[index]) <= 1.0 for one, need in CHECKED.items()):
             return code
     load = CHECKED[name].rate * CHECKED[name].seconds
-    return "no-headroom" if load - 1 <= sizes[name] <= load + math.sqrt(load) else "too-small"
+    return "no-headroom" if sizes[name] > load - 1 else "too-small"
