@@ -74,7 +74,7 @@ def test_every_control_changes_the_picture_and_the_text(panel):
 
 def test_the_picture_is_a_png_of_the_declared_size(panel):
     image = Image.open(io.BytesIO(panel.png))
-    assert image.format == "PNG" and image.size == panel.size
+    assert image.format == "PNG" and image.size == tuple(side * live.DPI // 100 for side in panel.size)
     assert np.asarray(image).std() > 5, "something is drawn on it"
 
 
@@ -221,9 +221,10 @@ def test_in_a_kernel_the_widget_comes_with_a_static_picture(panel, monkeypatch):
 
 
 def test_the_question_stands_above_the_sliders(panel):
-    head, sliders, buttons, image, line = panel.widget.children
+    head, controls, image, line = panel.widget.children
     assert "What do you expect?" in head.value
-    assert [type(field).__name__ for field in sliders.children] == ["IntSlider", "Dropdown", "Checkbox"]
+    *sliders, buttons = controls.children
+    assert [type(field).__name__ for field in sliders] == ["IntSlider", "Dropdown", "Checkbox"]
     assert [button.description for button in buttons.children] == ["Start", "Send a burst", "Reset"]
     assert image is panel.image and line is panel.line
 
@@ -249,6 +250,27 @@ def variant(**parts):
 def test_a_bad_panel_is_refused(parts, said):
     with pytest.raises(ValueError, match=said):
         variant(**parts)()
+
+
+def test_a_ghost_shows_the_setting_before_until_a_reset():
+    def picture(panel):
+        return np.asarray(Image.open(io.BytesIO(panel.png))).astype(int)
+
+    plain, ghostly = Panel(), variant(ghost=True)()
+    assert np.array_equal(picture(plain), picture(ghostly)), "nothing was set yet"
+    for panel in (plain, ghostly):
+        panel.set(load=80)
+    faint = np.any(picture(plain) != picture(ghostly), axis=2)
+    assert faint.any(), "the dot of the setting before is to be seen"
+    assert picture(ghostly)[faint].mean() > picture(plain).min() + 50, "faintly"
+    ghostly.set(load=20)
+    plain.set(load=20)
+    assert np.any(picture(plain) != picture(ghostly))
+    for panel in (plain, ghostly):
+        panel.reset()
+    assert np.array_equal(picture(plain), picture(ghostly))
+    for panel in (plain, ghostly):
+        panel.close()
 
 
 def test_text_in_the_picture_is_at_least_sixteen_pixels(panel):

@@ -74,7 +74,7 @@ class Press:
 
 
 def _described(label):
-    layout = widgets.Layout(width="430px")
+    layout = widgets.Layout(flex="1 1 350px", max_width="430px")  # three of them beside each other on a projector
     return {"description": label, "tooltip": label, "layout": layout, "style": {"description_width": "initial"}}
 
 

@@ -26,6 +26,8 @@ import threading
 import time
 from html import escape
 
+import numpy as np
+
 from servicelab.views.controls import Choice, Press, Slider, Switch, button, first
 from servicelab.views.png import encode
 from servicelab.views.show import Picture, checked
@@ -39,6 +41,13 @@ MOST_CONTROLS = 6
 
 #: Pixels at 100 dots per inch; 13 points are 18 pixels, which can be read from the last row.
 SIZE = (900, 360)
+#: Dots per inch of what is drawn: it stays sharp on a page that is a third wider.
+DPI = 130
+#: The picture fills the page, and leaves as much of its height (CSS pixels) as the menus, the controls and the sentence
+#: take: all is seen together on a projector of 1280 x 720, and at a zoom of 150 % on 1920 x 1080.
+LEFT_FOR_CONTROLS = 365
+#: The share of its colour that a setting which is over keeps.
+GHOST = 0.35
 FONTS = dict.fromkeys(("font.size", "axes.labelsize", "xtick.labelsize", "ytick.labelsize", "legend.fontsize"), 12.5)
 
 _moving = None  # the one panel whose clock runs
@@ -65,7 +74,8 @@ class LivePanel(Shown):
     ``title`` and ``question`` stand above the picture, ``controls`` below the question. ``seed`` is for the panel's
     own use: :meth:`restart` makes everything that was drawn by chance again from it, so that a reset shows every
     class the same run. ``period`` is the time between two ticks in seconds; after ``limit`` seconds a running panel
-    pauses by itself. One panel runs at a time, in the kernel's own loop, without a thread.
+    pauses by itself. One panel runs at a time, in the kernel's own loop, without a thread. With ``ghost`` a panel whose
+    settings often make no difference shows the moving artists of the setting before, faintly, until a reset.
 
     Raises ValueError for more than six controls (Start and Reset count), for a missing title or question, and when
     :meth:`update` does not return a sentence.
@@ -77,6 +87,7 @@ class LivePanel(Shown):
     size = SIZE
     period = 0.1
     limit = 120.0
+    ghost = False
 
     def __init__(self, seed: int = 1):
         self.seed = seed
@@ -96,6 +107,7 @@ class LivePanel(Shown):
         self.values = {control.name: first(control) for control in self.controls if not isinstance(control, Press)}
         self.alt = ""
         self._open_figure()
+        self._last = self._before = None  # pictures as arrays: the last one without a ghost, and the setting's before
         self.restart()
         self.png = self._render()
         checked(self.alt)
@@ -129,6 +141,7 @@ class LivePanel(Shown):
             raise ValueError(f"{sorted(unknown)} are no controls of this panel: it has {sorted(self.values)}")
         self.values.update(values)
         self._show_values()
+        self._before = self._last
         self.redraw()
 
     def redraw(self) -> None:
@@ -178,6 +191,7 @@ class LivePanel(Shown):
         with self._lock:
             self.values = {control.name: first(control) for control in self.controls if not isinstance(control, Press)}
             self._show_values()
+            self._before = None
             self.restart()
             self.redraw()
 
@@ -201,7 +215,7 @@ class LivePanel(Shown):
         self._artists = []
         with matplotlib.rc_context(RC | FONTS):
             # Not pyplot's: nobody has to close it, and no other cell draws on it.
-            self.fig = Figure(figsize=(self.size[0] / 100, self.size[1] / 100), dpi=100, layout="constrained")
+            self.fig = Figure(figsize=(self.size[0] / 100, self.size[1] / 100), dpi=DPI, layout="constrained")
             self._canvas = FigureCanvasAgg(self.fig)
             self.draw(self.fig)
             self._canvas.draw()
@@ -215,9 +229,17 @@ class LivePanel(Shown):
             raise ValueError(f"update() returned {said!r}: it must return a sentence that says what is to be seen")
         self.alt = said
         self._canvas.restore_region(self._background)
+        plain = np.array(self._canvas.buffer_rgba()) if self.ghost else None
         for artist in self._artists:
             (artist.axes or self.fig).draw_artist(artist)
-        return encode(self._canvas.buffer_rgba())
+        if plain is None:
+            return encode(self._canvas.buffer_rgba())
+        picture = np.array(self._canvas.buffer_rgba())
+        self._last = picture.copy()
+        if self._before is not None:
+            free = (self._before != plain).any(axis=2) & (picture == plain).all(axis=2)
+            picture[free] = (GHOST * self._before[free] + (1 - GHOST) * plain[free]).astype(np.uint8)
+        return encode(picture)
 
     async def _run(self):
         end = time.monotonic() + self.limit
@@ -246,7 +268,7 @@ class LivePanel(Shown):
         return ", ".join(f"{label}: {value}" for label, value in settings if value is not None)
 
     def static(self):
-        picture = Picture(self.png, self.alt)
+        picture = Picture(self.png, self.alt, width=self.size[0])
         head = f"<p><b>{escape(self.title)}</b><br>{escape(self.question)}<br>{escape(self._settings())}</p>"
         page = f"{head}{picture._repr_html_()}<p>{escape(self.alt)}</p>"
         return picture._repr_mimebundle_() | {"text/html": page, "text/plain": self.as_text()}
@@ -256,7 +278,14 @@ class LivePanel(Shown):
             value=self.png,
             format="png",
             tooltip=self.alt,
-            layout=widgets.Layout(width=f"{self.size[0]}px", max_width="100%", height="auto", object_fit="contain"),
+            layout=widgets.Layout(
+                width="100%",
+                height="auto",
+                min_height="240px",
+                max_height=f"calc(100vh - {LEFT_FOR_CONTROLS}px)",
+                object_fit="contain",
+                object_position="left top",
+            ),
         )
         self.line = widgets.HTML()
         self.fields = {}
@@ -285,16 +314,16 @@ class LivePanel(Shown):
             f'<div style="font-size:19px;font-weight:bold">{escape(self.title)}</div>'
             f'<div style="font-size:17px">{escape(self.question)}</div></div>'
         )
-        wrap = widgets.Layout(flex_flow="row wrap", width="100%")
-        panel = widgets.VBox(
-            [head, widgets.Box(sliders, layout=wrap), widgets.Box(buttons, layout=wrap), self.image, self.line]
-        )
+        wrap = widgets.Layout(flex_flow="row wrap", width="100%", align_items="flex-end")
+        controls = widgets.Box([*sliders, widgets.HBox(buttons)], layout=wrap)
+        panel = widgets.VBox([head, controls, self.image, self.line])
         self._say_what_is_seen()
-        return styled(panel)
+        return styled(panel, wide=True)
 
     def _moved(self, name, value):
         self.values[name] = value
         if not self._quiet:
+            self._before = self._last
             self.redraw()
 
     def _pressed(self, method):

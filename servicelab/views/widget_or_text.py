@@ -17,7 +17,7 @@ _said = False
 
 #: One size for text that is to be read in class, and labels above what they name: beside it they leave no room.
 _STYLE = """<style>
-.servicelab {--jp-widgets-font-size: %(size)dpx; --jp-widgets-inline-height: 32px; max-width: 930px}
+.servicelab {--jp-widgets-font-size: %(size)dpx; --jp-widgets-inline-height: 32px; max-width: %(wide)dpx}
 .servicelab .widget-label-basic {width: auto}
 .servicelab .widget-hslider, .servicelab .widget-dropdown {flex-flow: row wrap; height: auto}
 .servicelab .widget-hslider > .widget-label, .servicelab .widget-dropdown > .widget-label {
@@ -47,14 +47,17 @@ if (!window.servicelabNames) {
 </script>"""
 
 
-def styled(box, size: int = 16):
+def styled(box, size: int = 16, wide: bool = False):
     """``box``, whose first child is an HTML widget, in the course's look with text of ``size`` pixels.
 
-    It hides what stands still in its place (:class:`Shown`).
+    Text keeps to lines that can be read; what is ``wide`` grows with the page. It hides what stands still in its place
+    (:class:`Shown`).
     """
+    name = f"servicelab-{size}{'-wide' if wide else ''}"
+    sizes = {"size": size, "wide": 1400 if wide else 930, "id": box.model_id}
+    style = _STYLE.replace(".servicelab ", f".{name} ") % sizes
     box.add_class("servicelab")
-    box.add_class(f"servicelab-{size}")
-    style = _STYLE.replace(".servicelab ", f".servicelab-{size} ") % {"size": size, "id": box.model_id}
+    box.add_class(name)
     box.children[0].value = style + box.children[0].value
     return box
 

@@ -59,9 +59,9 @@ class Cockpit(LivePanel):
     question = "Make payment ill. After how many failures does it open, and what does it take to close again?"
     controls = (
         Slider("fails", "payment fails (%)", 0, 100, 5),
-        Slider("takes", "payment takes (ms); from 500 on it is too late", 20, 1000, 120, 20),
+        Slider("takes", "payment takes (ms; 500 is too late)", 20, 1000, 120, 20),
         Slider("threshold", "open at … % failures", 5, 100, 50, 5),
-        Slider("wait", "wait before probing (s), from the next opening on", 2, 10, 4),
+        Slider("wait", "wait before probing (s), when it opens next", 2, 10, 4),
     )
     size = (900, 385)
     period = 0.25
