@@ -63,8 +63,8 @@ class Heartbeat:
         self._dead = False
 
     def heard(self, at: float) -> None:
-        """Something came at ``at``: a pong, or data. That may be long before the latest time: whoever looks only now says
-        when it came. What comes from a peer that was declared dead is too late."""
+        """Something came at ``at``: a pong, or data. That may be long before the latest time: somebody looks only now.
+        What comes from a peer that was declared dead is too late."""
         if not self.is_dead(max(at, self._latest)):
             self._heard, self._busy = max(self._heard, at), max(self._busy, at)
 
