@@ -155,6 +155,13 @@ def test_what_was_heard_out_of_order_does_not_turn_time_back():
     assert beat.is_dead(3.5)
 
 
+def test_what_was_heard_may_be_told_long_after():
+    beat = Heartbeat(10.0, 20.0)
+    assert not beat.is_dead(12.0)
+    beat.heard(3.0)  # it lay in a thread that has not run since
+    assert not beat.is_dead(22.9) and beat.is_dead(23.0)
+
+
 @settings(max_examples=200, deadline=None)
 @given(start=st.floats(0, 1e6), interval=st.floats(1e-3, 1e3), share=st.floats(1.01, 10))
 def test_sleeping_as_long_as_wait_says_always_gets_on(start, interval, share):

@@ -62,10 +62,11 @@ class Heartbeat:
         self._heard = self._busy = self._latest = now
         self._dead = False
 
-    def heard(self, now: float) -> None:
-        """Something came: a pong, or data. What comes from a peer that was declared dead is too late."""
-        if not self.is_dead(now):
-            self._heard = self._busy = self._latest
+    def heard(self, at: float) -> None:
+        """Something came at ``at``: a pong, or data. That may be long before the latest time: somebody looks only now.
+        What comes from a peer that was declared dead is too late."""
+        if not self.is_dead(max(at, self._latest)):
+            self._heard, self._busy = max(self._heard, at), max(self._busy, at)
 
     def pinged(self, now: float) -> None:
         """A ping was sent."""
