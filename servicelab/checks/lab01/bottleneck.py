@@ -1,5 +1,6 @@
 """Exercise 4, measure, model and decide: what sets the pace, how long is the wait, how many orders may come?"""
 
+from contextlib import suppress
 from numbers import Real
 
 import numpy as np
@@ -30,7 +31,7 @@ limit-wrong: its limit is known within 35 %
     The stage is right. What became of the limits of the others in your number, and was this one kept busy?
 no-times: time_inside returns one time in seconds for each request, in the order in which they came
     How many came, and how many times did you return?
-idle: who finds an idle worker waits for nobody
+idle: who finds an idle worker waits for nobody, and is inside for as long as its own work takes
     What does the worker do between the last request and this one?
 queue: three who come together are served one after the other
     Who is still being served when the third one's turn comes?
@@ -53,22 +54,20 @@ class Measured(Stage):
     """A running shop whose narrow stage the learner's code has to find."""
 
     def measure(self, seed, narrow):
-        with Shop(seed, narrow, self.ask.trace) as shop:
+        shop = self.use(Shop(seed, narrow, self.ask.trace))
 
-            def find_bottleneck(shop):
-                shop.sent.clear()
-                try:
-                    return self.yours(shop)
-                except Enough:
-                    return None
+        def find_bottleneck(shop):
+            shop.sent.clear()
+            with suppress(Enough):
+                return self.yours(shop)
 
-            find = find_bottleneck if callable(self.yours) else self.yours
-            answer = self.ask.calmly(find, shop, limit=LIMIT)
-            self.last = _longest(self.ask.trace, narrow)
-            yield "not-gentle", max(shop.sent.values(), default=0) <= MOST, f"it sent {dict(shop.sent)}"
-            shape = isinstance(answer, tuple | list) and len(answer) == 2 and answer[0] in STAGES
-            yield "wrong-type", shape and isinstance(answer[1], Real), f"it returned {shown(answer)}"
-            yield from self._judge(shop, narrow, *answer)
+        find = find_bottleneck if callable(self.yours) else self.yours
+        answer = self.ask.calmly(find, shop, limit=LIMIT)
+        self.last = _longest(self.ask.trace, narrow)
+        yield "not-gentle", max(shop.sent.values(), default=0) <= MOST, f"it sent {dict(shop.sent)}"
+        shape = isinstance(answer, tuple | list) and len(answer) == 2 and answer[0] in STAGES
+        yield "wrong-type", shape and isinstance(answer[1], Real), f"it returned {shown(answer)}"
+        yield from self._judge(shop, narrow, *answer)
 
     def _judge(self, shop, narrow, stage, rate):
         limit = shop._limits[narrow]

@@ -1,4 +1,4 @@
-"""Exercise 5, from production: when does compressing pay? On a clock that the check keeps, so that milliseconds count."""
+"""Exercise 5, from production: when does compressing pay? On a clock that the check keeps."""
 
 import gzip
 import json
@@ -33,8 +33,6 @@ class Processor:
 
 
 WORDS = words("""
-wrong-type: should_compress returns True or False
-    Does every path end with a decision?
 too-much: it lets the processor compress at most 32 kB
     Who compresses everything in order to decide has paid already. How much of the body do you need to see?
 slow-line: long text on a slow line is compressed
@@ -77,7 +75,7 @@ CASES = {
     "slow-processor": (lambda: parcels(400_000), 1e7, 4e6, False),
     "fast-line": (lambda: parcels(1_000_000), 2e8, 5e7, False),
     "tiny": (lambda: b'{"paid": true}', 1e4, 5e7, False),
-    "zipped": (lambda: zlib.compress(parcels(300_000), 9), 1e6, 5e7, False),
+    "zipped": (lambda: zlib.compress(parcels(600_000), 9), 1e6, 5e7, False),
     "random": (lambda: random.Random(5).randbytes(300_000), 1e4, 5e7, False),
     "loopback": (lambda: parcels(500_000), None, 5e7, False),
 }

@@ -13,7 +13,7 @@ from servicelab.lifecycle import HOST
 LABEL = b"parcel 17: on its way to 12 Mill Lane\n"
 LONG = LABEL * 2000  # 76 kB: more than one read
 PLACE = "/labels/17?size=a6"
-SHORT, SLOW = 0.5, 3.0  # seconds: a deadline, and what the server takes
+SHORT, SLOW = 0.5, 2.5  # seconds: a deadline, and what the server takes
 LATE = 1.0  # seconds after the deadline: so wide that a busy machine is not taken for a mistake
 LIMIT = 4.0  # seconds for one call; nothing here takes longer than SLOW
 

@@ -28,8 +28,8 @@ class Shop:
 
     ``stages`` are their names, ``probe(stage)`` is a function that sends one request to that stage alone, ``order()``
     sends one through all of them, ``trace`` records everything. Three stages are services with workers; the fourth is
-    a line that all orders share. ``sent`` counts the requests to each; more than 100 to one raise :class:`Enough`, since
-    the shop is open. Use it in a ``with`` block: at its end the servers stop.
+    a line that all orders share. ``sent`` counts the requests to each; more than 100 to one raise
+    :class:`Enough`, since the shop is open. Use it in a ``with`` block: at its end the servers stop.
     """
 
     def __init__(self, seed: int, narrow: str, trace: Trace | None = None):
