@@ -9,12 +9,12 @@ EXERCISES = {
     "stock": "make_stock",
     "deadline": "get_within",
     "cache": "CachingClient",
-    "bottleneck": "find_bottleneck",
+    "bottleneck": ("find_bottleneck", "time_inside", "admit"),
     "compression": "should_compress",
 }
 #: Where a function that raises, exits or returns nothing is refused with another code than most.
 REFUSALS = {
-    ("deadline", "exception"): "fast-error",  # there an exception may be what is wanted
-    ("deadline", "wrong-type"): "fast-none",
-    ("cache", "wrong-type"): "no-get",
+    ("deadline", "exception"): "error",  # there an exception may be what is wanted
+    ("deadline", "wrong-type"): "none",
+    ("cache", "wrong-type"): "no-methods",
 }

@@ -1,9 +1,14 @@
-"""Exercise 4: two ways to measure what a stage lets through, and the ways to be misled."""
+"""Exercise 4: ways to measure what a stage lets through, to model a queue and to keep a promise; and to be misled."""
 
+import collections
+import heapq
 import math
+import statistics
 import threading
 import time
-from collections import Counter
+from contextlib import suppress
+
+import simpy
 
 from servicelab.clients import closed_loop, open_loop
 
@@ -30,25 +35,26 @@ def by_open_loop(shop):
 
 
 def by_threads(shop):
-    """By hand, for a fixed time, of which the best third counts: a busy machine can only slow a stage down."""
-    found, window = {}, 0.3
+    """By hand, and the median of five rates in the thick of it."""
+    found = {}
     for stage in shop.stages:
-        send, done, end = shop.probe(stage), [], time.monotonic() + 3 * window
+        send, ends, todo = shop.probe(stage), [], collections.deque(range(60))
 
-        def client(send=send, done=done, end=end):
-            while time.monotonic() < end:
-                send()
-                done.append(time.monotonic())
+        def client(send=send, ends=ends, todo=todo):
+            while todo:
+                with suppress(IndexError):  # another client took the last one
+                    todo.pop()
+                    send()
+                ends.append(time.monotonic())
 
         crowd = [threading.Thread(target=client) for _ in range(16)]
-        start = time.monotonic()
         for thread in crowd:
             thread.start()
         for thread in crowd:
             thread.join()
-        thirds = Counter(int((at - start) / window) for at in done)
-        found[stage] = max(thirds[third] for third in range(3)) / window
-    return min(found.items(), key=lambda pair: pair[1])
+        ends.sort()
+        found[stage] = statistics.median(30 / (ends[n + 30] - ends[n]) for n in range(5, 25, 5))
+    return list(min(found.items(), key=lambda pair: pair[1]))
 
 
 def _single(shop):
@@ -100,14 +106,170 @@ def rate_first(shop):
     return 60.0, "payment"
 
 
-RIGHT = {"closed loop": by_closed_loop, "open loop": by_open_loop, "threads by hand": by_threads}
+def four_hundred(shop):
+    limits = {stage: _throughput(shop.probe(stage), count=400) for stage in shop.stages}
+    return min(limits, key=limits.get), min(limits.values())
+
+
+def is_told(shop):
+    """For those who are asked about something else."""
+    return shop._narrow, shop._limits[shop._narrow]
+
+
+def by_heap(came, work, workers=1):
+    free, times = [0.0] * workers, []
+    for at, takes in zip(came, work):
+        end = max(at, heapq.heappop(free)) + takes
+        heapq.heappush(free, end)
+        times.append(end - at)
+    return times
+
+
+def by_simpy(came, work, workers=1):
+    env, times = simpy.Environment(), [0.0] * len(came)
+    stage = simpy.Resource(env, workers)
+
+    def visit(n):
+        yield env.timeout(came[n])
+        with stage.request() as turn:
+            yield turn
+            yield env.timeout(work[n])
+        times[n] = env.now - came[n]
+
+    for n in range(len(came)):
+        env.process(visit(n))
+    env.run()
+    return tuple(times)
+
+
+def by_generator(came, work, workers):
+    ends = [0.0] * workers
+    for at, takes in zip(came, work):
+        n = min(range(workers), key=ends.__getitem__)
+        ends[n] = max(ends[n], at) + takes
+        yield ends[n] - at
+
+
+def never_idle(came, work, workers):
+    end = 0
+    for at, takes in zip(came, work):
+        end += takes
+        yield end - at
+
+
+def no_queue(came, work, workers):
+    return work
+
+
+def waits_only(came, work, workers):
+    return [time - takes for time, takes in zip(by_heap(came, work, workers), work)]
+
+
+def sees_one_before(came, work, workers):
+    """Each waits for the one before it, but not for those that one waited for."""
+    ends = [0.0] + [at + takes for at, takes in zip(came, work)]
+    return [max(at, before) + takes - at for at, takes, before in zip(came, work, ends)]
+
+
+def in_turns(came, work, workers):
+    ends = [0.0] * workers
+    for n, (at, takes) in enumerate(zip(came, work)):
+        ends[n % workers] = max(ends[n % workers], at) + takes
+        yield ends[n % workers] - at
+
+
+def one_worker_only(came, work, workers):
+    return by_heap(came, work)
+
+
+def whole_seconds(came, work, workers):
+    return by_heap([int(at) for at in came], work, workers)
+
+
+def the_mean(came, work, workers):
+    return statistics.mean(by_heap(came, work, workers))
+
+
+def by_formula(limit, promise):
+    rate = max(0.0, limit - 1 / promise)
+    return rate, rate * promise
+
+
+def by_search(limit, promise):
+    """Another hand: so many that it just holds, by halving."""
+    low, high = 0.0, limit
+    for _ in range(40):
+        rate = (low + high) / 2
+        low, high = (rate, high) if 1 / (limit - rate) <= promise else (low, rate)
+    if low < limit * 1e-6:
+        return [0, 0]
+    busy = low / limit
+    return [low, busy / (1 - busy)]
+
+
+def by_load(limit, promise):
+    """A third: in terms of the share of time that the worker is busy."""
+    busy = 1 - 1 / (limit * promise)
+    return (busy * limit, busy * limit * promise) if busy > 0 else (0, 0)
+
+
+def eighty_percent(limit, promise):
+    return 0.8 * limit, 0.8 * limit * promise
+
+
+def all_it_can(limit, promise):
+    return limit, limit * promise
+
+
+def below_zero(limit, promise):
+    rate = limit - 1 / promise
+    return rate, rate * promise
+
+
+def at_the_limit(limit, promise):
+    return by_formula(limit, promise)[0], limit * promise
+
+
+def waiting_only(limit, promise):
+    rate, inside = by_formula(limit, promise)
+    return rate, max(0.0, inside - rate / limit)
+
+
+def a_rate(limit, promise):
+    return max(0.0, limit - 1 / promise)
+
+
+def all_three(find=is_told, model=by_heap, plan=by_formula):
+    return find, model, plan
+
+
+RIGHT = {
+    "closed loop, heap, formula": all_three(by_closed_loop),
+    "open loop, SimPy, search": all_three(by_open_loop, by_simpy, by_search),
+    "threads by hand, generator, load": all_three(by_threads, by_generator, by_load),
+}
 WRONG = {
-    "one client": (one_client, {"one-client"}),
-    "slowest single call": (slowest_call, {"slowest-call"}),
-    "first stage always": (first_stage, {"wrong-stage"}),
-    "product": (product, {"limit-wrong"}),
-    "sum": (total, {"limit-wrong"}),
-    "the widest": (widest, {"wrong-stage"}),
-    "seconds in place of a rate": (seconds_for_rate, {"limit-wrong"}),
-    "the pair turned round": (rate_first, {"wrong-type"}),
+    "one client": (all_three(one_client), {"one-client"}),
+    "slowest single call": (all_three(slowest_call), {"slowest-call"}),
+    "first stage always": (all_three(first_stage), {"wrong-stage"}),
+    "product": (all_three(product), {"limit-wrong"}),
+    "sum": (all_three(total), {"limit-wrong"}),
+    "the widest": (all_three(widest), {"wrong-stage"}),
+    "seconds in place of a rate": (all_three(seconds_for_rate), {"limit-wrong"}),
+    "the pair turned round": (all_three(rate_first), {"wrong-type"}),
+    "400 requests": (all_three(four_hundred), {"not-gentle"}),
+    "a worker that is never idle": (all_three(model=never_idle), {"idle"}),
+    "nobody waits": (all_three(model=no_queue), {"queue"}),
+    "the waiting only": (all_three(model=waits_only), {"idle"}),
+    "sees only the one before": (all_three(model=sees_one_before), {"queue"}),
+    "in turns": (all_three(model=in_turns), {"first-free"}),
+    "one worker only": (all_three(model=one_worker_only), {"first-free"}),
+    "whole seconds": (all_three(model=whole_seconds), {"long-run"}),
+    "the mean": (all_three(model=the_mean), {"no-times"}),
+    "80 % of the limit": (all_three(plan=eighty_percent), {"promise"}),
+    "all it can": (all_three(plan=all_it_can), {"promise"}),
+    "below zero": (all_three(plan=below_zero), {"hopeless"}),
+    "the number at the limit": (all_three(plan=at_the_limit), {"inside"}),
+    "those who wait only": (all_three(plan=waiting_only), {"inside"}),
+    "a rate and nothing else": (all_three(plan=a_rate), {"wrong-pair"}),
 }

@@ -4,6 +4,7 @@ import re
 import time
 from dataclasses import dataclass
 
+import requests
 from werkzeug.http import parse_cache_control_header
 
 
@@ -91,6 +92,27 @@ class OtherHand:
             if "no-store" not in rules:
                 self.kept[url] = Copy(answer.content, answer.headers.get("ETag"), self.clock(), lasts)
         return answer.status_code, answer.content
+
+
+def of_functions(session, clock):
+    """A third hand: no class, a list as the answer, two dicts, and a request with what it has in any case."""
+    bodies, rules = {}, {}
+
+    def get(url):
+        if url in bodies and clock() < rules[url][0]:
+            return [200, bodies[url]]
+        label = rules.get(url, (0, None))[1]
+        answer = session.request("GET", url, headers=label and {"If-None-Match": label})
+        control = [one.strip() for one in answer.headers.get("cache-control", "").split(",")]
+        lasts = next((float(one[8:]) for one in control if one.startswith("max-age=")), 0.0)
+        if answer.status_code == 200:
+            bodies.pop(url, None), rules.pop(url, None)
+        if answer.status_code in (200, 304) and "no-store" not in control:
+            bodies.setdefault(url, answer.content)
+            rules[url] = (clock() + lasts, answer.headers.get("ETag") or label)
+        return [200, bodies[url]] if answer.status_code == 304 else [answer.status_code, answer.content]
+
+    return type("Functions", (), {"get": staticmethod(get)})()
 
 
 class OneSlot(Cache):
@@ -190,16 +212,71 @@ class ReturnsTheBody(Cache):
         return super().get(url)[1]
 
 
-RIGHT = {"in small parts": Cache, "another hand": OtherHand}
+class ForgetsTheQuery(Cache):
+    def key(self, url):
+        return url.partition("?")[0]
+
+
+class CoversErrors(Cache):
+    """stale-if-error, which nobody asked for."""
+
+    def get(self, url):
+        status, body = super().get(url)
+        return (200, self.copies[url]["body"]) if status == 500 and url in self.copies else (status, body)
+
+
+class SaysFine(Cache):
+    def get(self, url):
+        return 200, super().get(url)[1]
+
+
+class AsksByItself(Cache):
+    def __init__(self, session, clock):
+        super().__init__(requests.Session(), clock)
+
+
+class AlwaysAMinute(Cache):
+    def max_age(self, response):
+        return 60 if "max-age" in response.headers.get("Cache-Control", "") else 0
+
+
+class InventsALabel(Cache):
+    def label(self, etag):
+        return etag
+
+    def worth_keeping(self, response):
+        response.headers.setdefault("ETag", '"none"')
+        return super().worth_keeping(response)
+
+
+class FirstIsAsked(Cache):
+    """Returns what it has, and asks for the next time."""
+
+    def get(self, url):
+        old = self.copies.get(url)
+        new = super().get(url)
+        return (200, old["body"]) if old and new[0] == 200 else new
+
+
+class StartsEmpty(Cache):
+    def get(self, url):
+        new = url not in self.copies
+        answer = super().get(url)
+        return (answer[0], b"") if new and answer[0] == 200 else answer
+
+
+RIGHT = {"in small parts": Cache, "another hand": OtherHand, "functions": of_functions}
 WRONG = {
     "one slot": (OneSlot, {"one-slot"}),
+    "forgets the query": (ForgetsTheQuery, {"one-slot"}),
     "returns the 304": (PassesOn304, {"empty-304"}),
     "returns the empty body": (EmptyOn304, {"empty-304"}),
-    "never asks again": (NeverAsksAgain, {"no-condition", "stale", "old-label", "never-revalidates", "unlabelled"}),
-    "ignores max-age": (NeverFresh, {"max-age-ignored", "304-does-not-renew"}),
-    "a clock of its own": (OwnClock, {"never-revalidates"}),
+    "never asks again": (NeverAsksAgain, {"no-condition", "stale", "never-revalidates", "unlabelled", "error-hidden"}),
+    "ignores max-age": (NeverFresh, {"max-age-ignored"}),
+    "a clock of its own": (OwnClock, {"never-revalidates", "unlabelled", "error-hidden"}),
+    "max-age is always a minute": (AlwaysAMinute, {"never-revalidates", "unlabelled"}),
     "stores no-store": (StoresNoStore, {"no-store-stored"}),
-    "stores errors": (StoresErrors, {"error-cached", "error-replaces"}),
+    "stores errors": (StoresErrors, {"error-cached"}),
     "stores server errors": (StoresServerErrors, {"error-replaces"}),
     "strips the quotes": (StripsQuotes, {"etag-altered"}),
     "strips the W/": (StripsWeak, {"etag-altered"}),
@@ -207,6 +284,12 @@ WRONG = {
     "keeps the old label": (KeepsTheOldLabel, {"old-label"}),
     "fails without a label": (NeedsALabel, {"exception"}),
     "sends no label": (NoLabel, {"no-condition"}),
+    "invents a label": (InventsALabel, {"unlabelled"}),
     "returns text": (ReturnsText, {"wrong-type"}),
     "returns the body only": (ReturnsTheBody, {"wrong-type"}),
+    "the first is empty": (StartsEmpty, {"first-answer", "no-store-stored", "one-slot", "error-cached"}),
+    "asks for the next time": (FirstIsAsked, {"stale", "never-revalidates", "unlabelled"}),
+    "a session of its own": (AsksByItself, {"own-session"}),
+    "a copy in place of an error": (CoversErrors, {"error-hidden"}),
+    "an error is fine": (SaysFine, {"error-hidden"}),
 }

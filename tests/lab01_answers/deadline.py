@@ -29,7 +29,7 @@ def by_timer(seconds, url):
     timer = threading.Timer(end - time.monotonic(), cut)
     timer.start()
     try:
-        line.request("GET", parts.path)
+        line.request("GET", f"{parts.path}?{parts.query}")
         body = line.getresponse().read()
     except (OSError, HTTPException):
         if not over.is_set():
@@ -43,7 +43,9 @@ def by_timer(seconds, url):
 
 
 def _request(line, parts):
-    line.sendall(f"GET {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n".encode())
+    line.sendall(
+        f"GET {parts.path}?{parts.query} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n".encode()
+    )
 
 
 def _length(head):
@@ -81,7 +83,7 @@ def by_joined_thread(seconds, url):
 
     def read():
         try:
-            line.request("GET", parts.path)
+            line.request("GET", f"{parts.path}?{parts.query}")
             found["body"] = line.getresponse().read()
         except Exception as error:
             found["error"] = error
@@ -99,6 +101,36 @@ def by_joined_thread(seconds, url):
     if "error" in found:
         raise found["error"]
     return found["body"]
+
+
+class ByStreamToTheEnd:
+    """A fourth hand: requests for everything but the clock, in an object; the line is read until the server closes."""
+
+    def __call__(self, seconds, url):
+        cut, over, session = threading.Timer(seconds, self.cut), time.monotonic() + seconds, requests.Session()
+        self.line = None
+        cut.start()
+        try:
+            with socket.create_connection((urlsplit(url).hostname, urlsplit(url).port)) as self.line:
+                _request(self.line, urlsplit(url))
+                answer = b"".join(iter(lambda: self.line.recv(4096), b""))
+        except OSError:
+            if time.monotonic() < over:
+                raise
+            answer = b""
+        finally:
+            cut.cancel()
+            session.close()
+        if time.monotonic() >= over:
+            raise DeadlineExceeded(url)
+        body = answer.partition(b"\r\n\r\n")[2]
+        if len(body) < _length(answer):
+            raise EOFError("half an answer")
+        return body
+
+    def cut(self):
+        with suppress(OSError, AttributeError):
+            self.line.shutdown(socket.SHUT_RDWR)
 
 
 def timeout_only(seconds, url):
@@ -124,7 +156,7 @@ def stream_loop(seconds, url):
     end, body = time.monotonic() + seconds, b""
     try:
         with requests.get(url, timeout=seconds, stream=True) as answer:
-            for piece in answer.iter_content(1024 if "fast" in url else 1):
+            for piece in answer.iter_content(1024 if seconds == 5 else 1):
                 body += piece
                 if time.monotonic() > end:
                     raise DeadlineExceeded
@@ -138,7 +170,7 @@ def stream_loop(seconds, url):
 def stream_without_limit(seconds, url):
     end, body = time.monotonic() + seconds, b""
     with requests.get(url, stream=True) as answer:
-        for piece in answer.iter_content(1024 if "fast" in url else 1):
+        for piece in answer.iter_content(1024 if seconds == 5 else 1):
             body += piece
             if time.monotonic() > end:
                 raise DeadlineExceeded
@@ -183,7 +215,7 @@ def timer_left_running(seconds, url):
 
     threading.Timer(end - time.monotonic(), cut).start()
     try:
-        line.request("GET", parts.path)
+        line.request("GET", f"{parts.path}?{parts.query}")
         body = line.getresponse().read()
     except (OSError, HTTPException) as error:
         if time.monotonic() >= end:
@@ -204,7 +236,7 @@ def cuts_too_late_to_find_the_socket(seconds, url):
     timer = threading.Timer(seconds, lambda: line.sock and line.sock.shutdown(socket.SHUT_RDWR))
     timer.start()
     try:
-        line.request("GET", parts.path)
+        line.request("GET", f"{parts.path}?{parts.query}")
         body = line.getresponse().read()
     except (OSError, HTTPException) as error:
         if time.monotonic() >= end:
@@ -280,32 +312,108 @@ def keeps_the_connection(seconds, url):
     return by_timer(seconds, url)
 
 
+def no_limit_in_silence(seconds, url):
+    """A limit for the whole, which is looked at between two pieces only."""
+    return by_socket(seconds, url, allow=lambda seconds, end: 60 if end > time.monotonic() else 0)
+
+
+def another_name(seconds, url):
+    try:
+        return by_socket(seconds, url)
+    except DeadlineExceeded as error:
+        raise TimeoutError("too late") from error
+
+
+def half_when_late(seconds, url):
+    try:
+        return by_socket(seconds, url)
+    except DeadlineExceeded:
+        return b"parcel 17: on its"
+
+
+def gives_up(seconds, url):
+    raise DeadlineExceeded
+
+
 def exits(seconds, url):
     sys.exit("no answer")
 
 
-RIGHT = {"timer": by_timer, "socket": by_socket, "joined thread": by_joined_thread}
-LATE = {"drip-late-answer", "headers-late-answer"}
+def wraps_errors(seconds, url):
+    try:
+        return by_socket(seconds, url)
+    except OSError as error:
+        raise RuntimeError("the call failed") from error
+
+
+def tells_errors_anew(seconds, url):
+    try:
+        return by_socket(seconds, url)
+    except OSError as error:
+        problem = str(error)
+    raise RuntimeError(problem)
+
+
+def divides(seconds, url):
+    return by_socket(seconds / 3, url)
+
+
+def without_the_query(seconds, url):
+    return by_socket(seconds, url.partition("?")[0] + "?")
+
+
+def as_text(seconds, url):
+    return by_socket(seconds, url).decode()
+
+
+def empty_for_errors(seconds, url):
+    try:
+        return by_socket(seconds, url)
+    except OSError:
+        return b""
+
+
+def deadline_is_none(seconds, url):
+    try:
+        return by_socket(seconds, url)
+    except DeadlineExceeded:
+        return None
+
+
+RIGHT = {
+    "timer": by_timer,
+    "socket": by_socket,
+    "joined thread": by_joined_thread,
+    "to the end of the line": ByStreamToTheEnd(),
+}
 WRONG = {
-    "timeout only": (timeout_only, LATE),
-    "clock anew for each piece": (clock_anew_for_each_piece, LATE),
-    "elapsed after the fact": (after_the_fact, {"drip-late-error", "headers-late-error"}),
-    "stream loop": (stream_loop, {"headers-late-error"}),
-    "stream without limit": (stream_without_limit, {"headers-late-error", "silence-endless"}),
-    "one limit for each read": (one_limit_for_each_read, {"gasp-late-error"}),
-    "requests' own exception": (own_exception, LATE | {"silence-other-error"}),
+    "timeout only": (timeout_only, {"late-answer"}),
+    "clock anew for each piece": (clock_anew_for_each_piece, {"late-answer"}),
+    "elapsed after the fact": (after_the_fact, {"late-error"}),
+    "stream loop": (stream_loop, {"late-error"}),
+    "stream without limit": (stream_without_limit, {"late-error"}),
+    "one limit for each read": (one_limit_for_each_read, {"late-error"}),
+    "no limit in silence": (no_limit_in_silence, {"endless"}),
+    "requests' own exception": (own_exception, {"late-answer"}),
+    "a deadline by another name": (another_name, {"other-error"}),
     "thread left running": (thread_left_running, {"left-running", "socket-left"}),
-    "pool that waits": (pool_that_waits, {"drip-late-error", "headers-late-error", "silence-late-error"}),
+    "pool that waits": (pool_that_waits, {"late-error"}),
     "timer left running": (timer_left_running, {"left-running"}),
-    "cuts a socket that is gone": (cuts_too_late_to_find_the_socket, {"drip-late-error"}),
-    "half a body": (half_a_body, {"drip-half", "headers-half", "silence-half", "broken-swallowed"}),
-    "one read": (one_read, {"fast-part", "patient-part", "drip-half", "headers-half", "broken-swallowed"}),
-    "errors become None": (
-        swallows,
-        {"drip-none", "headers-none", "silence-none", "refused-swallowed", "broken-swallowed"},
-    ),
-    "every error is a deadline": (everything_is_a_deadline, {"refused-disguised", "broken-disguised"}),
-    "a broken line is a deadline": (broken_is_a_deadline, {"broken-disguised"}),
+    "cuts a socket that is gone": (cuts_too_late_to_find_the_socket, {"late-error"}),
+    "half a body": (half_a_body, {"swallowed"}),
+    "half a body in the end": (half_when_late, {"half"}),
+    "one read": (one_read, {"part"}),
+    "errors become None": (swallows, {"swallowed"}),
+    "errors become nothing": (empty_for_errors, {"swallowed"}),
+    "the deadline is None": (deadline_is_none, {"none"}),
+    "every error is a deadline": (everything_is_a_deadline, {"disguised"}),
+    "a broken line is a deadline": (broken_is_a_deadline, {"disguised"}),
+    "an error in an error": (wraps_errors, {"wrapped"}),
+    "an error told anew": (tells_errors_anew, {"wrapped"}),
+    "a third of the time": (divides, {"early"}),
+    "without the query": (without_the_query, {"asked"}),
+    "as text": (as_text, {"wrong"}),
     "keeps a connection": (keeps_the_connection, {"socket-left"}),
+    "gives up at once": (gives_up, {"error"}),
     "calls exit()": (exits, {"exit"}),
 }

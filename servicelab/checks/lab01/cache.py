@@ -1,21 +1,53 @@
 """Exercise 3, build: a cache that asks conditionally. A real server counts who asks for what, and with which labels."""
 
-from contextlib import closing
-
 import requests
 from flask import Flask, Response, request
 
-from servicelab.checks.exercise import exercise
 from servicelab.checks.learner_traceback import shown
-from servicelab.checks.section import section
+from servicelab.checks.scenario import Stage, scenario, words
 from servicelab.clients import traced
 from servicelab.servers import serve
 from servicelab.trace import from_traceparent
 
-_QUOTES = "The quotes belong to the ETag, and so does a W/ in front: send back exactly what came."
+WORDS = words("""
+wrong-type: get returns (status, body): a number and bytes
+    Does every path through get end with both of them? What type has the body in requests?
+first-answer: the first get returns what the server said
+    There is nothing to reuse yet. What came, and what did you return?
+own-session: it asks with the session that it was given
+    That session has the settings of its owner. With what did you ask?
+no-condition: the second get asks whether the page is still the one that it has
+    In which header does a client send back the ETag? Where did you keep it?
+etag-altered: the ETag is sent back as it came, with its quotes and with a W/ in front
+    What did the server write, and what did it get back?
+empty-304: a 304 means that the copy is right: get returns it, as (200, body)
+    What is in the body of a 304? Who has the page?
+stale: content that has changed is seen
+    Without a max-age, may a copy be used before the server has been asked?
+old-label: … and takes the place of the copy, body and label
+    What else came with the new body?
+max-age-ignored: within max-age nobody is asked
+    How long may this copy be used without asking, and since when?
+never-revalidates: when max-age is over the server is asked again
+    Whose clock do you look at, and which number of seconds did this answer have?
+304-does-not-renew: a 304 makes the copy fresh once more
+    The 304 says 'still right' as of now. What did you note about it?
+no-store-stored: no-store: asked each time, as if for the first time
+    What does no-store mean when a max-age and an ETag stand beside it?
+one-slot: each address has a copy of its own, and the query belongs to the address
+    By what do you find a copy again? Which part of the url is missing in it?
+unlabelled: without an ETag there is no condition to send
+    There is nothing to go by. What did you send in If-None-Match?
+error-hidden: a 404 or a 500 is passed on, status and body, even when there is a copy
+    The caller must learn of it. What did it see instead?
+error-cached: … and is not kept: the page that appears is seen at once
+    Which answers are worth keeping?
+error-replaces: … and never takes the place of a copy
+    When do you look at the status, and when do you write?
+""")
 
 
-class _Clock:
+class Clock:
     """A clock that the check moves, so that nobody has to wait a minute for a minute."""
 
     def __init__(self):
@@ -25,260 +57,133 @@ class _Clock:
         return self.now
 
 
-class _Pages:
-    """A server whose pages the check changes while it runs; ``asked`` lists the If-None-Match of each request."""
+class Catalogue(Stage):
+    """A client of the learner's against a server whose pages the check changes while it runs.
 
-    def __init__(self):
-        self.pages, self.asked, self.calls = {}, [], []
-        self.app = Flask("inventory")
-        self.app.add_url_rule("/<name>", "page", self.page)
+    ``asked`` has the If-None-Match of each request during the last ``get``, ``told`` what it returned and asked.
+    """
+
+    def __init__(self, ask, caching_client):
+        super().__init__(ask, caching_client)
+        self.clock, self.pages, self.asked, self.strangers = Clock(), {}, [], 0
+        app = Flask("inventory")
+        app.add_url_rule("/<name>", "page", self._page)
+        self.server = self.use(serve(app, "inventory", trace=ask.trace))
+        session = self.use(traced(requests.Session(), ask.trace, "client"))
+        self.client = self.make(caching_client, session, self.clock, methods=("get",))
 
     def put(self, name, body, etag=None, control=None, status=200):
+        """From now on this is the page with that address."""
         self.pages[name] = (body, etag, control, status)
 
-    def page(self, name):
+    def _page(self, name):
         label = request.headers.get("If-None-Match")
         self.asked.append(label)
-        self.calls.append((from_traceparent(request.headers.get("traceparent")) or (None, None))[1])
-        body, etag, control, status = self.pages[name]
+        parent = from_traceparent(request.headers.get("traceparent"))
+        self.strangers += parent is None
+        self.last = parent[1] if parent else self.last
+        body, etag, control, status = self.pages[request.full_path.strip("/?")]
         headers = {key: value for key, value in (("ETag", etag), ("Cache-Control", control)) if value}
         if status == 200 and etag and label == etag:
             return Response(status=304, headers=headers)
         return Response(body, status, headers, mimetype="text/plain")
 
-
-class _Bench:
-    """One client of the learner's against fresh pages. Raises nothing: what goes wrong becomes an expectation."""
-
-    def __init__(self, ask, make_client):
-        self.ask, self.clock, self.web = ask, _Clock(), _Pages()
-        self.server = ask.use(serve(self.web.app, "inventory", trace=ask.trace))
-        self.session = ask.use(traced(requests.Session(), ask.trace, "client"))
-        self.client = ask.call(make_client, self.session, self.clock)
-        if not callable(getattr(self.client, "get", None)):
-            happened = f"it is a {type(self.client).__name__} without one"
-            ask.need("no-get", "CachingClient has a method get", False, happened, "Write def get(self, url).")
-
-    def get(self, name):
-        """What ``get`` returned, and the If-None-Match of every request that it sent meanwhile."""
-        before = len(self.web.asked)
-        answer = self.ask.call(self.client.get, f"{self.server.url}/{name}", returns=tuple, limit=4.0)
-        shape = len(answer) == 2 and isinstance(answer[0], int) and isinstance(answer[1], bytes)
-        if not shape:
-            what, hint = "get returns (status, body), a number and bytes", "response.status_code and response.content."
-            self.ask.need("wrong-type", what, False, f"it returned {shown(answer)}", hint, self.mark)
-        return answer, self.web.asked[before:]
-
-    def close(self):
-        self.session.close()
-        self.server.stop()
-
-    @property
-    def mark(self):
-        """The latest call that the server saw, which the diagram is to mark."""
-        return self.web.calls[-1] if self.web.calls else None
+    def get(self, name, later=0):
+        """What ``get`` returns, so many seconds later."""
+        self.clock.now += later
+        self.asked = []
+        answer = self.call(self.client.get, f"{self.server.url}/{name}", limit=4.0)
+        shape = isinstance(answer, tuple | list) and len(answer) == 2
+        if not (shape and isinstance(answer[0], int) and isinstance(answer[1], bytes)):
+            what, hint = WORDS["wrong-type"]
+            self.ask.need("wrong-type", what, False, f"it returned {shown(answer)}", hint, self.last)
+        each = [f"with If-None-Match: {label}" if label else "without If-None-Match" for label in self.asked]
+        asked = f"was asked {', '.join(each)}" if each else "was not asked"
+        self.told = f"{f'{later} s later ' if later else ''}it returned {tuple(answer)}, and the server {asked}"
+        return tuple(answer)
 
 
-@exercise("01", 3, "A cache that asks conditionally", limit=40.0)
-def check_cache(ask, caching_client):
-    """Let ``CachingClient(session, clock).get(url) -> (status, body)`` read pages that change, last and fail."""
-    for examine in (_revalidates, _weak, _changes, _stays_fresh, _no_store, _several, _unlabelled, _errors):
-        with section(ask), closing(_Bench(ask, caching_client)) as bench:
-            examine(ask, bench)
+check_cache = scenario("01", 3, "A cache that asks conditionally", WORDS, go_on=True, CachingClient=Catalogue)
 
 
-def _revalidates(ask, bench):
-    bench.web.put("mugs", "nine mugs", '"v1"')
-    first, _ = bench.get("mugs")
-    ask.need(
-        "first-answer",
-        "the first get returns what the server said",
-        first == (200, b"nine mugs"),
-        f"it returned {first}",
-        "Nothing to reuse yet: status and body, as they came.",
-        bench.mark,
-    )
-    second, asked = bench.get("mugs")
-    stripped = asked == ["v1"]
-    ask.expect(
-        "etag-altered" if stripped else "no-condition",
-        'the second asks with If-None-Match: "v1"',
-        asked == ['"v1"'],
-        _asked(asked),
-        _QUOTES if stripped else "Keep the ETag of the answer beside its body, and send it back in If-None-Match.",
-        bench.mark,
-    )
-    empty = second[1] == b"" or second[0] == 304
-    ask.expect(
-        "empty-304" if empty else "not-the-copy",
-        "a 304 means: what you have is right. get returns the copy",
-        second == (200, b"nine mugs"),
-        f"it returned {second}",
-        "A 304 has no body. Return the status and the body that you kept.",
-        bench.mark,
-    )
+@check_cache.part
+def it_asks_again(c):
+    c.put("mugs", "nine mugs", '"v1"')
+    yield "first-answer", c.get("mugs") == (200, b"nine mugs"), c.told
+    yield "own-session", not c.strangers, "the request did not come through it"
+    second = c.get("mugs")
+    yield "no-condition", c.asked and c.asked[0], c.told
+    yield "etag-altered", c.asked == ['"v1"'], c.told
+    yield "empty-304", second == (200, b"nine mugs"), c.told
 
 
-def _weak(ask, bench):
-    bench.web.put("cups", "two cups", 'W/"v7"')
-    bench.get("cups")
-    _, asked = bench.get("cups")
-    ask.expect(
-        "etag-altered",
-        'an ETag like W/"v7" is sent back as it came',
-        asked in (['W/"v7"'], [None], []),  # one without a label was refused above
-        _asked(asked),
-        _QUOTES,
-        bench.mark,
-    )
+@check_cache.part
+def a_weak_label(c):
+    c.put("cups", "two cups", 'W/"v7"')
+    c.get("cups")
+    c.get("cups")
+    yield "etag-altered", c.asked in (['W/"v7"'], [None], []), c.told  # who sends no label is refused elsewhere
 
 
-def _changes(ask, bench):
-    bench.web.put("mugs", "nine mugs", '"v1"')
-    bench.get("mugs")
-    bench.web.put("mugs", "eight mugs", '"v2"')
-    answer, _ = bench.get("mugs")
-    ask.expect(
-        "stale",
-        "changed content is seen",
-        answer == (200, b"eight mugs"),
-        f"it returned {answer}",
-        "Without a max-age no copy may be used before the server has been asked.",
-        bench.mark,
-    )
-    again, asked = bench.get("mugs")
-    ask.expect(
-        "old-label",
-        "… and it replaces the copy, body and label",
-        again[1] != b"nine mugs" and "v1" not in str(asked),
-        f"it returned {again}, and {_asked(asked)}",
-        "A 200 brings a new body *and* a new ETag.",
-        bench.mark,
-    )
+@check_cache.part
+def a_page_that_changes(c):
+    c.put("mugs", "nine mugs", '"v1"')
+    c.get("mugs")
+    c.put("mugs", "eight mugs", '"v2"')
+    yield "stale", c.get("mugs") == (200, b"eight mugs"), c.told
+    again = c.get("mugs")
+    yield "old-label", again[1] == b"eight mugs" and "v1" not in str(c.asked), c.told
 
 
-def _stays_fresh(ask, bench):
-    bench.web.put("mugs", "nine mugs", '"v1"', "public, max-age=60")
-    bench.get("mugs")
-    bench.clock.now += 59
-    answer, asked = bench.get("mugs")
-    ask.expect(
-        "max-age-ignored",
-        "with max-age=60 nobody is asked within 60 s",
-        (answer, asked) == ((200, b"nine mugs"), []),
-        f"59 s later it returned {answer}; {_asked(asked)}",
-        "Note at clock() when the answer came, and read max-age from Cache-Control.",
-        bench.mark,
-    )
-    bench.clock.now += 2
-    bench.web.put("mugs", "eight mugs", '"v2"', "public, max-age=60")
-    answer, asked = bench.get("mugs")
-    ask.expect(
-        "never-revalidates",
-        "after 61 s the server is asked again",
-        answer == (200, b"eight mugs"),
-        f"61 s after the first answer it returned {answer}; {_asked(asked)}",
-        "A copy is fresh while clock() < the time it came + max-age. Use the clock that you were given.",
-        bench.mark,
-    )
-    bench.clock.now += 61
-    bench.get("mugs")
-    bench.clock.now += 59
-    _, asked = bench.get("mugs")
-    ask.expect(
-        "304-does-not-renew",
-        "a 304 makes the copy fresh for another 60 s",
-        asked == [],
-        f"59 s after a 304, {_asked(asked)}",
-        "The 304 says 'still right' as of now: its clock starts anew.",
-        bench.mark,
-    )
+@check_cache.part
+def fresh_for_a_while(c):
+    for name, lasts in (("mugs", 60), ("cups", 7)):
+        c.put(name, "nine", '"v1"', f"public, max-age={lasts}")
+        c.get(name)
+        yield "max-age-ignored", (c.get(name, lasts - 1), c.asked) == ((200, b"nine"), []), c.told
+        c.put(name, "eight", '"v2"', f"public, max-age={lasts}")
+        yield "never-revalidates", c.get(name, 2) == (200, b"eight"), c.told
+        c.get(name, lasts + 1)
+        c.get(name, lasts - 1)
+        yield "304-does-not-renew", c.asked == [], f"after a 304: {c.told}"
 
 
-def _no_store(ask, bench):
-    bench.web.put("basket", "Ann: a mug", '"a1"', "no-store, max-age=60")
-    bench.get("basket")
-    bench.web.put("basket", "Bob: a cup", '"b1"', "no-store, max-age=60")
-    answer, asked = bench.get("basket")
-    ask.expect(
-        "no-store-stored",
-        "no-store: asked each time, as if for the first time",
-        (answer, asked) == ((200, b"Bob: a cup"), [None]),
-        f"it returned {answer}; {_asked(asked)}",
-        "no-store overrules everything else in Cache-Control: keep nothing of that answer.",
-        bench.mark,
-    )
+@check_cache.part
+def no_store(c):
+    c.put("basket", "Ann: a mug", '"a1"', "no-store, max-age=60")
+    c.get("basket")
+    c.put("basket", "Bob: a cup", '"b1"', "no-store, max-age=60")
+    yield "no-store-stored", (c.get("basket"), c.asked) == ((200, b"Bob: a cup"), [None]), c.told
 
 
-def _several(ask, bench):
-    for name in ("mugs", "cups"):
-        bench.web.put(name, f"some {name}", f'"{name}"')
-    bench.get("mugs")
-    other, _ = bench.get("cups")
-    again, asked = bench.get("mugs")
-    ask.expect(
-        "one-slot",
-        "two addresses have two copies",
-        other[1] == b"some cups" and again[1] != b"some cups" and "cups" not in str(asked),
-        f"mugs, then cups, which returned {other}, then mugs again, which returned {again}; {_asked(asked)}",
-        "One copy per URL: a dict.",
-        bench.mark,
-    )
+@check_cache.part
+def several_addresses(c):
+    for name in ("mugs", "cups", "mugs?page=2"):
+        c.put(name, f"some {name}", f'"{name}"')
+        answer = c.get(name)
+        yield "one-slot", answer == (200, f"some {name}".encode()) and c.asked == [None], f"{name}: {c.told}"
+    again = c.get("mugs")
+    yield "one-slot", again == (200, b"some mugs") and "cups" not in str(c.asked) and "?" not in str(c.asked), c.told
 
 
-def _unlabelled(ask, bench):
-    bench.web.put("time", "ten past two")
-    bench.get("time")
-    bench.web.put("time", "a quarter past")
-    answer, asked = bench.get("time")
-    ask.expect(
-        "unlabelled",
-        "without ETag and without max-age there is nothing to go by: ask again",
-        (answer, asked) == ((200, b"a quarter past"), [None]),
-        f"it returned {answer}; {_asked(asked)}",
-        "No label, no If-None-Match.",
-        bench.mark,
-    )
+@check_cache.part
+def no_label(c):
+    c.put("time", "ten past two")
+    c.get("time")
+    c.put("time", "a quarter past", None, "max-age=5")
+    yield "unlabelled", (c.get("time"), c.asked) == ((200, b"a quarter past"), [None]), c.told
+    c.get("time", 6)
+    yield "unlabelled", c.asked == [None], c.told
 
 
-def _errors(ask, bench):
-    bench.web.put("pots", "no such page", '"e1"', "max-age=60", 404)
-    answer, _ = bench.get("pots")
-    ask.expect(
-        "error-hidden",
-        "a 404 is passed on",
-        answer == (404, b"no such page"),
-        f"it returned {answer}",
-        "The caller must learn of it: status and body as they came.",
-        bench.mark,
-    )
-    bench.web.put("pots", "two pots", '"p1"', "max-age=60")
-    answer, asked = bench.get("pots")
-    ask.expect(
-        "error-cached",
-        "… and not kept: the page that appears is seen at once",
-        answer == (200, b"two pots"),
-        f"it returned {answer}; {_asked(asked)}",
-        "Only a 200 is worth keeping.",
-        bench.mark,
-    )
-    bench.clock.now += 61
-    bench.web.put("pots", "out of order", '"e2"', "max-age=60", 500)
-    bench.get("pots")
-    bench.web.put("pots", "two pots", '"p1"', "max-age=60")
-    answer, asked = bench.get("pots")
-    ask.expect(
-        "error-replaces",
-        "a 500 never takes the place of a good copy",
-        answer[0] != 500 and answer[1] != b"out of order",
-        f"after the repair it returned {answer}; {_asked(asked)}",
-        "Look at the status before you touch what you keep.",
-        bench.mark,
-    )
-
-
-def _asked(labels):
-    if not labels:
-        return "the server was not asked"
-    each = ", ".join(f"with If-None-Match: {label}" if label else "without If-None-Match" for label in labels)
-    return f"the server was asked {each}"
+@check_cache.part
+def errors(c):
+    c.put("pots", "no such page", '"e1"', "max-age=60", 404)
+    yield "error-hidden", c.get("pots") == (404, b"no such page"), c.told
+    c.put("pots", "two pots", '"p1"', "max-age=60")
+    yield "error-cached", c.get("pots") == (200, b"two pots"), c.told
+    c.put("pots", "out of order", '"e2"', "max-age=60", 500)
+    yield "error-hidden", c.get("pots", 61) == (500, b"out of order"), c.told
+    c.put("pots", "two pots", '"p1"', "max-age=60")
+    answer = c.get("pots")
+    yield "error-replaces", answer == (200, b"two pots") and c.asked[:1] != ['"e2"'], f"after the repair {c.told}"

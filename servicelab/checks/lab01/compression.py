@@ -1,30 +1,65 @@
-"""Exercise 5, measure and decide: when does compressing pay? Each case is measured on a real wire, there and then."""
+"""Exercise 5, from production: when does compressing pay? On a clock that the check keeps."""
 
 import gzip
 import json
 import random
-import time
 import zlib
+from functools import cache
 
 import numpy as np
-import requests
-from flask import Flask, Response, request
 
-from servicelab.checks.exercise import exercise
-from servicelab.checks.section import section
-from servicelab.checks.stall import calmly
-from servicelab.clients import traced
-from servicelab.faults import Bandwidth, FaultProxy
-from servicelab.servers import serve
+from servicelab.checks.scenario import Stage, scenario, words
 
-#: With gzip ÷ without: below the first it pays, above the second it costs, between them either answer is fine.
-PAYS, COSTS = 0.7, 1.4
-#: Saving less than this share of the bytes is no gain on any line.
-SOME = 0.02
+MOST = 32_000  # bytes that should_compress may let the processor compress
 
 
-def _text(size, seed):
-    rng = random.Random(seed)
+class Processor:
+    """A processor that compresses ``speed`` bytes per second. ``seconds`` is how long it has worked so far.
+
+    It keeps a clock of its own, so a thousandth of a second is the same here on a busy machine as on an idle one.
+    """
+
+    def __init__(self, speed: float):
+        self._speed, self._bytes = speed, 0
+
+    @property
+    def seconds(self) -> float:
+        return self._bytes / self._speed
+
+    def compress(self, data: bytes) -> bytes:
+        """``gzip.compress(data, 6)``, and the time that it takes."""
+        self._bytes += len(data)
+        return gzip.compress(data, 6)
+
+
+WORDS = words("""
+too-much: it lets the processor compress at most 32 kB
+    Who compresses everything in order to decide has paid already. How much of the body do you need to see?
+slow-line: long text on a slow line is compressed
+    What takes longer, the saved bytes on the line or the processor's effort?
+small: a short text on a very slow line is compressed
+    It is not long, but how long does it take on this line?
+quick-processor: text is compressed when the processor is quicker than the line
+    How many bytes per second does this processor shrink, and how many does the line carry?
+slow-processor: the same text on the same line is not compressed by a processor that is slower than the line
+    What differs from the case before? Where do you look at it?
+fast-line: a list that shrinks well is sent as it is on a fast line
+    How long would it be on the line, and how long does the processor take?
+tiny: thirteen bytes are sent as they are
+    How long are they when they are compressed?
+zipped: a file that is compressed already is sent as it is
+    How much of it is saved? Its length does not tell you.
+random: a photograph is sent as it is, on a slow line, too
+    How much of it is saved? Its length does not tell you.
+loopback: nothing is compressed for next door
+    None means that the line takes no time. What is there to gain?
+""")
+
+
+@cache
+def parcels(size: int) -> bytes:
+    """So many bytes of text that shrinks to about a third."""
+    rng = random.Random(size)
     lines = [
         json.dumps({"parcel": f"{rng.getrandbits(64):016x}", "to": f"{rng.randrange(99)} Mill Lane", "state": "sent"})
         for _ in range(size // 60)
@@ -32,94 +67,54 @@ def _text(size, seed):
     return "\n".join(lines).encode()[:size]
 
 
-#: code: what it is, the body, the speed of the line in bytes/s (None: the loopback), a hint for whoever gets it wrong.
+#: code: the body, what the line carries (bytes/s, None: the loopback), what the processor compresses (bytes/s), pays?
 CASES = {
-    "text-slow": ("a list of parcels", _text(200_000, 1), 1e6, "Long text on a slow line: what takes longer, the saved "
-                  "bytes on the line or the processor's effort?"),
-    "text-fast": ("a longer list", _text(400_000, 2), 2e6, "The processor shrinks this faster than that line carries "
-                  "it. Find out how many bytes per second yours can compress."),
-    "small-slow": ("a short list", _text(12_000, 3), 4e4, "Not long, but on this line each byte is dear."),
-    "tiny": ("one status", b'{"paid": true}', 1e6, "gzip adds a header and a check sum, about 20 bytes: what it saves "
-             "here is less than that."),
-    "zipped": ("a file that is compressed already", zlib.compress(_text(300_000, 4), 9), 1e6,
-               "It does not shrink. You cannot see that from its length: try it, on a piece of the body."),
-    "random": ("a photograph, as good as random", random.Random(5).randbytes(800_000), 2e7,
-               "It does not shrink, and trying costs time. Compress a few kB of it and look how long they become."),
-    "text-faster": (
-        "a long list",
-        _text(1_500_000, 7),
-        1.5e8,
-        "It shrinks well, and yet the line is done before the processor is. Put both times on the scales.",
-    ),
-    "loopback": ("a very long list", _text(2_000_000, 6), None, "None means next door: the line costs nothing, so "
-                 "there is nothing to gain."),
-}  # fmt: skip
+    "slow-line": (lambda: parcels(200_000), 1e6, 5e7, True),
+    "small": (lambda: parcels(12_000), 4e4, 5e6, True),
+    "quick-processor": (lambda: parcels(400_000), 1e7, 1e8, True),
+    "slow-processor": (lambda: parcels(400_000), 1e7, 4e6, False),
+    "fast-line": (lambda: parcels(1_000_000), 2e8, 5e7, False),
+    "tiny": (lambda: b'{"paid": true}', 1e4, 5e7, False),
+    "zipped": (lambda: zlib.compress(parcels(600_000), 9), 1e6, 5e7, False),
+    "random": (lambda: random.Random(5).randbytes(300_000), 1e4, 5e7, False),
+    "loopback": (lambda: parcels(500_000), None, 5e7, False),
+}
 
 
-@exercise("01", 5, "To compress or not", limit=60.0)
-def check_compression(ask, should_compress):
-    """Measure bodies of every kind, with and without gzip, and compare ``should_compress(body, bytes_per_second)``."""
-    for code in CASES:
-        with section(ask):
-            _examine(ask, should_compress, code)
+class Shipping(Stage):
+    """Decides about one body, and shows in the trace when it would arrive either way."""
+
+    def decide(self, body, line, processor):
+        """The decision, and both ways in words."""
+        mine = Processor(processor._speed)
+        after, effort = len(mine.compress(body)), mine.seconds
+        ways = []
+        for name, start, size in (("plain", 0.0, len(body)), ("gzip", effort, after)):
+            took = size / line if line else 0.0
+            id = self.ask.trace.send("shipping", "client", f"{name}, {size:,} bytes", at=start)
+            self.ask.trace.receive(id, "client", at=start + took)
+            ways.append((f"{name} {size:,} bytes after {(start + took) * 1e3:.3g} ms", id))
+        self.last = ways[0][1]
+        decision = bool(self.call(self.yours, body, line, processor, returns=(bool, np.bool_), limit=4.0))
+        self.last = ways[decision][1]
+        where = f"at {line / 1e6:g} MB/s" if line else "on the loopback"
+        return decision, f"{where} {ways[0][0]}, {ways[1][0]}; should_compress said {decision}"
 
 
-def _examine(ask, should_compress, code):
-    name, body, speed, hint = CASES[code]
-    decision = bool(ask.call(should_compress, body, speed, returns=(bool, np.bool_), limit=4.0))
-    runs = 1 if speed and len(body) / speed > 0.08 else 3
-    with serve(_archive(), "shipping", trace=ask.trace) as server, FaultProxy(server) as line:
-        if speed:
-            line.add(Bandwidth(speed))
-        plain, plain_call = _seconds(ask, line.url, code, "identity", runs)
-        packed, packed_call = _seconds(ask, line.url, code, "gzip", runs)
-    after = len(gzip.compress(body, 6))
-    right = _verdict(len(body), after, plain, packed)
-    where = f"at {speed / 1e6:g} MB/s" if speed else "on the loopback"
-    what = (
-        f"{name} {where}: {len(body):,} bytes in {plain * 1e3:.0f} ms, compressed {after:,} in "
-        f"{packed * 1e3:.0f} ms, so {_WORDS[right]}"
-    )
-    happened = f"should_compress(body, {speed}) said {decision}"
-    ask.expect(code, what, right in (None, decision), happened, hint, packed_call if decision else plain_call)
+check_compression = scenario("01", 5, "To compress or not", WORDS, go_on=True, should_compress=Shipping)
 
 
-_WORDS = {True: "compress", False: "do not compress", None: "either will do"}
+def case(code):
+    def part(s):
+        body, line, speed, pays = CASES[code]
+        processor = Processor(speed)
+        decision, told = s.decide(body(), line, processor)
+        yield "too-much", processor._bytes <= MOST, f"it compressed {processor._bytes:,} bytes"
+        yield code, decision == pays, told
+
+    part.__name__ = code.replace("-", "_")
+    return part
 
 
-def _verdict(before, after, plain, packed):
-    """Does it pay? None when the measurement is too close to call."""
-    if before - after < SOME * before:
-        return False
-    if packed < PAYS * plain:
-        return True
-    return False if packed > COSTS * plain else None
-
-
-def _seconds(ask, url, code, coding, runs):
-    """The shortest of so many calls in seconds, and the id of the last one."""
-    took = []
-
-    def call():
-        start = time.perf_counter()
-        web.get(f"{url}/{code}/{coding}", timeout=10)
-        took.append(time.perf_counter() - start)
-
-    with traced(requests.Session(), ask.trace, "client") as web:
-        web.headers["Accept-Encoding"] = coding
-        for _ in range(runs):
-            calmly(call)
-    return min(took), ask.trace.calls[-1].id
-
-
-def _archive():
-    app = Flask("shipping")
-
-    @app.get("/<code>/<coding>")
-    def parcels(code, coding):
-        body = CASES[code][1]
-        if "gzip" in request.headers.get("Accept-Encoding", ""):
-            return Response(gzip.compress(body, 6), headers={"Content-Encoding": "gzip"})
-        return Response(body)
-
-    return app
+for code in CASES:
+    check_compression.part(case(code))

@@ -2,173 +2,110 @@
 
 import gc
 import socket
+import traceback
+from http.client import HTTPException
 
-from servicelab.checks.exercise import exercise
-from servicelab.checks.lab01.wire import CLOSE, Wire, head
+from servicelab.checks.lab01.wire import Wire, head
+from servicelab.checks.learner_traceback import is_theirs
+from servicelab.checks.scenario import Stage, scenario, words
 from servicelab.lifecycle import HOST
 
 LABEL = b"parcel 17: on its way to 12 Mill Lane\n"
 LONG = LABEL * 2000  # 76 kB: more than one read
-LATE = 1.4  # seconds after the deadline: so wide that a busy machine is not taken for a mistake
-LATE_GASP = 0.6  # here a wrong answer is only a second late; it is tried again before it is judged
-LIMIT = 4.5  # seconds for one call; nothing here takes longer than 3.2
+PLACE = "/labels/17?size=a6"
+SHORT, SLOW = 0.5, 2.5  # seconds: a deadline, and what the server takes
+LATE = 1.0  # seconds after the deadline: so wide that a busy machine is not taken for a mistake
+LIMIT = 4.0  # seconds for one call; nothing here takes longer than SLOW
 
 
 class DeadlineExceeded(Exception):
     """The whole call took longer than its caller could use."""
 
 
-def _drip(data, seconds, pieces=20):
+WORDS = words("""
+exit: get_within returns or raises
+    exit() would end the program of your caller. What should it learn instead?
+asked: it sends a GET for the path and the query of the url
+    What did the server read, and what does a url consist of?
+error: an answer that comes within the deadline is returned
+    This server takes its time, but it is not late. What ended your call?
+none: an answer that is missing is an exception, never None
+    None looks to the caller like an empty answer. Does every path end with a return or a raise?
+part: the body comes back whole
+    One read returns what has arrived so far. Who says where the answer ends?
+wrong: the bytes of the body come back, and nothing else
+    Where does the body begin? And what type has it?
+endless: it ends when the deadline has passed
+    Which wait in it has no limit? What is looked at between two pieces is not looked at while no piece comes.
+late-answer: an answer that is late is DeadlineExceeded, at the deadline
+    What limits each silence does not limit their sum. How often do you decide when it must be over?
+late-error: DeadlineExceeded comes at the deadline, not later
+    It was right in the end, but the caller had to wait. Which of your waits went on, and how long may it last?
+half: half an answer is not an answer: DeadlineExceeded
+    A line that was cut looks like an answer that has ended. What else could tell you that it is not?
+other-error: the deadline has one name, DeadlineExceeded
+    Your caller wants one case to handle. Which error reached it?
+early: DeadlineExceeded does not come before the deadline
+    The limit is `seconds` for the whole call. Is it divided up somewhere?
+swallowed: when nobody is there, or the server breaks off, an error is raised
+    Half an answer, or none, was returned as if it were one. What did you know about it?
+disguised: another error is not taken for the deadline
+    There was time left. What tells you whether it was the deadline?
+wrapped: any other error passes as it is
+    The caller looks for the error that the network raised. What did it get in its place?
+socket-left: afterwards no connection is open
+    Who closes it, on which way out?
+""")
+
+
+def drip(data, seconds, pieces=20):
     """Steps that spread ``data`` over so many seconds."""
     size = -(-len(data) // pieces)
     parts = [data[at : at + size] for at in range(0, len(data), size)]
     return [(seconds / len(parts), part) for part in parts]
 
 
-FAST = [(0, head(len(LONG)) + LONG[:30_000]), (0.1, LONG[30_000:])]
-PATIENT = [(0, head(len(LABEL))), *_drip(LABEL, 0.6, 6)]
-BODY = [(0, head(len(LABEL))), *_drip(LABEL, 3.0)]
-HEADERS = [*_drip(head(len(LABEL)), 3.0), (0, LABEL)]
-SILENT = [(8.0, head(len(LABEL)) + LABEL)]
-GASP = [(0, head(len(LABEL))), *_drip(LABEL[:9], 0.9, 9), (8.0, LABEL[9:])]
-BROKEN = [(0, head(len(LABEL)) + LABEL[:20]), (0.1, CLOSE)]
+class Caller(Stage):
+    """Calls the learner's function on a server of its own for each call."""
 
-#: What each way of getting it wrong means.
-_HINTS = {
-    "late-answer": "What limits each silence (a `timeout`, or a clock that starts anew with every piece) does not "
-    "limit their sum. Decide once, at the start, when it must be over.",
-    "late-error": "Whoever looks at the clock when the answer is there has waited already. Something must end the "
-    "reading while it waits.",
-    "endless": "Which wait in it has no limit? A limit inside a loop over the pieces never runs while no piece comes.",
-    "half": "A line that was cut also looks like an answer that has ended. Look at the clock before you return.",
-    "none": "An answer that is missing must be an exception: None looks to the caller like an empty answer.",
-    "other-error": "Translate it: raise DeadlineExceeded(…) from error. Your caller has one case to handle then.",
-    "early": "The limit is `seconds` for the whole call; is it divided up somewhere?",
-    "part": "One read returns what has arrived so far. The answer is whole when the server says so.",
-    "disguised": "There was time left. Say DeadlineExceeded only when the clock does; let other errors pass: `raise`.",
-    "swallowed": "Half an answer, or none, must be an exception.",
-    "wrong": "Return the bytes of the body, and nothing else.",
-}
-
-
-@exercise("01", 2, "A client with a true deadline", limit=60.0)
-def check_deadline(ask, get_within):
-    """Call ``get_within(seconds, url) -> bytes`` on servers of every temper; it must end in time and leave nothing."""
-    bench = _Bench(ask, get_within)
-    bench.whole("fast", "a quick answer comes back whole", FAST, 5.0, LONG)
-    bench.whole("patient", "an answer that drips, but ends in time, comes back whole", PATIENT, 4.0, LABEL)
-    bench.cut("drip", "a body that drips for 3 s", BODY, 0.6)
-    bench.cut("headers", "headers that drip for 3 s", HEADERS, 0.6)
-    bench.cut("silence", "a server that picks up and says nothing", SILENT, 0.6)
-    if not bench.failed:  # the finest test; who failed the others would wait for news that is none
-        bench.cut("gasp", "a body that drips for 0.9 s and then stops", GASP, 1.0, LATE_GASP, tries=3)
-    bench.refused()
-    bench.broken()
-    if not bench.left:
-        ask.expect("socket-left", "afterwards no connection is open", True)
-
-
-class _Bench:
-    """Calls the learner's function, and judges how each call ended."""
-
-    def __init__(self, ask, get_within):
-        self.ask, self.get_within = ask, get_within
-        self.left = False  # did the server still see a connection after a call?
-
-    @property
-    def failed(self) -> bool:
-        return not all(expectation.passed for expectation in self.ask.expectations)
-
-    def call(self, name, steps, seconds):
-        """One call to a server that follows ``steps``: how it ended, and the id of the call."""
-        call = self._begin(name, seconds)
+    def get(self, steps, seconds):
+        """How a call to a server that follows ``steps`` ended."""
+        call = self._begin(seconds)
         with Wire("shipping", steps, self.ask.trace, call) as server:
-            outcome = self._run(call, server.url, name, seconds)
-            if not server.is_alone(within=0.1 if self.left else 1.5):
-                self._left_open(name, call)
-        return outcome, call
-
-    def _left_open(self, name, call):
-        if not self.left:
-            happened = f"a second and a half after the end of GET /{name} the server still saw an open connection"
-            hint = "Close it in a `finally`, or use `with`: also on the way out of an exception."
-            self.ask.expect("socket-left", "afterwards no connection is open", False, happened, hint, call)
-        self.left = True
-
-    def _begin(self, name, seconds):
-        call = self.ask.trace.start_call("client", "shipping", f"GET /{name}", timeout=seconds)
-        return self.ask.trace.send("client", "shipping", f"GET /{name}", id=call)
-
-    def _run(self, call, url, name, seconds):
-        outcome = self.ask.run(self.get_within, seconds, f"{url}/{name}", limit=LIMIT)
-        status = "ok" if outcome.returned else type(outcome.error).__name__ if outcome.error else outcome.how
-        self.ask.trace.end_call(call, status)
-        if outcome.error is not None:
-            _forget_frames(outcome.error)
-        gc.collect()
-        if outcome.how in ("not-callable", "exit"):
-            what, hint = "get_within is a function that returns or raises", "Hand over the function itself, uncalled."
-            self.ask.need(outcome.how, what, False, str(outcome), hint, call)
+            outcome = self._run(server.url + PLACE, seconds)
+            self.is_alone, self.asked = server.is_alone(1.5), server.asked
         return outcome
 
-    def whole(self, name, what, steps, seconds, body):
-        """The body comes back, all of it."""
-        outcome, call = self.call(name, steps, seconds)
-        code, hint = f"{name}-error", "This server is slow, but within the deadline."
-        if outcome.returned:
-            half = isinstance(outcome.value, bytes) and body.startswith(outcome.value)
-            kind = "none" if outcome.value is None else "part" if half else "wrong"
-            code, hint = f"{name}-{kind}", _HINTS[kind]
-        right = outcome.returned and outcome.value == body
-        happened = f"{len(body)} bytes were sent; {outcome}"
-        self.ask.expect(code, f"{what} (deadline {seconds:g} s)", right, happened, hint, call)
-
-    def cut(self, name, what, steps, seconds, margin=LATE, tries=1):
-        """DeadlineExceeded, in time."""
-        for _ in range(tries):
-            outcome, call = self.call(name, steps, seconds)
-            kind = _kind(outcome, seconds, margin)
-            if kind not in ("late-answer", "late-error"):
-                break
-        what = f"{what}: DeadlineExceeded after {seconds:g} s"
-        happened = f"after {outcome.seconds:.1f} s {outcome}"
-        self.ask.expect(f"{name}-{kind or 'deadline'}", what, not kind, happened, _HINTS.get(kind, ""), call)
-
-    def refused(self):
-        """Nobody listens: the error passes as it is."""
+    def get_from_nobody(self, seconds):
         with socket.socket() as nobody:  # bound, and not listening: whoever calls is refused
             nobody.bind((HOST, 0))
-            call = self._begin("nobody", 2.0)
-            self.ask.trace.lose(call, "refused")
-            outcome = self._run(call, f"http://{HOST}:{nobody.getsockname()[1]}", "nobody", 2.0)
-        self._passes("refused", "nobody is there: the error passes as it is", outcome, call)
+            self.ask.trace.lose(self._begin(seconds), "refused")
+            return self._run(f"http://{HOST}:{nobody.getsockname()[1]}{PLACE}", seconds)
 
-    def broken(self):
-        """The server breaks off: so does the error."""
-        outcome, call = self.call("broken", BROKEN, 3.0)
-        self._passes("broken", "the server breaks off in the middle: an error, and not the deadline", outcome, call)
+    def _begin(self, seconds):
+        label = "GET /labels/17"
+        call = self.ask.trace.start_call("client", "shipping", label, timeout=seconds)
+        self.last = self.ask.trace.send("client", "shipping", label, id=call)
+        return call
 
-    def _passes(self, name, what, outcome, call):
-        kind = "swallowed" if outcome.returned else "endless"
-        if isinstance(outcome.error, DeadlineExceeded):
-            kind = "disguised"
-        right = outcome.how == "exception" and kind != "disguised"
-        self.ask.expect(f"{name}-{kind}", what, right, str(outcome), _HINTS[kind], call)
+    def _run(self, url, seconds):
+        self.raised_there = False  # did an error begin in the learner's own code?
 
+        def get_within(seconds, url):
+            try:
+                return self.yours(seconds, url)
+            except Exception as error:
+                self.raised_there = is_theirs(traceback.extract_tb(error.__traceback__)[-1].filename)
+                raise
 
-def _kind(outcome, seconds, margin):
-    """In which way a call to a server that is too slow went wrong; "" for well."""
-    if outcome.how == "time-limit":
-        return "endless"
-    if outcome.returned:
-        if outcome.value is None:
-            return "none"
-        return "late-answer" if outcome.value == LABEL else "half"
-    if outcome.seconds > seconds + margin:
-        return "late-error"
-    if not isinstance(outcome.error, DeadlineExceeded):
-        return "other-error"
-    return "early" if outcome.seconds < seconds / 2 else ""
+        function = get_within if callable(self.yours) else self.yours
+        outcome = self.ask.run(function, seconds, url, limit=LIMIT)
+        status = "ok" if outcome.returned else type(outcome.error).__name__ if outcome.error else outcome.how
+        self.ask.trace.end_call(self.last, status)
+        _forget_frames(outcome.error)
+        if outcome.how == "not-callable":
+            self.call(self.yours)  # says so, and ends the check
+        return outcome
 
 
 def _forget_frames(error):
@@ -179,3 +116,95 @@ def _forget_frames(error):
         seen.add(id(error))
         error.__traceback__ = None
         error = error.__cause__ or error.__context__
+    gc.collect()
+
+
+def whole(c, steps, seconds, body):
+    """The body comes back, all of it."""
+    outcome = c.get(steps, seconds)
+    told, value = f"{len(body)} bytes were sent within {seconds:g} s; {outcome}", outcome.value
+    yield "exit", outcome.how != "exit", told
+    yield "error", outcome.returned, told
+    yield "none", value is not None, told
+    wanted = f"GET {PLACE} HTTP/1.1"
+    yield "asked", c.asked[:1] in ([wanted], [wanted[:-1] + "0"]), f"the server read {c.asked}"
+    yield "part", not (isinstance(value, bytes) and len(value) < len(body) and body.startswith(value)), told
+    yield "wrong", value == body, told
+    yield from left(c)
+
+
+def cut(c, steps, seconds, margin=LATE):
+    """DeadlineExceeded, in time."""
+    outcome = c.get(steps, seconds)
+    told = f"the deadline was {seconds:g} s; after {outcome.seconds:.1f} s {outcome}"
+    late = outcome.seconds > seconds + margin
+    yield "endless", outcome.how != "time-limit", told
+    yield "none", not (outcome.returned and outcome.value is None), told
+    yield "late-answer", not (outcome.returned and late), told
+    yield "half", not outcome.returned, told
+    yield "late-error", not late, told
+    yield "other-error", isinstance(outcome.error, DeadlineExceeded), told
+    yield "early", outcome.seconds > 0.5 * seconds, told
+    yield from left(c)
+
+
+def left(c):
+    told = "a second and a half after the end of the call the server still saw an open connection"
+    yield "socket-left", c.is_alone, told
+
+
+def passes(outcome, is_wrapped):
+    """An error that has nothing to do with the deadline."""
+    yield "endless", outcome.how != "time-limit", str(outcome)
+    yield "swallowed", outcome.how == "exception", str(outcome)
+    yield "disguised", not isinstance(outcome.error, DeadlineExceeded), str(outcome)
+    yield "wrapped", not is_wrapped(outcome.error), str(outcome)
+
+
+check_deadline = scenario("01", 2, "A client with a true deadline", WORDS, get_within=Caller)
+
+
+@check_deadline.part
+def a_quick_answer(c):
+    yield from whole(c, [(0, head(len(LONG)) + LONG[:30_000]), (0.1, LONG[30_000:])], 5.0, LONG)
+
+
+@check_deadline.part
+def an_answer_that_drips_and_is_in_time(c):
+    yield from whole(c, [(0, head(len(LABEL))), *drip(LABEL, 0.4, 6)], 4.0, LABEL)
+
+
+@check_deadline.part
+def nobody_is_there(c):
+    outcome = c.get_from_nobody(2.0)
+    yield from passes(
+        outcome, lambda error: c.raised_there and (error.__context__ or not isinstance(error, OSError | HTTPException))
+    )
+
+
+@check_deadline.part
+def the_server_breaks_off(c):
+    outcome = c.get([(0, head(len(LABEL)) + LABEL[:20])], 2.0)
+    yield from passes(outcome, lambda error: c.raised_there and error.__context__)
+    yield from left(c)
+
+
+@check_deadline.part
+def a_body_that_drips(c):
+    yield from cut(c, [(0, head(len(LABEL))), *drip(LABEL, SLOW)], SHORT)
+
+
+@check_deadline.part
+def headers_that_drip(c):
+    yield from cut(c, [*drip(head(len(LABEL)), SLOW), (0, LABEL)], SHORT)
+
+
+@check_deadline.part
+def silence(c):
+    yield from cut(c, [(8.0, head(len(LABEL)) + LABEL)], SHORT)
+
+
+@check_deadline.part
+def it_drips_and_then_falls_silent(c):
+    """A limit for each read, set to the whole deadline, would end twice as late here."""
+    yield from cut(c, [(0, head(len(LABEL))), *drip(LABEL[:9], 1.6, 9), (8.0, LABEL[9:])], 1.7, 0.9)

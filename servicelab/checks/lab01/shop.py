@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections import Counter
 from contextlib import ExitStack
 
 import requests
@@ -15,6 +16,11 @@ from servicelab.trace import Trace
 STAGES = ("orders", "inventory", "payment", "line")
 NARROW, WIDE = 75.0, 180.0  # requests/s, about
 PACKET = 20_000  # bytes that an order sends over the line
+MOST = 100  # requests to one stage that were agreed
+
+
+class Enough(Exception):
+    """More requests than were agreed."""
 
 
 class Shop:
@@ -22,13 +28,15 @@ class Shop:
 
     ``stages`` are their names, ``probe(stage)`` is a function that sends one request to that stage alone, ``order()``
     sends one through all of them, ``trace`` records everything. Three stages are services with workers; the fourth is
-    a line that all orders share. Use it in a ``with`` block: at its end the servers stop.
+    a line that all orders share. ``sent`` counts the requests to each; more than 100 to one raise
+    :class:`Enough`, since the shop is open. Use it in a ``with`` block: at its end the servers stop.
     """
 
     def __init__(self, seed: int, narrow: str, trace: Trace | None = None):
         rng = random.Random(f"shop {seed}")
         self.stages = STAGES
         self.trace = Trace() if trace is None else trace
+        self.sent = Counter()
         self._narrow = narrow
         self._limits = {s: (NARROW if s == narrow else WIDE) * rng.uniform(0.9, 1.1) for s in STAGES}
         # The narrow stage answers a single call sooner than a wide one does: few fast workers against many slow ones.
@@ -60,7 +68,14 @@ class Shop:
         """A function without arguments that sends one request to ``stage`` alone. Raises ValueError for no stage."""
         if stage not in self.stages:
             raise ValueError(f"stage={stage!r} is not one of {', '.join(self.stages)}")
-        return lambda: self._web.get(self._urls[stage], timeout=10)
+
+        def send():
+            self.sent[stage] += 1
+            if self.sent[stage] > MOST:
+                raise Enough(f"{MOST} requests to {stage} were agreed: the shop is open, measure gently")
+            return self._web.get(self._urls[stage], timeout=10)
+
+        return send
 
     def order(self):
         """Send one order through every stage; returns the last response."""

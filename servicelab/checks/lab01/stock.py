@@ -1,392 +1,173 @@
-"""Exercise 1, repair: an inventory service that keeps its word. A fresh one for every question, on a real socket."""
+"""Exercise 1, repair: an inventory service that keeps its word. A fresh one for every part, on a real socket."""
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+import time
 from urllib.parse import urljoin
 
 import requests
 from flask import Flask
 
-from servicelab.checks.exercise import exercise
-from servicelab.checks.section import section
+from servicelab.checks.scenario import Aside, Stage, scenario, words
 from servicelab.clients import traced
 from servicelab.servers import serve
 from servicelab.trace import from_traceparent
 
 CLIENTS = 20
 PATIENCE = 3.0  # seconds for one answer: hundreds of times what any right answer needs
+TRIALS = 10  # a change without a lock falls between another's reading and writing in every second of these
 MUG, CUP, POT = (
     {"sku": s, "name": n, "count": c} for s, n, c in [("M1", "mug", 3), ("C1", "cup", 8), ("P1", "pot", 2)]
 )
 
+WORDS = words("""
+no-answer: every request is answered within 3 s
+    Does that handler return? A lock that is taken twice waits for itself.
+add-answer: POST /items answers with the new item: the three fields as they were sent, and an id
+    What has the client in its hands after this answer?
+add-status: POST /items says 201 Created
+    200 says 'done'; 201 says 'there is something new'. Where does Flask take the status from?
+add-location: Location says where the new item is
+    A client follows the header. Can a handler return headers, too?
+list: GET /items lists every item
+    How many are on the shelves, and how many are in the list?
+put: PUT changes the item, and GET finds it changed
+    A row is a copy. And whose sku is it that the item has already?
+put-answer: PUT answers 200 with the item as it is now
+    The client wants to see what it did. What did it get to see?
+id-taken: a new item never gets the id of an item that is there
+    What does the number of items tell about which ids are taken?
+id-reused: the id of a deleted item is not given out again, not even the last one's
+    Who still has a link to the old item now gets the new one. What do the shelves no longer know?
+field-missing: an item without one of its fields is refused with 422 or 400
+    What becomes of a field that is not there?
+name-wrong: sku and name must be text
+    Which types may come out of JSON where text is wanted?
+count-wrong: count must be a whole number, 0 or more
+    Which numbers are no count? Some values that pass for an int are none.
+no-object: a body that is JSON, but no object, is refused with 422 or 400
+    JSON may be a list, a number, null. What does your code do with it?
+unnamed: the refusal names each field that is missing or wrong
+    Who mends one field at a time needs three round trips. What does the client learn from this answer?
+put-unchecked: PUT is as strict as POST
+    Which of the two handlers looks at the fields?
+put-part: PUT without one of the three fields is refused, and changes nothing
+    PUT replaces the whole. What should it put in the place of a field that it was not told?
+malformed: a body that is no JSON: 400
+    Flask answers this by itself. What keeps it from doing so?
+form: a form instead of JSON: 415
+    Flask answers this by itself. What keeps it from doing so?
+method: a method that nobody offers: 405
+    Flask does this by itself. Which of your routes took it?
+unknown: an id that nobody has: 404
+    The client asked for the wrong thing; did anything break? What does this error mean outside?
+put-creates: PUT to an id that nobody has creates nothing: 404
+    Here the service gives out the ids. Where would this one come from?
+duplicate: a second item with the same sku: 409
+    The item is fine by itself. What is against it?
+put-duplicate: PUT cannot take another item's sku either: 409
+    Which items does your PUT compare with?
+delete-status: DELETE says 204 No Content, and sends no body
+    Nothing is left to send back. Which status says so?
+deleted: a deleted item is gone: GET and a second DELETE say 404
+    Is it really off the shelf, and what does the handler say about an id that is not there?
+take: take, without a body, leaves one less on the shelf
+    What does your handler demand? And is the changed row back in its place?
+take-answer: take answers 200 with the item, one less
+    The client wants to know what is left. What did it get to see?
+take-empty: take with nothing left: 409, and it stays at 0
+    The request is fine. What is against it?
+lost-update: twenty clients take one of fifty each, at once: none is forgotten
+    Read, decide, write. What can another client do in between?
+oversold: twenty clients, ten cups: ten get one, the others 409
+    Where does your code look at the count, and where does it write it? What can happen between the two?
+ids-in-a-race: ten clients add an item at once: ten items, ten ids
+    Who else sees the same 'next' number?
+duplicates-in-a-race: ten clients add the same sku at once: one is first, nine get 409
+    Looking whether the sku is there, and putting it there: can another client come in between?
+put-in-a-race: ten items are to get the same sku at once: one is first, nine get 409
+    Is a change guarded as well as an addition?
+put-undone: what PUT wrote is not overwritten by somebody who took one meanwhile
+    Somebody read the row before, and wrote it back afterwards. What keeps PUT from coming in between?
+delete-undone: an item whose DELETE was answered 204 does not come back, even if others take from it meanwhile
+    Somebody read the row before, and wrote it back afterwards. What keeps DELETE from coming in between?
+""")
 
-@exercise("01", 1, "An inventory that keeps its word", limit=60.0)
-def check_stock(ask, make_stock):
-    """Ask the service of ``make_stock()`` what clients really ask: in order, out of order, and twenty at a time."""
-    for examine in (_everyday, _ids, _validation, _languages, _nobody, _duplicates, _delete, _takes, _race):
-        with section(ask), _service(ask, make_stock) as web:
-            examine(ask, web)
+#: What is wrong with an item: the code, in words, the item, the fields that the answer must name.
+MISTAKES = [
+    ("field-missing", "the name is missing", {"sku": "X", "count": 1}, ["name"]),
+    ("field-missing", "sku and count are missing", {"name": "mug"}, ["sku", "count"]),
+    ("name-wrong", "the name is a number", {**MUG, "name": 7}, ["name"]),
+    ("name-wrong", "the sku is null", {**MUG, "sku": None}, ["sku"]),
+    ("count-wrong", "the count is the text '3'", {**MUG, "count": "3"}, ["count"]),
+    ("count-wrong", "the count is -1", {**MUG, "count": -1}, ["count"]),
+    ("count-wrong", "the count is 2.5", {**MUG, "count": 2.5}, ["count"]),
+    ("count-wrong", "the count is true", {**MUG, "count": True}, ["count"]),
+    ("no-object", "the body is a list", [MUG], []),
+    ("no-object", "the body is a number", 7, []),
+]
 
 
-class _Client:
-    """A traced client of one service. ``said(answer)`` puts into words what came back, ``added`` is the last
-    call of ``add``."""
+class Inventory(Stage):
+    """A service of the learner's that nobody has asked yet, and a client."""
 
-    def __init__(self, ask, server, session):
-        self.ask, self.server, self.session = ask, server, session
-        self.added = None
+    def __init__(self, ask, make_stock):
+        super().__init__(ask, make_stock)
+        app = self.call(make_stock, returns=Flask)
+        self.server = self.use(serve(app, "inventory", trace=ask.trace, workers=CLIENTS))
+        self.session = self.use(traced(requests.Session(), ask.trace, "client"))
 
-    def __call__(self, method, path, body=None, **options):
+    def send(self, method, path, body=None, **options):
+        """The answer to a request. Ends the check when there is none."""
         if body is not None:
             options["json"] = body
         try:
-            return self.session.request(method, urljoin(self.server.url, path), timeout=PATIENCE, **options)
+            answer = self.session.request(method, urljoin(self.server.url, path), timeout=PATIENCE, **options)
         except requests.RequestException as error:
-            self.ask.need(
-                "no-answer",
-                f"{method} {path} is answered within {PATIENCE:g} s",
-                False,
-                f"{type(error).__name__}; {self.errors() or 'the service said nothing'}",
-                "Does that handler return? A lock that is taken twice waits for itself.",
-                self.ask.trace.calls[-1].id,
-            )
+            what, hint = WORDS["no-answer"]
+            told = f"{method} {path}: {type(error).__name__}; {self._fault() or 'the service said nothing'}"
+            self.ask.need("no-answer", what, False, told, hint, self.ask.trace.calls[-1].id)
+        self.last = from_traceparent(answer.request.headers["traceparent"])[1]
+        return answer
 
-    def errors(self):
+    def _fault(self):
         lines = "\n".join(self.server.errors).strip().splitlines()
         return f"its traceback ends with\n  {lines[-1]}" if lines else ""
 
     def said(self, answer):
-        request = answer.request
-        words = f"{request.method} {request.path_url} was answered {answer.status_code}"
-        if answer.status_code >= 500 and self.errors():
-            return f"{words}, and {self.errors()}"
-        return f"{words}: {' '.join(answer.text.split())[:100] or '(no body)'}"
-
-    def expect(self, code, what, answer, statuses, hint):
-        """The answer has one of these statuses."""
-        return self.ask.expect(code, what, answer.status_code in statuses, self.said(answer), hint, _call(answer))
+        """The answer in words."""
+        told = f"{answer.request.method} {answer.request.path_url} was answered {answer.status_code}"
+        if answer.status_code >= 500 and self._fault():
+            return f"{told}, and {self._fault()}"
+        return f"{told}: {' '.join(answer.text.split())[:100] or '(no body)'}"
 
     def add(self, item):
         """Add an item that nothing is wrong with, and return its row. The check ends when that cannot be done."""
-        answer = self("POST", "/items", item)
+        answer = self.send("POST", "/items", item)
         row = _json(answer)
-        self.added = _call(answer)
-        good = answer.ok and isinstance(row, dict) and isinstance(row.get("id"), int)
-        if not good:
-            what = "POST /items answers with the new item, as JSON and with its id"
-            hint = "A good item must be accepted before anything else can be tried."
-            self.ask.need("add-answer", what, False, self.said(answer), hint, self.added)
+        good = answer.ok and isinstance(row, dict) and isinstance(row.get("id"), int) and item.items() <= row.items()
+        what, hint = WORDS["add-answer"]
+        self.ask.need("add-answer", what, good, f"sent {item}; {self.said(answer)}", hint, self.last)
         return row
 
+    def count(self, path):
+        row = _json(self.send("GET", path))
+        return row.get("count") if isinstance(row, dict) else None
 
-@contextmanager
-def _service(ask, make_stock):
-    app = ask.call(make_stock, returns=Flask)
-    with serve(app, "inventory", trace=ask.trace, workers=CLIENTS) as server, requests.Session() as session:
-        yield _Client(ask, server, traced(session, ask.trace, "client"))
+    def crowd(self, *requests):
+        """The statuses of requests that are sent at once; None where no answer came. The first is marked."""
+        before = len(self.ask.trace)
+        asked = self.at_once(*[lambda r=r: self.send(*r).status_code for r in requests], limit=PATIENCE)
+        self.last = self.ask.trace.since(before).calls[0].id
+        return [one.answer for one in asked]
 
-
-def _everyday(ask, web):
-    answer = web("POST", "/items", MUG)
-    web.expect(
-        "add-status",
-        "POST /items says 201 Created",
-        answer,
-        {201},
-        "200 says 'done'; 201 says 'there is something new'. The status goes after the body: return body, 201.",
-    )
-    row = _json(answer)
-    place = answer.headers.get("Location")
-    found = web("GET", place) if place else None
-    ask.expect(
-        "add-location",
-        "Location says where the new item is",
-        found is not None and _json(found) == row,
-        f"Location: {place}" + (f"; {web.said(found)}" if found is not None else ""),
-        "A third part of the return value is a dict of headers: return body, 201, {'Location': …}.",
-        _call(answer),
-    )
-    row = web.add(CUP)
-    ask.need(
-        "add-changed",
-        "the item comes back as it was sent, with an id",
-        CUP.items() <= row.items(),
-        f"sent {CUP}, got {row}",
-        "Keep each of the three fields as it was sent.",
-        web.added,
-    )
-    listing = web("GET", "/items")
-    listed = _json(listing)
-    ask.expect(
-        "list",
-        "GET /items lists every item",
-        isinstance(listed, list) and len(listed) == 2 and row in listed,
-        f"two were added, and the list was {listed}",
-        "A list of rows, jsonified.",
-        _call(listing),
-    )
-    changed = web("PUT", f"/items/{row['id']}", {**CUP, "count": 9})
-    after = _json(web("GET", f"/items/{row['id']}"))
-    ask.expect(
-        "put",
-        "PUT changes an item",
-        changed.ok and after == {**row, "count": 9},
-        f"{web.said(changed)}; then the item was {after}",
-        "A row is a copy: write it back. The sku may stay what it was: that is no duplicate.",
-        _call(changed),
-    )
-
-
-def _ids(ask, web):
-    first, second = web.add(MUG), web.add(CUP)
-    web("DELETE", f"/items/{first['id']}")
-    third = web.add(POT)
-    ask.expect(
-        "id-taken",
-        "a new item never gets the id of an item that is there",
-        third["id"] != second["id"],
-        f"delete item {first['id']}, add one: its id was {third['id']}, which is {second['name']!r}",
-        "How many there are tells nothing about which numbers are taken.",
-        web.added,
-    )
-    web("DELETE", f"/items/{third['id']}")
-    fourth = web.add({**POT, "sku": "P2"})
-    ask.expect(
-        "id-reused",
-        "the id of a deleted item is not given out again, not even the last one's",
-        fourth["id"] not in (first["id"], second["id"], third["id"]),
-        f"delete item {third['id']}, add another: its id was {fourth['id']} again. Who still has a link to "
-        f"the old item now gets the new one",
-        "The highest id so far can be deleted, too. Count forward, in a counter that nothing ever takes back.",
-        web.added,
-    )
-
-
-#: What is wrong: the item, the fields that the answer must name.
-_WRONG = {
-    "field-missing": ("the name is missing", {"sku": "X", "count": 1}, ["name"]),
-    "all-at-once": ("sku and count are missing", {"name": "mug"}, ["sku", "count"]),
-    "name-number": ("the name is a number", {**MUG, "name": 7}, ["name"]),
-    "name-empty": ("the name is empty", {**MUG, "name": ""}, ["name"]),
-    "count-text": ("the count is the text '3'", {**MUG, "count": "3"}, ["count"]),
-    "count-negative": ("the count is -1", {**MUG, "count": -1}, ["count"]),
-    "count-true": ("the count is true", {**MUG, "count": True}, ["count"]),
-    "no-object": ("the body is a list", [MUG], []),
-}
-_WHY = {
-    "all-at-once": "Collect every complaint before you answer: who mends one field at a time needs three round trips.",
-    "count-true": "In Python True is an int: isinstance(True, int). Ask for type(…) is int.",
-    "no-object": "JSON may be a list, a number, null. Look before you look into it.",
-}
-
-
-def _validation(ask, web):
-    for number, (code, (what, item, fields)) in enumerate(_WRONG.items()):
-        if isinstance(item, dict) and "sku" in item:
-            item = {**item, "sku": f"X{number}"}  # so that one which gets in is in nobody's way
-        answer = web("POST", "/items", item)
-        hint = _WHY.get(code, "Look at each field before you use it, and answer 422 with what is wrong.")
-        if not web.expect(code, f"POST, {what}: 400 or 422", answer, {400, 422}, hint):
-            continue
-        missed = [field for field in fields if field not in answer.text]
-        if fields:
-            ask.expect(
-                f"{code}-unnamed",
-                f"… and the answer names {' and '.join(fields)}",
-                not missed,
-                f"{web.said(answer)}\nIt does not say {', '.join(missed)}.",
-                "A client must learn which field to mend. Say it by name, in the body.",
-                _call(answer),
-            )
-    row = web.add(MUG)
-    answer = web("PUT", f"/items/{row['id']}", {**MUG, "count": "many"})
-    web.expect(
-        "put-unchecked",
-        "PUT is as strict as POST",
-        answer,
-        {400, 422},
-        "Two doors lead to the same shelf. Use one function for both.",
-    )
-
-
-def _languages(ask, web):
-    json = {"Content-Type": "application/json"}
-    web.expect(
-        "malformed",
-        "a body that is no JSON: 400",
-        web("POST", "/items", data="{name", headers=json),
-        {400},
-        "request.get_json() answers 400 by itself when you let it; an `except` around it may hide that.",
-    )
-    web.expect(
-        "form",
-        "a form instead of JSON: 415",
-        web("POST", "/items", data=MUG),
-        {415},
-        "request.get_json() answers 415 by itself, unless force=True or silent=True tell it not to.",
-    )
-    web.expect(
-        "method",
-        "PATCH, which nobody offers: 405",
-        web("PATCH", "/items", MUG),
-        {405},
-        "Flask does this by itself for a route that names its methods.",
-    )
-
-
-def _nobody(ask, web):
-    asked = [("GET", "/items/99"), ("DELETE", "/items/99"), ("POST", "/items/99/take")]
-    for method, path in asked:
-        web.expect(
-            "unknown",
-            f"{method} {path}, which is not there: 404",
-            web(method, path),
-            {404},
-            "A KeyError inside is a 404 outside: the client asked for the wrong thing, nothing broke.",
-        )
-    answer = web("PUT", "/items/99", MUG)
-    after = web("GET", "/items/99").status_code
-    ask.expect(
-        "put-creates",
-        "PUT /items/99 creates nothing: 404",
-        answer.status_code == 404 and after == 404,
-        f"{web.said(answer)}; GET /items/99 then said {after}",
-        "Here the service gives out the ids. A client that makes one up has made a mistake; tell it.",
-        _call(answer),
-    )
-
-
-def _duplicates(ask, web):
-    web.add(MUG)
-    web.expect(
-        "duplicate",
-        "a second item with the same sku: 409",
-        web("POST", "/items", {**MUG, "name": "jar"}),
-        {409},
-        "The item is fine by itself, it just cannot be there twice: a conflict, 409.",
-    )
-    cup = web.add(CUP)
-    answer = web("PUT", f"/items/{cup['id']}", {**CUP, "sku": MUG["sku"]})
-    web.expect(
-        "put-duplicate",
-        "PUT cannot take another item's sku either: 409",
-        answer,
-        {409},
-        "Compare with every item except the one that is being changed.",
-    )
-
-
-def _delete(ask, web):
-    path = f"/items/{web.add(MUG)['id']}"
-    web.expect(
-        "delete-status",
-        "DELETE says 204 No Content",
-        web("DELETE", path),
-        {204},
-        'Nothing is left to send back: return "", 204.',
-    )
-    web.expect(
-        "delete-twice",
-        "a second DELETE: 404",
-        web("DELETE", path),
-        {404},
-        "It is not there any more: the same answer as for any id that nobody has.",
-    )
-    web.expect("deleted", "GET of a deleted item: 404", web("GET", path), {404}, "Is it really off the shelf?")
-
-
-def _takes(ask, web):
-    row = web.add({**MUG, "count": 1})
-    path = f"/items/{row['id']}"
-    answer = web("POST", path + "/take")
-    left = _count(web, path)
-    ask.expect(
-        "take",
-        "POST …/take takes one away: 200, and one less",
-        answer.status_code == 200 and left == 0,
-        f"{web.said(answer)}; the count went from 1 to {left}",
-        "It has no body, so demand none. And a row is a copy: write it back.",
-        _call(answer),
-    )
-    answer = web("POST", path + "/take")
-    ask.expect(
-        "take-empty",
-        "POST …/take with nothing left: 409",
-        answer.status_code == 409 and _count(web, path) == 0,
-        f"{web.said(answer)}; the count was {_count(web, path)}",
-        "The request is fine; the state of the item is against it. That is a conflict: 409.",
-        _call(answer),
-    )
-
-
-def _race(ask, web):
-    plenty, few = web.add({**MUG, "count": 50}), web.add({**CUP, "count": CLIENTS // 2})
-    statuses, mark = _together(ask, web, lambda n: ("POST", f"/items/{plenty['id']}/take", None))
-    taken, left = statuses.count(200), _count(web, f"/items/{plenty['id']}")
-    ask.expect(
-        "lost-update",
-        f"{CLIENTS} clients take one of 50 each, at once: none is forgotten",
-        taken == CLIENTS and left == 50 - taken,
-        f"{taken} were told 200, and the count went from 50 to {left}: "
-        f"{'several clients read the same number before any of them wrote' if taken else 'nobody got one'}",
-        "Read, decide, write: three steps that must be one. Put a lock around all three.",
-        mark,
-    )
-    statuses, mark = _together(ask, web, lambda n: ("POST", f"/items/{few['id']}/take", None))
-    taken, left = statuses.count(200), _count(web, f"/items/{few['id']}")
-    right = taken == CLIENTS // 2 and statuses.count(409) == CLIENTS // 2 and left == 0
-    ask.expect(
-        "oversold",
-        f"{CLIENTS} clients, {CLIENTS // 2} cups: exactly {CLIENTS // 2} get one, the others 409",
-        right,
-        f"{taken} were told 200, {statuses.count(409)} were told 409, and the count ended at {left}",
-        "The look at the count and the write must be inside one and the same `with lock:`.",
-        mark,
-    )
-    pots = [{"sku": f"R{n}", "name": "pot", "count": n} for n in range(10)]
-    _, mark = _together(ask, web, lambda n: ("POST", "/items", pots[n]), 10)
-    ids = [row["id"] for row in _json(web("GET", "/items")) or [] if str(row.get("sku", "")).startswith("R")]
-    ask.expect(
-        "ids-in-a-race",
-        "10 clients add an item at once: 10 items, 10 ids",
-        len(set(ids)) == 10,
-        f"{len(ids)} items were kept, with {len(set(ids))} different ids",
-        "Two adds at once may both see the same 'next' number. Draw the number inside the lock.",
-        mark,
-    )
-    statuses, mark = _together(ask, web, lambda n: ("POST", "/items", {**MUG, "sku": "same"}), 10)
-    ask.expect(
-        "duplicates-in-a-race",
-        "10 clients add the same sku at once: one is first, nine get 409",
-        (statuses.count(201) or statuses.count(200)) == 1 and statuses.count(409) == 9,
-        f"they were told {sorted(statuses)}",
-        "Looking whether the sku is there, and putting it there: one step, inside the lock.",
-        mark,
-    )
-
-
-def _together(ask, web, request, clients=CLIENTS):
-    """The statuses of ``clients`` requests sent at once, and the id of the first call among them."""
-    before, line = len(ask.trace), threading.Barrier(clients, timeout=5)
-
-    def client(number):
-        line.wait()
-        return web(*request(number)).status_code
-
-    with ThreadPoolExecutor(clients, thread_name_prefix="servicelab check") as crowd:
-        statuses = list(crowd.map(client, range(clients)))
-    return statuses, ask.trace.since(before).calls[0].id
-
-
-def _call(answer):
-    """The id of the call that got this answer, which the diagram is to mark."""
-    return from_traceparent(answer.request.headers["traceparent"])[1]
-
-
-def _count(web, path):
-    row = _json(web("GET", path))
-    return row.get("count") if isinstance(row, dict) else None
+    def amid_takers(self, path, phase, *request):
+        """The answer to a request that comes while five clients take from the item, one after the other."""
+        takers = [Aside(lambda: self.send("POST", f"{path}/take")).start() for _ in range(5)]
+        time.sleep(0.01 + 0.0008 * phase)
+        answer = self.send(*request)
+        for one in takers:
+            one.wait(PATIENCE)
+        self.last = from_traceparent(answer.request.headers["traceparent"])[1]
+        return answer
 
 
 def _json(answer):
@@ -394,3 +175,153 @@ def _json(answer):
         return answer.json()
     except ValueError:
         return None
+
+
+check_stock = scenario("01", 1, "An inventory that keeps its word", WORDS, go_on=True, make_stock=Inventory)
+
+
+@check_stock.part
+def every_day(s):
+    answer = s.send("POST", "/items", MUG)
+    yield "add-status", answer.status_code == 201, s.said(answer)
+    place = answer.headers.get("Location")
+    found = _json(s.send("GET", place)) if place else None
+    yield "add-location", place and found == _json(answer), f"Location: {place}; there was {found}"
+    row = s.add(CUP)
+    listing = s.send("GET", "/items")
+    listed = _json(listing)
+    yield "list", isinstance(listed, list) and len(listed) == 2 and row in listed, s.said(listing)
+    path, after = f"/items/{row['id']}", {**row, "name": "beaker", "count": 9}
+    changed = s.send("PUT", path, {**CUP, "name": "beaker", "count": 9})
+    found = _json(s.send("GET", path))
+    yield "put", changed.ok and found == after, f"{s.said(changed)}; then the item was {found}"
+    yield "put-answer", changed.status_code == 200 and _json(changed) == after, s.said(changed)
+
+
+@check_stock.part
+def ids(s):
+    first, second = s.add(MUG), s.add(CUP)
+    s.send("DELETE", f"/items/{first['id']}")
+    third = s.add(POT)
+    told = f"delete item {first['id']}, add one: its id was {third['id']}"
+    yield "id-taken", third["id"] != second["id"], f"{told}, which is {second['name']!r}"
+    s.send("DELETE", f"/items/{third['id']}")
+    fourth = s.add({**POT, "sku": "P2"})
+    told = f"delete item {third['id']}, add another: its id was {fourth['id']}"
+    yield "id-reused", fourth["id"] not in (first["id"], second["id"], third["id"]), told
+
+
+@check_stock.part
+def mistakes(s):
+    for number, (code, what, item, fields) in enumerate(MISTAKES):
+        if isinstance(item, dict) and item.get("sku"):
+            item = {**item, "sku": f"X{number}"}  # so that one which gets in is in nobody's way
+        answer = s.send("POST", "/items", item)
+        yield code, answer.status_code in (400, 422), f"{what}: {s.said(answer)}"
+        missed = [field for field in fields if field not in answer.text]
+        yield "unnamed", not missed, f"{what}: {s.said(answer)}\nIt does not say {', '.join(missed)}."
+
+
+@check_stock.part
+def mistakes_in_a_change(s):
+    row = s.add(MUG)
+    path = f"/items/{row['id']}"
+    for code, item in (("put-unchecked", {**MUG, "count": "many"}), ("put-part", {"sku": "M1", "count": 5})):
+        answer = s.send("PUT", path, item)
+        after = _json(s.send("GET", path))
+        refused = answer.status_code in (400, 422) and after == row
+        yield code, refused, f"{item}: {s.said(answer)}; then the item was {after}"
+
+
+@check_stock.part
+def other_languages(s):
+    path = f"/items/{s.add(CUP)['id']}"
+    for method, place in (("POST", "/items"), ("PUT", path)):
+        answer = s.send(method, place, data="{name", headers={"Content-Type": "application/json"})
+        yield "malformed", answer.status_code == 400, s.said(answer)
+        answer = s.send(method, place, data=MUG)
+        yield "form", answer.status_code == 415, s.said(answer)
+    answer = s.send("PATCH", path, MUG)
+    yield "method", answer.status_code == 405, s.said(answer)
+
+
+@check_stock.part
+def nobody_has_this_id(s):
+    for method, path in (("GET", "/items/99"), ("DELETE", "/items/99"), ("POST", "/items/99/take")):
+        answer = s.send(method, path)
+        yield "unknown", answer.status_code == 404, s.said(answer)
+    answer = s.send("PUT", "/items/99", MUG)
+    after = s.send("GET", "/items/99").status_code
+    yield "put-creates", answer.status_code == after == 404, f"{s.said(answer)}; GET then said {after}"
+
+
+@check_stock.part
+def duplicates(s):
+    s.add(MUG)
+    answer = s.send("POST", "/items", {**MUG, "name": "jar"})
+    yield "duplicate", answer.status_code == 409, s.said(answer)
+    answer = s.send("PUT", f"/items/{s.add(CUP)['id']}", {**CUP, "sku": MUG["sku"]})
+    yield "put-duplicate", answer.status_code == 409, s.said(answer)
+
+
+@check_stock.part
+def taking_and_deleting(s):
+    path = f"/items/{s.add({**MUG, 'count': 1})['id']}"
+    answer = s.send("POST", path + "/take")
+    left = s.count(path)
+    yield "take", answer.ok and left == 0, f"{s.said(answer)}; the count went from 1 to {left}"
+    row = _json(answer)
+    yield "take-answer", answer.status_code == 200 and isinstance(row, dict) and row.get("count") == 0, s.said(answer)
+    answer = s.send("POST", path + "/take")
+    left = s.count(path)
+    yield "take-empty", answer.status_code == 409 and left == 0, f"{s.said(answer)}; the count was {left}"
+    answer = s.send("DELETE", path)
+    yield "delete-status", answer.status_code == 204 and not answer.content, s.said(answer)
+    for method in ("GET", "DELETE"):
+        answer = s.send(method, path)
+        yield "deleted", answer.status_code == 404, s.said(answer)
+
+
+@check_stock.part
+def many_at_once(s):
+    plenty, few = (f"/items/{s.add(item)['id']}" for item in ({**MUG, "count": 50}, {**CUP, "count": CLIENTS // 2}))
+    taken, left = s.crowd(*[("POST", f"{plenty}/take")] * CLIENTS).count(200), s.count(plenty)
+    told = f"{taken} were told 200, and the count went from 50 to {left}"
+    yield "lost-update", taken == CLIENTS and left == 50 - taken, told
+    told = s.crowd(*[("POST", f"{few}/take")] * CLIENTS)
+    half, left = CLIENTS // 2, s.count(few)
+    right = told.count(200) == told.count(409) == half and left == 0
+    yield "oversold", right, f"{told.count(200)} were told 200, {told.count(409)} 409, and the count ended at {left}"
+
+    s.crowd(*[("POST", "/items", {**POT, "sku": f"R{n}"}) for n in range(10)])
+    rows = [row for row in _json(s.send("GET", "/items")) or [] if str(row.get("sku", "")).startswith("R")]
+    ids = {row["id"] for row in rows}
+    yield "ids-in-a-race", len(rows) == len(ids) == 10, f"{len(rows)} items were kept, with {len(ids)} different ids"
+    told = s.crowd(*[("POST", "/items", {**MUG, "sku": "same"})] * 10)
+    yield "duplicates-in-a-race", _one_of_ten(told), f"they were told {told}"
+    told = s.crowd(*[("PUT", f"/items/{id}", {**POT, "sku": "one for all"}) for id in ids])
+    yield "put-in-a-race", _one_of_ten(told), f"they were told {told}"
+    told = next(filter(None, (put_amid_takers(s, plenty, trial) for trial in range(TRIALS))), "")
+    yield "put-undone", not told, told
+    told = next(filter(None, (delete_amid_takers(s, trial) for trial in range(TRIALS))), "")
+    yield "delete-undone", not told, told
+
+
+def _one_of_ten(statuses):
+    return sum(status in (200, 201) for status in statuses) == 1 and statuses.count(409) == 9
+
+
+def put_amid_takers(s, path, trial):
+    """What went wrong, in words."""
+    wanted = 100 * (trial + 1)
+    answer, left = s.amid_takers(path, trial, "PUT", path, {**MUG, "count": wanted}), s.count(path)
+    if answer.ok and not wanted - 5 <= (left or 0) <= wanted:
+        return f"PUT set the count to {wanted}, five clients took one, and it was {left}"
+
+
+def delete_amid_takers(s, trial):
+    """What went wrong, in words."""
+    path = f"/items/{s.add({**CUP, 'sku': f'D{trial}'})['id']}"
+    answer, after = s.amid_takers(path, trial, "DELETE", path), s.send("GET", path).status_code
+    if answer.ok and after != 404:
+        return f"{s.said(answer)}; GET then said {after}"
