@@ -7,7 +7,7 @@ import pytest
 
 from servicelab import theory
 from servicelab.checks import lab08
-from servicelab.checks.lab08.shops import CHECKED, DAY, PRACTICE, WAIT, WAYS, simulate
+from servicelab.checks.lab08.shops import CHECKED, DAY, PRACTICE, WAIT, WAYS
 from tests.lab08_answers import budget, herd
 from tests.lab08_answers.keeper import Keeper
 from tests.lab08_answers.resolver import Resolver, lookup
@@ -27,7 +27,7 @@ class BeginsForEver(Keeper):
 
 def test_a_start_that_never_returns_is_a_report():
     report = lab08.check_keeper.report(BeginsForEver)
-    assert "time-limit" in report.refused and "start returns within" in str(report)
+    assert report.refused == ["time-limit"] and "start returns within" in str(report)
 
 
 class AsksForEver(Resolver):
@@ -63,7 +63,7 @@ def test_pauses_of_nothing_are_a_report():
         while True:
             yield 0.0
 
-    assert "hammers" in lab08.check_herd.report(pauses).refused
+    assert lab08.check_herd.report(pauses).refused == ["in-step"]
 
 
 def dips(period, rng):
@@ -128,16 +128,6 @@ def test_what_the_other_ways_ask_of_the_registry():
         lab08.formulas(PRACTICE, "DNS", 10, 3)
 
 
-@pytest.mark.parametrize("way, shop", [("poll", 0), ("blocking query", 1), ("every call", 3)])
-def test_simpy_counts_what_the_formulas_say(way, shop):
-    shop = CHECKED[shop]
-    choice = budget.grid(shop, [way])
-    paper, seen = lab08.formulas(shop, **choice), simulate(shop, **choice)
-    assert seen.requests == pytest.approx(paper.requests, rel=0.1)
-    assert seen.stale == pytest.approx(paper.stale, rel=0.1, abs=0.01)
-    assert seen.failed == pytest.approx(paper.failed, rel=0.1)
-
-
 @pytest.mark.parametrize(
     ("chosen", "words"),
     [
@@ -146,19 +136,14 @@ def test_simpy_counts_what_the_formulas_say(way, shop):
         ({"way": "poll", "ttl": 10, "heartbeat": 3}, "period is missing"),
         ({"ttl": 10, "heartbeat": 3, "period": 5}, "way is missing"),
         ({"way": ["poll"], "ttl": 10, "heartbeat": 3, "period": 5}, "way=['poll'] is none"),
+        ({"way": "every call", "ttl": 10, "heartbeat": 3}, "binding is missing"),
         ([10, 3, 5], "choose returns {"),
     ],
-    ids=["text", "zero", "no period", "no way", "a list of ways", "a list"],
+    ids=["text", "zero", "no period", "no way", "a list of ways", "no limit", "a list"],
 )
 def test_what_is_no_choice_names_the_entry(chosen, words):
     report = lab08.check_budget.report(lambda shop: chosen)
     assert report.refused[0] == "wrong-type" and words in str(report) and "<lambda>" not in str(report)
-
-
-def test_a_choice_that_takes_for_ever_says_that_a_coarse_grid_is_enough(monkeypatch):
-    monkeypatch.setattr("servicelab.checks.lab08.budget.LIMIT", 0.3)
-    report = lab08.check_budget.report(lambda shop: never_returns())
-    assert report.refused == ["time-limit"] and "A coarse grid is enough" in str(report)
 
 
 def test_pauses_are_on_average_the_period_while_all_is_well():

@@ -13,6 +13,17 @@ def used(shop, choice):
     return max(cost / getattr(shop, name) for name, cost in zip(LIMITS, formulas(shop, **choice)))
 
 
+def named(choose):
+    """What ``choose`` decides, and the limit that it uses up the most."""
+
+    def named_choice(shop, *args):
+        choice = choose(shop, *args)
+        costs = dict(zip(LIMITS, formulas(shop, **choice)))
+        return choice | {"binding": max(LIMITS, key=lambda name: costs[name] / getattr(shop, name))}
+
+    return named_choice
+
+
 def grid(shop, ways=("every call", "poll", "blocking query")):
     """Every combination on a grid; the one with the most room to the nearest limit."""
     choices = [
@@ -125,7 +136,7 @@ def one_less(shop):
 
 
 def slow_heart(shop):
-    return grid(shop) | {"heartbeat": 20.0, "ttl": 15.0}
+    return named(grid)(shop) | {"heartbeat": 20.0, "ttl": 15.0}
 
 
 def a_tuple(shop):
@@ -133,34 +144,62 @@ def a_tuple(shop):
 
 
 def as_text(shop):
-    return grid(shop) | {"ttl": "10s"}
+    return named(grid)(shop) | {"ttl": "10s"}
 
 
 def another_way(shop):
-    return grid(shop) | {"way": "DNS"}
+    return named(grid)(shop) | {"way": "DNS"}
+
+
+def forgets_the_limit(shop):
+    """A blind search, whose result nobody has looked at."""
+    return grid(shop)
+
+
+def always_names(limit):
+    def choose(shop):
+        return grid(shop) | {"binding": limit}
+
+    return choose
+
+
+def names_the_number(shop):
+    """The value of the limit, where its name is asked for."""
+    found = named(grid)(shop)
+    return found | {"binding": getattr(shop, found["binding"])}
+
+
+def names_the_loosest(shop):
+    costs = dict(zip(LIMITS, formulas(shop, **grid(shop))))
+    return grid(shop) | {"binding": min(LIMITS, key=lambda name: costs[name] / getattr(shop, name))}
+
+
+def names_the_largest_number(shop):
+    """Compares costs and not shares."""
+    costs = dict(zip(LIMITS, formulas(shop, **grid(shop))))
+    return grid(shop) | {"binding": max(LIMITS, key=costs.get)}
 
 
 def forgets_the_way(shop):
-    return {"ttl": 10, "heartbeat": 3, "period": 5}
+    return {"ttl": 10, "heartbeat": 3, "period": 5, "binding": "failed"}
 
 
 def forgets_the_period(shop):
-    return {"way": "poll", "ttl": 10, "heartbeat": 3}
+    return {"way": "poll", "ttl": 10, "heartbeat": 3, "binding": "failed"}
 
 
 def no_heartbeat(shop):
-    return grid(shop) | {"heartbeat": 0}
+    return named(grid)(shop) | {"heartbeat": 0}
 
 
-RIGHT = {"a grid": grid, "by hand": by_hand, "the cheapest way first": the_cheapest_way}
-WRONG = {
+RIGHT = {
+    "a grid": named(grid), "by hand": named(by_hand), "the cheapest way first": named(the_cheapest_way),
+}  # fmt: skip
+_CHOICES = {
     "polls everywhere": (polls_everywhere, {"no-period-will-do"}),
     "blocking queries everywhere": (watches_everywhere, {"woken-too-often"}),
     "asks before every call": (asks_before_every_call, {"asks-every-call"}),
-    "one choice for all": (
-        one_choice_for_all,
-        {"buried-alive", "forgot-refresh", "heartbeats-alone", "no-period-will-do", "too-late"},
-    ),
+    "one choice for all": (one_choice_for_all, {"forgot-refresh", "heartbeats-alone", "no-period-will-do"}),
     "asks far too often": (changed(period=0.1), {"too-many-requests"}),
     "forgets the heartbeats": (forgets_heartbeats, {"forgot-heartbeats"}),
     "heartbeats as everywhere": (beats_as_everywhere, {"heartbeats-alone"}),
@@ -169,11 +208,20 @@ WRONG = {
     "a lease for ever": (changed(ttl=10), {"too-late"}),
     "one heartbeat less": (one_less, {"buried-alive"}),
     "a whole multiple": (whole, {"whole-multiple"}),
+}
+WRONG = {name: (named(choose), codes) for name, (choose, codes) in _CHOICES.items()}
+WRONG |= {
     "a slow heart": (slow_heart, {"heartbeat-above-ttl"}),
     "a tuple": (a_tuple, {"wrong-type"}),
     "text": (as_text, {"wrong-type"}),
     "a way that is none": (another_way, {"wrong-type"}),
     "forgets the way": (forgets_the_way, {"wrong-type"}),
     "forgets the period": (forgets_the_period, {"wrong-type"}),
+    "forgets the limit": (forgets_the_limit, {"wrong-type"}),
     "no heartbeat": (no_heartbeat, {"wrong-type"}),
+    "always the requests": (always_names("requests"), {"binding"}),
+    "always the failed calls": (always_names("failed"), {"binding"}),
+    "the number of the limit": (names_the_number, {"binding"}),
+    "the loosest": (names_the_loosest, {"binding"}),
+    "the largest number": (names_the_largest_number, {"binding"}),
 }

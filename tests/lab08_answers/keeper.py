@@ -19,6 +19,10 @@ class Keeper:
         self.client, self.id, self.server, self.ttl = client, id, server, ttl
         self.period = ttl / self.share
         self.gone = threading.Event()
+        self.patience()
+
+    def patience(self):
+        self.client.http.connections_timeout = self.ttl / 3
 
     def start(self):
         self.register()
@@ -62,11 +66,11 @@ class Timers:
             "Name": "orders", "ID": id, "Address": "127.0.0.1", "Port": server.port,
             "Check": {"TTL": f"{int(ttl * 1000)}ms", "Status": "passing"},
         }  # fmt: skip
-        self.id, self.server, self.period, self.lock, self.timer = id, server, ttl / 4, threading.Lock(), None
+        self.id, self.server, self.period, self.lock, self.timer = id, server, ttl / 4, threading.RLock(), None
 
     def put(self, path, **more):
         try:
-            return self.web.put(self.base + path, timeout=1, **more).status_code
+            return self.web.put(self.base + path, timeout=self.period, **more).status_code
         except requests.RequestException:
             return None
 
@@ -93,6 +97,44 @@ class Timers:
             self.timer = None
         self.put(f"service/deregister/{self.id}")
         time.sleep(drain)
+        self.server.stop()
+
+
+class OneState:
+    """A third hand: one thread that does everything in turn, the goodbye too; whatever fails is tried again later."""
+
+    def __init__(self, client, id, server, ttl):
+        client.http.connections_timeout = ttl / 4
+        self.agent, self.id, self.server, self.ttl = client.agent, id, server, ttl
+        self.is_known, self.leaving = False, threading.Event()
+
+    def tell(self):
+        check = {"CheckID": f"service:{self.id}", "TTL": f"{self.ttl}s", "Status": "passing"}
+        if not self.is_known:
+            self.agent.service.register(
+                "orders", service_id=self.id, address="127.0.0.1", port=self.server.port, check=check
+            )
+            self.is_known = True
+        self.is_known = self.agent.check.ttl_pass(check["CheckID"])
+
+    def work(self):
+        while not self.leaving.wait(self.ttl / 5 if self.is_known else 0.05):
+            try:
+                self.tell()
+            except Exception:
+                continue
+        with suppress(Exception):
+            self.agent.service.deregister(self.id)
+
+    def start(self):
+        self.tell()
+        self.worker = threading.Thread(target=self.work)
+        self.worker.start()
+
+    def stop(self, drain):
+        self.leaving.set()
+        self.worker.join()
+        threading.Event().wait(drain)
         self.server.stop()
 
 
@@ -149,6 +191,63 @@ class NoPauseAfterAnError(Keeper):
 class NeverRegistersAgain(Keeper):
     def beat(self):
         self.client.agent.check.ttl_pass("service:" + self.id)
+
+
+class NoPortTheSecondTime(Keeper):
+    """What it registers again says nothing of where it is."""
+
+    def beat(self):
+        if not self.client.agent.check.ttl_pass("service:" + self.id):
+            check = {"TTL": f"{self.ttl * 1000:.0f}ms", "Status": "passing"}
+            self.client.agent.service.register("orders", self.id, check=check)
+
+
+class NoCheckTheSecondTime(Keeper):
+    """What it registers again has no lease, and passes for ever."""
+
+    def beat(self):
+        if not self.client.agent.check.ttl_pass("service:" + self.id):
+            self.client.agent.service.register("orders", self.id, address="127.0.0.1", port=self.server.port)
+
+
+class NoAddress(Keeper):
+    def register(self):
+        check = {"TTL": f"{self.ttl * 1000:.0f}ms", "Status": "passing"}
+        self.client.agent.service.register("orders", self.id, port=self.server.port, check=check)
+
+
+class DiesOf500(Keeper):
+    """Silence is expected, and an error is not."""
+
+    def keep(self):
+        while not self.gone.wait(self.period):
+            with suppress(requests.RequestException):
+                self.beat()
+
+
+class DiesOfSilence(Keeper):
+    def keep(self):
+        while not self.gone.wait(self.period):
+            with suppress(consul.ConsulException):
+                self.beat()
+
+
+class WaitsAsPyConsulDoes(Keeper):
+    def patience(self):
+        pass
+
+
+class PatientWithALease(Keeper):
+    """A timeout that is longer than the lease."""
+
+    def patience(self):
+        self.client.http.connections_timeout = 2 * self.ttl
+
+
+class ImpatientInTheLoopOnly(Keeper):
+    def goodbye(self):
+        self.client.http.connections_timeout = 30
+        super().goodbye()
 
 
 class WaitsForNotFound(Keeper):
@@ -263,18 +362,26 @@ class NothingToStop:
         pass
 
 
-RIGHT = {"in small parts": Keeper, "timers and requests": Timers}
+RIGHT = {"in small parts": Keeper, "timers and requests": Timers, "one thread for all": OneState}
 WRONG = {
     "registers in place of a heartbeat": (AlwaysRegisters, {"stays-critical"}),
     "slower than its lease": (SlowerThanItsLease, {"late"}),
     "as slow as its lease": (WithTheLease, {"late"}),
     "one lost kills": (OneLostKills, {"one-lost-kills"}),
-    "hammers": (Hammers, {"hammers", "no-pause"}),
+    "hammers": (Hammers, {"hammers"}),
     "a dozen in a lease": (ADozen, {"hammers"}),
-    "dies of an error": (DiesOfAnError, {"thread-died"}),
-    "catches around the loop": (CatchesAroundTheLoop, {"thread-died"}),
+    "dies of an error": (DiesOfAnError, {"dies-of-500"}),
+    "catches around the loop": (CatchesAroundTheLoop, {"dies-of-500"}),
+    "dies of a 500": (DiesOf500, {"dies-of-500"}),
+    "dies of silence": (DiesOfSilence, {"thread-died"}),
     "no pause after an error": (NoPauseAfterAnError, {"no-pause"}),
     "never registers again": (NeverRegistersAgain, {"not-registered-again"}),
+    "no port the second time": (NoPortTheSecondTime, {"registered-otherwise"}),
+    "no check the second time": (NoCheckTheSecondTime, {"registered-otherwise"}),
+    "no address": (NoAddress, {"registered-otherwise"}),
+    "waits as py-consul does": (WaitsAsPyConsulDoes, {"hangs"}),
+    "patient with a lease": (PatientWithALease, {"hangs"}),
+    "impatient in the loop only": (ImpatientInTheLoopOnly, {"stop-hangs"}),
     "waits for an exception": (WaitsForNotFound, {"not-registered-again"}),
     "critical at first": (CriticalAtFirst, {"not-passing"}),
     "stops first": (StopsFirst, {"stops-first"}),
@@ -288,5 +395,5 @@ WRONG = {
     "the goodbye fails": (GoodbyeFails, {"goodbye-fails"}),
     "keeps on": (KeepsOn, {"left-running"}),
     "not registered": (NotRegistered, {"not-registered"}),
-    "nothing to stop": (NothingToStop, {"wrong-type"}),
+    "nothing to stop": (NothingToStop, {"no-methods"}),
 }

@@ -88,6 +88,68 @@ class Tuples:
         return addresses
 
 
+def health(web, url, service):
+    """Asks for all, and sorts out; a generator's values, as a set."""
+    with web.get(f"{url}/v1/health/service/{service}", timeout=(0.5, 1)) as answer:
+        if answer.status_code != 200:
+            raise RuntimeError(answer.text)
+        entries = answer.json()
+    well = (one["Service"] for one in entries if {check["Status"] for check in one["Checks"]} == {"passing"})
+    return {"http://{Address}:{Port}".format(**one) for one in well}
+
+
+class TwoTables:
+    """A third hand: one table for what was said, one for when to ask again, and a list of who was used when."""
+
+    def __init__(self, lookup, ttl, negative_ttl, retry_after, most, clock):
+        self.lookup, self.times, self.most, self.clock = lookup, (negative_ttl, ttl, retry_after), most, clock
+        self.said, self.again, self.used = {}, {}, []
+
+    def instances(self, service):
+        self.used = [*(name for name in self.used if name != service), service][-self.most :]
+        for table in (self.said, self.again):
+            for name in set(table) - set(self.used):
+                del table[name]
+        if self.again.get(service, self.clock()) <= self.clock():
+            negative, ttl, retry = self.times
+            try:
+                found = self.said[service] = list(self.lookup(service))
+                self.again[service] = self.clock() + (ttl if found else negative)
+            except Exception as error:
+                self.again[service] = self.clock() + retry
+                if service not in self.said:
+                    raise LookupError(service) from error
+        try:
+            return self.said[service][:]
+        except KeyError:
+            raise LookupError(f"{service}: nothing was heard") from None
+
+
+def no_scheme(web, url, service):
+    return [address.removeprefix("http://") for address in lookup(web, url, service)]
+
+
+def nobody_raises(web, url, service):
+    return lookup(web, url, service) or {}["nobody"]
+
+
+def dead_is_nobody(web, url, service):
+    try:
+        return lookup(web, url, service)
+    except requests.HTTPError:
+        raise
+    except requests.ReadTimeout:
+        raise
+    except requests.ConnectionError:
+        return []
+
+
+def patient(web, url, service):
+    answer = web.get(f"{url}/v1/health/service/{service}?passing=1", timeout=10)
+    answer.raise_for_status()
+    return [f"http://{entry['Service']['Address']}:{entry['Service']['Port']}" for entry in answer.json()]
+
+
 def critical_too(web, url, service):
     answer = web.get(f"{url}/v1/health/service/{service}", timeout=1)
     answer.raise_for_status()
@@ -227,41 +289,121 @@ class NotACopy(Resolver):
         return entry["list"]
 
 
+class NobodyIsForgotten(Resolver):
+    """Takes an empty list for nothing known when the question fails."""
+
+    def failed(self, entry):
+        super().failed(entry)
+        entry["list"] = entry["list"] or None
+
+
+class ForgetsTheNewest(Resolver):
+    """Full is full: who comes last is not kept."""
+
+    def bound(self):
+        while len(self.known) > self.most:
+            self.known.popitem(last=True)
+
+
+class ThrowsAllAway(Resolver):
+    """When it is full, it begins anew with the newest."""
+
+    def bound(self):
+        if len(self.known) > self.most:
+            while len(self.known) > 1:
+                self.known.popitem(last=False)
+
+
+class OneMore(Resolver):
+    def bound(self):
+        while len(self.known) > self.most + 1:
+            self.known.popitem(last=False)
+
+
+class NeverRenewed(Resolver):
+    """Fresh counts from the first answer."""
+
+    def heard(self, entry, found):
+        begin = entry.setdefault("begin", self.clock())
+        entry["list"], entry["until"] = found, begin + self.good_for(found)
+
+
+class FailuresUnbounded(Resolver):
+    """What failed is noted in a table of its own."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.failures = {}
+
+    def instances(self, service):
+        if service not in self.known and self.clock() < self.failures.get(service, 0.0):
+            raise LookupError(service)
+        self.failures[service] = self.clock() + self.retry_after
+        return super().instances(service)
+
+
+class FirstNothing(Resolver):
+    """Gives what it has, and asks for the next one."""
+
+    def instances(self, service):
+        before = self.entry(service)["list"]
+        found = super().instances(service)
+        return found if before is not None else []
+
+
+class UnknownForEver(Resolver):
+    def failed(self, entry):
+        entry["until"] = self.clock() + (self.retry_after if entry["list"] is not None else 60.0)
+
+
 class ReturnsNothing(Resolver):
     def instances(self, service):
         super().instances(service)
 
 
-RIGHT = {"an ordered dict": (lookup, Resolver), "tuples": (lookup, Tuples)}
-WRONG = {
+RIGHT = {
+    "an ordered dict": (lookup, Resolver), "tuples": (lookup, Tuples), "two tables": (health, TwoTables),
+}  # fmt: skip
+_LOOKUPS = {
     "the critical, too": (critical_too, {"critical-too"}),
+    "addresses without a scheme": (no_scheme, {"wrong-addresses"}),
+    "nobody raises": (nobody_raises, {"nobody-raises"}),
     "an error is nobody": (error_is_nobody, {"error-is-nobody"}),
     "no timeout": (no_timeout, {"no-timeout"}),
+    "ten seconds": (patient, {"no-timeout"}),
     "silence is nobody, in lookup": (silence_is_nobody, {"silence-is-nobody"}),
-    "asks every call": (AsksEveryCall, {"asks-every-call"}),
-    "ignores the TTL": (IgnoresTTL, {"ignores-ttl", "nobody-not-believed"}),
-    "nobody is not believed": (NobodyIsNotBelieved, {"nobody-not-believed"}),
-    "nobody is not kept": (NobodyIsNotKept, {"nobody-not-kept"}),
-    "nobody is kept too long": (NobodyKeptTooLong, {"nobody-kept-too-long"}),
-    "throws away the last known good": (ThrowsAway, {"last-known-good-lost"}),
-    "empty after a failure": (EmptyAfterAFailure, {"last-known-good-lost", "silence-is-nobody"}),
-    "passes the error on": (
-        PassesTheErrorOn,
-        {"last-known-good-lost", "asks-while-down", "silence-is-nobody", "asks-while-unknown"},
+    "the dead is nobody": (dead_is_nobody, {"dead-is-nobody"}),
+}
+_RESOLVERS = {
+    "asks every call": (
+        AsksEveryCall,
+        {"asks-every-call", "nobody-not-kept", "asks-while-down", "asks-while-unknown", "forgets-the-used"},
     ),
+    "never renewed": (NeverRenewed, {"asks-every-call", "nobody-not-kept"}),
+    "ignores the TTL": (IgnoresTTL, {"ignores-ttl", "nobody-not-believed", "never-back"}),
+    "nobody is not believed": (NobodyIsNotBelieved, {"nobody-not-believed"}),
+    "nobody is not kept": (NobodyIsNotKept, {"nobody-not-kept", "forgets-the-newest"}),
+    "nobody is kept too long": (NobodyKeptTooLong, {"nobody-kept-too-long"}),
+    "nobody is forgotten": (NobodyIsForgotten, {"nobody-forgotten"}),
+    "throws away the last known good": (ThrowsAway, {"last-known-good-lost", "nobody-forgotten"}),
+    "empty after a failure": (EmptyAfterAFailure, {"last-known-good-lost", "unknown-is-nobody"}),
+    "passes the error on": (PassesTheErrorOn, {"last-known-good-lost", "unknown-is-nobody", "nobody-forgotten"}),
     "asks while it is down": (AsksWhileDown, {"asks-while-down", "asks-while-unknown"}),
     "a failure is fresh": (FailureIsFresh, {"never-back"}),
-    "silence is nobody": (SilenceIsNobody, {"silence-is-nobody"}),
+    "silence is nobody": (SilenceIsNobody, {"unknown-is-nobody"}),
     "forgets its failures": (ForgetsItsFailures, {"asks-while-unknown"}),
+    "unknown for ever": (UnknownForEver, {"never-back"}),
     "gives up": (GivesUp, {"gives-up"}),
-    "without a bound": (Unbounded, {"unbounded"}),
+    "without a bound": (Unbounded, {"unbounded", "unbounded-failures"}),
+    "one more": (OneMore, {"unbounded", "unbounded-failures"}),
+    "failures without a bound": (FailuresUnbounded, {"unbounded", "unbounded-failures"}),
     "forgets the used": (ForgetsTheUsed, {"forgets-the-used"}),
-    "one for all names": (OneForAll, {"names-mixed"}),
+    "forgets the newest": (ForgetsTheNewest, {"forgets-the-newest", "unbounded-failures"}),
+    "throws all away": (ThrowsAllAway, {"forgets-the-used"}),
+    "one for all names": (OneForAll, {"names-mixed", "unbounded-failures"}),
     "not a copy": (NotACopy, {"not-a-copy"}),
+    "first nothing": (FirstNothing, {"first-answer", "never-back"}),
     "returns nothing": (ReturnsNothing, {"wrong-type"}),
-}
-WRONG = {
-    name: ((lookup, answer) if isinstance(answer, type) else (answer, Resolver), codes)
-    for name, (answer, codes) in WRONG.items()
-}
-WRONG["swapped"] = ((Resolver, lookup), {"swapped"})
+}  # fmt: skip
+WRONG = {name: ((answer, Resolver), codes) for name, (answer, codes) in _LOOKUPS.items()}
+WRONG |= {name: ((lookup, answer), codes) for name, (answer, codes) in _RESOLVERS.items()}

@@ -1,6 +1,7 @@
 """Exercise 3: a right watcher in small parts, a generator of answers, and mistakes as changes to the first."""
 
 import itertools
+import queue
 import threading
 import time
 from contextlib import suppress
@@ -52,10 +53,13 @@ class Watcher:
         return params
 
     def question(self):
-        answer = self.web.get(self.url, params=self.asks(), timeout=self.wait * 17 / 16 + 2)
+        answer = self.web.get(self.url, params=self.asks(), timeout=self.patience())
         answer.raise_for_status()
         found = [f"http://{one['Service']['Address']}:{one['Service']['Port']}" for one in answer.json()]
         self.heard(self.new_index(answer), found)
+
+    def patience(self):
+        return self.wait * 17 / 16 + 1
 
     def new_index(self, answer):
         return int(answer.headers.get("X-Consul-Index", 0))
@@ -81,7 +85,7 @@ class Generator:
 
     def __init__(self, web, url, service, act, rng, wait):
         self.ask = lambda **more: web.get(
-            f"{url}/v1/health/service/{service}", params={"passing": "true", **more}, timeout=wait + 5
+            f"{url}/v1/health/service/{service}", params={"passing": "true", **more}, timeout=1.2 * wait + 0.8
         )
         self.tell, self.rng, self.wait, self.over = act, rng, f"{wait}s", threading.Event()
 
@@ -120,6 +124,50 @@ class Generator:
         self.over.set()
 
 
+class Queue:
+    """A third hand: one thread asks, another tells, and a queue lies between them."""
+
+    def __init__(self, web, url, service, act, rng, wait):
+        self.web, self.act, self.rng, self.ms = web, act, rng, round(1000 * wait)
+        self.place, self.open, self.news = f"{url}/v1/health/service/{service}?passing", True, queue.SimpleQueue()
+        self.told, self.failures, self.nap = None, 0, threading.Event()
+
+    def ask(self, index):
+        query = f"&index={index}&wait={self.ms}ms" if index else ""
+        with self.web.get(self.place + query, timeout=(1, self.ms / 900 + 0.9)) as answer:
+            answer.raise_for_status()
+            known = answer.headers.get("X-Consul-Index")
+            return [one["Service"] for one in answer.json()], int(known) if known else 0
+
+    def asks(self):
+        index = 0
+        while self.open:
+            try:
+                services, new = self.ask(index)
+            except Exception:
+                self.failures += 1
+                self.nap.wait(min(1.0, self.rng.betavariate(2, 2) * 0.05 * 2 ** min(self.failures, 5)))
+                continue
+            self.failures, index = 0, 0 if new < index else new
+            self.news.put(sorted(f"http://{one['Address']}:{one['Port']}" for one in services))
+            self.nap.wait(0.12)
+        self.news.put(None)
+
+    def tells(self):
+        for found in iter(self.news.get, None):
+            if found != self.told and self.open:
+                self.told = found
+                self.act(list(found))
+
+    def start(self):
+        for work in (self.asks, self.tells):
+            threading.Thread(target=work, daemon=True).start()
+
+    def stop(self):
+        self.open = False
+        self.nap.set()
+
+
 class IndexNotSent(Watcher):
     def asks(self):
         return {"passing": "1"}
@@ -133,15 +181,89 @@ class IndexAlwaysTheFirst(Watcher):
         self.news(found)
 
 
-class NeverReset(Watcher):
+class ResetsOnlyAfterErrors(Watcher):
+    """Trusts that an index goes back only where the registry was away for a moment."""
+
     def heard(self, new, found):
         self.index = max(self.index, new)
         self.news(found)
 
+
+class TakesTheSmallerIndex(Watcher):
+    """Goes on with the index that went back."""
+
+    def heard(self, new, found):
+        self.index = new
+        self.news(found)
+
+
+class DropsTheAnswer(Watcher):
+    """Begins anew, and takes what it heard for old news."""
+
+    def heard(self, new, found):
+        if new < self.index:
+            self.index, self.known = 0, set(found)
+        else:
+            super().heard(new, found)
+
+
+class ForgetsWhatItKnew(Watcher):
+    """Begins anew with everything: the same addresses are news."""
+
+    def heard(self, new, found):
+        if new < self.index:
+            self.known = None
+        super().heard(new, found)
+
+
+class TakesTheLaterForSmaller(Watcher):
+    """Begins anew when the index is the old one, too: after each wait without a change."""
+
+    def heard(self, new, found):
+        self.index = new if new > self.index else 0
+        self.news(found)
+
+
+class NoWait(Watcher):
+    def asks(self):
+        return {key: value for key, value in super().asks().items() if key != "wait"}
+
+
+class WholeSeconds(Watcher):
+    def asks(self):
+        asked = super().asks()
+        return asked | ({"wait": f"{int(self.wait) or 1}s"} if "wait" in asked else {})
+
+
+class NobodyIsNoNews(Watcher):
+    """What is known is empty before anything was heard."""
+
+    def is_new(self, found):
+        return set(found) != (self.known or set())
+
+
+class WaitsForSomebody(Watcher):
+    """An empty list is taken for a mistake."""
+
+    def news(self, found):
+        if found or self.known is None:
+            super().news(found)
+
+
+class NeverBeginsAnew(Watcher):
+    def watch(self):
+        self.grown = 0.05
+        super().watch()
+
     def failed(self):
-        index = self.index
-        super().failed()
-        self.index = index
+        self.index = 0
+        self.rest(self.rng.uniform(self.grown / 2, self.grown))
+        self.grown = min(2 * self.grown, 1.0)
+
+
+class NoTimeout(Watcher):
+    def patience(self):
+        return None
 
 
 class NewIndexOnlyWithNews(Watcher):
@@ -191,7 +313,7 @@ class PauseOfOneLength(Watcher):
 
     def failed(self):
         self.index = 0
-        self.rest(self.rng.uniform(0.03, 0.05))
+        self.rest(self.rng.uniform(0.08, 0.1))
 
 
 class AskedTooSeldom(Watcher):
@@ -228,7 +350,7 @@ class DoesNotLookAtTheStatus(Watcher):
     """A 500 is no JSON, and that is no RequestException here."""
 
     def question(self):
-        answer = self.web.get(self.url, params=self.asks(), timeout=self.wait * 17 / 16 + 2)
+        answer = self.web.get(self.url, params=self.asks(), timeout=self.patience())
         found = answer.json() if answer.ok else []
         self.heard(
             self.new_index(answer), [f"http://{one['Service']['Address']}:{one['Service']['Port']}" for one in found]
@@ -282,29 +404,39 @@ class NothingToStop:
         pass
 
 
-RIGHT = {"in small parts": Watcher, "a generator": Generator}
+RIGHT = {"in small parts": Watcher, "a generator": Generator, "a queue between two threads": Queue}
 WRONG = {
     "index not sent": (IndexNotSent, {"index-not-sent"}),
     "the first index for good": (IndexAlwaysTheFirst, {"busy-on-spurious"}),
-    "never reset": (NeverReset, {"index-not-reset"}),
-    "a new index only with news": (NewIndexOnlyWithNews, {"busy-on-spurious", "busy-without-index"}),
+    "resets only after errors": (ResetsOnlyAfterErrors, {"index-not-reset"}),
+    "takes the smaller index": (TakesTheSmallerIndex, {"index-not-reset"}),
+    "drops the answer": (DropsTheAnswer, {"backwards-is-deaf"}),
+    "forgets what it knew": (ForgetsWhatItKnew, {"acts-on-nothing"}),
+    "begins anew after each wait": (TakesTheLaterForSmaller, {"index-not-sent"}),
+    "no wait": (NoWait, {"wait-not-sent"}),
+    "whole seconds": (WholeSeconds, {"wait-not-sent"}),
+    "a new index only with news": (NewIndexOnlyWithNews, {"busy-on-spurious"}),
     "acts on nothing": (ActsOnNothing, {"acts-on-nothing"}),
     "stops at no news": (StopsAtNoNews, {"deaf-after-spurious"}),
+    "nobody is no news": (NobodyIsNoNews, {"first-nobody"}),
+    "waits for somebody": (WaitsForSomebody, {"news-missed"}),
     "no pause": (NoPause, {"busy-without-index"}),
     "needs the index": (NeedsTheIndex, {"died-without-index"}),
-    "no backoff": (NoBackoff, {"hammers-the-ill", "hammers-the-dead", "no-jitter"}),
+    "no backoff": (NoBackoff, {"hammers"}),
     "no jitter": (NoJitter, {"no-jitter"}),
     "a pause of one length": (PauseOfOneLength, {"pause-does-not-grow"}),
     "long pauses at once": (AskedTooSeldom, {"pause-does-not-grow"}),
+    "never begins anew": (NeverBeginsAnew, {"never-begins-anew"}),
     "compares lists": (ComparesLists, {"order-is-news"}),
-    "dies of an error": (DiesOfAnError, {"died-of-silence"}),
-    "nobody after an error": (NobodyAfterAnError, {"acts-on-error", "acts-on-silence"}),
+    "dies of an error": (DiesOfAnError, {"died-of-error"}),
+    "nobody after an error": (NobodyAfterAnError, {"acts-on-error"}),
     "does not look at the status": (DoesNotLookAtTheStatus, {"acts-on-error"}),
-    "backs off for ever": (BacksOffForEver, {"died-of-silence"}),
+    "backs off for ever": (BacksOffForEver, {"died-of-error"}),
+    "no timeout": (NoTimeout, {"hangs"}),
     "stop waits": (StopWaits, {"stop-waits"}),
     "acts after stop": (ActsAfterStop, {"acts-after-stop"}),
     "asks after stop": (AsksAfterStop, {"asks-after-stop", "left-running"}),
-    "in the foreground": (InTheForeground, {"start-waits"}),
+    "in the foreground": (InTheForeground, {"time-limit"}),
     "never acts": (NeverActs, {"first-news"}),
-    "nothing to stop": (NothingToStop, {"wrong-type"}),
+    "nothing to stop": (NothingToStop, {"no-methods"}),
 }

@@ -2,11 +2,11 @@
 
 ``keeper``    1, repair: a lease that is kept, and given back
 ``resolver``  2, build: a resolver with a memory and a last known good
-``watcher``   3, build: a watcher on blocking queries that is not fooled (``watching``: its stage)
+``watcher``   3, build: a watcher on blocking queries that is not fooled
 ``budget``    4, measure and decide: a way of knowing, lease, heartbeat and period for a budget (``shops``: what a
-              choice costs, by formula and in SimPy)
+              choice costs)
 ``herd``      5, repair: hundreds of clients whose registry is back
-``stand``     a registry for one part of a check
+``registry_stage``  a registry for one part of a check
 """
 
 from servicelab.checks.lab08.budget import check_budget

@@ -1,126 +1,118 @@
-"""Exercise 4, measure and decide: a way of knowing, a lease, a heartbeat and a period for a budget, in four shops.
-
-The formulas decide; what they accept is tried in SimPy. Both are in :mod:`servicelab.checks.lab08.shops`.
-"""
+"""Exercise 4, measure and decide: a way of knowing, a lease, a heartbeat and a period for a budget, in four shops."""
 
 import math
 from numbers import Real
 
-from servicelab.checks.exercise import exercise
-from servicelab.checks.lab08.shops import (
-    CHECKED,
-    DAY,
-    WAYS,
-    buried,
-    formulas,
-    hours,
-    lookups_by,
-    simulate,
-)
+from servicelab.checks.lab08.shops import CHECKED, WAYS, buried, formulas, lookups_by
 from servicelab.checks.learner_traceback import shown
-from servicelab.checks.section import section
+from servicelab.checks.scenario import Stage, scenario, words
+from servicelab.significant import three_digits
 
-ROOM = 1.1  # a simulated mean may lie so far above its limit
-LIMIT = 10.0  # seconds for the learner's function, for one shop
+LIMIT = 4.0  # seconds for the learner's function, for one shop
+LIMITS = ("requests", "stale", "failed", "buried")
+ROOM, NEAR = 1.001, 0.99  # of a limit, and of the largest share of a limit
 _TIMES = {way: ("ttl", "heartbeat") + (("period",) if way == "poll" else ()) for way in WAYS}
 
-_HINTS = {
-    "asks-every-call": "clients × calls lookups/s. Ask before every call where calls are few, and only there.",
-    "no-period-will-do": "To hear of a change in time, the clients would have to poll more often than the registry can "
-    "answer, whatever the period. Is there a way that asks only when something has changed, or only when it has to?",
-    "woken-too-often": "Each change wakes every client: clients × changes / 86 400 lookups/s. Where the list is never "
-    "the same for long, a client must be allowed not to hear of everything.",
-    "forgot-heartbeats": "The lookups alone are within the budget. Each instance sends its heartbeats, too: "
-    "instances / heartbeat.",
-    "heartbeats-alone": "Here the heartbeats alone are too many; the lookups hardly count. Send fewer, and make the "
-    "lease longer, up to where too many calls fail.",
-    "too-many-requests": "instances / heartbeat + clients / period. Which of the two is the larger part?",
-    "stale": "After a change a client needs half a period on average to hear of it.",
-    "forgot-refresh": "The lease alone is short enough. After it has run out, a client still needs half a period on "
-    "average to hear of it.",
-    "too-late": "clients × calls / instances go to the dead one each second, for ttl - heartbeat / 2 until the "
-    "registry knows, and until the clients do.",
-    "buried-alive": "A lease with room for k heartbeats runs out when k in a row are lost: about loss**k for each. One "
-    "more in the lease makes it rarer by the factor 1 / loss.",
-    "whole-multiple": "With a lease of exactly k heartbeats the k-th comes with its end, which is too late. Choose "
-    "a lease of k and a bit: 4.3 heartbeats, not 4.",
-}
-_UNITS = {"requests": "requests/s", "stale": "s", "failed": "calls", "buried": "a day"}
-_NOT_RETURNED = {
-    "time-limit": "A coarse grid is enough: the heartbeats in a lease are a whole number k, each time on a grid may be "
-    "a tenth longer than the one before, and two of the ways need no period.",
-    "not-callable": "Hand over the function itself, without calling it: choose, not choose(shop).",
-}
+WORDS = words("""
+wrong-type: choose returns {"way": …, "ttl": …, "heartbeat": …, "binding": …}, and for "poll" a "period"
+    Compare what you return with the list in the task, entry by entry.
+heartbeat-above-ttl: the heartbeat comes before the lease ends
+    What becomes of the lease of an instance that is well, between two heartbeats?
+asks-every-call: the registry gets no more requests than it may: the lookups of clients that ask before every call
+    How many calls does this shop make in a second?
+woken-too-often: the registry gets no more requests than it may: the lookups of clients that are woken by each change
+    Each change wakes every client. How often is that, where the list is never the same for long?
+no-period-will-do: the clients hear of a change in time, and the registry bears their questions
+    How often would they have to poll for that? Which way asks only when something has changed, or when it must?
+forgot-heartbeats: the registry gets no more requests than it may: heartbeats and lookups together
+    The lookups alone are within the budget. Who else asks the registry for something?
+heartbeats-alone: the registry gets no more requests than it may: the heartbeats
+    The lookups hardly count here. What lets an instance send fewer heartbeats, and what does that cost?
+too-many-requests: the registry gets no more requests than it may: the lookups of clients that poll
+    Which of the two is the larger part here, and which number makes it smaller?
+stale: a client hears of a change in time, on average
+    How long after a change does a client ask that polls?
+forgot-refresh: few enough calls fail when an instance dies
+    The lease alone is short enough. When does a client hear that it has run out?
+too-late: few enough calls fail when an instance dies
+    How many calls go to the dead one in a second, and for how long after its death does its lease last?
+buried-alive: few enough living instances lose their lease
+    How many heartbeats in a row have to be lost for that, and how much rarer is it with one more?
+whole-multiple: few enough living instances lose their lease
+    When does the last heartbeat of your lease come, and when does the lease end?
+binding: the limit is named that this choice uses up the most
+    Which share of each limit does your choice use in *this* shop?
+""")
 
 
-@exercise("08", 4, "A budget for freshness", limit=75.0)
-def check_budget(ask, choose):
-    """Let ``choose(shop)`` decide for four shops; when the formulas accept all of it, try it in SimPy."""
-    choices = {}
-    for number, shop in enumerate(CHECKED, 1):
-        where = f"shop {number} of {len(CHECKED)} ({shop.instances} instances, {shop.clients} clients)"
-        with section(ask):
-            choices[where] = shop, _on_paper(ask, where, shop, choose)
-    if all(one.passed for one in ask.expectations):
-        for where, (shop, choice) in choices.items():
-            _in_simpy(ask, where, shop, choice)
+class Budget(Stage):
+    """What the learner's function chose for a shop, once it has the form that was asked for."""
+
+    def choose(self, shop):
+        chosen = self.call(self.yours, shop, limit=LIMIT)
+        wrong = _wrong(chosen)
+        if not wrong:
+            choice = {"way": chosen["way"]} | {name: float(chosen[name]) for name in _TIMES[chosen["way"]]}
+            self.last = _draw(self.ask.trace, **choice)
+        return wrong, {} if wrong else choice, {} if wrong else chosen["binding"]
 
 
-def _on_paper(ask, where, shop, choose):
-    """What the learner chose for this shop, when it is a choice; what the formulas make of it is expected."""
-    choice = _asked(ask, where, shop, choose)
+check_budget = scenario("08", 4, "A budget for freshness", WORDS, go_on=True, choose=Budget)
+
+
+@check_budget.part
+def nothing_stays(b):
+    yield from _judged(b, CHECKED[0])
+
+
+@check_budget.part
+def clients_by_the_hundred(b):
+    yield from _judged(b, CHECKED[1])
+
+
+@check_budget.part
+def more_instances_than_clients(b):
+    yield from _judged(b, CHECKED[2])
+
+
+@check_budget.part
+def seldom_called(b):
+    yield from _judged(b, CHECKED[3])
+
+
+def _judged(b, shop):
+    wrong, choice, binding = b.choose(shop)
+    yield "wrong-type", not wrong, wrong
     way, ttl, heartbeat = choice["way"], choice["ttl"], choice["heartbeat"]
-    mark = _draw(ask.trace, **choice)
-    if heartbeat >= ttl:
-        what, happened = "the heartbeat comes before the lease ends", f"every {heartbeat:g} s, and a lease of {ttl:g} s"
-        hint = "The lease of an instance that is well would run out between two heartbeats: it flaps."
-        ask.need("heartbeat-above-ttl", f"{where}: {what}", False, happened, hint, mark)
+    beats = f"a heartbeat every {three_digits(heartbeat)} s, and a lease of {three_digits(ttl)} s"
+    yield "heartbeat-above-ttl", heartbeat < ttl, beats
     cost = formulas(shop, **choice)
-
-    def expect(name, code, what, words):
-        kept = getattr(cost, name) <= getattr(shop, name) * 1.001
-        happened = f"{_n(getattr(cost, name))} {_UNITS[name]}: {words}"
-        ask.expect(code, f"{where}: {what}", kept, happened, _HINTS[code], mark)
-
-    lookups, beats = lookups_by(shop, way, choice.get("period", 1.0)), shop.instances / heartbeat
-    expect(
-        "requests",
-        _why_so_many(shop, way, lookups, beats),
-        f"at most {shop.requests:g} requests/s at the registry",
-        f"{_n(beats)} heartbeats and {_n(lookups)} lookups each second, with way={way!r}",
+    shares = {name: getattr(cost, name) / getattr(shop, name) for name in LIMITS}
+    fits = {name: share <= ROOM for name, share in shares.items()}
+    lookups = lookups_by(shop, way, choice.get("period", 1.0))
+    told = (
+        f"way={way!r} makes {three_digits(shop.instances / heartbeat)} heartbeats and {three_digits(lookups)} lookups "
+        f"a second, and {shop.requests:g} requests are allowed"
     )
-    expect(
-        "stale",
-        "no-period-will-do" if _no_period(shop) else "stale",
-        f"a client hears of a change within {shop.stale:g} s, on average",
-        f"half of the period of {choice.get('period', 0):g} s, and a little more for the jitter",
+    yield _why_so_many(shop, way, lookups, shop.instances / heartbeat), fits["requests"], told
+    code = "no-period-will-do" if _no_period(shop) else "stale"
+    yield code, fits["stale"], f"after {three_digits(cost.stale)} s, and {shop.stale:g} s are allowed"
+    in_time = shop.failing * (ttl - heartbeat / 2) <= shop.failed
+    told = (
+        f"{three_digits(shop.failing)} calls/s go to the dead one, {three_digits(cost.failed)} in all, and "
+        f"{shop.failed:g} are allowed: its lease lasts for {three_digits(ttl - heartbeat / 2)} s more, and the clients "
+        f"hear of it {three_digits(cost.stale)} s later"
     )
-    lease = ttl - heartbeat / 2
-    expect(
-        "failed",
-        "forgot-refresh" if shop.failing * lease <= shop.failed else "too-late",
-        f"when an instance dies, at most {shop.failed:g} calls fail, on average",
-        f"{shop.failing:g} calls/s go to it, for {_n(lease)} s until the lease has run out and {_n(cost.stale)} s more "
-        "until the clients know",
+    yield "forgot-refresh" if in_time else "too-late", fits["failed"], told
+    with_all = buried(shop, math.floor(ttl / heartbeat + 0.02), heartbeat)
+    told = (
+        f"{three_digits(cost.buried)} a day, and {shop.buried:g} are allowed: a lease of "
+        f"{three_digits(ttl / heartbeat)} heartbeats, of which {shop.loss:.0%} get lost"
     )
-    rare_with_all = buried(shop, math.floor(ttl / heartbeat + 0.02), heartbeat) <= shop.buried < cost.buried
-    expect(
-        "buried",
-        "whole-multiple" if rare_with_all else "buried-alive",
-        f"at most {shop.buried:g} living instances are buried in a day, with {shop.loss:.0%} of the heartbeats lost",
-        f"a lease of {_n(ttl / heartbeat)} heartbeats",
-    )
-    return choice
-
-
-def _in_simpy(ask, where, shop, choice):
-    seen, paper = simulate(shop, **choice), formulas(shop, **choice)
-    # Burials are rare, so that a count of them may be far from its mean.
-    most = {name: ROOM * getattr(shop, name) for name in seen._fields}
-    most["buried"] = 2 * shop.buried + 5 * DAY / hours(shop, choice["heartbeat"])
-    over = [name for name in seen._fields if getattr(seen, name) > most[name]]
-    told = "; ".join(f"{name} {_n(getattr(seen, name))}, by formula {_n(getattr(paper, name))}" for name in over)
-    ask.expect("simulated", f"{where}: the same in SimPy", not over, told, "Leave a little room to each limit.")
+    yield "whole-multiple" if with_all <= shop.buried < cost.buried else "buried-alive", fits["buried"], told
+    used = ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
+    named = isinstance(binding, str) and shares.get(binding, 0) >= NEAR * max(shares.values())
+    yield "binding", named, f"it named {shown(binding)}; used up are {used}"
 
 
 def _why_so_many(shop, way, lookups, beats):
@@ -139,42 +131,21 @@ def _no_period(shop):
     return shop.clients / (2 * shop.stale) > shop.requests
 
 
-def _asked(ask, where, shop, choose):
-    """What the learner's function chose for this shop, once it has the form that was asked for."""
-    outcome = ask.run(choose, shop, limit=LIMIT)
-    if not outcome.returned:
-        hint = _NOT_RETURNED.get(outcome.how, "Read the last line first: it is where your code stood.")
-        ask.need(outcome.how, f"{where}: choose returns within {LIMIT:g} s", False, str(outcome), hint)
-    chosen = outcome.value
-    if wrong := _wrong(chosen):
-        what = 'choose returns {"way": …, "ttl": …, "heartbeat": …}, and for "poll" a "period"'
-        hint = f"The way is one of {', '.join(map(repr, WAYS))}; the others are plain numbers of seconds."
-        if chosen is None:
-            hint = "Does every path through your function end with a return?"
-        ask.need("wrong-type", f"{where}: {what}", False, wrong, hint)
-    return {"way": chosen["way"]} | {name: float(chosen[name]) for name in _TIMES[chosen["way"]]}
-
-
 def _wrong(chosen):
     """What is wrong with the form of it, in words; "" when nothing is."""
     if not isinstance(chosen, dict):
         return f"it returned {shown(chosen)}"
     if not isinstance(chosen.get("way"), str) or chosen["way"] not in WAYS:
         return f"way={shown(chosen['way'])} is none" if "way" in chosen else f"way is missing: {shown(chosen)}"
-    for name in _TIMES[chosen["way"]]:
+    for name in (*_TIMES[chosen["way"]], "binding"):
         if name not in chosen:
             return f"{name} is missing: it returned {shown(chosen)}"
         value = chosen[name]
-        if not isinstance(value, Real) or isinstance(value, bool):
+        if name != "binding" and (not isinstance(value, Real) or isinstance(value, bool)):
             return f"{name}={shown(value)} must be a number of seconds"
-        if not (math.isfinite(value) and value > 0):
+        if name != "binding" and not (math.isfinite(value) and value > 0):
             return f"{name}={shown(value)} must be above 0, and finite"
     return ""
-
-
-def _n(value):
-    """A number for people: three figures, and no exponent."""
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _draw(trace, way, ttl, heartbeat, period=0.0):
@@ -182,22 +153,16 @@ def _draw(trace, way, ttl, heartbeat, period=0.0):
     for beat in range(3):
         id = trace.send("orders-1", "registry", "heartbeat", at=beat * heartbeat)
         trace.receive(id, "registry", at=beat * heartbeat + 0.02)
-    trace.state("orders-1", "passing", at=0.0)
-    trace.state("orders-1", "dead", at=2.6 * heartbeat)
     ends = 2 * heartbeat + ttl
-    trace.state("registry", "passing", at=0.02)
-    trace.state("registry", "critical", at=ends)
-    if way == "blocking query":
-        asked = trace.send("gateway", "registry", "who is there, after this?", at=0.1)
-        trace.receive(asked, "registry", at=0.12)
-        told = trace.send("registry", "gateway", "one less", at=ends + 0.02)
-        trace.receive(told, "gateway", at=ends + 0.04)
-        return id
-    every, mark = (period, id) if way == "poll" else (ttl / 6, id)
+    for who, state, at in (
+        ("orders-1", "passing", 0.0), ("orders-1", "dead", 2.6 * heartbeat), ("registry", "passing", 0.02),
+        ("registry", "critical", ends),
+    ):  # fmt: skip
+        trace.state(who, state, at=at)
+    every = {"poll": period, "every call": ttl / 6}.get(way, ends)
     for at in (ends + (0.5 - back) * every for back in range(6, -1, -1)):
-        if at <= 0:
-            continue
-        id = trace.send("gateway", "registry", "who is there?", at=at)
-        trace.receive(id, "registry", at=at + 0.02)
-        mark = id if at < ends else mark
-    return mark
+        if at > 0:
+            asked = trace.send("gateway", "registry", "who is there?", at=at)
+            trace.receive(asked, "registry", at=at + 0.02)
+            id = asked if at < ends else id
+    return id

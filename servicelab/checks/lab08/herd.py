@@ -14,10 +14,9 @@ import numpy as np
 import requests
 import simpy
 
-from servicelab.checks.exercise import exercise
-from servicelab.checks.lab08.registry_stage import stand, wait_until
+from servicelab.checks.lab08.registry_stage import RegistryStage, wait_until
 from servicelab.checks.learner_traceback import shown
-from servicelab.checks.section import section
+from servicelab.checks.scenario import Stage, scenario, words
 
 CLIENTS, PERIOD, ANSWERS, PATIENCE = 200, 10.0, 200.0, 1.0  # period and patience in s, answers in 1/s
 DOWN, UP, END = 19.5, 24.5, 90.0  # seconds: the registry is down in between
@@ -30,86 +29,63 @@ SERVED = 1.5 * PERIOD  # seconds after the return by which everybody has been an
 ENOUGH = 50_000  # questions, with which any verdict is clear; right answers ask some 2000
 SOON = PERIOD / 3  # seconds, on average, until a client asks again that has lost one answer
 DRAWN = 2  # clients in the diagram, one on each side of the registry
+SOCKETS, SHORT = 6, 1.0  # clients on real sockets, and their period in seconds
 
-_HINTS = {
-    "in-step": "They began together, and a fixed period keeps them together for ever. Draw each pause anew: "
-    "period * rng.uniform(0.8, 1.2).",
-    "herd-returns": "Who failed together comes back together, unless chance spreads them: rng.uniform(0, step). And "
-    "the step must be able to grow to about the period: 200 clients cannot all come within two seconds.",
-    "hammers": "A pause that does not grow asks a dead registry all the time: double the step after each failure.",
-    "answered-in-step": "What was spread at the beginning does not stay so: who is answered together asks together "
-    "for ever, unless each pause is drawn anew: period * rng.uniform(0.8, 1.2).",
-    "failed-in-step": "Who fails in the same moment comes back in the same moment, however long the step is, unless "
-    "the pause is drawn from it: rng.uniform(0, step).",
-    "too-lazy": "The registry is well, and some clients do not know it. No pause longer than the period.",
-    "grows-for-ever": "A step that doubles for two minutes is longer than the outage was: min(2 * step, period).",
-    "slow-after-a-loss": "Use what `yield` gives back: after a False the next pause is another one, short at first.",
-    "never-begins-anew": "A success ends the trouble: set the step back to where it began.",
-    "wrong-rate": "While all is well the pauses are `period` on average, for everybody.",
-}
-
-
-@exercise("08", 5, "A herd", limit=45.0)
-def check_herd(ask, pauses):
-    """``pauses(period, rng)`` is a generator: it yields the seconds until the next question, and is sent whether that
-    one was answered."""
-    _generator(ask, pauses)
-    with section(ask):
-        outcome = ask.run(lambda: Herd(pauses, ask.trace), limit=15.0)
-        if not outcome.returned:
-            ask.need(outcome.how, "200 clients follow your pauses", False, str(outcome), "Read the last line first.")
-        _peaks(ask, outcome.value)
-    with section(ask):
-        _frozen(ask, pauses)
-    with section(ask):
-        _one_lost(ask, pauses)
-        _long(ask, pauses)
-    with stand(ask) as at:
-        _on_sockets(at, pauses)
+WORDS = words("""
+wrong-type: pauses(period, rng) is a generator of seconds that never ends
+    What does it yield, and what ends your loop?
+in-step: all have begun together: soon they are never more than 100/s
+    They began together. What pulls them apart, and does it do so for each of them otherwise?
+hammers: the registry is down: a client tries eight times at most, on average
+    How long is the pause after the third failure in a row?
+herd-returns: the registry is back, and is not run over: never more than 100/s
+    Who failed together comes back together, unless chance spreads them. Over how many seconds must it do so, with 200
+    clients and 100/s?
+too-lazy: fifteen seconds after the return everybody has been answered
+    The registry is well, and some clients do not know it. How long can a pause of yours be?
+wrong-rate: all is well again: 20 questions/s, as before
+    How long are the pauses on average while all is well?
+answered-in-step: the registry hangs, and answers all who wait within a second: never more than 100/s afterwards
+    Who is answered together asks together. Is each pause drawn anew?
+failed-in-step: the registry hangs and crashes, so that all who wait fail at once: never more than 100/s afterwards
+    Who fails in the same moment comes back in the same moment, however long the pause is, unless what is different?
+slow-after-a-loss: all is well, and one answer is lost: the client asks again within a third of the period, on average
+    What do you do with what `yield` gives back?
+never-begins-anew: the same some time after an outage
+    What does a success change in your state?
+grows-for-ever: the registry was down for two minutes: fifteen seconds after its return everybody has asked again
+    How long is your pause after ten failures in a row?
+sockets: the same on sockets, with another period: all clients find the registry again
+    Which of your numbers are seconds, and which are shares of `period`?
+""")
 
 
-def _generator(ask, pauses):
-    made = ask.call(pauses, PERIOD, random.Random(1), limit=2.0)
-    found, wrong = [], f"it gave {shown(made)}, which has no send()"
+class Pauses(Stage):
+    """The learner's generators, one for each client."""
 
-    def draw():
-        found.append(next(made))
-        for number in range(30):
-            found.append(made.send(number % 3 > 0))
+    def scripts(self):
+        return [self.yours(PERIOD, random.Random(number)) for number in range(CLIENTS)]
 
-    if callable(getattr(made, "send", None)):
-        outcome = ask.run(draw, limit=2.0)
-        bad = next(((n, one) for n, one in enumerate(found, 1) if not _is_pause(one)), None)
-        if bad:
-            wrong = f"pause {bad[0]} was {shown(bad[1])}: seconds must be a number >= 0"
-        elif isinstance(outcome.error, StopIteration):
-            wrong = f"it ended after {len(found)} pauses; the clients go on for ever"
-        else:
-            wrong = "" if outcome.returned else f"after {len(found)} pauses {outcome}"
-    ask.need(
-        "wrong-type",
-        "pauses(period, rng) is a generator of seconds that never ends",
-        not wrong,
-        wrong,
-        "answered = yield seconds, in a `while True:`.",
-    )
+    def live(self, kind):
+        """A day of 200 clients."""
+
+        def day_of_200_clients():
+            return kind(self.scripts(), self.ask.trace)
+
+        return self.call(day_of_200_clients, limit=8.0)
 
 
-def _is_pause(value):
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
-
-
-class Herd:
+class Day:
     """200 clients that begin together, and a registry that answers 200 questions/s and is down for 5 s."""
 
     down, drawn, end = (DOWN, UP), (DOWN - PERIOD, UP + SERVED), END  # seconds
 
-    def __init__(self, pauses, trace):
+    def __init__(self, scripts, trace):
         self.env, self.trace = simpy.Environment(), trace
         self.registry = simpy.Resource(self.env)
         self.asked, self.heard, self.marks = [], {}, []
-        for number in range(CLIENTS):
-            self.env.process(self._client(number, pauses(PERIOD, random.Random(number))))
+        for number, script in enumerate(scripts):
+            self.env.process(self._client(number, script))
         self.env.run(until=self.end)
         self.asked = np.array(self.asked)
 
@@ -149,14 +125,14 @@ class Herd:
         return id
 
     def peak(self, since, until):
-        """``(most questions in a bin, when, the id of one near it)``."""
+        """``(most questions in a bin, in words, the id of one near it)``."""
         counts, edges = np.histogram(self.asked, np.arange(since, until + BIN / 2, BIN))
         at = edges[counts.argmax()]
         id = min(self.marks, key=lambda one: abs(one[0] - at))[1] if self.marks else None
-        return int(counts.max()), at, id
+        return counts.max(), f"at {at:.1f} s it was {counts.max()} in {BIN} s", id
 
 
-class Frozen(Herd):
+class FrozenDay(Day):
     """Another day: the registry freezes twice, with (nearly) all questions open. The first time it wakes up and answers
     them, one after the other; the second time it crashes, they fail in one moment, and it is down for 5 s."""
 
@@ -175,125 +151,97 @@ class Frozen(Herd):
         return (yield from super()._question())
 
 
-def _frozen(ask, pauses):
-    """Chance at the beginning is not enough: the registry itself puts them in step. Said only where the first day did
-    not say it."""
-    said = {one.code for one in ask.expectations if not one.passed}
-    outcome = ask.run(lambda: Frozen(pauses, ask.trace), limit=15.0)
-    if not outcome.returned:
-        ask.need(
-            outcome.how, "200 clients follow your pauses for another day", False, str(outcome), "See the last line."
-        )
-    for code, like, begin, until, what in (
-        ("answered-in-step", "in-step", THAWS + 1.5, AGAIN, "answers all who wait within a second"),
-        ("failed-in-step", "herd-returns", BACK, LAST, "crashes, so that all who wait fail at once, and is back"),
-    ):
-        if like not in said:
-            many, at, mark = outcome.value.peak(begin, until)
-            what = f"the registry hangs, {what}: never more than {MOST:.0f} questions in {BIN} s afterwards"
-            happened = f"{at - begin:.1f} s later it was {many}"
-            ask.expect(code, what, many <= MOST, happened, _HINTS[code], mark)
+check_herd = scenario("08", 5, "A herd", WORDS, pauses=Pauses)
+part = check_herd.part
 
 
-def _peaks(ask, herd):
-    def expect(code, what, passed, happened, mark):
-        return ask.expect(code, what, passed, happened, _HINTS[code], mark)
+@part
+def form(p):
+    made = p.call(p.yours, PERIOD, random.Random(1))
+    found = []
 
-    many, at, mark = herd.peak(5, DOWN)
-    expect(
-        "in-step",
-        f"{CLIENTS} clients have begun together: soon there are never more than {MOST:.0f} questions in {BIN} s",
-        many <= MOST,
-        f"at {at:.1f} s it was {many}",
-        mark,
-    )
-    tries = ((herd.asked >= DOWN) & (herd.asked < UP)).sum() / CLIENTS
-    expect(
-        "hammers",
-        f"the registry is down for {UP - DOWN:.0f} s: a client tries {TRIES} times at most, on average",
-        tries <= TRIES,
-        f"{tries:.1f} times",
-        mark,
-    )
-    many, at, mark = herd.peak(UP, UP + 30)
-    expect(
-        "herd-returns",
-        f"it is back, and is not run over: never more than {MOST:.0f} questions in {BIN} s",
-        many <= MOST,
-        f"{at - UP:.1f} s after its return it was {many}",
-        mark,
-    )
-    late = max(herd.heard.values()) if len(herd.heard) == CLIENTS else math.inf
-    if not expect(
-        "too-lazy",
-        f"everybody has an answer {SERVED:.0f} s after the return",
-        late <= SERVED,
-        f"{sum(one > SERVED for one in herd.heard.values()) + CLIENTS - len(herd.heard)} clients had none",
-        mark,
-    ):
-        return
-    rate = (herd.asked >= UP + 24).sum() / (END - UP - 24)
-    expect(
-        "wrong-rate",
-        f"all is well again: {CLIENTS / PERIOD:.0f} questions/s, as before",
-        0.85 <= rate / (CLIENTS / PERIOD) <= 1.15,
-        f"{rate:.1f}/s",
-        mark,
-    )
+    def draw():
+        found.append(next(made))
+        for number in range(60):
+            found.append(made.send(number % 3 > 0))
+
+    wrong = f"it gave {shown(made)}, which has no send()"
+    if callable(getattr(made, "send", None)):
+        outcome = p.ask.run(draw, limit=2.0)
+        bad = next(((n, one) for n, one in enumerate(found, 1) if not _is_pause(one)), None)
+        wrong = "" if outcome.returned else f"after {len(found)} pauses {outcome}"
+        if bad:
+            wrong = f"pause {bad[0]} was {shown(bad[1])}: seconds must be a number >= 0"
+        elif isinstance(outcome.error, StopIteration):
+            wrong = f"it ended after {len(found)} pauses; the clients go on for ever"
+    yield "wrong-type", not wrong, wrong
 
 
-def _one_lost(ask, pauses):
-    """All is well but for one answer, which got lost: a client must not wait for a whole period then."""
+def _is_pause(value):
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+
+
+@part
+def an_outage(p):
+    day = p.live(Day)
+    many, told, p.last = day.peak(5, DOWN)
+    yield "in-step", many <= MOST, told
+    tries = ((day.asked >= DOWN) & (day.asked < UP)).sum() / CLIENTS
+    yield "hammers", tries <= TRIES, f"{tries:.1f} times in {UP - DOWN:.0f} s"
+    many, told, p.last = day.peak(UP, UP + 30)
+    yield "herd-returns", many <= MOST, f"it was back at {UP} s, and {told}"
+    late = sum(one > SERVED for one in day.heard.values()) + CLIENTS - len(day.heard)
+    yield "too-lazy", not late, f"{late} clients had no answer"
+    rate = (day.asked >= UP + 24).sum() / (END - UP - 24)
+    yield "wrong-rate", 0.85 <= rate / (CLIENTS / PERIOD) <= 1.15, f"{rate:.1f}/s"
+
+
+@part
+def a_freeze(p):
+    day = p.live(FrozenDay)
+    many, told, p.last = day.peak(THAWS + 1.5, AGAIN)
+    yield "answered-in-step", many <= MOST, f"they were answered at {THAWS} s, and {told}"
+    many, told, p.last = day.peak(BACK, LAST)
+    yield "failed-in-step", many <= MOST, f"they failed at {CRASHES} s, it was back at {BACK} s, and {told}"
+
+
+@part
+def one_answer_lost(p):
     well, outage = [True] * 3, [False] * 6 + [True] * 2
 
     def pause_after(*answers):
-        scripts = [pauses(PERIOD, random.Random(number)) for number in range(CLIENTS)]
-        return float(np.mean([[next(script), *map(script.send, answers)][-1] for script in scripts]))
+        return np.mean([[next(script), *map(script.send, answers)][-1] for script in p.scripts()])
 
-    for code, before, answers in (
-        ("slow-after-a-loss", "all is well, and one answer is lost", [*well, False]),
-        ("never-begins-anew", "the same some time after an outage", [*well, *outage, False]),
-    ):
-        outcome = ask.run(pause_after, *answers, limit=5.0)
-        passed = outcome.returned and outcome.value <= SOON
-        told = f"{outcome.value:.1f} s later, with a period of {PERIOD:g} s" if outcome.returned else str(outcome)
-        what = f"{before}: the client asks again within {SOON:.1f} s, on average"
-        if not ask.expect(code, what, passed, told, _HINTS[code]):
-            return
+    for code, answers in (("slow-after-a-loss", well), ("never-begins-anew", well + outage)):
+        pause = p.call(pause_after, *answers, False)
+        yield code, pause <= SOON, f"{pause:.1f} s later, with a period of {PERIOD:g} s"
 
 
-def _long(ask, pauses):
-    """An outage so long that a step without a bound is out of all proportion. Said only where nobody is lazy anyway."""
-    if any(one.code == "too-lazy" and not one.passed for one in ask.expectations):
-        return
-
+@part
+def a_long_outage(p):
     def latest():
         late = []
-        for number in range(CLIENTS):
-            script, tries = pauses(PERIOD, random.Random(number)), 1
-            at = next(script)
-            while at < OUTAGE and tries < ENOUGH / 10:
+        for script in p.scripts():
+            at, tries = next(script), 1
+            while at < OUTAGE and tries < ENOUGH / 100:
                 at, tries = at + script.send(False), tries + 1
             late.append(at - OUTAGE)
         return max(late)
 
-    outcome = ask.run(latest, limit=10.0)
-    ask.expect(
-        "grows-for-ever",
-        f"the registry is down for {OUTAGE:.0f} s: {SERVED:.0f} s after its return everybody has asked again",
-        outcome.returned and outcome.value <= SERVED,
-        f"the last one asked {outcome.value:.0f} s after it" if outcome.returned else str(outcome),
-        _HINTS["grows-for-ever"],
-    )
+    late = p.call(latest, limit=4.0)
+    yield "grows-for-ever", late <= SERVED, f"the last one asked {late:.0f} s after it"
 
 
-def _on_sockets(at, pauses, clients=6, period=1.0):
-    """The same pauses, in threads, at a real registry."""
+@part
+def on_sockets(p):
+    at = RegistryStage(p.ask)
     at.enter(1)
-    over, heard = threading.Event(), [0] * clients
+    over, heard = threading.Event(), [0] * SOCKETS
+    scripts = [p.yours(SHORT, random.Random(number)) for number in range(SOCKETS)]
+    webs = [at.session(f"client {number + 1}") for number in range(SOCKETS)]
 
     def follow(number):
-        script, web = pauses(period, random.Random(number)), at.session(f"client {number + 1}")
+        script, web = scripts[number], webs[number]
         pause = next(script)
         while not over.wait(pause):
             try:
@@ -305,14 +253,14 @@ def _on_sockets(at, pauses, clients=6, period=1.0):
 
     crowd = [
         threading.Thread(target=follow, args=[number], name=f"servicelab check client {number + 1}", daemon=True)
-        for number in range(clients)
+        for number in range(SOCKETS)
     ]
     for thread in crowd:
         thread.start()
     try:
         wait_until(lambda: all(heard), 2.5)
         at.registry.kill()
-        time.sleep(1.4 * period)  # each of them asks in vain at least once
+        time.sleep(1.4 * SHORT)  # each of them asks in vain at least once
         at.registry.restart(keep=True)
         before = list(heard)
         back = wait_until(lambda: all(now > then for now, then in zip(heard, before)), 4.0)
@@ -320,11 +268,6 @@ def _on_sockets(at, pauses, clients=6, period=1.0):
         over.set()
         for thread in crowd:
             thread.join(2.0)
-    at.ask.expect(
-        "sockets",
-        f"the same on sockets: {clients} clients with a period of {period:g} s find the registry again",
-        back,
-        f"{sum(now > then for now, then in zip(heard, before))} of them were answered within 4 s of its return",
-        "Bound the pauses by `period`, not by a number of your own.",
-        at.mark("GET"),
-    )
+    p.last = at.last
+    many = sum(now > then for now, then in zip(heard, before))
+    yield "sockets", back, f"{many} of {SOCKETS} were answered within 4 s of its return, with a period of {SHORT:g} s"

@@ -1,38 +1,43 @@
-"""A registry for one part of a check, never the learner's own, and what went wrong in threads of the learner's."""
+"""A registry for each part of a check, never the learner's own, and what went wrong in threads of the learner's."""
 
 import threading
 import time
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, contextmanager
 
 import requests
 
 from servicelab.checks.learner_traceback import told
-from servicelab.checks.section import section
+from servicelab.checks.scenario import Stage
 from servicelab.clients import traced
 from servicelab.leases import PASSING, Check, Service
 from servicelab.servers.registry import Registry
 
-NAME = "registry of the check"
 
+class RegistryStage(Stage):
+    """A running registry in the lane "registry". ``marked`` are beginnings of labels: the diagram marks the last
+    request with such a label, or else the last message."""
 
-class Stand:
-    """A running registry on ``ask.trace``, in the lane "registry"."""
+    marked: tuple[str, ...] = ()
 
-    def __init__(self, ask):
-        self.ask, self.trace = ask, ask.trace
-        self.registry = Registry(NAME, trace=ask.trace, seed=1, lane="registry").start()
+    def __init__(self, ask, *yours):
+        super().__init__(ask, *yours)
+        self.deaths = self.use(_thread_deaths())
+        self.registry = Registry("registry of the check", trace=ask.trace, seed=1, lane="registry").start()
+        self.at_end(self._kill)
         self.url = self.registry.url  # it keeps its port; while it is dead, nobody listens there
-        self._sessions = []
 
-    def close(self):
-        for session in self._sessions:
-            session.close()
-        if self.registry.is_running:
-            self.registry.kill()  # who still waits for an answer should not wait for this
+    @property
+    def last(self):
+        found = self.asked(*self.marked) or self.ask.trace.messages
+        return found[-1].id if found else None
+
+    @property
+    def died(self) -> str:
+        """What ended a thread of the learner's, to be added to what happened."""
+        return f"; your thread ended: {self.deaths[-1]}" if self.deaths else ""
 
     def session(self, lane: str) -> requests.Session:
-        self._sessions.append(traced(requests.Session(), self.trace, lane))
-        return self._sessions[-1]
+        return traced(self.use(requests.Session()), self.ask.trace, lane)
 
     def enter(self, *numbers, tag="v1", status=PASSING):
         """Write ``orders-1`` … into the registry, for a long time."""
@@ -43,6 +48,11 @@ class Stand:
     def remove(self, number):
         self._write("deregister", f"orders-{number}")
 
+    def asked(self, *starts: str, since: float = 0.0) -> list:
+        """The requests that were sent at ``since`` (seconds) or later, and whose label begins so."""
+        sent = [m for m in self.ask.trace.messages if m.kind == "request" and m.sent is not None and m.sent >= since]
+        return [m for m in sent if not starts or m.label.startswith(starts)]
+
     def _write(self, method, *args):
         agent = self.registry._agent  # its own loop writes, as it does for a request
 
@@ -51,25 +61,19 @@ class Stand:
 
         self.registry._do(write)
 
-    def passing(self) -> list[str]:
-        return [one.service.id for one in self.registry.instances("orders", passing=True)]
+    def at_end(self, function):
+        """Call ``function()`` at the end of the part, before what was set up earlier is taken down."""
+        ends = ExitStack()
+        ends.callback(function)
+        self.use(ends)
 
-    def asked(self, *starts: str, since: float = 0.0) -> list:
-        """The requests that were sent at ``since`` (seconds) or later, and whose label begins so."""
-        sent = [m for m in self.trace.messages if m.kind == "request" and m.sent is not None and m.sent >= since]
-        return [m for m in sent if not starts or m.label.startswith(starts)]
-
-    def mark(self, *starts: str) -> str | None:
-        """The id of the last such request; if there is none, of any message."""
-        found = self.asked(*starts) or self.trace.messages
-        return found[-1].id if found else None
+    def _kill(self):
+        if self.registry.is_running:
+            self.registry.kill()  # who still waits for an answer should not wait for this
 
 
-@contextmanager
-def stand(ask, kind=Stand):
-    """A part of a check, with a record and a registry of its own."""
-    with section(ask), closing(kind(ask)) as made:
-        yield made
+def urls(*numbers) -> list[str]:
+    return [f"http://127.0.0.1:{8000 + number}" for number in numbers]
 
 
 def wait_until(condition, limit: float = 3.0) -> bool:
@@ -82,20 +86,17 @@ def wait_until(condition, limit: float = 3.0) -> bool:
     return True
 
 
-class Deaths:
-    """Notes which exceptions ended threads, in place of Python's printing them."""
+@contextmanager
+def _thread_deaths():
+    """Notes which exceptions end threads, in place of Python's printing them."""
+    deaths: list[str] = []
 
-    def __enter__(self):
-        self.told = []
-        self._before, threading.excepthook = threading.excepthook, self._note
-        return self
-
-    def __exit__(self, *error):
-        threading.excepthook = self._before
-
-    def _note(self, args):
+    def note(args):
         if args.exc_value is not None and not isinstance(args.exc_value, SystemExit):
-            self.told.append(told(args.exc_value))
+            deaths.append(told(args.exc_value))
 
-    def __str__(self):
-        return f"; your thread ended: {self.told[-1]}" if self.told else ""
+    before, threading.excepthook = threading.excepthook, note
+    try:
+        yield deaths
+    finally:
+        threading.excepthook = before

@@ -1,335 +1,264 @@
-"""Exercise 2, build: a resolver with a memory. A real registry is asked; the resolver's clock is the check's, so that
-no second is waited for and every number is a count."""
+"""Exercise 2, build: a lookup at a real registry, and a resolver with a memory, whose clock and registry are the
+check's, so that no second is waited for and every number is a count."""
 
-from collections import Counter
-
+import requests
 from flask import Flask
 
-from servicelab.checks.exercise import exercise
-from servicelab.checks.lab08.registry_stage import Stand, stand
-from servicelab.checks.learner_traceback import shown
+from servicelab.checks.lab08.registry_stage import RegistryStage, urls
+from servicelab.checks.learner_traceback import in_words, shown
+from servicelab.checks.scenario import Stage, scenario, words
 from servicelab.leases import CRITICAL
 from servicelab.servers import serve
+from servicelab.trace import reply_id
 
 TTL, NEGATIVE, RETRY, MOST = 5.0, 2.0, 1.0, 3  # seconds, and names
-LIMIT = 6.0  # seconds for one call of the learner's: a question may wait for its timeout
-SLOW = 3.0  # seconds in which a lookup must have given up
+SLOW = 2.0  # seconds in which a lookup must have given up
+KINDS = (list, tuple, set)
 
-_HINTS = {
-    "asks-every-call": "Keep the answer with the time at which it came, and look there first.",
-    "asks-while-down": "Note when you may ask again: now + retry_after. Until then serve from memory, at once.",
-}
+WORDS = words("""
+critical-too, wrong-addresses: lookup finds the addresses of the two that pass, and not of the third, which is critical
+    Which instances does the registry list when nothing else is said, and what does an address look like in the task?
+nobody-raises: nobody of that name: an empty list
+    The registry has answered. What did it say?
+error-is-nobody: a registry that answers 500 has not answered: lookup raises
+    What does your lookup make of the status of the answer?
+dead-is-nobody: the registry is dead: lookup raises
+    'I cannot tell' must not become 'nobody is there'. Who could tell the two apart later?
+no-timeout: a registry that hangs: lookup gives up after a second
+    For how long does requests wait when nobody says how long?
+silence-is-nobody: … and raises
+    'I cannot tell' must not become 'nobody is there'. Who could tell the two apart later?
+first-answer: the first call gives what the registry says
+    What does instances return while nothing is remembered yet?
+asks-every-call: within the TTL of an answer the registry is not asked
+    Where do you look before you ask, and what must stand there beside the addresses?
+not-a-copy: a caller who empties his list does not empty the memory
+    Whose list is it that you hand out?
+ignores-ttl: when the TTL is over it asks again
+    Until when is an answer fresh, and where do you compare that with the clock?
+nobody-not-believed: all have left, and the registry says so: an empty list
+    Does your code take 'nobody' for a failure? Last known good is for silence.
+nobody-not-kept: 'nobody' is remembered, too, for negative_ttl
+    Do you look at the time of the answer, or at the list, to see whether you know something?
+nobody-kept-too-long: … and no longer: then somebody has come back
+    For how long is which answer fresh?
+last-known-good-lost: the registry is dead, and the answer no longer fresh: what was known last is given out
+    What happens to what you knew when the question fails?
+asks-while-down: after a failure it leaves the registry alone for retry_after
+    What do you note after a failure, so that the next call does not wait for one more timeout?
+gives-up: hours later what was known last still serves
+    As long as nobody says otherwise, the last answer is the best guess.
+never-back: the registry is back: after retry_after it is asked, and believed
+    For how long do you leave it alone after a failure, and is that the time that the task gives?
+nobody-forgotten: the last answer was 'nobody', and then the registry dies: an empty list
+    Is 'nobody' something that was heard?
+unknown-is-nobody: nothing was ever heard, and the registry is dead: LookupError
+    An empty list would say that nobody is there. Who has said so?
+asks-while-unknown: … and here, too, it asks once in retry_after
+    Where is a failure noted for a name that has no answer yet?
+names-mixed: another name has an answer of its own
+    By what do you remember?
+forgets-the-used: there is one name too many, and one that was used a moment ago stays
+    Which one is thrown out: the one that came first, or the one that was used longest ago?
+forgets-the-newest: … and so does the one that came last
+    Which one is thrown out when there is one too many, and may it be the one that has just been asked for?
+unbounded: … and the one that was used longest ago is forgotten
+    Names come from outside: links, typing errors, attackers. How many do you hold?
+unbounded-failures: a name that nobody has answered for counts like any other: the one used longest ago is forgotten
+    Where is it noted that a question failed, and which of your memories has no bound?
+""")
 
 
-@exercise("08", 2, "A resolver that remembers", limit=40.0)
-def check_resolver(ask, lookup, Resolver):
-    """``lookup(web, url, service)`` against a real registry, and ``Resolver(lookup, ttl, …, clock)`` on top of it."""
-    ask.need(
-        "swapped",
-        "check_resolver(lookup, Resolver): the function first, and then the class",
-        not (isinstance(lookup, type) and not isinstance(Resolver, type)),
-        f"first came {shown(lookup)}, and then {shown(Resolver)}",
-        "Swap the two.",
-    )
-    with stand(ask, Asking) as asking:
-        _lookup(asking, lookup)
-    with stand(ask, Asking) as asking:
-        _no_answer(asking, lookup)
-    for examine in (_fresh, _nobody, _names, _never_heard, _down):
-        with stand(ask, Asking) as asking:
-            examine(asking.begin(Resolver))
+class Looking(RegistryStage):
+    """The learner's lookup, with two instances that pass and one that is critical."""
 
-
-class Asking(Stand):
-    """The learner's resolver at a registry of its own, on a clock that stands still until it is moved."""
-
-    now = 1000.0
-
-    def begin(self, kind):
+    def __init__(self, ask, lookup):
+        super().__init__(ask, lookup)
         self.web = self.session("gateway")
-        self.questions: Counter[str] = Counter()
-        ask = self.ask
-        outcome = ask.run(kind, self._ask, TTL, NEGATIVE, RETRY, MOST, lambda: self.now)
-        if not outcome.returned:
-            what = "Resolver(lookup, ttl, negative_ttl, retry_after, most, clock) makes a resolver"
-            ask.need(outcome.how, what, False, str(outcome), "It is called with these six, in this order.")
-        self.yours = outcome.value
-        if not callable(getattr(self.yours, "instances", None)):
-            what, hint = "a Resolver has the method instances(service)", "Keep the names that the task gives."
-            ask.need("wrong-type", what, False, f"it is {shown(self.yours)}", hint)
-        return self
+        self.enter(1, 2)
+        self.enter(3, status=CRITICAL)
 
-    def _ask(self, service):
-        """What the learner's resolver is given to ask with: a right lookup."""
-        self.questions[service] += 1
-        answer = self.web.get(f"{self.url}/v1/health/service/{service}?passing=1", timeout=1)
-        answer.raise_for_status()
-        return [f"http://{one['Service']['Address']}:{one['Service']['Port']}" for one in answer.json()]
+    def look(self, service="orders"):
+        return self.call(self.yours, self.web, self.url, service, returns=KINDS)
+
+    def fails(self, url):
+        """Does the lookup raise there? What it did."""
+        return self.ask.run(self.yours, self.web, url, "orders", limit=SLOW)
+
+
+class Remembering(Stage):
+    """The learner's resolver, on a clock that stands still until it is moved, at a registry that is a dict.
+
+    ``asked`` are the names of all questions; ``is_down``: they fail.
+    """
+
+    def __init__(self, ask, Resolver):
+        super().__init__(ask, Resolver)
+        self.now, self.drawn, self.asked, self.is_down = 1000.0, 1000.0, [], False
+        self.book = {"orders": urls(1, 2)}
+        made = self.make(Resolver, self._lookup, TTL, NEGATIVE, RETRY, MOST, lambda: self.now, methods=("instances",))
+        self.resolver = made
+
+    def _message(self, sender, receiver, label, id=None, kind="request"):
+        """Draw a message that arrives; calls at the same moment lie a little apart."""
+        self.drawn = max(self.drawn + 0.01, self.now)
+        id = self.ask.trace.send(sender, receiver, label, id=id, kind=kind, at=self.drawn)
+        self.ask.trace.receive(id, receiver, at=self.drawn + 0.005)
+        return id
+
+    def _lookup(self, service):
+        """What the learner's resolver is given to ask with."""
+        self.asked.append(service)
+        self.last = self._message("resolver", "registry", f"who is {service}?")
+        if self.is_down:
+            raise requests.ConnectionError("nobody answers")
+        found = self.book.get(service, [])
+        self._message("registry", "resolver", str(len(found)), reply_id(self.last), "reply")
+        return list(found)
 
     def get(self, service="orders", calls=1):
-        """``(value, error)`` of so many calls of the learner's ``instances``, the last one's."""
+        """What the last of so many calls returned, sorted, or the exception that it raised; and that in words."""
+
+        def instances():
+            try:
+                return self.resolver.instances(service)
+            except Exception as error:
+                return error
+
         for _ in range(calls):
-            outcome = self.ask.run(self.yours.instances, service, limit=LIMIT)
-            if outcome.returned and not isinstance(outcome.value, list | tuple | set):
-                self.need(
-                    "wrong-type",
-                    "instances(service) returns a list of addresses",
-                    False,
-                    str(outcome),
-                    "Does every path end with return, or with raise LookupError(…)?",
-                )
-            if not outcome.returned and outcome.how != "exception":
-                self.need(outcome.how, "instances(service) returns or raises", False, str(outcome), "What ends it?")
-        if outcome.returned:
-            return sorted(outcome.value), str(outcome)
-        return outcome.error, str(outcome)
+            self.last = self._message("caller", "resolver", service)
+            found = self.call(instances, returns=(*KINDS, Exception))
+        if isinstance(found, Exception):
+            return found, f"it raised {in_words(found)}"
+        return sorted(found), f"it returned {shown(found)}"
 
-    def expect(self, code, what, passed, happened, hint):
-        return self.ask.expect(code, what, passed, happened, hint, self.mark("GET"))
-
-    def need(self, code, what, passed, happened, hint):
-        self.ask.need(code, what, passed, happened, hint, self.mark("GET"))
+    def questions(self, service="orders", calls=1, after=0.0):
+        """How often the registry is asked in so many calls, ``after`` seconds from now."""
+        self.now += after
+        before = len(self.asked)
+        self.get(service, calls)
+        return len(self.asked) - before
 
 
-def url(*numbers):
-    return [f"http://127.0.0.1:{8000 + number}" for number in numbers]
+check_resolver = scenario("08", 2, "A resolver that remembers", WORDS, go_on=True, lookup=Looking, Resolver=Remembering)
 
 
-def _lookup(asking, lookup):
-    """What the registry says, read rightly."""
-    ask, web = asking.ask, asking.session("gateway")
-    asking.enter(1, 2)
-    asking.enter(3, status=CRITICAL)
-    found = ask.call(lookup, web, asking.url, "orders", returns=(list, tuple, set), limit=LIMIT)
-    asking.need(
-        "critical-too" if sorted(found) == url(1, 2, 3) else "wrong-addresses",
-        "lookup finds the addresses of the two that pass, and not of the third, which is critical",
-        sorted(found) == url(1, 2),
-        f"it returned {shown(found)}",
-        "Ask for /v1/health/service/orders?passing=1; f'http://{address}:{port}' from each entry's Service.",
-    )
-    found = ask.call(lookup, web, asking.url, "odrers", returns=(list, tuple, set), limit=LIMIT)
-    asking.expect(
-        "nobody-raises",
-        "nobody of that name: an empty list",
-        not found,
-        f"it returned {shown(found)}",
-        "An empty answer is an answer.",
-    )
+@check_resolver.part("lookup")
+def lookup(at):
+    found = sorted(at.look())
+    yield "critical-too" if len(found) > 2 else "wrong-addresses", found == urls(1, 2), f"it returned {shown(found)}"
+    at.enter(1)
+    outcome = at.ask.run(at.yours, at.web, at.url, "odrers", limit=SLOW)
+    nobody = outcome.returned and not outcome.value
+    yield "nobody-raises", nobody, str(outcome)
 
 
-def _no_answer(asking, lookup):
-    """A registry that has lost its leader, and one that hangs."""
-    ask, web = asking.ask, asking.session("gateway")
+@check_resolver.part("lookup")
+def no_answer(at):
     app = Flask("registry")
-    app.add_url_rule("/<path:path>", "all", lambda path: ("No cluster leader", 500))
-    with serve(app, "leaderless registry of the check", trace=asking.trace, lane="registry") as ill:
-        outcome = ask.run(lookup, web, ill.url, "orders", limit=LIMIT)
-    asking.expect(
-        "error-is-nobody",
-        "a registry that answers 500 has not answered: lookup raises",
-        outcome.how == "exception",
-        str(outcome),
-        "answer.raise_for_status(): 'I cannot tell' must not become 'nobody is there'.",
-    )
-    asking.registry.pause()
-    outcome = ask.run(lookup, web, asking.url, "orders", limit=SLOW)
-    asking.expect(
-        "no-timeout" if outcome.how == "time-limit" else "silence-is-nobody",
-        f"a registry that hangs: within {SLOW:g} s lookup raises",
-        outcome.how == "exception",
-        str(outcome),
-        "web.get(…, timeout=1): without it requests waits for ever."
-        if outcome.how == "time-limit"
-        else "Let the exception of requests through: the resolver has to know.",
-    )
+    app.add_url_rule("/<path:path>", "all", lambda path: ("[]", 500))
+    ill = at.use(serve(app, "leaderless registry of the check", trace=at.ask.trace, lane="registry"))
+    outcome = at.fails(ill.url)
+    yield "error-is-nobody", outcome.how == "exception", str(outcome)
+    at.registry.pause()
+    outcome = at.fails(at.url)
+    yield "no-timeout", outcome.how != "time-limit", str(outcome)
+    yield "silence-is-nobody", outcome.how == "exception", str(outcome)
+    at.registry.kill()
+    outcome = at.fails(at.url)
+    yield "dead-is-nobody", outcome.how == "exception", str(outcome)
 
 
-def _fresh(asking):
-    """Ask, remember, and ask again in time."""
-    asking.enter(1, 2)
-    first, told = asking.get()
-    asking.need("first-answer", "the first call asks, and gives what it heard", first == url(1, 2), told, "Ask first.")
-    asking.get(calls=20)
-    many = asking.questions["orders"]
-    asking.need(
-        "asks-every-call",
-        "twenty more calls within the TTL: the registry is not asked",
-        many == 1,
-        f"it was asked {many} times for 21 calls",
-        _HINTS["asks-every-call"],
-    )
-    given = asking.ask.call(asking.yours.instances, "orders", limit=LIMIT)
-    if isinstance(given, list):
+@check_resolver.part("Resolver")
+def fresh(r):
+    found, told = r.get()
+    yield "first-answer", found == urls(1, 2), told
+    many = r.questions(calls=5) + r.questions(calls=5, after=0.9 * TTL)
+    yield "asks-every-call", not many, f"it asked {many} times more for ten calls"
+    given = r.call(r.resolver.instances, "orders")
+    if isinstance(given, list | set):
         given.clear()
-        asking.expect(
-            "not-a-copy",
-            "a caller who empties his list does not empty the memory",
-            asking.get()[0] == url(1, 2),
-            "after that nobody was there any more",
-            "Keep a tuple, or hand out list(…).",
-        )
-    asking.remove(1)
-    asking.now += TTL * 1.1
-    later, told = asking.get()
-    asking.expect(
-        "ignores-ttl",
-        f"after {TTL:g} s it asks again: orders-1 has left",
-        later == url(2),
-        told,
-        "An answer is fresh while clock() < the time it came + ttl.",
-    )
-    asking.now += TTL * 0.9
-    before = asking.questions["orders"]
-    asking.get(calls=3)
-    asking.expect(
-        "not-renewed",
-        "… and the new answer is fresh for as long",
-        asking.questions["orders"] == before,
-        f"within its TTL it was asked {asking.questions['orders'] - before} times",
-        "With each answer, note the time anew.",
-    )
+    yield "not-a-copy", r.get()[0] == urls(1, 2), "after that nobody was there any more"
+    r.book["orders"], r.now = urls(2), r.now + 0.2 * TTL
+    found, told = r.get()
+    yield "ignores-ttl", found == urls(2), f"orders-1 has left, and {told}"
+    many = r.questions(calls=3, after=0.9 * TTL)
+    yield "asks-every-call", not many, f"within the TTL of the second answer it asked {many} times"
 
 
-def _nobody(asking):
-    """A live registry says: nobody."""
-    asking.enter(1)
-    asking.get()
-    asking.remove(1)
-    asking.now += TTL * 1.1
-    found, told = asking.get()
-    asking.need(
-        "nobody-not-believed",
-        "all have left, and the registry says so: an empty list",
-        found == [],
-        told,
-        "`if not found` takes 'nobody' for a failure. The registry has answered; last known good is for silence.",
-    )
-    before = asking.questions["orders"]
-    asking.get(calls=20)
-    more = asking.questions["orders"] - before
-    asking.expect(
-        "nobody-not-kept",
-        f"'nobody' is remembered, too, for {NEGATIVE:g} s",
-        more == 0,
-        f"twenty calls asked {more} times",
-        "`if known:` is false for an empty list. Look at the time, not at the list.",
-    )
-    asking.enter(2)
-    asking.now += NEGATIVE * 1.1
-    found, told = asking.get()
-    asking.expect(
-        "nobody-kept-too-long",
-        "… and no longer: then somebody has come back",
-        found == url(2),
-        told,
-        "fresh for = ttl if found else negative_ttl.",
-    )
+@check_resolver.part("Resolver")
+def nobody(r):
+    r.get()
+    r.book["orders"], r.now = [], r.now + 1.1 * TTL
+    found, told = r.get()
+    yield "nobody-not-believed", found == [], told
+    many = r.questions(calls=5, after=0.9 * NEGATIVE)
+    yield "nobody-not-kept", not many, f"five calls asked {many} times"
+    r.book["orders"], r.now = urls(2), r.now + 0.2 * NEGATIVE
+    found, told = r.get()
+    yield "nobody-kept-too-long", found == urls(2), told
 
 
-def _down(asking):
-    """The registry dies: the last known good serves, and the corpse is left alone."""
-    asking.enter(1, 2)
-    asking.get()
-    asking.registry.kill()
-    asking.now += TTL * 1.1
-    found, told = asking.get()
-    kept = asking.expect(
-        "last-known-good-lost",
-        "the registry is dead, and the answer no longer fresh: the last known good is given out",
-        found == url(1, 2),
-        told,
-        "try: the question; except Exception: what you knew is still the best there is. Do not clear it before you "
-        "have something better.",
-    )
-    before = asking.questions["orders"]
-    asking.get(calls=20)
-    more = asking.questions["orders"] - before
-    asking.expect(
-        "asks-while-down",
-        f"after a failure it leaves the registry alone for {RETRY:g} s",
-        more == 0,
-        f"twenty calls asked {more} times; each would have waited for one more timeout",
-        _HINTS["asks-while-down"],
-    )
+@check_resolver.part("Resolver")
+def down(r):
+    r.get()
+    r.is_down, r.now = True, r.now + 1.1 * TTL
+    found, told = r.get()
+    yield "last-known-good-lost", found == urls(1, 2), told
+    many = r.questions(calls=5) + r.questions(calls=5, after=0.9 * RETRY)
+    yield "asks-while-down", not many, f"ten calls asked {many} times; each would have waited for one more timeout"
     for _ in range(30):
-        asking.now += 600.0
-        found, told = asking.get()
-    if kept:
-        asking.expect(
-            "gives-up",
-            "five hours later it still serves",
-            found == url(1, 2),
-            told,
-            "As long as nobody says otherwise, the last answer is the best guess.",
-        )
-    before = asking.questions["orders"]
-    asking.registry.restart(keep=False)
-    asking.enter(3)
-    asking.now += RETRY * 1.1
-    found, told = asking.get()
-    asking.expect(
-        "never-back",
-        "the registry is back: it is asked, and believed",
-        found == url(3),
-        f"{told}; it asked {asking.questions['orders'] - before} times",
-        "retry_after is short. Do not treat a failure like a fresh answer with the whole ttl.",
-    )
+        r.now += 600.0
+        found, told = r.get()
+    yield "gives-up", found == urls(1, 2), f"five hours later {told}"
+    r.is_down, r.book["orders"], r.now = False, urls(3), r.now + 1.1 * RETRY
+    found, told = r.get()
+    yield "never-back", found == urls(3), told
 
 
-def _never_heard(asking):
-    """Nothing is known, and nobody answers."""
-    asking.registry.kill()
-    found, told = asking.get()
-    asking.expect(
-        "silence-is-nobody",
-        "nothing was ever heard, and the registry is dead: LookupError",
-        isinstance(found, LookupError),
-        told,
-        "An empty list would say that nobody is there. Nobody has said so: raise LookupError(service).",
-    )
-    asking.get(calls=20)
-    many = asking.questions["orders"]
-    asking.expect(
-        "asks-while-unknown",
-        f"… and here, too, it asks once in {RETRY:g} s",
-        many == 1,
-        f"it asked {many} times for 21 calls",
-        "A failure has to be remembered for a name that has no answer yet.",
-    )
+@check_resolver.part("Resolver")
+def down_after_nobody(r):
+    r.book["orders"] = []
+    r.get()
+    r.is_down, r.now = True, r.now + 1.1 * NEGATIVE
+    found, told = r.get()
+    yield "nobody-forgotten", found == [], told
 
 
-def _names(asking):
-    """Many names, most of them misspelt."""
-    asking.enter(1)
-    asking.get("orders")
-    found, told = asking.get("odrers")
-    asking.need(
-        "names-mixed",
-        "another name has an answer of its own",
-        found == [],
-        told,
-        "Remember by name: a dict from service to answer.",
-    )
-    for number in range(40):
-        asking.get(f"name-{number}")
-        asking.get("orders")  # which is used all the time
-    many = asking.questions["orders"]
-    asking.expect(
-        "forgets-the-used",
-        f"room for {MOST} names: the one that is used all the time stays",
-        many == 1,
-        f"it was asked for {many} times within its TTL",
-        "Throw out the one that was *used* longest ago. An OrderedDict has move_to_end and popitem(last=False).",
-    )
-    asking.questions.clear()
-    for number in range(40):
-        asking.get(f"name-{number}")
-    again = len(asking.questions)
-    asking.expect(
-        "unbounded",
-        f"… and of 40 others at most {MOST} are remembered",
-        again >= 40 - MOST,
-        f"{40 - again} of 40 names were still there",
-        "Names come from outside: links, typing errors, attackers. A memory without a bound is a leak.",
-    )
+@check_resolver.part("Resolver")
+def never_heard(r):
+    r.is_down = True
+    found, told = r.get()
+    yield "unknown-is-nobody", isinstance(found, LookupError), told
+    many = r.questions(calls=5) + r.questions(calls=5, after=0.9 * RETRY)
+    yield "asks-while-unknown", not many, f"it asked {many} times more for ten calls"
+    r.is_down, r.now = False, r.now + 0.2 * RETRY
+    found, told = r.get()
+    yield "never-back", found == urls(1, 2), told
+
+
+@check_resolver.part("Resolver")
+def names(r):
+    r.get()
+    found, told = r.get("pay")
+    yield "names-mixed", found == [], told
+    r.get("ship")
+    r.get("orders")  # the oldest, and the last one used
+    r.get("mail")  # one too many
+    again = r.questions("orders")
+    yield "forgets-the-used", not again, f"of {MOST} names, the one used last was asked for anew"
+    again = r.questions("mail")
+    yield "forgets-the-newest", not again, f"the fourth of {MOST} names was asked for anew at its second use"
+    again = r.questions("ship")
+    yield "forgets-the-used", not again, f"there is room for {MOST} names, and only two were kept"
+    again = r.questions("pay")
+    yield "unbounded", again, f"there is room for {MOST} names, and the fourth one was still there"
+
+
+@check_resolver.part("Resolver")
+def names_while_it_is_down(r):
+    r.is_down = True
+    for name in ("orders", "pay", "ship", "mail"):
+        r.get(name)
+    told = f"there is room for {MOST} names; the first of four was not asked for anew"
+    yield "unbounded-failures", r.questions("orders"), told

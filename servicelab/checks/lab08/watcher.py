@@ -1,296 +1,336 @@
 """Exercise 3, build: a watcher on blocking queries that is not fooled by returns without news, by an index that goes
-back or is missing, by a registry that is ill or dead, nor by its own end."""
+back or is missing, by a registry that is ill, dead or silent, nor by its own end."""
 
+import random
+import re
 import statistics
+import threading
 import time
 
-from servicelab.checks.exercise import exercise
-from servicelab.checks.lab08.registry_stage import Deaths, stand, wait_until
-from servicelab.checks.lab08.watching import GET, SHORT, Double, Loaded, Watching
+from flask import Flask, Response, json, request
+
+from servicelab.checks.lab08.registry_stage import RegistryStage, urls, wait_until
 from servicelab.checks.learner_traceback import shown
+from servicelab.checks.scenario import scenario, words
+from servicelab.leases import CRITICAL
+from servicelab.servers import serve
 
-MANY = 15  # questions where about five are enough, and a loop without a pause asks hundreds
-WATCHED = 0.5  # seconds
-OUTAGE = 2.0  # seconds in which a pause that doubles has grown to half a second
-GROWN = 2  # times as long as the first pause are the last ones, at least; a right answer's are three to twenty times
+GET = "GET /v1/health"
+LONG, SHORT = 10.0, 0.3  # seconds that a question may be kept waiting
+WATCHED = 0.6  # seconds
+FEW = 9  # questions in WATCHED; with a pause of 0.1 s there are six, without one hundreds
+OUTAGE = 1.6  # seconds in which a pause that doubles has grown to half a second
+GROWN = 1.6  # times as long as the first pause are the last ones, at least; a right answer's are two to twenty times
+GIVEN_UP = 3.0  # seconds after which a question of SHORT seconds is given up
+
+WORDS = words("""
+first-news: the first answer is news: act is called with the list of addresses
+    What does the first question look like, and whom do you tell of its answer?
+first-nobody: … also when it says that nobody is there
+    What do you take for known before anything was heard, and is that the same as 'nobody'?
+index-not-sent: the next question waits at the registry
+    A question waits when it says which index you have seen.
+wait-not-sent: … for as long as the watcher was told, and a fraction of a second counts
+    What does the registry do with a question that does not say how long it may wait, or says it without a unit?
+news-missed: one comes and one leaves, until nobody is left: act is told each time
+    What do you compare an answer with, and is 'nobody' no answer for you?
+acts-on-nothing: answers come whose addresses are the same: act is not called
+    A return is no news. What is?
+busy-on-spurious: … and the next question waits again
+    Which index do you send after an answer without news?
+deaf-after-spurious: … until there is real news
+    What does your loop do after an answer without news?
+order-is-news: two answers differ in nothing but the order of the addresses: act is not called
+    A registry promises no order. How do you compare?
+index-not-reset: the index of an answer is smaller than the last one: the next question goes without an index
+    Which index is in the question that follows, and what is it the index of?
+backwards-is-deaf: … and what such an answer says, and what comes after it, is news as ever
+    What becomes of the addresses in an answer whose index went back, and of what you knew?
+busy-without-index: the index is missing, or 0: nothing waits, and the watcher makes pauses of its own
+    What bounds the number of questions in a second when each is answered at once?
+died-without-index: … and still hears the news
+    What does your code do with a header that is not there?
+acts-on-error: the registry answers 500, or is dead: act is not called
+    No answer is not the answer 'nobody', and a 500 says nothing about who is there.
+hammers: … and it is asked with pauses
+    What waits between a failure and the next question?
+pause-does-not-grow: … that begin short and grow
+    How long is your first pause, and how long is the sixth?
+no-jitter: … and are drawn from rng
+    All watchers of a dead registry come back together, unless chance spreads them.
+died-of-error: … and when it is well again, its news are heard within a second or two
+    Which exceptions leave your loop, and how long can a pause become?
+never-begins-anew: the next trouble begins with a short pause again
+    When does the growth of the pause end?
+hangs: a registry that accepts a question and never answers it is asked again
+    For how long does your session wait for an answer?
+stop-waits: stop() returns at once, although a question waits
+    Whom does your stop wait for, and for how long may that one wait?
+acts-after-stop: … after that act is never called, even if the answer comes
+    What do you look at between the answer and the act?
+asks-after-stop: … and nothing is asked any more
+    What ends your loop?
+""")
 
 
-@exercise("08", 3, "A watcher that is not fooled", limit=60.0)
-def check_watcher(ask, Watcher):
-    """Let ``Watcher(web, url, service, act, rng, wait)`` watch registries of every kind."""
-    deaths = ask.use(Deaths())
-    for examine in (_changes, _spurious, _order, _dead, _backs_off, _ill, _without_index, _backwards, _stops):
-        with stand(ask, Watching) as watching:
-            watching.deaths = deaths
-            examine(watching, Watcher)
+class Dice(random.Random):
+    """Counts how often something was drawn, and draws from the middle, so that a pause tells of its law."""
+
+    drawn = 0
+
+    def random(self):
+        self.drawn += 1
+        return 0.45 + 0.1 * super().random()
 
 
-def _changes(watching, kind):
-    """Somebody comes, somebody goes."""
-    watching.enter(1)
-    watching.begin(kind)
-    waits = wait_until(watching.is_waiting, 1.0)
-    watching.need(
-        "index-not-sent",
-        "the next question waits at the registry",
-        waits,
-        f"{watching.questions} questions were asked in a second, and each was answered at once: the indexes sent were "
-        f"{sorted({one.sent or 0 for one in watching.answers})}",
-        "Send back the X-Consul-Index of the last answer: ?passing=1&index=…&wait=10s.",
-    )
-    watching.enter(2)
-    came = watching.hears(1, 2)
-    watching.remove(1)
-    left = watching.hears(2)
-    watching.need(
-        "news-missed",
-        "orders-2 comes and orders-1 leaves: act is told of both",
-        came and left,
-        f"act was called with {shown(watching.acts)}{watching.deaths}",
-        "When an answer comes, act on it if the addresses are others than before, and ask again.",
-    )
+class Watching(RegistryStage):
+    """The learner's watcher. ``acts`` are the lists of addresses that it was told of."""
+
+    marked = (GET,)
+    yours_now = None
+
+    def __init__(self, ask, Watcher):
+        super().__init__(ask, Watcher)
+        self.acts, self.dice, self.wait = [], Dice(8), LONG
+        self.at_end(self.end)
+
+    def watch(self, url=None):
+        """Start it, and wait for its first news."""
+        args = (self.session("gateway"), url or self.url, "orders", lambda found: self.acts.append(sorted(found)))
+        self.yours_now = self.make(self.yours, *args, self.dice, self.wait, methods=("start", "stop"), keep=True)
+        self.call(self.yours_now.start, limit=1.0, keep=True)
+        return wait_until(lambda: self.acts, 2.0)
+
+    def end(self):
+        if self.registry.is_running:
+            self.registry.kill()  # first, so that nobody has to wait for an answer
+        if self.yours_now is not None:
+            self.ask.run(self.yours_now.stop, limit=2.0, keep=True)
+
+    @property
+    def questions(self):
+        return len(self.asked(GET))
+
+    def waits(self, limit=1.0):
+        return wait_until(lambda: self.registry.waiting > 0, limit)
+
+    def hears(self, *numbers, limit=2.5):
+        return wait_until(lambda: self.acts and self.acts[-1] == urls(*numbers), limit)
+
+    @property
+    def told(self):
+        return f"act was called with {shown(self.acts)}, after {self.questions} questions{self.died}"
 
 
-def _spurious(watching, kind):
-    """The registry answers because something has changed, but not the addresses."""
-    watching.enter(1)
-    watching.begin(kind)
-    wait_until(watching.is_waiting, 1.0)
-    before = watching.questions
+class Double:
+    """Stands where a registry stood. A question waits when it has seen ``index`` or more, until the registry says
+    something (:meth:`says`). ``seen`` are the indexes in the questions (None: none), ``waits`` what they said of it."""
+
+    def __init__(self, watching):
+        self.numbers, self.index, self.status, self.hangs = [1], 7, 200, False
+        self.seen, self.waits, self.words, self._said = [], [], 0, threading.Condition()
+        app = Flask("registry")
+        app.add_url_rule("/v1/health/service/orders", "orders", self._answer)
+        self.url = watching.use(serve(app, "double of the check", trace=watching.ask.trace, lane="registry")).url
+        watching.at_end(lambda: self.says(status=500))
+
+    def says(self, *numbers, **changed):
+        """Answer all questions that wait, with these instances."""
+        with self._said:
+            self.numbers = list(numbers) or self.numbers
+            self.hangs = False
+            vars(self).update(changed)
+            self.words += 1
+            self._said.notify_all()
+
+    def has_heard(self, questions):
+        """Wait until so many have come."""
+        return wait_until(lambda: len(self.seen) >= questions, 2.5)
+
+    def is_seen(self):
+        """Wait until a question has seen its index, and waits."""
+        return wait_until(lambda: self.seen[-1:] == [self.index], 1.5)
+
+    def _is_known(self, seen):
+        return self.status == 200 and seen and self.index and seen >= self.index
+
+    def _answer(self):
+        seen = request.args.get("index", type=int)
+        wait = re.fullmatch(r"([0-9.]+)(ms|s|m)", request.args.get("wait", ""))
+        seconds = float(wait[1]) * {"ms": 0.001, "s": 1, "m": 60}[wait[2]] if wait else 300.0
+        with self._said:
+            self.seen.append(seen)
+            self.waits.append(seconds if seen else None)
+            words, end = self.words, time.monotonic() + min(seconds, 5.0)
+            while self.words == words and (
+                self.hangs or (self.status == 200 and seen and self.index and seen >= self.index)
+            ):
+                if not self._said.wait(5.0 if self.hangs else max(0.0, end - time.monotonic())):
+                    break
+            if self.status != 200:
+                return Response("[]", self.status)
+            found = [
+                {"Service": {"Address": "127.0.0.1", "Port": 8000 + n}, "Node": {}, "Checks": []} for n in self.numbers
+            ]
+            headers = {} if self.index is None else {"X-Consul-Index": f"{self.index}"}
+            return Response(json.dumps(found), headers=headers, mimetype="application/json")
+
+
+check_watcher = scenario("08", 3, "A watcher that is not fooled", WORDS, Watcher=Watching)
+part = check_watcher.part
+
+
+@part
+def changes(w):
+    w.enter(1)
+    w.enter(9, status=CRITICAL)
+    yield "first-news", w.watch() and w.acts[0] == urls(1), w.told
+    yield "index-not-sent", w.waits(), f"{w.questions} questions were asked, and each was answered at once"
+    w.enter(2)
+    came = w.hears(1, 2)
+    w.remove(1)
+    yield "news-missed", came and w.hears(2), w.told
+    w.remove(2)
+    yield "news-missed", w.hears(), w.told
+
+
+@part
+def nobody_at_first(w):
+    yield "first-nobody", w.watch() and w.acts == [[]], w.told
+
+
+@part
+def no_news(w):
+    w.enter(1)
+    w.watch()
+    w.waits()
+    before = w.questions
     for tag in ("v2", "v3", "v4"):
-        watching.enter(1, tag=tag)
+        w.enter(1, tag=tag)
         time.sleep(WATCHED / 3)
-    waits = wait_until(watching.is_waiting, 1.0)
-    asked, acts = watching.questions - before, len(watching.acts)
-    watching.expect(
-        "acts-on-nothing",
-        "three answers come, and the addresses in them are the same: act is not called",
-        acts == 1,
-        f"it was called {acts - 1} times with what it knew",
-        "A return is no news. Compare with the addresses of last time, as a set: the order means nothing.",
-    )
-    watching.expect(
-        "busy-on-spurious",
-        "… and the next question waits again",
-        asked <= MANY and (waits or asked < 2),
-        f"{asked} questions were asked, and {'the last one waits' if waits else 'none of them waits'}",
-        "The new index must be kept even when the addresses are the old ones: with the old index every question is "
-        "answered at once.",
-    )
-    watching.enter(2)
-    watching.need(
-        "deaf-after-spurious",
-        "… until there is real news",
-        watching.hears(1, 2),
-        f"act was last called with {shown(watching.acts[-1:])}{watching.deaths}",
-        "After an answer without news the loop goes on.",
-    )
+    waits, asked = w.waits(), w.questions - before
+    yield "acts-on-nothing", len(w.acts) == 1, f"it was called {len(w.acts) - 1} times with what it knew"
+    is_busy = asked > FEW or (asked > 1 and not waits)
+    last = "the last one waits" if waits else "none of them waits"
+    yield "busy-on-spurious", not is_busy, f"{asked} questions were asked, and {last}"
+    w.enter(2)
+    yield "deaf-after-spurious", w.hears(1, 2), w.told
 
 
-def _order(watching, kind):
-    """The same two addresses, in another order."""
-    double = Double(watching)
-    double.numbers = [1]
-    watching.begin(kind, url=watching.server.url)
-    double.numbers = [1, 2]
-    if "acts-on-nothing" in watching.refused or not watching.hears(1, 2):
-        return  # said elsewhere
-    acts = len(watching.acts)
+@part
+def waiting(w):
+    w.wait, double = SHORT, Double(w)
+    w.watch(double.url)
+    double.has_heard(4)
+    sent, waits = double.seen[1:4], {wait for wait in double.waits if wait}
+    yield "wait-not-sent", waits == {SHORT}, f"it was to be {SHORT} s, and the questions said {shown(sorted(waits))} s"
+    yield "index-not-sent", sent == [7, 7, 7], f"the index was 7, and the questions after the first said {sent}"
+    double.says(1, 2, index=8)
+    w.hears(1, 2)
     for numbers in ([2, 1], [1, 2]):
-        double.numbers = numbers
-        enough = len(watching.answers) + 2  # the last but one has been dealt with
-        wait_until(lambda enough=enough: len(watching.answers) >= enough, 2.0)
-    more = len(watching.acts) - acts
-    watching.expect(
-        "order-is-news",
-        "two answers differ in nothing but the order of the addresses: act is not called",
-        more == 0,
-        f"it was called {more} times, with the same two addresses each time",
-        "A registry promises no order. Compare sets: set(found) != known.",
-    )
+        count = len(double.seen)
+        double.says(*numbers, index=double.index + 1)
+        double.has_heard(count + 2)
+    yield "order-is-news", len(w.acts) == 2, f"it was called {len(w.acts) - 2} times, with the same two addresses"
 
 
-def _backwards(watching, kind):
-    """The registry comes back empty, and counts from 1 again."""
-    for number in range(30):
-        watching.enter(1, tag=f"v{number}")
-    watching.begin(kind, wait=SHORT)
-    wait_until(watching.is_waiting, 1.0)
-    watching.registry.kill()
-    mark = len(watching.answers)
-    watching.registry.restart(keep=False)
-    watching.enter(2)
-    heard = watching.hears(2, limit=3.0)
-    if heard:
-        wait_until(lambda: len(watching.answers) >= mark + 4, 3.0)
-    after = watching.answers[mark:]
-    stuck = next(((a.got, b.sent) for a, b in zip(after, after[1:]) if a.got and b.sent and b.sent > a.got), None)
-    watching.expect(
-        "index-not-reset" if heard else "deaf-after-restart",
-        "the registry has lost its memory, and its index has gone back: the watcher begins anew",
-        heard and stuck is None,
-        f"the answer had index {stuck[0]}, and the next question asked for more than {stuck[1]}"
-        if stuck
-        else f"act was last called with {shown(watching.acts[-1:])}{watching.deaths}",
-        "if new < index: index = 0, and the next question goes without one. Who asks for more than 40 at a registry "
-        "that has come to 5 hears nothing until it has caught up.",
-    )
+@part
+def backwards(w):
+    double = Double(w)
+    double.index = 40
+    w.watch(double.url)
+    for numbers, index, why in (([1, 2], 5, "with news"), ([1, 2], 3, "without news"), ([2], 2, "with news")):
+        double.is_seen()
+        count, last, acts = len(double.seen), double.index, len(w.acts)
+        double.says(*numbers, index=index)
+        double.has_heard(count + 1)
+        sent = double.seen[count] if len(double.seen) > count else last
+        happened = f"it went from {last} back to {index} {why}, and the next question said {sent}"
+        yield "index-not-reset", sent is None, happened
+        yield "backwards-is-deaf", w.hears(*numbers), w.told
+        double.has_heard(count + 2)
+        yield "acts-on-nothing", len(w.acts) == acts + (why == "with news"), w.told
+    double.says(3, index=9)
+    yield "backwards-is-deaf", w.hears(3), w.told
 
 
-def _without_index(watching, kind):
-    """A gateway in between has dropped the header; another one says 0."""
-    double = Double(watching)
-    watching.begin(kind, url=watching.server.url)
-    double.headers = {}
-    before = watching.questions
-    time.sleep(WATCHED / 2)
-    double.headers = {"X-Consul-Index": "0"}
-    time.sleep(WATCHED / 2)
-    asked = watching.questions - before
-    watching.expect(
-        "busy-without-index",
-        "the index is missing, or 0: nothing waits, and the watcher makes pauses of its own",
-        asked <= MANY,
-        f"{asked} questions in {WATCHED} s",
-        "At least 0.1 s between the beginnings of two questions, whatever came back.",
-    )
-    double.headers, double.numbers = {}, [1, 2]
-    watching.expect(
-        "died-without-index",
-        "… and still hears the news",
-        watching.hears(1, 2),
-        f"act was called with {shown(watching.acts)}, and {asked} questions were asked{watching.deaths}",
-        'headers.get("X-Consul-Index", 0): what may be missing will be.',
-    )
+@part
+def without_an_index(w):
+    double = Double(w)
+    w.watch(double.url)
+    for index in (None, 0):
+        double.says(index=index)
+        before = len(double.seen)
+        time.sleep(WATCHED)
+        asked = len(double.seen) - before
+        yield "busy-without-index", asked <= FEW, f"{asked} questions in {WATCHED} s, with the index {index}"
+    double.says(1, 2, index=None)
+    yield "died-without-index", w.hears(1, 2), w.told
 
 
-def _ill(watching, kind):
-    """A registry that has lost its leader: 500."""
-    double = Double(watching)
-    watching.begin(kind, url=watching.server.url)
-    double.status = 500
-    wait_until(lambda: watching.answers and watching.answers[-1].got is None, 2.0)
-    before = watching.questions
-    time.sleep(WATCHED)
-    asked, acts = watching.questions - before, list(watching.acts)
-    watching.expect(
-        "acts-on-error",
-        "the registry answers 500: act is not called",
-        len(acts) == 1,
-        f"it was called with {shown(acts[1:])}",
-        "An error says nothing about who is there: response.raise_for_status(), and no act in the except.",
-    )
-    double.status, double.numbers = 200, [2]
-    heard = watching.hears(2)
-    watching.need(
-        "died-of-error",
-        "… and when it is well again, its news are heard",
-        heard,
-        f"act was last called with {shown(watching.acts[-1:])}{watching.deaths}",
-        "Catch it inside the loop: a 500 has no JSON and no index.",
-    )
-    watching.expect(
-        "hammers-the-ill",
-        "… with pauses in between",
-        asked <= MANY,
-        f"{asked} questions in {WATCHED} s",
-        "A 500 is a failure like any other: back off before the next question.",
-    )
-
-
-def _dead(watching, kind):
-    """The registry is dead for a while."""
-    watching.enter(1)
-    watching.begin(kind)
-    wait_until(watching.is_waiting, 1.0)
-    before, watching.dice.drawn = watching.questions, 0
-    watching.registry.kill()
-    time.sleep(WATCHED)
-    tried, drawn, acts = watching.questions - before, watching.dice.drawn, list(watching.acts)
-    watching.registry.restart(keep=True)
-    watching.enter(2)
-    heard = watching.hears(1, 2, limit=3.0)
-    watching.need(
-        "died-of-silence",
-        "the registry is dead for a moment, and back: its news are heard",
-        heard,
-        f"act was last called with {shown(watching.acts[-1:])}{watching.deaths}",
-        "Catch requests.RequestException inside the loop, and let no pause be longer than a second.",
-    )
-    watching.expect(
-        "hammers-the-dead",
-        "… meanwhile it is asked with pauses",
-        tried <= MANY,
-        f"{tried} questions in {WATCHED} s",
-        "Back off: 0.05, 0.1, 0.2 … up to 1 s, and begin anew after a success.",
-    )
-    watching.expect(
-        "no-jitter",
-        "… and the pauses are drawn from rng",
-        drawn > 0,
-        "nothing was drawn: all watchers of a dead registry would come back together",
-        "rng.uniform(0, step).",
-    )
-    watching.expect(
-        "acts-on-silence",
-        "… and act is not called",
-        len(acts) == 1,
-        f"it was called with {shown(acts[1:])}",
-        "No answer is not the answer 'nobody'.",
-    )
-
-
-def _backs_off(watching, kind):
-    """The registry is dead for longer: the pauses grow."""
-    if "hammers-the-dead" in watching.refused:
-        return
-    watching.enter(1)
-    watching.begin(kind, dice=Loaded)
-    wait_until(watching.is_waiting, 1.0)
-    watching.registry.kill()
-    killed = watching.trace.clock()
+@part
+def ill(w):
+    double = Double(w)
+    w.watch(double.url)
+    double.is_seen()
+    w.dice.drawn, begin = 0, w.ask.trace.clock()
+    double.says(status=500)
     time.sleep(OUTAGE)
-    stamps = [one.sent for one in watching.asked(GET, since=killed)]
+    stamps = [one.sent for one in w.asked(GET, since=begin)]
     pauses = [b - a for a, b in zip(stamps, stamps[1:])]
-    first, last = (min(pauses[:2]), statistics.median(pauses[-3:])) if len(pauses) > 2 else (0.0, 0.0)
-    watching.expect(
-        "pause-does-not-grow",
-        f"the registry is dead for {OUTAGE:g} s: it is asked after pauses that begin short and grow",
-        last > GROWN * first,
-        f"{len(stamps)} questions came"
-        + (f"; the first pause was {first:.2f} s, and the last ones were {last:.2f} s" if len(pauses) > 2 else ""),
-        "Double the step after each failure: 0.05, 0.1, 0.2 … up to 1 s.",
-    )
+    yield "acts-on-error", len(w.acts) == 1, w.told
+    yield "hammers", len(stamps) <= 5 * FEW, f"{len(stamps)} questions in {OUTAGE} s"
+    first, last = (pauses[0], statistics.median(pauses[-2:])) if len(pauses) > 3 else (0.0, 0.0)
+    told = f"{len(stamps)} questions in {OUTAGE} s" + (f"; pauses from {first:.2f} s to {last:.2f} s" if last else "")
+    drawn = w.dice.drawn
+    double.says(2, status=200, index=8)
+    heard = w.hears(2)
+    yield "died-of-error", heard, w.told
+    yield "pause-does-not-grow", last > GROWN * first, told
+    yield "no-jitter", drawn, "nothing was drawn"
+    double.is_seen()
+    begin = w.ask.trace.clock()
+    double.says(status=500)
+    time.sleep(WATCHED)
+    again = len(w.asked(GET, since=begin))
+    yield "never-begins-anew", again >= 3, f"{again} questions in the first {WATCHED} s of it"
 
 
-def _stops(watching, kind):
-    """stop() while a question waits, and then there is news."""
-    watching.enter(1)
-    watching.begin(kind)
-    wait_until(watching.is_waiting, 1.0)
-    watching.over = True
-    outcome = watching.ask.run(watching.yours.stop, limit=2.5, keep=True)
-    watching.expect(
-        "stop-waits" if outcome.how in ("returned", "time-limit") else outcome.how,
-        "stop() returns at once, although a question waits",
-        outcome.returned and outcome.seconds < 1.5,
-        f"it took {outcome.seconds:.1f} s" if outcome.returned else str(outcome),
-        "Set an event and return: the thread looks at it when its answer comes. join() would wait for the answer.",
-    )
-    before = watching.questions
-    watching.enter(2)
+@part
+def dead(w):
+    w.enter(1)
+    w.watch()
+    w.waits()
+    w.registry.kill()
     time.sleep(WATCHED / 2)
-    watching.expect(
-        "acts-after-stop",
-        "… after that act is never called, even if the answer comes",
-        len(watching.acts) == 1,
-        f"it was called with {shown(watching.acts[1:])}",
-        "Between the answer and the act: is it still wanted?",
-    )
-    watching.expect(
-        "asks-after-stop",
-        "… and nothing is asked any more",
-        watching.questions == before,
-        f"{watching.questions - before} more questions",
-        "while not self.gone.is_set():",
-    )
+    acts = len(w.acts)
+    w.registry.restart(keep=True)
+    w.enter(2)
+    yield "acts-on-error", acts == 1, w.told
+    yield "died-of-error", w.hears(1, 2), w.told
+
+
+@part
+def silence(w):
+    w.wait, double = SHORT, Double(w)
+    w.watch(double.url)
+    double.hangs = True
+    double.has_heard(len(double.seen) + 1)
+    count = len(double.seen)
+    again = wait_until(lambda: len(double.seen) > count, GIVEN_UP)
+    yield "hangs", again, f"{GIVEN_UP:g} s later the last of {count} questions still waits"
+
+
+@part
+def its_end(w):
+    w.enter(1)
+    w.watch()
+    w.waits()
+    outcome = w.ask.run(w.yours_now.stop, limit=2.0, keep=True)
+    quick = outcome.returned and outcome.seconds < 1.0
+    yield "stop-waits", quick, f"{outcome}, after {outcome.seconds:.1f} s"
+    before = w.questions
+    w.enter(2)
+    time.sleep(WATCHED / 2)
+    yield "acts-after-stop", len(w.acts) == 1, w.told
+    yield "asks-after-stop", w.questions == before, f"{w.questions - before} more questions"
