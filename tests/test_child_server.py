@@ -239,6 +239,17 @@ def test_an_interrupt_in_start_leaves_no_process(monkeypatch):
     assert psutil.Process().children() == []
 
 
+def test_without_a_thread_to_listen_to_it_there_is_no_child(monkeypatch):
+    def no_more(self):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_more)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            serve(factory(), "orders", process=True)
+    assert psutil.Process().children() == [] and not running().rows
+
+
 def test_an_interrupt_of_the_kernels_process_group_does_not_reach_the_child():
     with serve(factory(), "orders", process=True) as server:
         assert os.getpgid(server.pid) != os.getpgid(0)

@@ -1,6 +1,7 @@
 """Start, answer, stop, gone: for a server that does as little as a server can."""
 
 import gc
+import pkgutil
 import socket
 import subprocess
 import sys
@@ -16,7 +17,10 @@ from flask_socketio import SocketIO
 
 from servicelab.faults import FaultProxy
 from servicelab.lifecycle import HOST, Server, ServerError, is_listening, running, server_at, stop_all
-from servicelab.servers import GRPCServer, HTTPProcess, HTTPServer, SocketIOServer, WebSocketServer
+from servicelab.servers import GRPCServer, HTTPServer, SocketIOServer, WebSocketServer
+from servicelab.servers.amqp.handle import Broker
+from servicelab.servers.dns import DNSServer
+from servicelab.servers.registry import Registry
 from tests.waiting import eventually, left
 
 
@@ -158,11 +162,13 @@ def app(environ, start_response):
 
 EVERY_KIND = {
     "http": lambda: HTTPServer(app, "orders", workers=2),
-    "http in a child": lambda: HTTPProcess(lambda: app, "orders"),
     "websocket": lambda: WebSocketServer(lambda connection: None, "orders"),
     "socketio": lambda: SocketIOServer(SocketIO(Flask("orders"), async_mode="threading"), "orders"),
     "grpc": lambda: GRPCServer([(lambda servicer, server: None, object())], "orders"),
     "fault proxy": lambda: FaultProxy((HOST, 9), "orders"),
+    "registry": lambda: Registry("orders"),
+    "dns": lambda: DNSServer(lambda service: [], "orders"),
+    "broker": lambda: Broker("orders", durable=True),
 }
 
 
@@ -184,6 +190,33 @@ def test_a_server_whose_thread_cannot_be_started_says_so_and_leaves_nothing(kind
     assert not running().rows and eventually(lambda: not left())
     # What gRPC's core has begun and nobody serves it keeps: two selectors.
     assert eventually(lambda: descriptors() <= before + 4 * (kind == "grpc" and count == 0))
+    assert capfd.readouterr() == ("", "")
+    with server.start():
+        assert is_listening(server.port)
+
+
+@pytest.mark.parametrize("where", ["threading.Thread.start", "servicelab.loop_server.LoopThread.run"])
+@pytest.mark.parametrize("kind", ["fault proxy", "registry", "dns", "broker"])
+@pytest.mark.timeout(60)  # it must not wait for ever
+def test_an_interrupt_while_a_loop_begins_is_the_interrupt_and_leaves_nothing(kind, where, capfd):
+    with EVERY_KIND[kind]():
+        pass
+    before = descriptors()
+    server = EVERY_KIND[kind]()
+    with pytest.MonkeyPatch.context() as patch:
+        owner, name = pkgutil.resolve_name(where.rpartition(".")[0]), where.rpartition(".")[2]
+        usual = getattr(owner, name)
+
+        def interrupted(*args, **options):
+            patch.undo()  # once
+            usual(*args, **options)
+            raise KeyboardInterrupt
+
+        patch.setattr(owner, name, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            server.start()
+    assert not server.is_running and not running().rows and server.errors == []
+    assert eventually(lambda: not left()) and eventually(lambda: descriptors() <= before)
     assert capfd.readouterr() == ("", "")
     with server.start():
         assert is_listening(server.port)

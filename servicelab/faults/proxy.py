@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from servicelab.faults.connection import Connection
 from servicelab.faults.toxics import Cut, Down, Toxic, alter, make
 from servicelab.lifecycle import HOST, Server, ServerError, server_at
-from servicelab.servers.loop_server import LoopServer
+from servicelab.loop_server import LoopServer
 from servicelab.table import Table
 
 

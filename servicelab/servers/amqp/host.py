@@ -6,11 +6,11 @@ import sys
 from functools import partial
 
 from servicelab.lifecycle import ServerError
+from servicelab.loop_server import LoopThread, accept_no_more, turns
 from servicelab.servers.amqp.core import VirtualHost
 from servicelab.servers.amqp.journal import NullJournal
 from servicelab.servers.amqp.server import AmqpServer
 from servicelab.servers.amqp.store import SQLiteJournal, StoreError
-from servicelab.servers.loop_server import LoopThread, accept_no_more, turns
 
 #: Seconds to open the file, read what is in it (10⁶ messages take some) and listen.
 START_LIMIT = 60.0

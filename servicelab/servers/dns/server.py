@@ -19,9 +19,9 @@ from dnslib import QTYPE, RCODE, DNSBuffer, DNSHeader, DNSRecord
 
 from servicelab.leases import CRITICAL, WARNING
 from servicelab.lifecycle import HOST, ServerError
+from servicelab.loop_server import LoopServer, accept_no_more, turns
 from servicelab.servers.arguments import check_options
 from servicelab.servers.dns.zone import Zone, fitted, reply_to, room_for, trace_id_of
-from servicelab.servers.loop_server import LoopServer, accept_no_more, turns
 from servicelab.servers.registry import Registry
 from servicelab.trace import Trace, new_id, reply_id
 

@@ -9,8 +9,8 @@ from tornado.netutil import bind_sockets
 
 from servicelab.leases import LOCAL, Instance, TTLExpiry
 from servicelab.lifecycle import HOST, ServerError
+from servicelab.loop_server import LoopServer
 from servicelab.servers.arguments import check_options
-from servicelab.servers.loop_server import LoopServer
 from servicelab.servers.registry.agent import Agent, Contents
 from servicelab.servers.registry.http import Listener, application
 from servicelab.table import Table
