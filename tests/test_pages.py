@@ -5,6 +5,7 @@ import pytest
 from nbconvert import HTMLExporter
 from nbformat.v4 import new_code_cell, new_notebook
 
+from servicelab.views.live import DPI
 from tests.accessibility import violations
 from tests.browser import Browser, Lab
 from tests.conftest import ROOT, require
@@ -156,4 +157,4 @@ def test_a_page_without_a_kernel_shows_questions_options_and_the_last_picture(pa
     for text in SEEN:
         assert page.locator(".jp-OutputArea").get_by_text(text).first.is_visible(), text
     picture = page.get_by_alt_text("The dot stands at a load of 5 %.")
-    assert picture.is_visible() and picture.evaluate("one => one.naturalWidth") == 900
+    assert picture.is_visible() and picture.evaluate("one => one.naturalWidth") == 9 * DPI

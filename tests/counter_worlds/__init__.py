@@ -36,13 +36,14 @@ from tools.form import cells_of
 class Change:
     """In the cell with the id ``cell`` the text ``old`` becomes ``new``; the verdict of the claim is then ``verdict``.
 
-    ``verdict`` is what it begins with. ``also`` are ids of further cells that the claim needs.
+    ``verdict`` is what it begins with; a tuple of such, where luck decides between them. ``also`` are ids of further
+    cells that the claim needs.
     """
 
     cell: str
     old: str
     new: str
-    verdict: str
+    verdict: str | tuple[str, ...]
     also: tuple[str, ...] = ()
 
 

@@ -15,7 +15,7 @@ COUNTER = {
             "holds if payment is well again",
         ),
         # A half-open breaker that lets a crowd through.
-        Change("b-same-world", "permitted_half_open=3", "permitted_half_open=40", "holds if"),
+        Change("b-same-world", "permitted_half_open=3", "permitted_half_open=10", "holds if payment fails"),
         # A breaker that stays open for longer than the story lasts.
         Change("b-same-world", "wait_open=0.4", "wait_open=40", "holds if payment fails"),
     ],
