@@ -240,6 +240,12 @@ class AlwaysAMinute(Cache):
         return 60 if "max-age" in response.headers.get("Cache-Control", "") else 0
 
 
+class AMinuteAfter304(Cache):
+    def after_304(self, copy, response):
+        copy["until"] = self.now() + 60
+        return 200, copy["body"]
+
+
 class InventsALabel(Cache):
     def label(self, etag):
         return etag
@@ -275,6 +281,7 @@ WRONG = {
     "ignores max-age": (NeverFresh, {"max-age-ignored"}),
     "a clock of its own": (OwnClock, {"never-revalidates", "unlabelled", "error-hidden"}),
     "max-age is always a minute": (AlwaysAMinute, {"never-revalidates", "unlabelled"}),
+    "a minute after each 304": (AMinuteAfter304, {"never-revalidates"}),
     "stores no-store": (StoresNoStore, {"no-store-stored"}),
     "stores errors": (StoresErrors, {"error-cached"}),
     "stores server errors": (StoresServerErrors, {"error-replaces"}),

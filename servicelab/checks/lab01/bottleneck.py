@@ -14,7 +14,7 @@ from servicelab.sim import free_at
 
 TOLERANCE = 0.35  # of the limit, to either side: more than a busy machine adds
 LIMIT = 8.0  # seconds for one shop
-CUSTOMERS = 4000
+CUSTOMERS = 1500
 
 WORDS = words(f"""
 wrong-type: find_bottleneck returns (stage, requests/s)
@@ -77,7 +77,7 @@ class Measured(Stage):
         near = _near(rate, limit)
         if not near:  # the machine may be having a bad minute: see what the stage lets through now
             shop.sent.clear()
-            samples = closed_loop(shop.probe(narrow), clients=16, count=40)
+            samples = closed_loop(shop.probe(narrow), clients=16, count=30)
             near = _near(rate, len(samples) / max(s.end for s in samples))
         yield "limit-wrong", near, f"{told}; it is {limit:.0f}"
 
@@ -172,10 +172,11 @@ def one_worker(q):
 @queue
 def several_workers(q):
     yield from q.case("first-free", "three for two workers", [0, 0, 0, 1], [5, 1, 3, 1], 2)
+    yield from q.case("first-free", "two for two, twice", [0, 0, 10, 10], [9, 1, 1, 4], 2)
 
 
 @queue
-def four_thousand_at_random(q):
+def many_at_random(q):
     rng, rate = np.random.default_rng(1), 80.0
     came, work = rng.exponential(1 / rate, CUSTOMERS).cumsum(), rng.exponential(0.01, CUSTOMERS)
     times, right, answer = q.of(came, work)

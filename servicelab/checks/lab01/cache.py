@@ -146,6 +146,8 @@ def fresh_for_a_while(c):
         c.get(name, lasts + 1)
         c.get(name, lasts - 1)
         yield "304-does-not-renew", c.asked == [], f"after a 304: {c.told}"
+        c.get(name, 2)
+        yield "never-revalidates", c.asked, f"more than {lasts} s after a 304: {c.told}"
 
 
 @check_cache.part

@@ -14,7 +14,7 @@ from servicelab.servers import serve
 from servicelab.trace import Trace
 
 STAGES = ("orders", "inventory", "payment", "line")
-NARROW, WIDE = 75.0, 180.0  # requests/s, about
+NARROW, WIDE = 30.0, 90.0  # requests/s, about: so few that a busy machine can still answer them
 PACKET = 20_000  # bytes that an order sends over the line
 MOST = 100  # requests to one stage that were agreed
 
