@@ -401,6 +401,8 @@ class AsksAfterStop(Watcher):
                     self.question()
                 except requests.RequestException:
                     self.failed()
+                else:
+                    self.step = 0.05
                 time.sleep(0.1)
 
 
