@@ -13,5 +13,7 @@ EXERCISES = {
     "budget": "choose",
     "herd": "pauses",
 }
+#: A learner's class that makes nothing lacks its methods.
+REFUSALS = {("keeper", "wrong-type"): "no-methods", ("watcher", "wrong-type"): "no-methods"}
 #: Wrong answers, and different messages, an exercise.
 LEAST_WRONG = 5

@@ -261,6 +261,21 @@ class NeverBeginsAnew(Watcher):
         self.grown = min(2 * self.grown, 1.0)
 
 
+class NoCap(Watcher):
+    """Doubles, and no end of it."""
+
+    def failed(self):
+        self.index = 0
+        self.rest(self.rng.uniform(0, self.step))
+        self.step *= 2
+
+
+class ForgetsWhatItKnewAfterAnError(Watcher):
+    def failed(self):
+        self.known = None
+        super().failed()
+
+
 class NoTimeout(Watcher):
     def patience(self):
         return None
@@ -386,6 +401,8 @@ class AsksAfterStop(Watcher):
                     self.question()
                 except requests.RequestException:
                     self.failed()
+                else:
+                    self.step = 0.05
                 time.sleep(0.1)
 
 
@@ -432,6 +449,8 @@ WRONG = {
     "nobody after an error": (NobodyAfterAnError, {"acts-on-error"}),
     "does not look at the status": (DoesNotLookAtTheStatus, {"acts-on-error"}),
     "backs off for ever": (BacksOffForEver, {"died-of-error"}),
+    "no cap": (NoCap, {"died-of-error"}),
+    "forgets what it knew after an error": (ForgetsWhatItKnewAfterAnError, {"acts-on-nothing"}),
     "no timeout": (NoTimeout, {"hangs"}),
     "stop waits": (StopWaits, {"stop-waits"}),
     "acts after stop": (ActsAfterStop, {"acts-after-stop"}),

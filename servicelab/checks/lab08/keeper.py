@@ -31,9 +31,9 @@ one-lost-kills: all is well: more than two heartbeats in each lease
 hammers: all is well: six heartbeats in a lease at the most
     Each heartbeat costs the registry a write. How many are enough to survive one that is lost?
 dies-of-500: the registry answers two heartbeats with 500: they go on afterwards
-    An exception ends a thread. Which exceptions may a heartbeat raise, and which of them do you catch?
+    What does your loop do after an error: does it live, and for how long does it wait then?
 thread-died: the registry is down for a moment: the heartbeats go on when it is back
-    An exception ends a loop that it leaves. Which ones may a heartbeat raise, and where do you catch them?
+    What does your loop do after a failure: does it live, and for how long does it wait then?
 no-pause: … and meanwhile it tries with pauses
     What does your loop wait for after a failure?
 stays-critical: … and the instance is passing again
@@ -111,8 +111,8 @@ class Keeping(RegistryStage):
     def is_passing(self):
         return [one.service.id for one in self.registry.instances("orders", passing=True)] == [ID]
 
-    def beats(self, since=0.0):
-        return self.asked(*BEATS, since=since)
+    def beats(self):
+        return self.asked(*BEATS)
 
     @property
     def failed(self):
@@ -176,8 +176,7 @@ def errors(k):
         return reply
 
     k.on_the_way(ill)
-    wait_until(lambda: len(answered) > 1 and k.beats(answered[1]), 2 * TTL)
-    beats = len(answered) > 1 and k.beats(answered[1])
+    beats = wait_until(lambda: len(answered) > 1 and k.asked("PUT", since=answered[1]), 2 * TTL)
     yield "dies-of-500", beats, f"no heartbeat came any more{k.died}"
 
 

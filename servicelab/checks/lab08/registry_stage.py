@@ -95,8 +95,14 @@ def _thread_deaths():
         if args.exc_value is not None and not isinstance(args.exc_value, SystemExit):
             deaths.append(told(args.exc_value))
 
+    others = set(threading.enumerate())
+
+    def are_over():
+        return all(one in others or one.name.startswith("servicelab ") for one in threading.enumerate())
+
     before, threading.excepthook = threading.excepthook, note
     try:
         yield deaths
     finally:
+        wait_until(are_over, 0.3)  # so that what ends them now is noted, too
         threading.excepthook = before

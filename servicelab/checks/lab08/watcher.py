@@ -16,11 +16,13 @@ from servicelab.leases import CRITICAL
 from servicelab.servers import serve
 
 GET = "GET /v1/health"
-LONG, SHORT = 10.0, 0.3  # seconds that a question may be kept waiting
-WATCHED = 0.6  # seconds
-FEW = 9  # questions in WATCHED; with a pause of 0.1 s there are six, without one hundreds
-OUTAGE = 1.6  # seconds in which a pause that doubles has grown to half a second
+LONG, SHORT = 10.0, 0.2  # seconds that a question may be kept waiting
+WATCHED = 0.5  # seconds
+FEW = 8  # questions in WATCHED; with a pause of 0.1 s there are five, without one hundreds
+OUTAGE = 1.4  # seconds in which a pause that doubles has grown to half a second
+SOON = 0.6  # seconds in which somebody has asked at least twice whose pauses begin short
 GROWN = 1.6  # times as long as the first pause are the last ones, at least; a right answer's are two to twenty times
+BACK = 2.0  # seconds in which somebody asks again whose pauses are 1 s at most
 GIVEN_UP = 3.0  # seconds after which a question of SHORT seconds is given up
 
 WORDS = words("""
@@ -74,13 +76,13 @@ asks-after-stop: … and nothing is asked any more
 
 
 class Dice(random.Random):
-    """Counts how often something was drawn, and draws from the middle, so that a pause tells of its law."""
+    """Counts how often something was drawn, and draws near ``around``, so that a pause tells of its law."""
 
-    drawn = 0
+    drawn, around = 0, 0.5
 
     def random(self):
         self.drawn += 1
-        return 0.45 + 0.1 * super().random()
+        return self.around - 0.05 + 0.1 * super().random()
 
 
 class Watching(RegistryStage):
@@ -246,7 +248,7 @@ def backwards(w):
         double.has_heard(count + 1)
         sent = double.seen[count] if len(double.seen) > count else last
         happened = f"it went from {last} back to {index} {why}, and the next question said {sent}"
-        yield "index-not-reset", sent is None, happened
+        yield "index-not-reset", not sent, happened
         yield "backwards-is-deaf", w.hears(*numbers), w.told
         double.has_heard(count + 2)
         yield "acts-on-nothing", len(w.acts) == acts + (why == "with news"), w.told
@@ -276,11 +278,11 @@ def ill(w):
     w.dice.drawn, begin = 0, w.ask.trace.clock()
     double.says(status=500)
     time.sleep(OUTAGE)
-    stamps = [one.sent for one in w.asked(GET, since=begin)]
+    stamps = [begin, *(one.sent for one in w.asked(GET, since=begin))]
     pauses = [b - a for a, b in zip(stamps, stamps[1:])]
     yield "acts-on-error", len(w.acts) == 1, w.told
     yield "hammers", len(stamps) <= 5 * FEW, f"{len(stamps)} questions in {OUTAGE} s"
-    first, last = (pauses[0], statistics.median(pauses[-2:])) if len(pauses) > 3 else (0.0, 0.0)
+    first, last = (pauses[0], statistics.median(pauses[-2:])) if len(pauses) > 2 else (0.0, 0.0)
     told = f"{len(stamps)} questions in {OUTAGE} s" + (f"; pauses from {first:.2f} s to {last:.2f} s" if last else "")
     drawn = w.dice.drawn
     double.says(2, status=200, index=8)
@@ -291,9 +293,9 @@ def ill(w):
     double.is_seen()
     begin = w.ask.trace.clock()
     double.says(status=500)
-    time.sleep(WATCHED)
+    time.sleep(SOON)
     again = len(w.asked(GET, since=begin))
-    yield "never-begins-anew", again >= 3, f"{again} questions in the first {WATCHED} s of it"
+    yield "never-begins-anew", again >= 2, f"{again} questions in the first {SOON} s of it"
 
 
 @part
@@ -301,13 +303,18 @@ def dead(w):
     w.enter(1)
     w.watch()
     w.waits()
+    w.dice.around = 0.06  # short pauses, while what they are drawn from grows
     w.registry.kill()
-    time.sleep(WATCHED / 2)
+    time.sleep(WATCHED)
+    w.dice.around, before = 0.9, w.questions
+    wait_until(lambda: w.questions > before, 1.5)
     acts = len(w.acts)
     w.registry.restart(keep=True)
-    w.enter(2)
     yield "acts-on-error", acts == 1, w.told
+    yield "died-of-error", w.waits(BACK), f"{BACK:g} s later nobody asks{w.died}"
+    w.enter(2)
     yield "died-of-error", w.hears(1, 2), w.told
+    yield "acts-on-nothing", len(w.acts) == 2, w.told
 
 
 @part
