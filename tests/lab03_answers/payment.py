@@ -191,6 +191,23 @@ class DiesOfIt(Right):
         return False
 
 
+class ForgetsWhatIsAcked(Right):
+    """Keeps the table small: what is acknowledged will not come again, will it?"""
+
+    def on_message(self, channel, method, properties, body):
+        super().on_message(channel, method, properties, body)
+        with self.db:
+            self.db.execute("delete from done where id = ?", [properties.message_id])
+
+
+class RemembersTheLast(Right):
+    """One row: the id of the message before."""
+
+    def note(self, key):
+        self.db.execute("delete from done")
+        super().note(key)
+
+
 class NotCommitted(Right):
     def work(self, key, body):
         self.charge(body)
@@ -202,8 +219,8 @@ WRONG = {
     "no key": (NoKey, {"no-memory"}),
     "ack before work": (AcksFirst, {"acks-first"}),
     "by body": (ByBody, {"by-body"}),
-    "by delivery tag": (ByTag, {"no-memory", "by-tag"}),
-    "by redelivered": (ByRedelivered, {"no-memory", "trusts-redelivered"}),
+    "by delivery tag": (ByTag, {"by-tag"}),
+    "by redelivered": (ByRedelivered, {"trusts-redelivered"}),
     "only what comes again": (OnlyWhatComesAgain, {"no-memory"}),
     "in memory": (InMemory, {"in-memory"}),
     "in a class attribute": (InTheClass, {"remembers-outside"}),
@@ -213,5 +230,7 @@ WRONG = {
     "a known one is not acknowledged": (KnownIsNotAcked, {"not-acked"}),
     "never acknowledges": (NeverAcks, {"not-acked"}),
     "dies of a known one": (DiesOfIt, {"dies"}),
+    "forgets what is acknowledged": (ForgetsWhatIsAcked, {"no-memory"}),
+    "remembers the last one only": (RemembersTheLast, {"in-memory"}),
     "not committed": (NotCommitted, {"wrong-charge"}),
 }
