@@ -223,6 +223,10 @@ class NoPause(Right):
     pause = 0
 
 
+class LongPause(Right):
+    pause = 1.0
+
+
 class NoId(Right):
     def properties(self, message_id):
         return pika.BasicProperties(delivery_mode=2)
@@ -284,6 +288,7 @@ WRONG = {
     "tries once": (TriesOnce, {"gave-up"}),
     "tries for ever": (ForEver, {"hangs"}),
     "no pause between attempts": (NoPause, {"no-pause"}),
+    "a second between attempts": (LongPause, {"no-pause"}),
     "no id": (NoId, {"no-id"}),
     "a new id at each attempt": (NewIdEachTime, {"no-id"}),
     "arguments forgotten": (NoArguments, {"arguments"}),

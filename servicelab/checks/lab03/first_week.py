@@ -14,6 +14,7 @@ from servicelab.clients.amqp import _cut
 LABELS, OLD, NEW = "labels", "orders", "orders.v2"
 PREFETCH = 2
 MOST_STEPS = 10
+MANY = 50  # messages handled, of seven
 
 WORDS = words("""
 stands-still: each message is settled: also a voucher, which needs no label
@@ -59,14 +60,11 @@ class PrintShop(BrokerStage):
     def __init__(self, ask, kind, *others):
         super().__init__(ask, kind)
         self.out = self.connect().channel()
+        self.out.confirm_delivery()
         self.out.queue_declare("labels.dead", durable=True)
         dead = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "labels.dead"}
         self.out.queue_declare(LABELS, durable=True, arguments=dead)
         self.labels, self.number, self.dies_at = [], 0, None
-
-    def publish(self, *bodies):
-        for body in bodies:
-            self.out.basic_publish("", LABELS, body)
 
     def print_label(self, number):
         if self.dies_at == number:
@@ -81,13 +79,15 @@ class PrintShop(BrokerStage):
         return self.current
 
     def work(self, *bodies):
-        """Let a new consumer do these: ``(is all of it settled, how it stands)``."""
-        self.publish(*bodies)
+        """Let a new consumer do these: ``(is all of it settled, does the consumer live, how it stands)``."""
         consumer = self.start()
-        wait_until(lambda: self.is_empty(LABELS) or not consumer.is_running, 2.0)
-        ready, unacked = self.broker.depth(LABELS)
+        for body in bodies:
+            self.out.basic_publish("", LABELS, body)  # it is in the queue when this returns
+        wait_until(lambda: self.is_empty(LABELS) or not consumer.is_running or consumer.handled > MANY, 2.0)
+        (ready, unacked), lives = self.broker.depth(LABELS), consumer.is_running
+        consumer.stop()
         told = f"{ready} ready, {unacked} unacknowledged, prefetch {PREFETCH}; labels {self.labels}"
-        return not ready + unacked, told + last_words(consumer)
+        return not ready + unacked, lives, told + last_words(consumer)
 
 
 class Harbour(BrokerStage):
@@ -147,16 +147,16 @@ printer, moving = check_first_week.part("Printer"), check_first_week.part("move"
 
 @printer
 def vouchers(shop):
-    settled, told = shop.work(b"voucher 1", b"voucher 2", b"voucher 3", b"parcel 4", b"parcel 5", b"voucher 6")
+    settled, _, told = shop.work(b"voucher 1", b"voucher 2", b"voucher 3", b"parcel 4", b"parcel 5", b"voucher 6")
     yield "settled-twice" if "PRECONDITION" in told else "stands-still", settled, told
     yield "not-printed", shop.labels == [4, 5], f"labels were printed for {shop.labels}"
 
 
 @printer
 def what_cannot_be_read(shop):
-    settled, told = shop.work(b"parcel 1", b"\xff\xfe", b"parcel", b"parcel x", b"letter 2", b"", b"parcel 3")
-    yield "dies-of-it", shop.current.is_running, told
-    yield "comes-again", settled or shop.broker.depth(LABELS)[0] == 0, told
+    settled, lives, told = shop.work(b"parcel 1", b"\xff\xfe", b"parcel", b"parcel x", b"letter 2", b"", b"parcel 3")
+    yield "dies-of-it", lives, told
+    yield "comes-again", settled or shop.current.handled <= MANY, told
     yield "stands-still", settled, told
     yield "not-printed", shop.labels == [1, 3], f"labels were printed for {shop.labels}"
     dead = shop.broker.depth("labels.dead")[0]
@@ -168,7 +168,7 @@ def killed_while_it_prints(shop):
     shop.dies_at = 7
     shop.work(b"parcel 7")
     wait_until(lambda: shop.broker.depth(LABELS)[1] == 0, 1)
-    _, told = shop.work()
+    *_, told = shop.work()
     yield "acks-first", shop.labels == [7], told
 
 
@@ -210,7 +210,7 @@ def killed_after_each_step(harbour):
     for die_after in range(MOST_STEPS):
         with harbour.ask.new_trace():
             one = Harbour(harbour.ask, harbour.yours)
-            one.fill(2)
+            one.fill(1)
             one.die_after = die_after
             one.move()
             if len(one.steps) <= die_after:
@@ -221,7 +221,7 @@ def killed_after_each_step(harbour):
             ids = one.ids(NEW)
             harbour.last = one.last
             told = f"killed after {killed} (step {die_after + 1}), and called again: {NEW} holds {ids}"
-            yield "lost", {"order-1", "order-2"} <= set(ids), told
+            yield "lost", "order-1" in ids, told
 
 
 @moving

@@ -40,7 +40,7 @@ class Season(Stage):
     def plan(self, setting):
         self.setting = setting
         with Newsletter(setting) as newsletter:
-            plan = self.ask.calmly(self.yours, newsletter, returns=dict, limit=LIMIT)
+            plan = self.call(self.yours, newsletter, returns=dict, limit=LIMIT)
         if set(plan) != set(SIZES) or not_whole(plan):
             told = "; ".join(not_whole(plan)) if set(plan) == set(SIZES) else f"it returned {shown(plan)}"
             self.refuse("wrong-type", told)
@@ -50,10 +50,10 @@ class Season(Stage):
         slower = 1.5 * newsletter.slower_by
         self.watched = setting._replace(usual=setting.usual + slower, slow=setting.slow + slower)
 
-    def days(self, limit=None, times=1.0):
-        """The newsletter on every day, in the order of the longest wait."""
+    def days(self, limit=None, times=1.0, days=DAYS):
+        """The newsletter on so many days, in the order of the longest wait."""
         plan = (self.setting, self.consumers, self.prefetch, limit)
-        return sorted((simulate(*plan, seed=day, times=times) for day in range(DAYS)), key=lambda day: day.longest)
+        return sorted((simulate(*plan, seed=day, times=times) for day in range(days)), key=lambda day: day.longest)
 
     def would_do(self, consumers) -> bool:
         """Would so many, with a good prefetch, keep well below the target, on all days but one, with mails as they were
@@ -95,11 +95,11 @@ def _newsletter(number, setting):
             away = sorted(day.turned_away for day in season.days(season.limit))
         told = f"{setting}: {away[DAYS // 2]} on a typical day, {away[-1]} on the worst"
         yield "limit-too-small", away[-2] == 0, told
-        doubled = season.days(season.limit, times=2)
+        doubled = season.days(season.limit, 2.0, DAYS // 2)
         if doubled[-2].longest > LEEWAY * target:
             trace.clear()  # the day that went wrong is drawn
-            season.last = doubled[DAYS // 2].draw(trace)
-        told = f"{setting}: {doubled[DAYS // 2].longest:.2f} s on a typical day; the target is {target:g} s"
+            season.last = doubled[DAYS // 4].draw(trace)
+        told = f"{setting}: {doubled[DAYS // 4].longest:.2f} s on a typical day; the target is {target:g} s"
         yield "limit-too-large", doubled[-2].longest <= LEEWAY * target, told
 
     goes_out.__name__ = f"newsletter {number}"
