@@ -247,6 +247,12 @@ class AcksBeforeItWaits(Right):
         channel.basic_publish("", self.room(tries), body, self.waiting(properties, tries))
 
 
+class AcksBeforeTheSecondWait(AcksBeforeItWaits):
+    def later(self, channel, method, properties, body, tries):
+        way = super() if tries == 2 else super(AcksBeforeItWaits, self)
+        way.later(channel, method, properties, body, tries)
+
+
 class Drops(Right):
     def park(self, channel, properties, body, error):
         pass
@@ -383,6 +389,7 @@ WRONG = {
     "one try too many": (OneTooMany, {"unbounded"}),
     "acknowledges before it parks": (AcksFirst, {"lost"}),
     "acknowledges before it waits": (AcksBeforeItWaits, {"lost-before-waiting"}),
+    "acknowledges before the second wait": (AcksBeforeTheSecondWait, {"lost-before-waiting"}),
     "drops it": (Drops, {"not-parked"}),
     "parked and put back": (PutsBackWhatIsParked, {"goes-round"}),
     "parked, then rejected": (RejectsWhatIsParked, {"goes-round"}),

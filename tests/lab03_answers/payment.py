@@ -177,6 +177,15 @@ class KnownIsNotAcked(Right):
             channel.basic_ack(method.delivery_tag)
 
 
+class KnownIsRejected(Right):
+    """Among the dead letters somebody will look at it, for nothing."""
+
+    def on_message(self, channel, method, properties, body):
+        if self.is_known(properties.message_id):
+            return channel.basic_reject(method.delivery_tag, requeue=False)
+        super().on_message(channel, method, properties, body)
+
+
 class NeverAcks(Right):
     def on_message(self, channel, method, properties, body):
         key = self.key(method, properties, body)
@@ -228,6 +237,7 @@ WRONG = {
     "noted before the work": (NotedFirst, {"noted-first"}),
     "noted apart from the work": (NotedApart, {"noted-apart"}),
     "a known one is not acknowledged": (KnownIsNotAcked, {"not-acked"}),
+    "a known one is rejected": (KnownIsRejected, {"not-acked"}),
     "never acknowledges": (NeverAcks, {"not-acked"}),
     "dies of a known one": (DiesOfIt, {"dies"}),
     "forgets what is acknowledged": (ForgetsWhatIsAcked, {"no-memory"}),

@@ -5,6 +5,7 @@ tries; a broker that is restarted between two tries; a consumer that is killed a
 first try and at the last. Delays are compared with the pause that was asked for, generously.
 """
 
+import itertools
 import time
 from functools import wraps
 
@@ -17,7 +18,7 @@ QUEUE, PARKED = "mails", "mails.parked"
 WAITS = (0.1, 0.2)  # seconds between two tries
 LONG = (0.1, 0.9)  # where one that waits long must not hold up another
 MANY = 12  # tries after which nobody needs to see more
-MOST_STEPS = 8
+MOST_STEPS = 3  # of a try: publish, acknowledge, and one to spare
 _WHY = "customer3 is no address"
 
 WORDS = words(f"""
@@ -51,7 +52,7 @@ counts-in-memory: the consumer is replaced after each try: the tries are counted
     The count dies with the process. What does not?
 waits-unkept: the broker is restarted while a mail waits for its next try: it is still there
     What is published into a queue says itself whether it wants to be kept.
-lost-before-waiting: it dies at the first try, after any of its steps: the mail is parked in the end
+lost-before-waiting: it dies at a try that fails, after any of its steps: the mail is parked in the end
     Whose message is it between two of your steps? Which of them comes first?
 lost: it dies at the last try, after any of its steps: the mail is parked in the end
     Whose message is it between two of your steps? Which of them comes first?
@@ -260,23 +261,23 @@ def a_restart_while_it_waits(office):
     yield "waits-unkept", left > 0, "it is nowhere"
 
 
-def _killed(office, at, code):
-    for die_after in range(MOST_STEPS):
+def _killed(office, code, *tries):
+    for at, die_after in itertools.product(tries, range(MOST_STEPS)):
         with office.ask.new_trace():
             one = PostOffice(office.ask, office.yours)
-            one.open((0.1,))
+            one.open((0.05, 0.05))
             step = one.dies(at, die_after)
-            if step is None:
-                return
             office.last = one.last
-            yield code, one.parked() >= 1, f"it died after {step} (step {die_after + 1}), and the mail is not parked"
+            if step is not None:
+                happened = f"it died at try {at}, after {step} (step {die_after + 1}), and the mail is not parked"
+                yield code, one.parked() >= 1, happened
 
 
 @part
-def killed_at_the_first_try(office):
-    yield from _killed(office, 1, "lost-before-waiting")
+def killed_on_the_way_to_wait(office):
+    yield from _killed(office, "lost-before-waiting", 1, 2)
 
 
 @part
 def killed_at_the_last_try(office):
-    yield from _killed(office, 2, "lost")
+    yield from _killed(office, "lost", 3)

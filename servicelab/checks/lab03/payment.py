@@ -13,7 +13,7 @@ from servicelab.checks.lab03.broker_stage import BrokerStage, last_words, wait_u
 from servicelab.checks.lab03.ledger import Ledger
 from servicelab.checks.scenario import scenario, words
 
-QUEUE = "charges"
+QUEUE, DEAD = "charges", "charges.dead"
 MOST_STEPS = 12  # that are tried one by one; three writes, a commit and an ack are five
 #: Words for the steps.
 _STEP = {"begin": "before it does anything", "write": "a write", "commit": "a commit", "ack": "the acknowledgement"}
@@ -55,7 +55,9 @@ class Till(BrokerStage):
         super().__init__(ask, kind)
         self.shop = uuid.uuid4().hex[:8]  # so that an id of another run, or part, is never met again
         self.out = self.connect().channel()
-        self.out.queue_declare(QUEUE, durable=True)
+        dead = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": DEAD}
+        self.out.queue_declare(QUEUE, durable=True, arguments=dead)
+        self.out.queue_declare(DEAD)
         self.new_shop()
         self.number, self.steps = 0, []
 
@@ -106,11 +108,11 @@ class Till(BrokerStage):
             self.publish(*order)
         consumer = self.start()
         wait_until(lambda: self.is_empty(QUEUE) or not consumer.is_running, 2.0)
-        left, words = sum(self.broker.depth(QUEUE)), last_words(consumer)
         consumer.stop()
+        left, words = sum(self.broker.depth(QUEUE)) + self.broker.depth(DEAD)[0], last_words(consumer)
         self.ledger.cut()
         self.charged = [f"{customer} {cents}" for customer, cents in self.ledger.charges()]
-        told = f"{', '.join(self.charged) or 'nothing'} is charged, {left} messages are still in the queue{words}"
+        told = f"{', '.join(self.charged) or 'nothing'} is charged, {left} messages are still in a queue{words}"
         return "dies" if words else "not-acked", not left, told
 
     def dies(self, at):
