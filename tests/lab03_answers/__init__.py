@@ -9,9 +9,11 @@ others.
 EXERCISES = {
     "publisher": "Publisher",
     "payment": "Payment",
-    "asker": "Asker",
+    "first_week": ("Printer", "move"),
     "mailer": "Mailer",
-    "staff": "staff",
+    "newsletter_plan": "plan_newsletter",
 }
+#: What is made and has not the methods that it should have.
+REFUSALS = {(name, "wrong-type"): "no-methods" for name in ("publisher", "payment", "first_week", "mailer")}
 #: Wrong answers, and different messages, an exercise.
 LEAST_WRONG = 5

@@ -177,6 +177,15 @@ class KnownIsNotAcked(Right):
             channel.basic_ack(method.delivery_tag)
 
 
+class KnownIsRejected(Right):
+    """Among the dead letters somebody will look at it, for nothing."""
+
+    def on_message(self, channel, method, properties, body):
+        if self.is_known(properties.message_id):
+            return channel.basic_reject(method.delivery_tag, requeue=False)
+        super().on_message(channel, method, properties, body)
+
+
 class NeverAcks(Right):
     def on_message(self, channel, method, properties, body):
         key = self.key(method, properties, body)
@@ -191,6 +200,23 @@ class DiesOfIt(Right):
         return False
 
 
+class ForgetsWhatIsAcked(Right):
+    """Keeps the table small: what is acknowledged will not come again, will it?"""
+
+    def on_message(self, channel, method, properties, body):
+        super().on_message(channel, method, properties, body)
+        with self.db:
+            self.db.execute("delete from done where id = ?", [properties.message_id])
+
+
+class RemembersTheLast(Right):
+    """One row: the id of the message before."""
+
+    def note(self, key):
+        self.db.execute("delete from done")
+        super().note(key)
+
+
 class NotCommitted(Right):
     def work(self, key, body):
         self.charge(body)
@@ -202,8 +228,8 @@ WRONG = {
     "no key": (NoKey, {"no-memory"}),
     "ack before work": (AcksFirst, {"acks-first"}),
     "by body": (ByBody, {"by-body"}),
-    "by delivery tag": (ByTag, {"no-memory", "by-tag"}),
-    "by redelivered": (ByRedelivered, {"no-memory", "trusts-redelivered"}),
+    "by delivery tag": (ByTag, {"by-tag"}),
+    "by redelivered": (ByRedelivered, {"trusts-redelivered"}),
     "only what comes again": (OnlyWhatComesAgain, {"no-memory"}),
     "in memory": (InMemory, {"in-memory"}),
     "in a class attribute": (InTheClass, {"remembers-outside"}),
@@ -211,7 +237,10 @@ WRONG = {
     "noted before the work": (NotedFirst, {"noted-first"}),
     "noted apart from the work": (NotedApart, {"noted-apart"}),
     "a known one is not acknowledged": (KnownIsNotAcked, {"not-acked"}),
+    "a known one is rejected": (KnownIsRejected, {"not-acked"}),
     "never acknowledges": (NeverAcks, {"not-acked"}),
     "dies of a known one": (DiesOfIt, {"dies"}),
+    "forgets what is acknowledged": (ForgetsWhatIsAcked, {"no-memory"}),
+    "remembers the last one only": (RemembersTheLast, {"in-memory"}),
     "not committed": (NotCommitted, {"wrong-charge"}),
 }

@@ -1,7 +1,9 @@
 """Exercise 1: publishers that tell the truth, and some that only hope."""
 
+import threading
 import time
 from contextlib import suppress
+from queue import Queue
 
 import pika
 from pika.exceptions import AMQPError, NackError, UnroutableError
@@ -91,6 +93,28 @@ class AnewEachTime:
             time.sleep(0.1)
 
 
+class InAThread:
+    """A thread of its own owns the connection; send hands it the mail and waits. What pika raises never gets out."""
+
+    def __init__(self, connect, queue, arguments=None, patience=2.0):
+        self.jobs, self.inner = Queue(), AnewEachTime(connect, queue, arguments, patience)
+        self.thread = threading.Thread(target=self.work, daemon=True)
+        self.thread.start()
+
+    def work(self):
+        for job, answer in iter(self.jobs.get, None):
+            answer.put(self.inner.send(*job))
+
+    def send(self, key, message_id, body):
+        answer = Queue()
+        self.jobs.put(((key, message_id, body), answer))
+        return answer.get()
+
+    def close(self):
+        self.jobs.put(None)
+        self.thread.join()
+
+
 class PlainQueue(Right):
     durable = False
 
@@ -105,6 +129,48 @@ class NoMode(Right):
 
 class NotConfirmed(Right):
     confirm = False
+
+
+class ConfirmsOnce(Right):
+    """Asks for confirms where it is made, and not where it is made anew."""
+
+    confirm = False
+
+    def __init__(self, *given):
+        super().__init__(*given)
+        self.channel.confirm_delivery()
+
+
+class MandatoryOnce(Right):
+    """Gives up asking for what cannot be routed once it had to connect again."""
+
+    def reopen(self):
+        if self.connection.is_closed:
+            self.mandatory = False
+        super().reopen()
+
+
+class ToItsQueue(Right):
+    """Has a queue, so what is the key for?"""
+
+    def publish(self, key, message_id, body):
+        super().publish(self.queue, message_id, body)
+
+
+class GivesUpAfterASlip(Right):
+    def send(self, key, message_id, body):
+        self.is_over = getattr(self, "is_over", False) or not super().send(key, message_id, body)
+        return not self.is_over
+
+
+class BodyAsText(Right):
+    def publish(self, key, message_id, body):
+        super().publish(key, message_id, str(body))
+
+
+class ClosesWhatIsGone(Right):
+    def close(self):
+        self.connection.close()
 
 
 class NotMandatory(Right):
@@ -157,6 +223,10 @@ class NoPause(Right):
     pause = 0
 
 
+class LongPause(Right):
+    pause = 1.0
+
+
 class NoId(Right):
     def properties(self, message_id):
         return pika.BasicProperties(delivery_mode=2)
@@ -198,24 +268,35 @@ class Careless:
         self.connection.close()
 
 
-RIGHT = {"one connection, and a new one when it breaks": Right, "a connection for each attempt": AnewEachTime}
+RIGHT = {
+    "one connection, and a new one when it breaks": Right,
+    "a connection for each attempt": AnewEachTime,
+    "a thread that owns it": InAThread,
+}
 WRONG = {
     "plain queue, persistent message": (PlainQueue, {"queue-not-durable"}),
     "durable queue, transient message": (Transient, {"message-transient"}),
     "no delivery mode": (NoMode, {"message-transient"}),
     "confirm not awaited": (NotConfirmed, {"not-confirmed"}),
+    "confirms on the first channel only": (ConfirmsOnce, {"not-confirmed"}),
     "mandatory missing": (NotMandatory, {"not-mandatory"}),
-    "exceptions swallowed and reported as sent": (Swallows, {"swallowed"}),
-    "a nack taken for a yes": (NackIsFine, {"swallowed"}),
+    "mandatory on the first connection only": (MandatoryOnce, {"not-mandatory"}),
+    "exceptions swallowed and reported as sent": (Swallows, {"swallowed", "full"}),
+    "a nack taken for a yes": (NackIsFine, {"full"}),
     "exceptions let out": (LetsItOut, {"raises"}),
-    "connection never reopened": (NeverReopens, {"gave-up", "not-reopened"}),
+    "connection never reopened": (NeverReopens, {"gave-up"}),
     "tries once": (TriesOnce, {"gave-up"}),
     "tries for ever": (ForEver, {"hangs"}),
     "no pause between attempts": (NoPause, {"no-pause"}),
+    "a second between attempts": (LongPause, {"no-pause"}),
     "no id": (NoId, {"no-id"}),
     "a new id at each attempt": (NewIdEachTime, {"no-id"}),
     "arguments forgotten": (NoArguments, {"arguments"}),
     "says nothing": (SaysNothing, {"no-bool"}),
-    "a connection for each mail, left open": (LeavesThemOpen, {"left-open"}),
-    "as in the documents": (Careless, {"queue-not-durable", "not-confirmed", "not-mandatory"}),
+    "a connection for each mail, left open": (LeavesThemOpen, {"left-open", "close-raises"}),
+    "all to its own queue": (ToItsQueue, {"wrong-key", "not-mandatory"}),
+    "after one slip, no more": (GivesUpAfterASlip, {"after-slip"}),
+    "the body as text": (BodyAsText, {"not-there", "no-id"}),
+    "closes what is gone": (ClosesWhatIsGone, {"close-raises"}),
+    "as in the documents": (Careless, {"queue-not-durable", "not-confirmed", "not-mandatory", "raises"}),
 }

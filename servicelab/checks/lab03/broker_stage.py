@@ -1,101 +1,93 @@
 """A broker for one part of a check, and the connections to it that the learner's code opens."""
 
-import threading
 import time
 from contextlib import closing, suppress
 
 from pika.exceptions import AMQPError
 
-from servicelab.checks.learner_traceback import shown
-from servicelab.clients.amqp import connect
+from servicelab.checks.scenario import Stage
+from servicelab.clients.amqp import Consumer, connect
 from servicelab.lifecycle import ServerError
 from servicelab.servers.amqp import Broker
-from servicelab.trace import Trace
 
 
-class Desk:
-    """A broker with a disk, never the learner's own. ``connect()`` opens a connection in the lane ``lane``, and is what
-    learners are given; ``tries`` are the moments (seconds, monotonic) at which they called it."""
+class BrokerStage(Stage):
+    """A broker with a disk. ``connect()`` opens a connection in the lane "orders", and is what learners are given;
+    ``attempts`` are the moments (seconds, monotonic) at which they called it. If nothing else is said, the diagram
+    marks the last message that is one of ``marked``."""
 
-    def __init__(self, ask, lane: str, guard=lambda connection: connection):
-        self.ask, self.lane, self.guard = ask, lane, guard
-        self.trace: Trace = ask.trace
-        self.connections, self.tries = [], []
+    marked = ("deliver", "redeliver")
+
+    def __init__(self, ask, *yours):
+        super().__init__(ask, *yours)
+        self.connections, self.attempts, self._mine, self._last = [], [], [], None
         self.broker = Broker("broker of the check", trace=ask.trace, lane="broker", durable=True).start()
-        ask.use(closing(self))  # also when the learner's object cannot be made
+        self.use(closing(self))
         self.url = self.broker.url  # it keeps its port; and nobody listens there while it is dead
+
+    @property
+    def last(self):
+        return self._last or self.mark(*self.marked) or self.mark()
+
+    @last.setter
+    def last(self, id):
+        self._last = id
+
+    def mark(self, *starts: str) -> str | None:
+        """The id of the last message whose label begins with one of ``starts``; without them the last of all."""
+        messages = [m for m in self.ask.trace.messages if not starts or m.label.startswith(starts)]
+        return messages[-1].id if messages else None
 
     def close(self):
         self.broker.trace = None  # what follows is no part of the learner's run
         with suppress(ServerError):  # who waits for a broker that is paused should not wait for this
             self.broker.kill()
         self.broker.stop()
-        for connection in self.connections:
+        for connection in self.connections + self._mine:
             with suppress(Exception):  # whatever state a learner left it in
                 connection.close()
 
     def connect(self):
         """Open a new connection to the broker. Raises pika's AMQPConnectionError when it is not there."""
-        self.tries.append(time.monotonic())
-        connection = self.guard(connect(self.url, self.lane, self.trace))
+        self.attempts.append(time.monotonic())
+        connection = connect(self.url, "orders", self.ask.trace)
         self.connections.append(connection)
         return connection
 
     @property
     def left_open(self) -> int:
-        """Connections that somebody opened and did not close."""
+        """Connections that the learner opened and did not close."""
         return sum(connection.is_open for connection in self.connections)
 
-    def channel(self, lane: str = "check"):
-        """A channel of the check's own; the broker stamps its messages in ``lane``."""
-        connection = connect(self.broker, lane)
-        self.connections.append(connection)
-        return connection.channel()
+    def channel(self):
+        """A channel of the check's own, on a connection that is closed with the part."""
+        self._mine.append(connect(self.url, "check"))
+        return self._mine[-1].channel()
+
+    def consumer(self, queue, handle, lane="consumer", **options) -> Consumer:
+        """A started consumer, which ends with the part."""
+        made = Consumer(self.url, queue, handle, name=f"check {lane}", lane=lane, trace=self.ask.trace, **options)
+        return self.use(made)
 
     def bodies(self, queue: str) -> list[tuple[str | None, bytes]]:
-        """Take everything out of ``queue``: ``(message id, body)`` of each."""
+        """Take everything out of ``queue``: ``(message id, body)`` of each. Empty when there is no such queue."""
         taken, channel = [], self.channel()
-        with suppress(AMQPError):  # there is no such queue
-            while True:
-                method, properties, body = channel.basic_get(queue, auto_ack=True)
-                if method is None:
-                    break
-                taken.append((properties.message_id, body))
+        with suppress(AMQPError):
+            while (got := channel.basic_get(queue, auto_ack=True))[0] is not None:
+                taken.append((got[1].message_id, got[2]))
         return taken
 
-    def is_durable(self, queue: str) -> bool:
-        return any(row[-1] for row in self.broker.queues(queue).rows)
+    def queue(self, name: str):
+        """``(name, ready, unacked, consumers, durable)`` of a queue, or None when there is none."""
+        return next(iter(self.broker.queues(name).rows), None)
 
-    def has(self, queue: str) -> bool:
-        return bool(self.broker.queues(queue).rows)
+    def is_empty(self, queue: str) -> bool:
+        return self.broker.depth(queue) == (0, 0)
 
-    def mark(self, *starts: str) -> str | None:
-        """The id of the last message whose label begins with one of ``starts``; without them the last of all."""
-        messages = [m for m in self.trace.messages if not starts or m.label.startswith(starts)]
-        return messages[-1].id if messages else None
 
-    def make(self, kind, *args, methods=("close",), again=None, **more):
-        """The learner's object, which needs these ``methods``. ``again``, the code, expectation and hint for an object
-        that cannot be made although one before it could."""
-        if again is not None:
-            outcome = self.ask.run(lambda: kind(*args, **more), keep=True)
-            code, what, hint = again
-            if not outcome.returned:
-                self.ask.need(code, what, False, str(outcome), hint, self.mark())
-            return outcome.value
-        made = self.ask.call(kind, *args, keep=True, **more)
-        missing = [name for name in methods if not callable(getattr(made, name, None))]
-        name = getattr(kind, "__name__", "your class")
-        if missing:
-            self.ask.need(
-                "wrong-type",
-                f"{name}(…) is an object with {' and '.join(f'{one}()' for one in methods)}",
-                False,
-                f"it is {shown(made)}, without {' and '.join(missing)}",
-                "Keep the names that the task gives, and hand over the class itself.",
-                self.mark(),
-            )
-        return made
+def last_words(consumer) -> str:
+    """What a consumer that died of an exception said last, to stand at the end of a sentence."""
+    return f"; it ended with {consumer.errors[-1].strip().splitlines()[-1]}" if consumer.errors else ""
 
 
 def wait_until(condition, limit: float = 3.0) -> bool:
@@ -106,23 +98,3 @@ def wait_until(condition, limit: float = 3.0) -> bool:
             return False
         time.sleep(0.002)
     return True
-
-
-class Later(threading.Thread):
-    """``steps`` one after another in a thread: functions, and pauses in seconds. ``at`` notes when each was done."""
-
-    def __init__(self, *steps):
-        super().__init__(name="servicelab check", daemon=True)
-        self.steps, self.at = steps, []
-
-    def run(self):
-        for step in self.steps:
-            step() if callable(step) else time.sleep(step)
-            self.at.append(time.monotonic())
-
-    def __enter__(self):
-        self.start()
-        return self
-
-    def __exit__(self, *error):
-        self.join(10)

@@ -109,9 +109,9 @@ class Newsletter:
         self._stack.close()
 
     def watch(self, mails: int = 100) -> list[Mail]:
-        """Let two consumers send so many ordinary mails, one after another, and return when each was what."""
+        """Let four consumers send so many ordinary mails, one after another, and return when each was what."""
         works = works_of(self._setting, mails, seed=0)
-        watched = self._run([0.0] * mails, works, consumers=2, prefetch=4, trace=self.trace)
+        watched = self._run([0.0] * mails, works, consumers=4, prefetch=4, trace=self.trace)
         late = [mail.ended - mail.began - work for mail, work in zip(watched, works)]
         self.slower_by = max(self.slower_by, sum(late) / len(late))
         return watched

@@ -1,4 +1,4 @@
-"""Exercise 5: three ways to staff, and the ways to be misled."""
+"""Exercise 5: three ways to plan, and the ways to be misled."""
 
 import math
 import statistics
@@ -66,11 +66,11 @@ USUAL = {setting.rate: setting.usual for setting in CHECKED}
 def changed(**by):
     """The right answer with something else in it: a value, or a function of the newsletter."""
 
-    def staff(newsletter):
+    def plan_newsletter(newsletter):
         plan = plan_for(newsletter, MEAN[newsletter.rate])
         return plan | {key: value(newsletter) if callable(value) else value for key, value in by.items()}
 
-    return staff
+    return plan_newsletter
 
 
 def consumers(change):
