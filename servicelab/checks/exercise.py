@@ -21,7 +21,8 @@ from typing import get_args
 
 from servicelab.checks import report as reports
 from servicelab.checks.answer import fingerprint
-from servicelab.checks.leftovers import Leftovers, end_handlers
+from servicelab.checks.leftovers import Left, Leftovers, end_handlers
+from servicelab.checks.limit import TimeLimit
 from servicelab.checks.report import Expectation, Report, finish
 from servicelab.checks.runner import Outcome, run
 from servicelab.checks.stall import ask_calmly
@@ -86,16 +87,20 @@ class Examiner:
     @contextmanager
     def part(self, title: str):
         """One part of the check: with a trace of its own, and with what it uses stopped at its end."""
-        before, whole, self._stack = len(self.expectations), self._stack, ExitStack()
+        before, whole, self._stack, is_cut = len(self.expectations), self._stack, ExitStack(), False
         self.parts[title] = False  # until it has come to its end
         with self.new_trace():
             try:
                 yield
                 self.parts[title] = all(one.passed for one in self.expectations[before:])
+            except TimeLimit:
+                is_cut = True
+                raise
             finally:
                 mine, self._stack = self._stack, whole
-                whole.push(mine)  # in case that the closing is cut short
-                self._close(mine)
+                whole.push(mine)
+                if not is_cut:  # else it is closed with the rest, where no limit interrupts it
+                    self._close(mine)
 
     @contextmanager
     def new_trace(self):
@@ -151,7 +156,9 @@ class Examiner:
     def close(self) -> None:
         """End what the check used, and note what the learner's code left running. Never raises."""
         self._close(self._stack)
-        if left := self._leftovers.end():
+        ended = run(self._leftovers.end, limit=CLOSING / 2, keep=True)
+        left = ended.value if ended.returned else [Left("thread", "of which nobody knows", False)]
+        if left:
             self._refuse_left(left)
 
     def _close(self, stack):

@@ -148,6 +148,7 @@ class _Alarm(_Limited):
     done = False
     interrupted = False
     told = False
+    is_ringing = False
 
     def run(self, call, seconds):
         began = time.monotonic()
@@ -182,17 +183,29 @@ class _Alarm(_Limited):
     def ring(self, signum, frame):
         if self.done:
             return
-        if not self.is_inside(frame):
-            _set_alarm(0.005)
+        if self.is_ringing:  # on a busy machine the next alarm may come before this one has been looked at
+            _set_alarm(0.02)
             return
+        self.is_ringing = True
+        try:
+            pause = self.look(frame)
+        finally:
+            self.is_ringing = False
+        _set_alarm(pause or 0.005)
+        if pause is not None:
+            raise TimeLimit
+
+    def look(self, frame):
+        """The seconds until the next limit, when one is to be raised at ``frame`` now; else None."""
+        if not self.is_inside(frame):
+            return None
         pause = self.fire(frame)
         if time.monotonic() - self.start > PATIENCE and not self.told:
             self.told = True
             print("This code catches every exception and does not end: restart the kernel.", file=sys.__stderr__)
         if self.fired > 1:
             self.raise_on_next_line(frame)
-        _set_alarm(pause)
-        raise TimeLimit
+        return pause
 
     def raise_on_next_line(self, frame):
         """Python calls a trace function before each line. One that raises is taken off, so the profile function,
