@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from servicelab import lifecycle
 from servicelab.checks.learner_traceback import their_frame
-from servicelab.checks.limit import TimeLimit, frame_of, raise_in
+from servicelab.checks.limit import TimeLimit, forget_waiting, frame_of, raise_in
 
 #: Seconds that a thread has to end by itself before it counts as left running, and to end when told to.
 GRACE = 0.3
@@ -89,6 +89,8 @@ def _end(threads, still_runs, error):
         for thread in rest:
             raise_in(thread, error)
         _wait(lambda: not busy(), 0.05)
+    if rest:
+        forget_waiting()
 
 
 def _stop(server):
