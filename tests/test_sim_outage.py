@@ -197,18 +197,6 @@ def test_turning_a_slider_back_and_forth():
     assert model.service.queue_limit == 30
 
 
-# -- the phase map --------------------------------------------------------------------------------------------
-
-
-def test_the_map_has_its_border_on_the_line():
-    loads, retries = np.linspace(60, 285, 10), np.array([0.0, 0.25, 0.5, 1.0, 2.0])
-    found = np.array([[recovery(load, r, seed=1) for r in retries] for load in loads])
-    share = loads[:, None] / critical_load(retries)  # 1 on the line
-    clear = np.abs(share - 1) > 0.05
-    assert clear.sum() > 40
-    assert ((found > 0.5) == (share < 1))[clear].all()
-
-
 # -- misuse ---------------------------------------------------------------------------------------------------
 
 
