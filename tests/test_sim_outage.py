@@ -14,7 +14,6 @@ from servicelab.sim.outage import (
     limit_queue,
     newest_first,
     outage,
-    phase_map,
     recovery,
     retry_budget,
     stop_retrying,
@@ -196,19 +195,6 @@ def test_turning_a_slider_back_and_forth():
         model.run(until)
     limit_queue(model, share=0.1)
     assert model.service.queue_limit == 30
-
-
-# -- the phase map --------------------------------------------------------------------------------------------
-
-
-def test_the_phase_map_has_its_border_on_the_line():
-    loads, retries = np.linspace(60, 285, 10), np.array([0.0, 0.25, 0.5, 1.0, 2.0])
-    found = phase_map(loads, retries, replications=1, jobs=1)
-    assert list(found.axes) == ["load", "retries"] and found.mean().shape == (10, 5)
-    share = loads[:, None] / critical_load(retries)  # 1 on the line
-    clear = np.abs(share - 1) > 0.05
-    assert clear.sum() > 40
-    assert ((found.mean() > 0.5) == (share < 1))[clear].all()
 
 
 # -- misuse ---------------------------------------------------------------------------------------------------

@@ -15,7 +15,6 @@ itself. Source: N. Bronson et al., "Metastable Failures in Distributed Systems",
 """
 
 import math
-from functools import partial
 
 import numpy as np
 import simpy
@@ -29,7 +28,6 @@ from servicelab.sim.client import Client
 from servicelab.sim.draws import Draws
 from servicelab.sim.service import Service
 from servicelab.sim.storm import retry_storm
-from servicelab.sim.sweep import Sweep, sweep
 
 
 class Outage:
@@ -291,25 +289,6 @@ def storm_of(load, retries, seed, *, capacity=300.0, timeout=1.0, outage=(10.0, 
     more = draws.uniform("retries", 0, 1).sample(len(due)) < rest
     work = draws.exponential("work", 1 / capacity).sample(len(due) * (1 + math.ceil(retries)))
     return due, retry_storm(due, work, timeout, whole + more, outage=outage, until=until, budget=budget)
-
-
-def phase_map(loads=None, retries=None, *, capacity=300.0, replications=1, seed=1, jobs=-1, progress=False) -> Sweep:
-    """Does it recover? The share answered in time, a minute after a short outage, over load and retries.
-
-    Returns a :class:`~servicelab.sim.sweep.Sweep` with the axes ``load`` (requests/s) and ``retries`` (per call):
-    ``.mean()[i, k]`` belongs to ``loads[i]`` and ``retries[k]``. Draw the line ``critical_load(retries)`` on it.
-    ``jobs`` and ``progress`` as :func:`~servicelab.sim.sweep.sweep` takes them.
-    """
-    loads = np.linspace(0.15, 0.95, 17) * capacity if loads is None else loads
-    retries = np.linspace(0.0, 4.0, 17) if retries is None else retries
-    return sweep(
-        partial(recovery, capacity=capacity),
-        {"load": loads, "retries": retries},
-        replications=replications,
-        seed=seed,
-        jobs=jobs,
-        progress=progress,
-    )
 
 
 def _require_span(begins, ends):
