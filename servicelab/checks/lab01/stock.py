@@ -11,9 +11,9 @@ from servicelab.clients import traced
 from servicelab.servers import serve
 from servicelab.trace import from_traceparent
 
-CLIENTS = 20
+CLIENTS, TAKERS = 20, 4
 PATIENCE = 3.0  # seconds for one answer: hundreds of times what any right answer needs
-TRIALS = 10  # a change without a lock falls between another's reading and writing in every second of these
+TRIALS = 8  # of a millisecond each: half of a taking lies between its reading and its writing
 MUG, CUP, POT = (
     {"sku": s, "name": n, "count": c} for s, n, c in [("M1", "mug", 3), ("C1", "cup", 8), ("P1", "pot", 2)]
 )
@@ -160,9 +160,9 @@ class Inventory(Stage):
         return [one.answer for one in asked]
 
     def amid_takers(self, path, phase, *request):
-        """The answer to a request that comes while five clients take from the item, one after the other."""
-        takers = [Aside(lambda: self.send("POST", f"{path}/take")).start() for _ in range(5)]
-        time.sleep(0.01 + 0.0008 * phase)
+        """The answer to a request that comes while others take from the item, one after the other."""
+        takers = [Aside(lambda: self.send("POST", f"{path}/take")).start() for _ in range(TAKERS)]
+        time.sleep(0.001 * (3 + phase))
         answer = self.send(*request)
         for one in takers:
             one.wait(PATIENCE)
@@ -315,8 +315,8 @@ def put_amid_takers(s, path, trial):
     """What went wrong, in words."""
     wanted = 100 * (trial + 1)
     answer, left = s.amid_takers(path, trial, "PUT", path, {**MUG, "count": wanted}), s.count(path)
-    if answer.ok and not wanted - 5 <= (left or 0) <= wanted:
-        return f"PUT set the count to {wanted}, five clients took one, and it was {left}"
+    if answer.ok and not wanted - TAKERS <= (left or 0) <= wanted:
+        return f"PUT set the count to {wanted}, {TAKERS} clients took one, and it was {left}"
 
 
 def delete_amid_takers(s, trial):
