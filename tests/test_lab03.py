@@ -1,8 +1,6 @@
 """What is particular to lab 03. Its catalogue is tested in test_labs."""
 
 import gc
-import glob
-import os
 import sqlite3
 import tempfile
 
@@ -61,12 +59,12 @@ def test_a_class_attribute_is_named_in_a_second_run_too():
         assert report.refused == ["remembers-outside"] and "a class attribute, a global?" in str(report)
 
 
-def test_each_check_leaves_no_socket_and_no_file():
+def test_each_check_leaves_no_socket_and_no_file(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # where nobody else's checks leave anything
+
     def of_mine():
         gc.collect()
-        return len(psutil.Process().net_connections()), len(
-            glob.glob(os.path.join(tempfile.gettempdir(), "servicelab-ledger-*"))
-        )
+        return len(psutil.Process().net_connections()), len(list(tmp_path.iterdir()))
 
     before = of_mine()
     lab03.check_publisher.report(publisher.NeverReopens)

@@ -247,7 +247,7 @@ class Consumer(Component):
         """Cut the connection, and let go of what pika holds beyond the message in hand."""
         self._is_over = True
         if self._connection is not None:
-            _cut(self._connection)
+            cut(self._connection)
             self._channel._pending_events.clear()
 
     def _abort_callback(self):
@@ -260,7 +260,7 @@ def _socket(connection):
     return connection._impl._transport._sock
 
 
-def _cut(connection):
+def cut(connection) -> None:
     """End its socket without a word to the broker; also from another thread than the connection's own."""
     with suppress(AttributeError, OSError):  # it is closed already
         _socket(connection).shutdown(socket.SHUT_RDWR)
@@ -268,7 +268,7 @@ def _cut(connection):
 
 def _let_go(connection):
     """Close what pika still holds of a connection that is cut: its socket and its selector."""
-    _cut(connection)
+    cut(connection)
     for _ in range(3):
         with suppress(Exception, _Crash):
             if connection.is_closed:

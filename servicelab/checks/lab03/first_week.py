@@ -9,7 +9,7 @@ import pika
 from servicelab.checks.lab03.broker_stage import BrokerStage, last_words, wait_until
 from servicelab.checks.learner_traceback import shown
 from servicelab.checks.scenario import scenario, words
-from servicelab.clients.amqp import _cut
+from servicelab.clients.amqp import cut
 
 LABELS, OLD, NEW = "labels", "orders", "orders.v2"
 PREFETCH = 2
@@ -124,7 +124,7 @@ class Harbour(BrokerStage):
                 result = act(*args, **more)
                 self.steps.append(name)
                 if len(self.steps) - 1 == self.die_after:
-                    _cut(connection)
+                    cut(connection)
                     raise SystemExit("killed by the check")
                 return result
 

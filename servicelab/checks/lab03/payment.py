@@ -35,10 +35,10 @@ trusts-redelivered: it dies before it does anything, another takes over: one cha
     The message was sent before. Was the work done, too?
 by-tag: a new process: a new order is charged
     Where does this number begin to count?
-in-memory: … and one that the old process had charged, and that comes once more, is not
-    What is left of what you remember when the process ends?
-no-memory: … however often its publisher repeats it
+no-memory: an order is charged once, however often its publisher repeats it
     Two messages with the same message_id came. What tells you that the first was charged?
+in-memory: … also when the process that had charged it is gone
+    What is left of what you remember when the process ends?
 acks-first: it dies after any of its steps, another takes over: one charge
     Nobody was charged, and the message is gone. Who had it last?
 noted-first: … also when the message was noted and not charged yet
