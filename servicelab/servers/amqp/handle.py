@@ -118,6 +118,10 @@ class Broker(Server):
         self.address  # noqa: B018 -- raises when it does not run
         return tuple(self._engine.ask("depth", queue))
 
+    def own(self, name: str) -> str:
+        """``name``: here nobody else has a queue. At a RabbitMQ it gets a prefix."""
+        return name
+
     def _rows(self):
         self.address  # noqa: B018
         return self._engine.ask("queues")

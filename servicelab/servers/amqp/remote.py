@@ -1,8 +1,11 @@
 """A handle for a RabbitMQ that somebody else runs, with the words of ours."""
 
+import atexit
 import os
+import secrets
 import subprocess
 import time
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import pika
@@ -15,6 +18,9 @@ from servicelab.table import Table
 COMMAND_LIMIT = 120.0
 ANSWER_LIMIT = 60.0
 
+#: What the names of our queues begin with at a RabbitMQ that others may use, too. Another one in each kernel.
+OURS = f"servicelab-{secrets.token_hex(4)}."
+
 
 class RemoteBroker:
     """The RabbitMQ at ``url``, in the words of :class:`~servicelab.servers.amqp.handle.Broker`.
@@ -22,7 +28,8 @@ class RemoteBroker:
     What AMQP itself cannot say or do is None or refused: how many messages are unacknowledged, pause, resume. To
     :meth:`restart` and :meth:`kill` it, shell commands are needed: in SERVICELAB_AMQP_RESTART, for example
     ``rabbitmqctl stop_app && rabbitmqctl start_app``, which must also work after a kill, and in SERVICELAB_AMQP_KILL.
-    ``can_restart`` and ``can_kill`` say whether they are set. Nothing is stopped by :meth:`stop`: it is not ours.
+    ``can_restart`` and ``can_kill`` say whether they are set. It is not ours, so :meth:`stop` does not stop it: it
+    deletes the queues whose names :meth:`own` gave. The end of the kernel does so, too.
 
     Raises :class:`~servicelab.lifecycle.ServerError` when it does not answer, or when a command is missing or fails.
     """
@@ -46,6 +53,7 @@ class RemoteBroker:
         self.port = parts.port or (5671 if parts.scheme == "amqps" else 5672)
         self.address = (parts.hostname, self.port)
         self._seen: dict[str, None] = {}
+        self._own: dict[str, None] = {}
 
     @property
     def is_running(self) -> bool:
@@ -68,8 +76,20 @@ class RemoteBroker:
         self._wait_until_it_answers(5.0)
         return self
 
+    def own(self, name: str) -> str:
+        """A name for a queue of ours that no stranger's queue has: ``name`` with a prefix. See :meth:`stop`."""
+        if not self._own:
+            atexit.register(self.stop)  # a kernel may end without a clean-up
+        self._own[OURS + name] = None
+        return OURS + name
+
     def stop(self) -> None:
-        """Nothing: it is not ours to stop, nor are the queues in it ours to delete."""
+        """Delete the queues whose names :meth:`own` gave, if it answers. It is not ours to stop, nor are the others."""
+        if not self._own:
+            return
+        with suppress(AMQPConnectionError, OSError), pika.BlockingConnection(pika.URLParameters(self.url)) as ours:
+            for name in self._own:
+                ours.channel().queue_delete(name)
 
     def __enter__(self):
         return self.start()
