@@ -375,6 +375,22 @@ def test_a_rabbitmq_has_the_same_words(remote):
     assert "keeps" in str(remote.behind.queues())  # it was not ours to stop
 
 
+def test_at_a_rabbitmq_our_queues_have_names_of_their_own_and_are_gone_after_stop(remote):
+    strangers = fill(remote)
+    ours, never_made = remote.own("keeps"), remote.own("forgets")
+    assert ours == remote.own("keeps") == RemoteBroker(remote.url).own("keeps")  # in this kernel always the same
+    assert ours != never_made and "keeps" in ours and ours != "keeps"
+    strangers.queue_declare(ours)
+    remote.stop()
+    assert [row[0] for row in remote.behind.queues().rows] == ["keeps", "forgets"]
+    strangers.queue_declare(ours)  # an excursion begins again …
+    remote.stop()  # … and ends again
+    assert len(remote.behind.queues()) == 2
+    remote.behind.stop()
+    remote.stop()  # nobody is there any more
+    assert Broker().own("keeps") == "keeps"
+
+
 def test_a_rabbitmq_is_restarted_by_the_command_it_was_given_or_says_what_to_set(remote, monkeypatch, tmp_path):
     assert (remote.can_restart, remote.can_kill) == (False, False)
     with pytest.raises(ServerError, match="set SERVICELAB_AMQP_RESTART to the shell command"):

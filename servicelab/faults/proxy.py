@@ -68,7 +68,7 @@ class FaultProxy(LoopServer):
             raise ServerError(f"trace={trace!r} is no trace: use Trace() from servicelab.trace, or leave it out")
         behind = server.lane if server else f"port {address[1]}"
         super().__init__(f"{server.name if server else behind}-faults" if name is None else name, port)
-        self.lane = server.lane if server else self.name
+        self.lane = server.lane if server else getattr(upstream, "lane", self.name)
         self.scheme = scheme
         self.trace = trace
         self.seed = seed

@@ -1,9 +1,8 @@
 """The loss-and-duplicate matrix: which settings of a queue lose, which repeat, and which do neither.
 
-A chapter runs every cell and puts in what it counted; the picture grows as it goes::
+A chapter runs every cell and puts in what it counted::
 
     matrix = Matrix(n=20)
-    matrix.watch()
     for cell in tqdm(matrix.cells):
         matrix.put(cell, outcome_of(cell))
     matrix.show()
@@ -15,7 +14,7 @@ from typing import NamedTuple
 from servicelab.arguments import whole
 from servicelab.sim.task import Outcome
 from servicelab.table import Table
-from servicelab.views.show import picture, show
+from servicelab.views.show import show
 from servicelab.views.theme import FAILURE_INK, GREEN, INK, MUTED, SKY, VERMILION, figure
 
 FAULTS = ("consumer crash", "broker crash")
@@ -51,7 +50,6 @@ class Matrix:
         self.n = whole("n", n, "messages")
         self.cells = [Cell(*cell) for cell in itertools.product(FAULTS, ACKS, STORAGES, CONFIRMS)]
         self.results: dict[Cell, Outcome] = {}
-        self._display = None
 
     def put(self, cell, result) -> None:
         """Fill in ``cell`` with ``result``: (lost, once, more), such as ``servicelab.sim.outcome`` gives.
@@ -64,20 +62,10 @@ class Matrix:
         if min(result) < 0 or sum(result) != self.n:
             raise ValueError(f"{tuple(result)} must be lost, once and more, {self.n} messages together")
         self.results[cell] = result
-        if self._display is not None:
-            self._display.update(picture(self.figure(), self.alt))
-
-    def watch(self) -> None:
-        """Show the matrix now, and again in the same place whenever a cell is filled in."""
-        from IPython.display import display
-
-        self._display = display(picture(self.figure(), self.alt), display_id=True)
 
     def show(self) -> None:
-        """Show the matrix as it is. After :meth:`watch`: there, for the last time."""
-        if self._display is None:
-            show(self.figure(), self.alt)
-        self._display = None
+        """Show the matrix as it is."""
+        show(self.figure(), self.alt)
 
     # -- what it says -----------------------------------------------------------------------
 
