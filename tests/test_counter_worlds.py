@@ -33,6 +33,12 @@ def everything_stops(no_progress_of_mine):
     lifecycle.stop_all()
 
 
+def is_said(expected: str | tuple[str, ...], verdict: str) -> bool:
+    """Conditions are named by how they begin; "holds" is another verdict than "holds if …"."""
+    several = (expected,) if isinstance(expected, str) else expected
+    return any(verdict == one or one.startswith("holds if") and verdict.startswith(one) for one in several)
+
+
 @pytest.mark.parametrize("number", CHAPTERS)
 def test_every_claim_of_the_chapter_has_a_counter_world(number):
     code = code_of(notebook_of(number))
@@ -41,14 +47,14 @@ def test_every_claim_of_the_chapter_has_a_counter_world(number):
 
 @pytest.mark.parametrize(("number", "claim", "change"), WORLDS)
 def test_the_verdict_turns(number, claim, change, everything_stops):
-    assert verdict(number, claim, change, True, WITHOUT[number]).startswith(change.verdict)
+    assert is_said(change.verdict, verdict(number, claim, change, True, WITHOUT[number]))
 
 
 @pytest.mark.parametrize(("number", "claim"), [(number, claim) for number in CHAPTERS for claim in TABLES[number]])
 def test_in_the_world_as_it_is_the_verdict_is_another(number, claim, everything_stops):
     changes = TABLES[number][claim]
     plain = verdict(number, claim, changes[0], False, WITHOUT[number])
-    assert [change.verdict for change in changes if plain.startswith(change.verdict)] == []
+    assert [change.verdict for change in changes if is_said(change.verdict, plain)] == []
 
 
 @pytest.mark.parametrize("number", CHAPTERS)
