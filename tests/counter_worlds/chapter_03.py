@@ -36,8 +36,8 @@ COUNTER = {
         # A kill that comes a second later.
         Change(
             "q-kill-run",
-            "at_once = left_after(mortal.kill",
-            "at_once = left_after(later",
+            "min(left_after(mortal.kill",
+            "min(left_after(later",
             "holds if it lies in a durable queue and the broker ends in order and if it lies in a durable queue",
         ),
     ],
