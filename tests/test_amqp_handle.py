@@ -398,6 +398,7 @@ def test_a_rabbitmq_is_not_ours_to_crash(remote, word):
 
 
 def test_an_address_where_no_rabbitmq_is(monkeypatch):
+    monkeypatch.setattr("servicelab.servers.amqp.remote.ANSWER_LIMIT", 0.0)
     with pytest.raises(ServerError, match="SERVICELAB_AMQP_URL='localhost:5672' is no address: write 'amqp://guest"):
         RemoteBroker("localhost:5672")
     with socket.socket() as nobody:
@@ -405,7 +406,7 @@ def test_an_address_where_no_rabbitmq_is(monkeypatch):
         broker = RemoteBroker(f"amqp://guest:guest@127.0.0.1:{nobody.getsockname()[1]}/%2F")
         assert not broker.is_running
         with pytest.raises(ServerError, match="no RabbitMQ answers at .* unset SERVICELAB_AMQP_URL"):
-            broker._wait_until_it_answers(0)
+            broker.start()
 
 
 # -- alone, from a shell --------------------------------------------------------------------------
