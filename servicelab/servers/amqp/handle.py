@@ -128,9 +128,6 @@ class Broker(Server):
 
     # -- what can be done to it ---------------------------------------------------------------
 
-    #: :meth:`restart` and :meth:`kill` work. (With a RabbitMQ it depends on what it was told.)
-    can_restart = can_kill = True
-
     def pause(self) -> None:
         """Read and send nothing until :meth:`resume`; connections stay open, as when a process is suspended."""
         self._engine.ask("pause")
@@ -207,12 +204,12 @@ def start_broker(name: str = "broker", **options) -> "Broker | RemoteBroker":
 
     When the environment variable SERVICELAB_AMQP_URL names a RabbitMQ, a handle for that with the same words instead
     (see :class:`~servicelab.servers.amqp.remote.RemoteBroker`): the same cells then run on the real one. It keeps its
-    own files and ports, so only ``trace`` and ``lane`` of the options count there.
+    own files and ports, so only ``lane`` of the options counts there.
     """
     broker = Broker(name, **options)  # also refuses what would only be refused without the variable
     url = os.environ.get("SERVICELAB_AMQP_URL")
     if url:
-        return RemoteBroker(url, name, trace=broker.trace, lane=broker.lane).start()
+        return RemoteBroker(url, name, lane=broker.lane).start()
     return broker.start()
 
 

@@ -1,9 +1,7 @@
 """A handle for a RabbitMQ that somebody else runs, with the words of ours."""
 
 import atexit
-import os
 import secrets
-import subprocess
 import time
 from contextlib import suppress
 from urllib.parse import urlsplit
@@ -14,9 +12,7 @@ from pika.exceptions import AMQPConnectionError, ChannelClosedByBroker
 from servicelab.lifecycle import ServerError
 from servicelab.table import Table
 
-#: Seconds that a command to restart or kill it may take, and that it has to answer afterwards.
-COMMAND_LIMIT = 120.0
-ANSWER_LIMIT = 60.0
+ANSWER_LIMIT = 5.0  # seconds
 
 #: What the names of our queues begin with at a RabbitMQ that others may use, too. Another one in each kernel.
 OURS = f"servicelab-{secrets.token_hex(4)}."
@@ -25,19 +21,17 @@ OURS = f"servicelab-{secrets.token_hex(4)}."
 class RemoteBroker:
     """The RabbitMQ at ``url``, in the words of :class:`~servicelab.servers.amqp.handle.Broker`.
 
-    What AMQP itself cannot say or do is None or refused: how many messages are unacknowledged, pause, resume. To
-    :meth:`restart` and :meth:`kill` it, shell commands are needed: in SERVICELAB_AMQP_RESTART, for example
-    ``rabbitmqctl stop_app && rabbitmqctl start_app``, which must also work after a kill, and in SERVICELAB_AMQP_KILL.
-    ``can_restart`` and ``can_kill`` say whether they are set. It is not ours, so :meth:`stop` does not stop it: it
-    deletes the queues whose names :meth:`own` gave. The end of the kernel does so, too.
+    How many messages are unacknowledged AMQP itself does not tell: None. It is not ours: it cannot be restarted,
+    killed or paused from here, and :meth:`stop` only deletes the queues whose names :meth:`own` gave. The end of the
+    kernel does so, too.
 
-    Raises :class:`~servicelab.lifecycle.ServerError` when it does not answer, or when a command is missing or fails.
+    Raises :class:`~servicelab.lifecycle.ServerError` when it does not answer, and for what cannot be done to it.
     """
 
     errors = ()
     pid = None
 
-    def __init__(self, url: str, name: str = "broker", *, trace=None, lane: str | None = None):
+    def __init__(self, url: str, name: str = "broker", *, lane: str | None = None):
         parts = urlsplit(url)
         if parts.scheme not in ("amqp", "amqps") or not parts.hostname:
             raise ServerError(
@@ -49,7 +43,6 @@ class RemoteBroker:
         self.url = parts._replace(path=parts.path if len(parts.path) > 1 else "/%2F", query=query).geturl()
         self.name = name
         self.lane = lane or name
-        self.trace = trace
         self.port = parts.port or (5671 if parts.scheme == "amqps" else 5672)
         self.address = (parts.hostname, self.port)
         self._seen: dict[str, None] = {}
@@ -63,17 +56,16 @@ class RemoteBroker:
             return False
         return True
 
-    @property
-    def can_restart(self) -> bool:
-        return bool(os.environ.get("SERVICELAB_AMQP_RESTART"))
-
-    @property
-    def can_kill(self) -> bool:
-        return self.can_restart and bool(os.environ.get("SERVICELAB_AMQP_KILL"))
-
     def start(self):
         """Wait until it answers; returns self. It is not started: that is for whoever runs it."""
-        self._wait_until_it_answers(5.0)
+        end = time.monotonic() + ANSWER_LIMIT
+        while not self.is_running:
+            if time.monotonic() > end:
+                raise ServerError(
+                    f"no RabbitMQ answers at {self.address[0]}:{self.port} as this user within {ANSWER_LIMIT:.0f} s: "
+                    "start it, or unset SERVICELAB_AMQP_URL to use the broker in the kernel"
+                )
+            time.sleep(0.1)
         return self
 
     def own(self, name: str) -> str:
@@ -88,8 +80,9 @@ class RemoteBroker:
         if not self._own:
             return
         with suppress(AMQPConnectionError, OSError), pika.BlockingConnection(pika.URLParameters(self.url)) as ours:
+            channel = ours.channel()
             for name in self._own:
-                ours.channel().queue_delete(name)
+                channel.queue_delete(name)
 
     def __enter__(self):
         return self.start()
@@ -126,48 +119,9 @@ class RemoteBroker:
         finally:
             connection.close()
 
-    def restart(self):
-        """Run the command in SERVICELAB_AMQP_RESTART and wait until it answers; returns self."""
-        self._run("SERVICELAB_AMQP_RESTART", "restart", "rabbitmqctl stop_app && rabbitmqctl start_app")
-        self._wait_until_it_answers(ANSWER_LIMIT)
-        self._note("restarted")
-        return self
+    def kill(self):
+        raise ServerError(
+            f"{self.name} is a RabbitMQ of yours: from here it is not killed, restarted or paused; Broker() is"
+        )
 
-    def kill(self) -> None:
-        """Run the command in SERVICELAB_AMQP_KILL."""
-        self._run("SERVICELAB_AMQP_KILL", "kill", "kill -9 $(cat rabbitmq.pid)")
-        self._note("killed")
-
-    def pause(self):
-        raise ServerError(f"{self.name} is a RabbitMQ of yours: it cannot be paused from here")
-
-    resume = pause
-
-    def _run(self, variable, what, example):
-        command = os.environ.get(variable)
-        if not command:
-            raise ServerError(
-                f"{self.name} is a RabbitMQ of yours: to {what} it from here, set {variable} to the shell command that "
-                f"does so, for example {variable}={example!r}"
-            )
-        try:
-            done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=COMMAND_LIMIT)
-        except subprocess.TimeoutExpired:
-            raise ServerError(f"{variable}={command!r} was not done within {COMMAND_LIMIT:.0f} s") from None
-        if done.returncode != 0:
-            last = (done.stderr or done.stdout).strip()[-500:]
-            raise ServerError(f"{variable}={command!r} failed with exit status {done.returncode}: {last}")
-
-    def _wait_until_it_answers(self, limit):
-        end = time.monotonic() + limit
-        while not self.is_running:
-            if time.monotonic() > end:
-                raise ServerError(
-                    f"no RabbitMQ answers at {self.address[0]}:{self.port} as this user within {limit:.0f} s: "
-                    "start it, or unset SERVICELAB_AMQP_URL to use the broker in the kernel"
-                )
-            time.sleep(0.1)
-
-    def _note(self, what):
-        if self.trace is not None:
-            self.trace.state(self.lane, what)
+    restart = pause = resume = kill
