@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from servicelab import theory
-from servicelab.views.demos.chat import BACK, CUTS, SupportChat
+from servicelab.views.demos.chat import BACK, CUTS, LONGEST, SupportChat
 from servicelab.views.demos.chat import run as chat
 from servicelab.views.demos.flood import END, RULES, Flood, age_when_read
 from servicelab.views.demos.flood import run as flood
@@ -50,6 +50,14 @@ def test_reset_brings_back_the_first_picture(panels):
 
 
 # -- the chat ------------------------------------------------------------------------------------------
+
+
+def test_what_runs_along_the_edge_of_the_picture_is_told_in_full(panels):
+    panel = panels[0]
+    settings = {"cuts": 5, "kind": "silent", "beat": 5.0, "back": BACK[1]}
+    panel.set(**settings)
+    slowest = max(line.shown[0] - line.at for line in chat(1, *settings.values()).lines if line.shown)
+    assert slowest > LONGEST and f"the slowest took {slowest:.1f} s" in panel.alt
 
 
 def times_shown(*how, seed=1):

@@ -62,8 +62,8 @@ def web(feed: Feed, name: str, *, workers: int = 16, trace=None) -> HTTPServer:
     return HTTPServer(app, name, workers=workers, trace=trace)
 
 
-def over_websocket(feed: Feed, name: str, *, trace=None, **options) -> WebSocketServer:
-    """Events as JSON texts ``{"id": 17, "data": …}``."""
+def over_websocket(feed: Feed, name: str, **options) -> WebSocketServer:
+    """Events as JSON texts ``{"id": 17, "data": …}``; without ``?after=`` from now on. ``options``: the server's."""
 
     def follow(connection):
         query = parse_qs(urlsplit(connection.request.path).query)
@@ -72,10 +72,10 @@ def over_websocket(feed: Feed, name: str, *, trace=None, **options) -> WebSocket
             for event in events:
                 connection.send(json.dumps({"id": event.id, "data": event.data}))
 
-    return WebSocketServer(follow, name, trace=trace, **options)
+    return WebSocketServer(follow, name, **options)
 
 
-def over_socketio(feed: Feed, name: str, *, trace=None) -> SocketIOServer:
+def over_socketio(feed: Feed, name: str) -> SocketIOServer:
     """Events as Socket.IO events "order", with id and data, in the room "orders"; the client emits "follow" first.
 
     Who joins may see an event twice, in the replay and in the room: readers drop duplicates.
@@ -91,10 +91,10 @@ def over_socketio(feed: Feed, name: str, *, trace=None) -> SocketIOServer:
         return feed.last
 
     feed.listen(lambda event: socketio.emit("order", (event.id, event.data), to="orders"))
-    return SocketIOServer(socketio, name, trace=trace)
+    return SocketIOServer(socketio, name)
 
 
-def over_grpc(feed: Feed, name: str, *, workers: int = 16, trace=None) -> GRPCServer:
+def over_grpc(feed: Feed, name: str, *, workers: int = 16) -> GRPCServer:
     """A server-streaming call, ``Tracking.Follow``."""
     messages, services, _ = load_proto(TRACKING)
 
@@ -106,4 +106,4 @@ def over_grpc(feed: Feed, name: str, *, workers: int = 16, trace=None) -> GRPCSe
                 for event in events:
                     yield messages.State(id=event.id, data=json.dumps(event.data))
 
-    return GRPCServer([(services.add_TrackingServicer_to_server, Tracking())], name, workers=workers, trace=trace)
+    return GRPCServer([(services.add_TrackingServicer_to_server, Tracking())], name, workers=workers)

@@ -55,8 +55,8 @@ class SupportChat(LivePanel):
 
     def update(self, cuts, kind, beat, back):
         chat = run(self.seed, cuts, kind, beat, back)
-        first = [(line.at, min(line.shown[0] - line.at, LONGEST)) for line in chat.lines if line.shown]
-        self.seen.set_data(*(np.array(first).T if first else ([], [])))
+        first = np.array([(line.at, line.shown[0] - line.at) for line in chat.lines if line.shown]).reshape(-1, 2)
+        self.seen.set_data(first[:, 0], np.minimum(first[:, 1], LONGEST))
         lost = [line.at for line in chat.lines if not line.shown]
         self.gone.set_data(lost, [LONGEST] * len(lost))
         for number, span in enumerate(self.away):
@@ -72,7 +72,7 @@ class SupportChat(LivePanel):
             text.set_text(str(count))
             text.set_x(count + 3)
         self.verdict.set_text("the client waits for ever" if chat.waits else "")
-        slowest = max((age for _, age in first), default=0.0)
+        slowest = first[:, 1].max(initial=0.0)
         return (
             f"{cuts} cuts a minute, {kind}; heartbeat {f'every {beat:g} s' if beat else 'none'}; goes on {back}. "
             f"Of {len(chat.lines)} lines {often[2]} were shown once, {often[1]} never, {often[0]} more than once; "

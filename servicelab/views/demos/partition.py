@@ -43,6 +43,7 @@ class Partition(LivePanel):
 
     title = "A registry that is cut off"
     question = "Which rule keeps the shop open? And what does it cost when somebody really dies?"
+    ghost = True  # several settings do the same
     controls = (
         Choice("cut", "cut off from the registry", tuple(CUTS), "half of the instances"),
         Choice("rule", "rule", tuple(RULES)),

@@ -1,0 +1,39 @@
+"""The counter-worlds of chapter 06."""
+
+from tests.counter_worlds import Change
+
+# What only waits, or draws, and binds no name that a claim compares.
+WITHOUT = ("w-poll-run", "w-poll-reveal", "w-poll-figure")
+
+FIRST = "holds if its threads are compared with polling and if its"
+
+COUNTER = {
+    "C03": [
+        # Somebody who asks all the time is as early as a stream.
+        Change(
+            "w-far-run",
+            "0.02, 0.03, 0.25",
+            "0.02, 0.03, 0.001",
+            f"{FIRST} delay is compared with long",
+        ),
+        # Servers that answer each question at once, and hold nothing for those who wait.
+        Change("w-idle-claim", '["long polling"]', '["polling"]', f"{FIRST} threads"),
+    ],
+    "C07": [
+        Change("w-emit-handlers", "        sio.emit(", "        flask_socketio.emit(", "holds"),
+        Change("w-emit-handlers", 'van")\n\n\ndef context', 'van", to="nobody")\n\n\ndef context', "fails"),
+    ],
+    "C41": [
+        Change("w-room-handlers", "        join_room(room)", "        pass", "holds if the room is its own id"),
+        Change("w-room-handlers", ', room=data["room"])', ")", "holds if nobody has joined"),
+    ],
+}
+
+TURNS = {
+    "w-wait-turn": ("    answers += 1", "    answers += 1\n    last = news[-1][0] if news else last"),
+    "w-room-turn": ('if room == "":', "if room not in set(flask_socketio.rooms()) - {flask.request.sid}:"),
+    "w-mend-turn": ("BoundedBuffer(None)", 'BoundedBuffer(20, "drop oldest")'),
+    "w-beat-turn": ("interval, timeout = 0.1, 1.5", "interval, timeout = 0.5, 0.8"),
+    "w-storm-turn": ("FullJitter(0.25, 8,", "FullJitter(1, 30,"),
+    "w-again-turn": ("opens(None)", "opens(last)"),
+}
