@@ -414,30 +414,6 @@ def test_short_limits_one_after_another_do_not_outrun_the_outer_one():
 
 
 @has_alarm
-def test_a_thread_that_sleeps_and_cannot_be_ended_does_not_stop_the_next_limit(monkeypatch):
-    monkeypatch.setattr("servicelab.checks.leftovers.PATIENCE", 0.1)
-    before, sleeper = Leftovers(), threading.Thread(target=time.sleep, args=(8,), daemon=True)
-    sleeper.start()
-    assert [left.ended for left in before.end()] == [False]
-
-    def swallows():
-        while True:
-            try:
-                while True:
-                    try:
-                        (lambda: None)()
-                    finally:
-                        (lambda: None)()
-            except BaseException:
-                for _ in range(1000):
-                    (lambda: None)()
-
-    assert run(swallows, limit=LIMIT, keep=True).how == "time-limit"
-    assert sleeper.is_alive(), "the limit waited for the sleeper to wake"
-    sleeper.join()
-
-
-@has_alarm
 def test_somebody_elses_timer_goes_on():
     rang = []
     old = signal.signal(signal.SIGALRM, lambda *_: rang.append(1))

@@ -128,8 +128,10 @@ class Chain(Stage):
         """What is wrong with the header at ``name``, when ``said`` seconds came to ``above``: ``(code, words)``, the
         code None if nothing is."""
         calls, came = {call.callee: call for call in self.ask.trace.calls}, self.header_at(name)
-        if name not in calls or came is None:
-            return "dropped", f"{name} was called without it" if name in calls else f"{name} was not called"
+        if came is None:
+            return (
+                ("dropped", f"{name} was called without it") if name in calls else ("leisure", f"{name} was not called")
+            )
         try:
             value = float(came)
         except ValueError:
@@ -155,13 +157,11 @@ part = check_deadline.part
 def at_leisure(c):
     c.start(gateway=2, orders=2, payment=1)
     status, _, told = c.send("1.500")
-    if status == 500:
-        c.refuse("leisure", told)
     client, said = c.last, 1.5
     for above, name in zip(NAMES, NAMES[1:]):
         code, happened = c.handed_down(above, name, said)
         if code:  # all that comes later rests on it
-            c.refuse(code, happened)
+            c.refuse(code, f"{happened}; {told}" if code == "leisure" else happened)
         said = float(c.header_at(name))
     c.last = client
     if status != 200:
