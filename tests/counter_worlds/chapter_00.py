@@ -7,7 +7,7 @@ COUNTER = {
         # What does not crash takes nobody along.
         Change("s-own-crash", "os._exit(1)", '"no crash"', "holds if both share a process and one crashes"),
         # Processes of their own that are none.
-        Change("s-own-run", 'their own": True', 'their own": False', "holds if each has its own and one crashes"),
+        Change("s-own-kinds", 'their own": True', 'their own": False', "holds if each has its own and one crashes"),
     ],
 }
 
