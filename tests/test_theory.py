@@ -11,11 +11,9 @@ from servicelab import theory
 from servicelab.theory import (
     availability_parallel,
     availability_series,
-    bottleneck,
     erlang_c,
     fan_out,
     layered_retries,
-    little,
     mg1_wait,
     mm1_time,
     mm1_wait,
@@ -23,8 +21,6 @@ from servicelab.theory import (
     mmc_wait,
     retry_load,
     supermarket,
-    time_band,
-    wait_band,
 )
 
 loads = st.floats(0.001, 0.999)
@@ -78,17 +74,6 @@ def test_availability():
     assert availability_parallel(0.99, 0.99) == pytest.approx(0.9999)
 
 
-def test_the_narrowest_stage_decides():
-    found = bottleneck(gateway=0.002, orders=(0.050, 8), network=1_000 / 1_000_000)
-    assert found.name == "orders" and found.rate == pytest.approx(160)
-    assert bottleneck(gateway=0.002, orders=(0.050, 80)) == ("gateway", pytest.approx(500))
-
-
-def test_little():
-    assert little(100, 0.25) == 25
-    assert little(80, mm1_time(80, 100)) == pytest.approx(4)  # ρ / (1 − ρ)
-
-
 # -- forms that must agree ----------------------------------------------------------------------
 
 
@@ -117,16 +102,6 @@ def test_erlang_c_is_a_probability_and_agrees_with_its_definition(rho, c):
 
 def test_a_thousand_workers_do_not_overflow():
     assert 0 < erlang_c(1000, 990.0) < 1
-    assert wait_band(990.0, 1.0, 10**6, c=1000) == pytest.approx(wait_band(990, 1000, 10**6), rel=0.1)
-
-
-@pytest.mark.parametrize("c, a", [(1000, 10.0), (1000, 200.0), (500, 499.0), (30, 20.0)])
-def test_with_idle_workers_the_response_time_varies_like_the_service(c, a):
-    if erlang_c(c, a) < 1e-9:  # nobody waits: the services are independent
-        assert time_band(a, 1.0, 100, c=c, z=1) == pytest.approx(0.1, rel=1e-6)
-        assert wait_band(a, 1.0, 100, c=c, z=1) < 1e-6
-    else:
-        assert time_band(a, 1.0, 100, c=c, z=1) > max(0.1, wait_band(a, 1.0, 100, c=c, z=1))
 
 
 @given(loads, st.integers(1, 20))
@@ -145,52 +120,9 @@ def test_arrays_of_rates_give_arrays():
         lambda x: mg1_wait(x, 1, 0.5),
         lambda x: supermarket(x, 2),
         lambda x: erlang_c(2, x),
-        lambda x: wait_band(x, 1, 100),
-        lambda x: time_band(x, 1, 100, c=2),
-        lambda x: little(x, 2.0),
     ):
         assert of(lam) == pytest.approx([of(one) for one in lam])
         assert isinstance(of(0.3), float)
-
-
-# -- the band -----------------------------------------------------------------------------------
-
-
-@given(st.floats(0.01, 0.99), rates, st.integers(1, 10**6))
-def test_the_band_of_one_worker_is_the_published_variance(rho, mu, n):
-    variance = rho * (2 + 5 * rho - 4 * rho**2 + rho**3) / (1 - rho) ** 4 / mu**2
-    assert wait_band(rho * mu, mu, n) == pytest.approx(1.96 * math.sqrt(variance / n), rel=1e-6)
-
-
-def test_four_times_the_requests_halve_the_band():
-    assert wait_band(0.7, 1, 4000) == pytest.approx(wait_band(0.7, 1, 1000) / 2)
-    assert time_band(2.1, 1, 4000, c=3) == pytest.approx(time_band(2.1, 1, 1000, c=3) / 2)
-
-
-def test_without_load_only_the_services_vary():
-    assert wait_band(0, 10, 100) == 0
-    assert time_band(0, 10, 100, z=1) == pytest.approx(0.01)  # a standard deviation of 0.1 s over √100
-    assert time_band(1e-9, 10, 100, z=1) == pytest.approx(0.01, rel=1e-6)
-
-
-@pytest.mark.parametrize("lam, c", [(0.7, 1), (1.8, 3)])
-def test_the_band_holds_what_it_promises(lam, c):
-    """The spread of the mean over 400 independent simulated runs; its own standard error is 3.5 %, so 5 of them."""
-    rng, runs, n, warm = np.random.default_rng(11), 400, 4000, 600
-    arrival, waits, times = np.zeros(runs), np.zeros(runs), np.zeros(runs)
-    free, each = np.zeros((c, runs)), np.arange(runs)
-    for k in range(warm + n):
-        arrival += rng.exponential(1 / lam, runs)
-        service = rng.exponential(1.0, runs)
-        first = free.argmin(0)
-        start = np.maximum(arrival, free[first, each])
-        free[first, each] = start + service
-        if k >= warm:
-            waits += start - arrival
-            times += start + service - arrival
-    assert np.std(waits / n) == pytest.approx(wait_band(lam, 1, n, c, z=1), rel=0.18)
-    assert np.std(times / n) == pytest.approx(time_band(lam, 1, n, c, z=1), rel=0.18)
-    assert np.mean(waits / n) == pytest.approx(mmc_wait(lam, 1, c), abs=5 * wait_band(lam, 1, n, c, z=1) / runs**0.5)
 
 
 # -- misuse -------------------------------------------------------------------------------------
@@ -216,10 +148,6 @@ def test_the_band_holds_what_it_promises(lam, c):
         (lambda: mg1_wait(10, 0.01, -1), "scv=-1 must be >= 0"),
         (lambda: supermarket(1, 2), "lam=1 must be < mu=1.0"),
         (lambda: supermarket(0.5, 1.5), "d=1.5 must be a whole number"),
-        (lambda: little(1, -2), "w=-2 must be >= 0 seconds"),
-        (lambda: bottleneck(), "at least one stage"),
-        (lambda: bottleneck(orders=0), "orders=0 must be > 0 seconds"),
-        (lambda: bottleneck(orders=(0.1, 0)), "orders=0 must be a whole number >= 1"),
         (lambda: availability_series(99.9), "99.9 must be a probability from 0 to 1: write 0.99 for 99 %"),
         (lambda: availability_parallel(), "at least one probability"),
         (lambda: fan_out(0.01, 0), "n=0 must be a whole number >= 1"),
@@ -227,9 +155,6 @@ def test_the_band_holds_what_it_promises(lam, c):
         (lambda: retry_load(1.5, 3), "1.5 must be a probability"),
         (lambda: retry_load(0.5, 0), "attempts=0 must be"),
         (lambda: layered_retries(0, 5), "tries=0 must be"),
-        (lambda: wait_band(0.5, 1, 0), "n=0 must be"),
-        (lambda: wait_band(0.5, 1, 100, z=0), "z=0 must be > 0"),
-        (lambda: wait_band(1, 1, 100), "lam=1 must be < mu=1"),
     ],
 )
 def test_what_has_no_answer_is_refused_by_name(ask, said):
@@ -239,7 +164,6 @@ def test_what_has_no_answer_is_refused_by_name(ask, said):
 
 def test_every_formula_names_its_source_or_rests_on_one_that_does():
     own = {
-        "time_band",
         "availability_parallel",
         "retry_load",
         "watch_window",
@@ -252,7 +176,7 @@ def test_every_formula_names_its_source_or_rests_on_one_that_does():
     for name, function in vars(theory).items():
         if callable(function) and getattr(function, "__module__", "").startswith(theory.__name__) and name[0] != "_":
             assert function.__doc__, name
-            if name not in own and name not in ("Bottleneck", "Burst", "Window"):
+            if name not in own and name not in ("Burst", "Window"):
                 assert "Source:" in function.__doc__, name
 
 

@@ -7,8 +7,7 @@ with ValueError, never answered with a negative wait.
 
 | module | subject |
 |---|---|
-| queues | the long run: M/M/1, M/M/c, M/G/1, two choices, Little's law, the narrowest stage |
-| bands | how far a run of n requests may be from the long run |
+| queues | the long run: M/M/1, M/M/c, M/G/1, two choices |
 | backlog | a queue that is filled for a while; prefetch; deliveries with crashes |
 | retries | availability, fan-out, retries, layers of retries |
 | windows | how long the dead are believed alive: lease, poll, cache, watch, heartbeat |
@@ -16,12 +15,8 @@ with ValueError, never answered with a negative wait.
 """
 
 from servicelab.theory.backlog import Burst, burst, deliveries, window_rate
-from servicelab.theory.bands import time_band, wait_band
 from servicelab.theory.queues import (
-    Bottleneck,
-    bottleneck,
     erlang_c,
-    little,
     mg1_wait,
     mm1_time,
     mm1_wait,
@@ -44,12 +39,10 @@ from servicelab.theory.windows import (
 )
 
 __all__ = [
-    "Bottleneck",
     "Burst",
     "Window",
     "availability_parallel",
     "availability_series",
-    "bottleneck",
     "buffer_growth",
     "burst",
     "cache_window",
@@ -62,7 +55,6 @@ __all__ = [
     "freshness_bound",
     "layered_retries",
     "lease_window",
-    "little",
     "lookup_rate",
     "mg1_wait",
     "mm1_time",
@@ -73,9 +65,7 @@ __all__ = [
     "retry_load",
     "silence_window",
     "supermarket",
-    "time_band",
     "time_to_fill",
-    "wait_band",
     "watch_window",
     "window_rate",
 ]

@@ -1,6 +1,4 @@
-"""Queues in the long run: M/M/1, M/M/c, M/G/1, two choices, Little's law, the narrowest stage."""
-
-from typing import NamedTuple
+"""Queues in the long run: M/M/1, M/M/c, M/G/1, two choices."""
 
 import numpy as np
 
@@ -83,40 +81,3 @@ def supermarket(lam, d=2):
         total = total + terms
         power = power * d + d
     return plain(total)
-
-
-def little(lam, w):
-    """Mean number in a system through which ``lam`` requests/s pass and stay ``w`` seconds each: L = λ W.
-
-    True of any system that neither creates nor loses requests: a queue, a pool, a whole shop.
-    Source: Little, Operations Research 9(3), 1961.
-    """
-    return plain(at_least_0("lam", lam, "requests/s") * at_least_0("w", w, "seconds"))
-
-
-class Bottleneck(NamedTuple):
-    """The stage that limits the throughput, and the limit in requests per second."""
-
-    name: str
-    rate: float
-
-
-def bottleneck(**stages) -> Bottleneck:
-    """The stage that saturates first, and the requests/s at which it does: the least of workers / service time.
-
-    Each stage is given as the seconds that it works for one request, or as ``(seconds, workers)``::
-
-        bottleneck(gateway=0.002, orders=(0.050, 8), network=1_000 / 1_000_000)  # orders, 160 requests/s
-
-    A network is a stage too: bytes per request over bytes per second. Source: Denning and Buzen, "The Operational
-    Analysis of Queueing Network Models", Computing Surveys 10(3), 1978.
-    """
-    if not stages:
-        raise ValueError("bottleneck() needs at least one stage, such as bottleneck(orders=0.050)")
-    rates = {}
-    for name, stage in stages.items():
-        seconds, workers = stage if isinstance(stage, tuple) else (stage, 1)
-        seconds = positive(name, seconds, "seconds", "the work for each request")
-        rates[name] = whole(name, workers, "workers") / seconds
-    name = min(rates, key=rates.get)
-    return Bottleneck(name, float(rates[name]))

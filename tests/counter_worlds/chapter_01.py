@@ -10,9 +10,7 @@ COUNTER = {
     ],
     # A server that closes each connection; an author who says nothing of labels, or of lifetimes.
     "C11": [
-        Change(
-            "c-reuse-connections", "connections_for(web.get)", "connections_for(requests.get)", "holds if a connection"
-        ),
+        Change("c-reuse-kept", "connections_for(web.get)", "connections_for(requests.get)", "holds if a connection"),
         Change("c-reuse-catalogue", "        answer.add_etag()", "        pass", "holds if answers carry a label"),
         Change("c-reuse-catalogue", ".max_age = lasting", ".max_age = 0", "holds if answers say how long"),
     ],
