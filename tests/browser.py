@@ -309,8 +309,8 @@ class Notebook:
             paths.append(path)
             more = view.evaluate(
                 """(e, step) => { const cells = jupyterapp.shell.currentWidget.content.widgets;
-                     // of all cells: the last ones may be folded away
-                     const last = Math.max(...cells.map(c => c.node.getBoundingClientRect().bottom));
+                     const seen = cells.filter(cell => cell.node.offsetParent);  // not below a collapsed heading
+                     const last = seen[seen.length - 1].node.getBoundingClientRect().bottom;
                      if (last <= e.getBoundingClientRect().bottom + 5) return false;  // below it is only empty space
                      const old = e.scrollTop; e.scrollBy(0, step); return e.scrollTop > old; }""",
                 box["height"] - overlap,

@@ -30,7 +30,7 @@ TURNS = {
         "    stop(instance)\n    time.sleep(0.4)\n    sign_off(instance)",
         "    sign_off(instance)\n    time.sleep(0.4)\n    stop(instance)",
     ),
-    "d-budget-turn": ("1.0, 0.3, 0.5", "0.45, 0.13, 0.4"),
+    "d-budget-turn": ("1.0, 0.3, 0.5", "0.4, 0.13, 0.45"),
     "d-health-turn": ("return 200", "return 200 if is_warm else 503"),
     "d-cut-turn": ("tries = 1 ", "tries = 2 "),
     "d-herd-turn": ("    yield 0.0", "    yield rng.uniform(0, 0.4)"),
