@@ -4,7 +4,6 @@ The course tests 65 common statements about how services communicate; each chapt
 verdict: a claim is a table of cases, each of them a comparison, and the verdict is what they say together.
 """
 
-import re
 from collections import Counter
 from dataclasses import dataclass
 from html import escape
@@ -167,7 +166,7 @@ class Claims:
         self.expected = list(expected) if expected is not None else EXPECTED[chapter].split()
         self._settled: dict[str, Claim] = {}
 
-    def settle(self, id: str, statement: str, *cases: Case, again="", stood_still=0.0, **old) -> Claim:
+    def settle(self, id: str, statement: str, *cases: Case, again="", stood_still=0.0) -> Claim:
         """Record what ``cases`` say of the claim, and return its card. Settling it again replaces the verdict.
 
         ``statement`` is the claim in the course's own words. ``again`` is the first line of the cell to run again when
@@ -180,8 +179,6 @@ class Claims:
             raise ValueError(f"{id!r} is not a claim of chapter {self.chapter}: it settles {', '.join(self.expected)}")
         if not isinstance(statement, str) or not statement.strip():
             raise ValueError(f"statement={statement!r} of {id} must be a sentence")
-        if old:
-            return self._settle_by_hand(id, statement, **old)
         names = [case.name for case in cases]
         if not names or len(set(names)) < len(names):
             raise ValueError(f"the cases {names} of {id} must be at least one, each with a name of its own")
@@ -193,15 +190,6 @@ class Claims:
         if why and again:
             why += f". Run the cell that begins “{again}” again, and then this one"
         self._settled[id] = Claim(id, statement, verdict, tuple(map(str, cases)), why)
-        return self._settled[id]
-
-    # The way before cases. Delete it, and ``**old``, once no notebook writes a verdict any more.
-    def _settle_by_hand(self, id, statement, *, verdict, evidence, shown):
-        if not re.match(r"(holds|fails)\b", verdict):
-            raise ValueError(f"verdict={verdict!r} must be 'holds', 'fails' or begin like 'holds if …'")
-        if not isinstance(evidence, str) or not evidence.strip():
-            raise ValueError(f"evidence={evidence!r} of {id} must be a sentence")
-        self._settled[id] = Claim(id, statement, verdict if shown else NOT_SHOWN, (evidence,))
         return self._settled[id]
 
     def __getitem__(self, id: str) -> Claim:
