@@ -11,7 +11,7 @@ COUNTER = {
         Change(
             "w-far-run",
             "0.02, 0.03, 0.25",
-            "0.02, 0.03, 0.001",
+            "0.02, 0.03, 0.005",
             "holds if its threads are compared with polling and if its delay is compared with long",
         ),
     ],
