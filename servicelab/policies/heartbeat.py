@@ -9,7 +9,7 @@ Rules:
 4. ``wait(now)`` is how many seconds until one of these could change: sleep so long, or wait so long for data.
 
 A peer that dies at a random moment was last heard up to ``interval`` before, so it is found ``timeout - interval`` to
-``timeout`` seconds after its death (plus a round trip): see ``theory.dead_peer_detection``. A ping that travels in a
+``timeout`` seconds after its death (plus a round trip): see ``theory.silence_window``. A ping that travels in a
 thread of its own, or is answered by a proxy or by the operating system (TCP keep-alive), proves that *it* lives. Who
 wants to know whether the application does, lets the application answer.
 
