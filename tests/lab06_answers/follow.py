@@ -110,11 +110,8 @@ class GivesUp(Reader):
 
 
 class NoResume(Reader):
-    def read(self):
-        door = self.open_stream
-        self.open_stream = (lambda last: door()) if self.last else door
-        super().read()
-        self.open_stream = door
+    def where(self):
+        return None if self.last else 0
 
 
 class BeginsNow(Reader):

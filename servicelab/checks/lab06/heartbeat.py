@@ -213,7 +213,7 @@ def two_connections(w):
         return bool(silent.is_dead(START + 3.5)), bool(living.is_dead(START + 3.5))
 
     dead = w.asked(drive)
-    told = f"of two, one was silent and one answered; at 3.5 s is_dead said {dead[0]} of the silent, {dead[1]} of the other"
+    told = f"one was silent, one answered; at 3.5 s is_dead said {dead[0]} of the silent, {dead[1]} of the other"
     yield "shared", dead == (True, False), told
 
 
