@@ -12,5 +12,11 @@ EXERCISES = {
     "heartbeat": "Pulse",
     "styles": "choose",
 }
+#: A learner's class that makes nothing lacks its methods.
+REFUSALS = {
+    ("follow", "wrong-type"): "plain",
+    ("buffer", "wrong-type"): "no-methods",
+    ("heartbeat", "wrong-type"): "no-methods",
+}
 #: Wrong answers, and different messages, an exercise.
 LEAST_WRONG = 7

@@ -328,29 +328,146 @@ class Stack(Buffer):
             return self.waiting.pop() if self.waiting else None
 
 
+class FullFirst(Buffer):
+    """Makes room, and only then sees that it needed none."""
+
+    def put(self, message):
+        with self.changed:
+            if len(self.waiting) >= self.size and not self.make_room(message):
+                return False
+            if not self.replace(message):
+                self.waiting.append(message)
+            self.changed.notify()
+            return True
+
+
+class WaitsALittle(Buffer):
+    """Perhaps there is room in a moment."""
+
+    def make_room(self, message):
+        if not super().make_room(message):
+            self.changed.wait_for(lambda: len(self.waiting) < self.size, 0.1)
+        return len(self.waiting) < self.size
+
+
+class CountsRefusedChats(Buffer):
+    def make_room(self, message):
+        made = super().make_room(message)
+        self.dropped += not made and message["kind"] == "chat"
+        return made
+
+
+class NewOnesAreNotCounted(Buffer):
+    def make_room(self, message):
+        made = super().make_room(message)
+        self.dropped -= not made and message["kind"] == "position"
+        return made
+
+
+class ReplacedIsDropped(Buffer):
+    """A position is gone, so it was dropped."""
+
+    def replace(self, message):
+        replaced = super().replace(message)
+        self.conflated -= replaced
+        self.dropped += replaced
+        return replaced
+
+
+class Copies(Buffer):
+    def append(self, message):
+        return super().append(dict(message))
+
+
+class ThreeIsEnough(Buffer):
+    def __init__(self, size):
+        super().__init__(3)
+
+
+class WaitsForEver(Buffer):
+    def get(self, timeout):
+        return super().get(None if timeout else 0)
+
+
+class ByPriority(Buffer):
+    """Chats first."""
+
+    def get(self, timeout):
+        with self.changed:
+            self.changed.wait_for(lambda: self.waiting, timeout)
+            chats = [one for one in self.waiting if one["kind"] == "chat"]
+            if not self.waiting:
+                return None
+            found = (chats or self.waiting)[0]
+            self.waiting.remove(found)
+            return found
+
+
+class LocksOnlyPut(LooksAgain):
+    def get(self, timeout):
+        end = time.monotonic() + timeout
+        while True:
+            if self.waiting:
+                return self.waiting.pop(0)
+            if time.monotonic() >= end:
+                return None
+            time.sleep(0.001)
+
+
+class RoomWithoutTheLock(Buffer):
+    """Looks for what to give up, and then takes the lock to do it."""
+
+    def put(self, message):
+        with self.changed:
+            if self.replace(message):
+                return True
+            full = len(self.waiting) >= self.size
+        oldest = next((turn for turn, old in enumerate(self.waiting) if old["kind"] == "position"), None)
+        with self.changed:
+            if full:
+                self.dropped += oldest is not None or message["kind"] == "position"
+                if oldest is None:
+                    return False
+                del self.waiting[oldest]
+            self.waiting.append(message)
+            self.changed.notify()
+            return True
+
+
 RIGHT = {"a deque under a Condition": Buffer, "by key": ByKey, "a lock and a look": LooksAgain}
 WRONG = {
     "without a bound": (Unbounded, {"unbounded"}),
-    "a plain queue": (Plain, {"unbounded", "not-conflated", "server-grows"}),
-    "drops the oldest": (DropsOldest, {"drops-chat", "says-yes"}),
-    "drops the newest": (DropsNewest, {"drops-chat", "drops-which", "says-no"}),
-    "keeps the first position": (KeepsTheFirst, {"stale", "screen-stale"}),
+    "a plain queue": (Plain, {"unbounded"}),
+    "drops the oldest": (DropsOldest, {"drops-chat"}),
+    "drops the newest": (DropsNewest, {"drops-which"}),
+    "keeps the first position": (KeepsTheFirst, {"stale"}),
     "blocks the producer": (Blocks, {"blocks-producer"}),
+    "waits a little": (WaitsALittle, {"blocks-producer"}),
     "no conflation": (NoConflation, {"not-conflated"}),
     "to the end of the queue": (ToTheEnd, {"turn"}),
-    "conflates chats": (ConflatesChats, {"conflates-chat", "drops-chat", "says-yes", "chat-lost"}),
+    "conflates chats": (ConflatesChats, {"conflates-chat"}),
     "by key alone": (ByKeyAlone, {"kinds-mixed"}),
+    "full is asked first": (FullFirst, {"full-first"}),
     "drops the latest": (DropsTheLatest, {"drops-which"}),
+    "another size": (ThreeIsEnough, {"drops-which"}),
     "always yes": (AlwaysYes, {"says-yes"}),
     "says nothing": (SaysNothing, {"says-no"}),
-    "counts nothing": (CountsNothing, {"counts"}),
+    "counts nothing": (CountsNothing, {"counts-dropped"}),
+    "a refused chat is counted": (CountsRefusedChats, {"counts-dropped"}),
+    "a new position is not counted": (NewOnesAreNotCounted, {"counts-dropped"}),
+    "replaced is dropped": (ReplacedIsDropped, {"counts-conflated"}),
     "never waits": (NeverWaits, {"no-wait"}),
+    "waits for ever": (WaitsForEver, {"time-limit"}),
     "sleeps its time": (SleepsItsTime, {"late"}),
     "sleeps with the lock": (SleepsWithTheLock, {"blocks-producer"}),
     "get(0) does not look": (LooksOnlyWhileThereIsTime, {"order"}),
+    "chats first": (ByPriority, {"order"}),
     "without a lock": (WithoutALock, {"not-locked"}),
     "only get has the lock": (LocksOnlyGet, {"not-locked"}),
+    "only put has the lock": (LocksOnlyPut, {"not-locked"}),
+    "makes room without the lock": (RoomWithoutTheLock, {"not-locked"}),
     "changes the message": (ChangesTheMessage, {"changes-message"}),
+    "a copy comes out": (Copies, {"changes-message"}),
     "one queue for all": (OneQueueForAll, {"shared-by-all"}),
     "last in, first out": (Stack, {"order"}),
 }

@@ -9,15 +9,15 @@ from servicelab.clients.sse import StreamLost, StreamRefused
 
 
 def plain(open_stream, handle, rng, sleep):
-    last, losses = None, 0
+    last, losses = 0, 0
     while True:
         try:
             with open_stream(last) as stream:
                 for event in stream:
                     number = int(event.id)
-                    if number <= (last or 0):
+                    if number <= last:
                         continue
-                    if number > (last or 0) + 1:
+                    if number > last + 1:
                         break
                     handle(number, event.data)
                     last, losses = number, 0
@@ -111,7 +111,14 @@ class GivesUp(Reader):
 
 class NoResume(Reader):
     def where(self):
-        return None
+        return None if self.last else 0
+
+
+class BeginsNow(Reader):
+    """From now on, at the very beginning."""
+
+    def where(self):
+        return self.last or None
 
 
 class FromZero(Reader):
@@ -123,7 +130,7 @@ class AsksForTheNext(Reader):
     """The number that it wants, in place of the one that it has."""
 
     def where(self):
-        return self.last + 1 if self.last else None
+        return self.last + 1 if self.last else 0
 
 
 class OneBefore(Reader):
@@ -318,7 +325,128 @@ def chance_of_its_own(open_stream, handle, rng, sleep):
     plain(open_stream, handle, random, sleep)
 
 
-RIGHT = {"one loop": plain, "in small parts": Reader.follow, "by recursion": by_recursion}
+class RetriesInPlace(Reader):
+    """Busy: again, on the same connection."""
+
+    def take(self, number, state):
+        for _ in range(9):
+            with suppress(Busy):
+                return super().take(number, state)
+            self.pause()
+
+
+class SkipsWhatIsBusyTwice(Reader):
+    """Tries once more, and then goes on without it."""
+
+    tried = None
+
+    def take(self, number, state):
+        try:
+            super().take(number, state)
+        except Busy:
+            if self.tried != number:
+                self.tried = number
+                raise
+            self.last = number
+
+
+class LastIsNeverBusy(Reader):
+    """'delivered' ends it, handled or not."""
+
+    def take(self, number, state):
+        self.over = state == "delivered"
+        super().take(number, state)
+
+
+class NumbersAsText(Reader):
+    def __init__(self, open_stream, handle, rng, sleep):
+        super().__init__(open_stream, lambda number, state: handle(str(number), state), rng, sleep)
+
+
+class CatchesOSError(Reader):
+    """StreamLost is one; so is a lot else."""
+
+    errors = (OSError, Busy)
+
+
+class WrapsRefusals(Reader):
+    def read(self):
+        try:
+            super().read()
+        except StreamRefused as error:
+            raise RuntimeError("no such order") from error
+
+
+class BusyIsASuccess(Reader):
+    """It has come so far: the step is set back before handle."""
+
+    def take(self, number, state):
+        self.reset()
+        super().take(number, state)
+
+
+class PausesAtTheEnd(Reader):
+    def read(self):
+        super().read()
+        self.pause()
+
+
+class SixEvents(Reader):
+    """What is delivered has number 6."""
+
+    def take(self, number, state):
+        super().take(number, state)
+        self.over = number == 6
+
+
+class HolesAtTheBeginning(Reader):
+    """Whatever comes first is the first."""
+
+    def is_new(self, number):
+        if self.last == 0:
+            self.last = number - 1
+        return super().is_new(number)
+
+
+def as_a_generator(open_stream, handle, rng, sleep):
+    """The new events as a generator that is asked again; one attempt is a function of its own."""
+
+    def unseen(stream, last):
+        for event in stream:
+            number = int(event.id)
+            if number > last + 1:
+                return
+            if number == last + 1:
+                yield number, event.data
+                last = number
+
+    steps, last = [0.1], 0
+    while True:
+        stream = None
+        try:
+            stream = open_stream(last)
+            for number, data in unseen(stream, last):
+                handle(number, data)
+                last, steps = number, [0.1]
+                if data == "delivered":
+                    return
+        except StreamLost:
+            pass
+        except Busy:
+            pass
+        finally:
+            if stream:
+                stream.close()
+        sleep(rng.uniform(0, steps[-1]))
+        steps.append(min(2 * steps[-1], 2.0))
+
+
+RIGHT = {
+    "one loop": plain,
+    "in small parts": Reader.follow,
+    "by recursion": by_recursion,
+    "a generator": as_a_generator,
+}
 WRONG = {
     "gives up": (GivesUp, {"gives-up"}),
     "no resume": (NoResume, {"no-resume"}),
@@ -330,8 +458,8 @@ WRONG = {
     "Busy gets out": (BusyEscapes, {"busy-escapes"}),
     "Busy is swallowed": (SwallowsBusy, {"not-handled"}),
     "over gaps": (OverGaps, {"gap"}),
-    "no backoff": (NoBackoff, {"no-backoff"}),
-    "another sleep": (SleepsByItself, {"no-backoff"}),
+    "no backoff": (NoBackoff, {"no-pause"}),
+    "another sleep": (SleepsByItself, {"no-pause"}),
     "no jitter": (NoJitter, {"no-jitter"}),
     "a seed of its own": (OwnSeed, {"no-jitter"}),
     "equal jitter": (EqualJitter, {"not-full"}),
@@ -346,9 +474,20 @@ WRONG = {
     "never closes": (NeverCloses, {"not-closed"}),
     "closes after the pause": (ClosesAfterThePause, {"not-closed"}),
     "any event is a success": (AnyEventIsASuccess, {"reset-by-old"}),
+    "begins now": (BeginsNow, {"begins-now"}),
+    "tries again in place": (RetriesInPlace, {"stays"}),
+    "skips what is busy twice": (SkipsWhatIsBusyTwice, {"not-handled"}),
+    "the last is never busy": (LastIsNeverBusy, {"not-handled"}),
+    "numbers as text": (NumbersAsText, {"plain"}),
+    "catches every OSError": (CatchesOSError, {"retries-refusal"}),
+    "wraps a refusal": (WrapsRefusals, {"retries-refusal"}),
+    "busy is a success": (BusyIsASuccess, {"reset-by-busy"}),
+    "pauses at the end": (PausesAtTheEnd, {"no-pause"}),
+    "six events": (SixEvents, {"time-limit"}),
+    "the first is the first": (HolesAtTheBeginning, {"gap"}),
     "one event only": (OneEventOnly, {"plain"}),
 }
 WRONG = {name: (answer.follow, codes) for name, (answer, codes) in WRONG.items()}
 WRONG["the door is outside the try"] = (door_outside, {"gives-up-at-the-door"})
 WRONG["chance of its own"] = (chance_of_its_own, {"no-jitter"})
-WRONG["knocks at once"] = (knocks_at_once, {"exam-backoff"})
+WRONG["knocks at once"] = (knocks_at_once, {"no-pause"})

@@ -58,6 +58,32 @@ class Deadline:
         return self.died is not None
 
 
+class OneDeadline:
+    """Keeps no pings: when it will be dead, and by which payload that changes."""
+
+    def __init__(self, interval, patience, now):
+        self.interval, self.patience, self.due = interval, patience, now + interval
+        self.log, self.last_answered = [], -1
+
+    def ping(self, now):
+        if now >= self.due:
+            self.due = now + self.interval
+            self.log.append((id(self).to_bytes(8) + bytes([len(self.log)]), now + self.patience))
+            return self.log[-1][0]
+
+    def pong(self, payload, now):
+        for turn, (mine, _) in enumerate(self.log):
+            if mine == payload:
+                self.last_answered = max(turn, self.last_answered)
+
+    def is_dead(self, now):
+        ends = [end for _, end in self.log[self.last_answered + 1 :]]
+        if ends and now >= ends[0]:
+            self.is_dead = lambda now: True
+            return True
+        return False
+
+
 class AnsweredByTheDead(Pulse):
     """What could be sent counts as life."""
 
@@ -193,23 +219,85 @@ class TooLate(Pulse):
         return self.dead
 
 
-RIGHT = {"open pings in a dict": Pulse, "a list of times": Deadline}
+class OnlyTheAnswered(Pulse):
+    """The pings before it stay open."""
+
+    def pong(self, payload, now):
+        self.open.pop(payload, None)
+
+
+class FromZero(Pulse):
+    """The clock begins at 0, it thinks."""
+
+    def __init__(self, interval, patience, now):
+        super().__init__(interval, patience, 0.0)
+
+
+class JustTooLate(Pulse):
+    """Longer, not as long."""
+
+    def is_dead(self, now):
+        self.dead = self.dead or now - self.oldest(now) > self.patience
+        return self.dead
+
+
+class AsText(Pulse):
+    def payload(self):
+        return f"ping {next(self.numbers)}"
+
+
+class GoesBack(Deadline):
+    """An old pong takes the newer ones back."""
+
+    def pong(self, payload, now):
+        if payload.isdigit() and int(payload) <= len(self.sent):
+            self.answered = int(payload)
+
+
+class OnAGrid(Pulse):
+    """The pings stand on whole intervals from the first."""
+
+    def ping(self, now):
+        first, payload = self.next, super().ping(now)
+        if payload is not None:
+            self.next = first + self.interval * (1 + (now - first) // self.interval)
+        return payload
+
+
+class ForgetsWhenDue(Pulse):
+    """A ping that has waited for an interval is replaced by the next one."""
+
+    def ping(self, now):
+        payload = super().ping(now)
+        if payload is not None:
+            self.open = {payload: now}
+        return payload
+
+
+RIGHT = {"open pings in a dict": Pulse, "a list of times": Deadline, "a log of deadlines": OneDeadline}
 WRONG = {
-    "answered by the dead": (AnsweredByTheDead, {"not-found", "any-pong", "shared", "half-open"}),
-    "any pong": (AnyPong, {"old-pong", "any-pong"}),
-    "counted from the last pong": (LastHeard, {"too-late", "any-pong", "revived"}),
-    "once is enough": (OnceIsEnough, {"not-found", "any-pong", "revived"}),
-    "the newest ping only": (NewestOnly, {"not-found", "any-pong", "shared", "half-open"}),
-    "the latest pong only": (LatestPongOnly, {"slow-killed", "living-cut"}),
+    "answered by the dead": (AnsweredByTheDead, {"too-eager"}),
+    "any pong": (AnyPong, {"old-pong"}),
+    "counted from the last pong": (LastHeard, {"too-late"}),
+    "once is enough": (OnceIsEnough, {"not-found"}),
+    "the newest ping only": (NewestOnly, {"not-found"}),
+    "the latest pong only": (LatestPongOnly, {"slow-killed"}),
     "one pong for all": (ClearsAll, {"old-pong"}),
-    "too eager": (Eager, {"slow-killed", "too-eager", "revived", "living-cut"}),
-    "shared by all": (Shared, {"shared", "half-open"}),
+    "only the ping that was answered": (OnlyTheAnswered, {"skipped"}),
+    "an old pong goes back": (GoesBack, {"any-pong"}),
+    "too eager": (Eager, {"slow-killed"}),
+    "shared by all": (Shared, {"shared"}),
     "comes back to life": (Revived, {"revived"}),
     "a flood": (Flood, {"ping-flood"}),
+    "the clock begins at zero": (FromZero, {"first-ping"}),
     "by schedule": (BySchedule, {"bursts"}),
+    "on a grid": (OnAGrid, {"bursts"}),
     "stumbles over strangers": (StumblesOverStrangers, {"exception"}),
     "never pings": (NeverPings, {"no-ping"}),
     "one at a time": (OneAtATime, {"one-ping"}),
-    "too late": (TooLate, {"too-late", "half-open"}),
+    "too late": (TooLate, {"too-late"}),
+    "longer than patience": (JustTooLate, {"too-late"}),
+    "the next ping replaces it": (ForgetsWhenDue, {"not-found"}),
     "the same payload": (SamePayload, {"same-payload"}),
+    "a text": (AsText, {"not-bytes"}),
 }

@@ -25,7 +25,7 @@ class Support:
         emit("people", names, to=self.room(chat))
 
     def room(self, chat):
-        return f"chat {chat}"
+        return f"chat {chat!r}"
 
     def enter(self, data):
         self.leave()
@@ -74,8 +74,8 @@ def with_sessions():
                     break
             else:
                 return
-        leave_room(f"chat {chat}", sid=sid)
-        socketio.emit("people", names, room=f"chat {chat}")
+        leave_room(f"chat {chat!r}", sid=sid)
+        socketio.emit("people", names, room=f"chat {chat!r}")
 
     @socketio.on("enter")
     def on_enter(data):
@@ -84,15 +84,15 @@ def with_sessions():
             inside = chats.setdefault(data["chat"], {})
             inside[request.sid] = data["name"]
             names = list(inside.values())
-        join_room(f"chat {data['chat']}")
-        socketio.emit("people", names, room=f"chat {data['chat']}")
+        join_room(f"chat {data['chat']!r}")
+        socketio.emit("people", names, room=f"chat {data['chat']!r}")
         return "welcome"
 
     @socketio.on("say")
     def on_say(text):
         for chat, inside in list(chats.items()):
             if request.sid in inside:
-                socketio.emit("said", {"text": text, "name": inside[request.sid]}, room=f"chat {chat}")
+                socketio.emit("said", {"text": text, "name": inside[request.sid]}, room=f"chat {chat!r}")
 
     @socketio.on("ask")
     def on_ask(order):
@@ -141,15 +141,26 @@ def to_each():
     return socketio
 
 
+class NumberedRooms(Support):
+    """Each chat gets a room number of the shop's own."""
+
+    def __init__(self):
+        super().__init__()
+        self.numbers = {}
+
+    def room(self, chat):
+        return f"room {self.numbers.setdefault((type(chat), chat), len(self.numbers))}"
+
+
 class JoinsBeforeItNotes(Support):
     """The library refuses to let her into the room of a connection, and so she is in no chat."""
 
     def room(self, chat):
-        return chat
+        return chat if isinstance(chat, str) else repr((chat,))
 
     def enter(self, data):
         self.leave()
-        join_room(data["chat"])
+        join_room(self.room(data["chat"]))
         self.people[request.sid] = data["chat"], data["name"]
         self.tell(data["chat"])
 
@@ -262,23 +273,120 @@ class NothingReturned(Support):
         super().make()
 
 
+class RoomsWithAPrefix(Support):
+    """A number and a text may look alike."""
+
+    def room(self, chat):
+        return f"chat {chat}"
+
+
+class TextsAsTheyAre(Support):
+    """The ids of connections are texts, too."""
+
+    def room(self, chat):
+        return chat if isinstance(chat, str) else repr((chat,))
+
+
+class Alphabetical(Support):
+    def tell(self, chat):
+        emit("people", sorted(name for where, name in self.people.values() if where == chat), to=self.room(chat))
+
+
+class AlwaysOrder17(Support):
+    def ask(self, order):
+        super().ask(17)
+
+
+class OnlyCustomersInAChat(Support):
+    def ask(self, order):
+        if request.sid in self.people:
+            super().ask(order)
+
+
+class SaysGoodbye(Support):
+    """The list first, and then she is put out."""
+
+    def leave(self):
+        if request.sid in self.people:
+            chat, _ = self.people.pop(request.sid)
+            self.tell(chat)
+            self.go(chat)
+
+
+class MovesInSilence(Support):
+    def enter(self, data):
+        if request.sid in self.people:
+            self.go(self.people.pop(request.sid)[0])
+        super().enter(data)
+
+
+class FailsWhenAStrangerGoes(Support):
+    def disconnect(self, reason):
+        chat, _ = self.people.pop(request.sid)
+        self.tell(chat)
+
+
+class RemembersTheLastChat(Support):
+    """She has left, and is still heard there."""
+
+    def __init__(self):
+        super().__init__()
+        self.was = {}
+
+    def enter(self, data):
+        super().enter(data)
+        self.was[request.sid] = data["chat"], data["name"]
+
+    def say(self, text):
+        if request.sid in self.was:
+            chat, name = self.was[request.sid]
+            emit("said", {"name": name, "text": text}, to=self.room(chat))
+
+
+class EnterFails(Support):
+    def enter(self, data):
+        join_room(self.room(data["order"]))
+
+
+class ToldByNobody(Support):
+    """Joins, and says nothing of it."""
+
+    def enter(self, data):
+        self.leave()
+        self.people[request.sid] = data["chat"], data["name"]
+        join_room(self.room(data["chat"]))
+        emit("people", [data["name"]])
+
+
 RIGHT = {"in small parts": Support.make, "a table of chats": with_sessions, "to each by itself": to_each}
 RIGHT["joins before it notes"] = JoinsBeforeItNotes.make
+RIGHT["numbered rooms"] = NumberedRooms.make
 WRONG = {
     "the room is never joined": (NeverJoins, {"not-joined"}),
+    "a handler fails": (EnterFails, {"no-answer"}),
+    "told by nobody": (ToldByNobody, {"no-people"}),
+    "in alphabetical order": (Alphabetical, {"no-people"}),
     "broadcast in place of a reply": (Broadcasts, {"everybody"}),
     "the reply goes to the room": (RepliesToTheRoom, {"everybody"}),
-    "said to the whole shop": (SaysToAll, {"strangers", "still-in-room", "two-rooms"}),
-    "said to herself only": (SaysToHerselfOnly, {"not-said", "name-lost"}),
+    "always order 17": (AlwaysOrder17, {"no-status"}),
+    "answers in chats only": (OnlyCustomersInAChat, {"no-status"}),
+    "said to the whole shop": (SaysToAll, {"strangers"}),
+    "said to herself only": (SaysToHerselfOnly, {"not-said"}),
     "not to herself": (NotHerself, {"not-herself"}),
-    "the list goes to the whole shop": (TellsTheShop, {"strangers", "two-rooms"}),
-    "the name is deleted, the room is not left": (ForgetsTheRoom, {"still-in-room", "two-rooms"}),
-    "one leaves, all are out": (ClosesTheRoom, {"not-told-left", "two-rooms", "not-gone", "name-lost"}),
-    "leaves in silence": (LeavesInSilence, {"not-told-left", "two-rooms", "not-gone", "name-lost"}),
+    "the list goes to the whole shop": (TellsTheShop, {"strangers"}),
+    "the name is deleted, the room is not left": (ForgetsTheRoom, {"still-in-room"}),
+    "the list to her who leaves": (SaysGoodbye, {"still-in-room"}),
+    "one leaves, all are out": (ClosesTheRoom, {"not-told-left"}),
+    "leaves in silence": (LeavesInSilence, {"not-told-left"}),
     "in two chats at once": (TwoAtOnce, {"two-rooms"}),
+    "moves in silence": (MovesInSilence, {"two-rooms"}),
     "open after a disconnect": (NoDisconnect, {"not-gone"}),
     "fails for who is in no chat": (FailsForStrangers, {"outsider"}),
+    "fails when a stranger goes": (FailsWhenAStrangerGoes, {"outsider"}),
+    "heard after she left": (RemembersTheLastChat, {"outsider"}),
     "rooms named by clients": (RoomsNamedByClients, {"whisper"}),
+    "texts as they are": (TextsAsTheyAre, {"whisper"}),
+    "rooms with a prefix": (RoomsWithAPrefix, {"other-chat"}),
     "people by their names": (ByName, {"name-lost"}),
     "returns nothing": (NothingReturned, {"wrong-type"}),
 }

@@ -29,12 +29,13 @@ class Heard(NamedTuple):
 
 
 class Customer:
-    """One client, connected on birth; its messages are in ``trace`` under ``name``. Not for several threads."""
+    """One client, connected on birth; its messages are in ``trace`` under ``name``. Not for several threads.
+    ``asides`` are the ids of messages that are no part of the story."""
 
-    def __init__(self, server: SocketIOServer, trace: Trace, name: str):
+    def __init__(self, server: SocketIOServer, trace: Trace, name: str, asides: set | None = None):
         self.name, self.heard, self.last = name, [], None  # last: the id of what was sent last
         self._talk = Talk.opened_by(name, callee_of(server.url), trace)
-        self.asides = set()  # the ids of messages that are no part of the story
+        self.asides = set() if asides is None else asides
         self._sent = self._got = self._number = 0
         url = f"ws://{server.url.removeprefix('http://')}/socket.io/?EIO=4&transport=websocket"
         self._connection = connect(

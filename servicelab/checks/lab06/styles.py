@@ -9,9 +9,8 @@ from functools import cache
 from numbers import Real
 from typing import NamedTuple
 
-from servicelab.checks.exercise import exercise
 from servicelab.checks.learner_traceback import shown
-from servicelab.checks.section import section
+from servicelab.checks.scenario import Stage, scenario, words
 from servicelab.clients.feed_readers import WAYS, Polling, deliver
 from servicelab.faults import FaultProxy
 from servicelab.servers.feed import Feed as Events
@@ -38,6 +37,27 @@ FEEDS = {
     "stock": Feed(rate=1 / 60, late=600.0, most_bytes=10.0, connections=False),
 }
 READERS, MOST_REQUESTS = 50_000, 500.0  # of the stock; requests/s that its server can answer
+
+WORDS = words("""
+no-plan: choose returns a style and numbers for each feed
+    The task names the six styles, and what stands in the dict of each feed.
+holds-connections: 50 000 readers, and nobody keeps a connection
+    Which styles let go of the connection after the answer?
+period-long: no reader's list is older than it may be
+    How old is the list just before the next question?
+period-short: the server gets no more requests than it can answer
+    How many readers ask in one period?
+no-browser: a page can read it
+    Which of the six does a browser not speak without a translator in between?
+too-late: it is on the screen in time
+    How long does an event wait for the next question, on average, and what did you measure for the others?
+one-way: customers can answer on it
+    Which of the styles carry messages both ways on one connection?
+many-bytes: it costs each reader no more bytes/s than it may
+    What travels with each event, or with each question, and how many of these are there in a second?
+bytes: you know beforehand what it costs, within a factor of 2
+    What is multiplied: events, or questions? And in which unit is it wanted?
+""")
 
 
 class Cost(NamedTuple):
@@ -80,38 +100,25 @@ def _one_poll(count=10) -> float:
     return (after.up + after.down - before.up - before.down) / count
 
 
-_HINTS = {
-    "no-browser": "A page cannot read a gRPC stream without a translator in between.",
-    "polling-fast": "An event waits for the next question, half a period on average. Let the server push.",
-    "too-late": "Measure the latency of each style, and compare.",
-    "many-bytes": "Each event costs a whole request here. measure(style).bytes_per_event × events per second.",
-    "one-way": "Customers answer. Which of the styles carry messages both ways on one connection?",
-    "holds-connections": "50 000 readers, 100 connections. Which style lets go of it after the answer?",
-    "period-long": "The list may be ten minutes old, not more.",
-    "period-short": "50 000 readers / period = requests per second, and 500 is what the server can answer.",
-    "bytes": "bytes per event × events per second; for polling, bytes per request / period.",
-}
+class Shop(Stage):
+    """Has what ``choose()`` returned: ``{feed: {"style": …, "bytes_per_second": …, "period": … for polling}}``."""
+
+    def __init__(self, ask, choose):
+        super().__init__(ask, choose)
+        self.plans = self.call(choose, returns=dict, limit=12.0)
+
+    def measure(self, name, style):
+        """What a style costs, drawn as each event and when it arrived; marked is the latest of them."""
+        self.ask.trace.clear()
+        cost, ids = measure(style), []
+        for number, latency in enumerate(cost.latencies, 1):
+            ids.append(self.ask.trace.send(f"{name} feed", "reader", f"event {number}", at=number * _GAP))
+            self.ask.trace.receive(ids[-1], "reader", at=number * _GAP + latency)
+        self.last = ids[cost.latencies.index(max(cost.latencies))]
+        return cost
 
 
-@exercise("06", 5, "Three feeds", limit=40.0)
-def check_styles(ask, choose):
-    """``choose()`` returns ``{feed: {"style": …, "bytes_per_second": …, "period": … for polling}}``."""
-    chosen = ask.call(choose, returns=dict, limit=20.0)
-    for name in FEEDS:
-        wrong = _wrong(chosen.get(name))
-        ask.need(
-            "wrong-type",
-            f"choose returns a style and numbers for {name}",
-            not wrong,
-            f"for {name}: {wrong}",
-            f"{{'style': one of {', '.join(WAYS)}, 'bytes_per_second': a number}}; with polling also 'period', in s.",
-        )
-    for name, feed in FEEDS.items():
-        with section(ask):
-            _examine(ask, name, feed, chosen[name])
-
-
-def _wrong(plan):
+def mistake(plan):
     """What is wrong with the form of a plan, in words; "" when nothing is."""
     if not isinstance(plan, dict):
         return "there is nothing" if plan is None else f"it is {shown(plan)}, which is no dict"
@@ -129,53 +136,42 @@ def _wrong(plan):
     return ""
 
 
-def _examine(ask, name, feed, plan):
-    style, period = plan["style"], plan.get("period", 0.25)
-    cost = measure(style)
-    mark = _draw(ask, name, cost)
-
-    def expect(code, what, passed, happened):
-        return ask.expect(code, f"{name}: {what}", passed, happened, _HINTS[code], mark)
-
-    if not feed.connections:
-        if not expect(
-            "holds-connections", "nobody keeps a connection", style == "polling", f"{style} keeps one for each"
-        ):
-            return
-        expect("period-long", "no reader's list is older than ten minutes", period <= feed.late, f"period {period:g} s")
-        asked = READERS / period
-        happened = f"{READERS} readers / {period:g} s = {asked:.0f} requests/s"
-        what = f"the server gets at most {MOST_REQUESTS:.0f} requests/s"
-        if not expect("period-short", what, asked <= MOST_REQUESTS, happened):
-            return
-    else:
-        if not expect("no-browser", "a page can read it", style != "gRPC stream", "it is a gRPC stream"):
-            return
-        latency = period / 2 if style == "polling" else cost.latency
-        code = "polling-fast" if style == "polling" else "too-late"
-        told = "half the period is" if style == "polling" else "the median was"
-        happened = f"{told} {latency * 1e3:.0f} ms"
-        if not expect(code, f"on the screen within {feed.late * 1e3:.0f} ms", latency <= feed.late, happened):
-            return
-        carries = not feed.both_ways or style in ("WebSocket", "Socket.IO")
-        expect("one-way", "customers can answer on it", carries, f"{style} goes one way")
-    needed = cost.bytes_per_event / period if style == "polling" else cost.bytes_per_event * feed.rate
-    happened = f"{cost.bytes_per_event:.0f} bytes each, {needed:.0f} bytes/s"
-    expect("many-bytes", f"at most {feed.most_bytes:g} bytes/s for each reader", needed <= feed.most_bytes, happened)
-    said = plan["bytes_per_second"]
-    happened = f"you expect {_n(said)} bytes/s, and measured are {_n(needed)}"
-    expect("bytes", f"the bytes/s, within a factor of {BAND:g}", needed / BAND <= said <= needed * BAND, happened)
-
-
-def _n(value):
+def figure(value):
     """A number for people: three figures, and no exponent."""
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _draw(ask, name, cost):
-    """What was measured, as a diagram: each event and when it arrived. The id of the latest of them."""
-    ids = []
-    for number, latency in enumerate(cost.latencies, 1):
-        ids.append(ask.trace.send(f"{name} feed", "reader", f"event {number}", at=number * _GAP))
-        ask.trace.receive(ids[-1], "reader", at=number * _GAP + latency)
-    return ids[cost.latencies.index(max(cost.latencies))]
+check_styles = scenario("06", 5, "Three feeds", WORDS, choose=Shop)
+
+
+@check_styles.part
+def the_feeds(shop):
+    for name in FEEDS:
+        wrong = mistake(shop.plans.get(name))
+        yield "no-plan", not wrong, f"for {name}: {wrong}"
+    for name, feed in FEEDS.items():
+        yield from suits(shop, name, feed, **shop.plans[name])
+
+
+def suits(shop, name, feed, style, bytes_per_second, period=0.25, **more):
+    polls, cost, told = style == "polling", shop.measure(name, style), f"{name}: {style}"
+    if not feed.connections:
+        yield "holds-connections", polls, f"{told} keeps one for each"
+        yield "period-long", period <= feed.late, f"{told}, each {period:g} s; {feed.late:g} s is the limit"
+        asked = READERS / period
+        yield (
+            "period-short",
+            asked <= MOST_REQUESTS,
+            f"{told}; {READERS} readers / {period:g} s = {asked:.0f} requests/s",
+        )
+    else:
+        yield "no-browser", style != "gRPC stream", told
+        latency = period / 2 if polls else cost.latency
+        happened = f"{told}; {'half the period is' if polls else 'the median was'} {latency * 1e3:.0f} ms"
+        yield "too-late", latency <= feed.late, happened
+        yield "one-way", not feed.both_ways or style in ("WebSocket", "Socket.IO"), f"{told} goes one way"
+    needed = cost.bytes_per_event / period if polls else cost.bytes_per_event * feed.rate
+    happened = f"{told}; {cost.bytes_per_event:.0f} bytes each, {figure(needed)} bytes/s, of {feed.most_bytes:g}"
+    yield "many-bytes", needed <= feed.most_bytes, happened
+    happened = f"{told}; you expect {figure(bytes_per_second)} bytes/s, and measured are {figure(needed)}"
+    yield "bytes", needed / BAND <= bytes_per_second <= needed * BAND, happened

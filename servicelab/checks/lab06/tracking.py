@@ -2,114 +2,108 @@
 
 import random
 
-from flask import Flask
+from flask import Flask, request
 
-from servicelab.clients.sse import EventStream, StreamLost, StreamRefused
+from servicelab.checks.scenario import Stage
+from servicelab.clients.sse import EventStream, StreamLost
 from servicelab.servers import serve
 from servicelab.servers.events import ServerSentEvent, event_stream, last_event_id
 
-LAST = 6  # the number of "delivered" in the scripts
-FUSE = 16  # connections after which the script's server sends everything
-PATIENCE = 5.0  # seconds for one call of the learner's
+LAST = 6  # the number of "delivered"
+FUSE = 20  # connections after which everything is sent, so that a reader who forgets where it was comes to an end
+SHUT = "nobody can be reached"  # in a script
 
-_STATES = ["ordered", "paid", "picked", "packed", "sent", "delivered"]
+_STATES = ["ordered", "paid", "picked", "packed", "sent"]
 
 
 class Busy(Exception):
     """What ``handle`` raises when it could not handle the event this time."""
 
 
-class Desk:
-    """A server that plays ``script``: for each connection the numbers that it sends before it is cut.
+class Desk(Stage):
+    """Lets the learner's function follow an order on a server that plays a script, and notes what it did: ``asked``
+    (None: for what comes from now on), ``handled``, ``slept``, and as ``left_open`` the connections (from 1) that were
+    open when it slept or returned."""
 
-    ``hints`` are those of the expectations, by their codes. ``asked``, ``handled`` and ``slept`` are what the learner's
-    function did; ``left_open`` are the connections (from 1) that it had not closed when it slept or returned.
-    """
-
-    def __init__(self, ask, hints, status=200):
-        self.ask, self.hints, self.script, self.status = ask, hints, [], status
-        self.asked, self.handled, self.slept = [], [], []
-        self.left_open, self._streams = set(), []
-        self.busy_at = None
+    def __init__(self, ask, follow):
+        super().__init__(ask, follow)
         app = Flask("tracking")
+        app.add_url_rule("/orders/17/events", "events", self._answer)
+        self._url = self.use(serve(app, "tracking of the check", lane="tracking", trace=ask.trace)).url
 
-        @app.get("/orders/17/events")
-        def events():
-            self.asked.append(last_event_id(0) if last_event_id() is not None else None)
-            turn = len(self.asked) - 1
-            if self.status != 200 and turn < 3:
-                return "no such order", self.status
-            return event_stream([self._event(number) for number in self._numbers(turn)])
-
-        self.server = serve(app, "tracking of the check", lane="tracking", trace=ask.trace)
-        self.url = self.server.url + "/orders/17/events"
-
-    def _numbers(self, turn):
-        if turn < len(self.script) and self.script[turn] is not None:
-            return self.script[turn]
-        after = self.asked[turn]
-        if after is None:  # from now on; and from the beginning, when this is the first or goes on for ever
-            after = 4 if 0 < turn < FUSE else 0
-        return range((after if turn < FUSE else 0) + 1, LAST + 1)
-
-    @staticmethod
-    def _event(number):
-        return ServerSentEvent(_STATES[number - 1], id=str(number))
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
+    def follow(self, *script, busy=(), end=LAST, rng=None):
+        """``script`` has for each connection the numbers that are sent before it is cut, SHUT, a status, or an error
+        that is raised; then all goes well. At the numbers in ``busy`` handle raises Busy, once for each. How it ended;
+        ends the check when that is with an error of the learner's own."""
+        self.ask.trace.clear()
+        self.script, self.busy, self.end, self._streams = script, list(busy), end, []
+        self.asked, self.handled, self.slept, self.left_open = [], [], [], set()
+        given = self._open, self._handle, rng or random.Random(6), self._sleep
+        outcome = self.ask.run(self.yours, *given, limit=3.0)
+        self._look()
         for stream in self._streams:
             stream.close()
-        self.server.stop()
+        self.mark(1)
+        self.told = f"it handled {', '.join(str(number) for number, _ in self.handled) or 'nothing'}"
+        if isinstance(outcome.error, Busy):
+            self.refuse("busy-escapes", str(outcome))
+        if isinstance(outcome.error, StreamLost):
+            is_shut = self._entry(len(self.asked) - 1) == SHUT
+            self.refuse("gives-up-at-the-door" if is_shut else "gives-up", f"{outcome}; {self.told}")
+        is_meant = type(outcome.error) in map(type, script) or (404 in script and outcome.error is not None)
+        if not outcome.returned and not is_meant:
+            what, hint = "follow returns when the order is delivered", "What ends each of your loops?"
+            self.ask.need(outcome.how, what, False, f"{outcome}; {self.told}", hint, self.last)
+        return outcome
 
-    def open_stream(self, last=None):
-        last = "" if last is None else last
-        self._streams.append(EventStream(self.url, last, silence=2.0, trace=self.ask.trace, name="client"))
+    def mark(self, turn):
+        """The diagram marks this connection (from 0), or the last."""
+        gets = [one.id for one in self.ask.trace.messages if one.label.startswith("GET")]
+        self.last = gets[min(turn, len(gets) - 1)] if gets else None
+
+    def all_handled(self):
+        """Has each event been handled, once and in order?"""
+        return self.handled == [(number, self._state(number)) for number in range(1, self.end + 1)]
+
+    def _state(self, number):
+        return "delivered" if number == self.end else _STATES[number % len(_STATES)]
+
+    def _entry(self, turn):
+        return self.script[turn] if turn < len(self.script) else None
+
+    def _open(self, last=None):
+        entry = self._entry(len(self.asked))
+        self.asked.append(last)
+        if entry == SHUT:
+            raise StreamLost(SHUT)
+        if isinstance(entry, Exception):
+            raise entry
+        url, after = f"{self._url}/orders/17/events?turn={len(self.asked) - 1}", "" if last is None else last
+        self._streams.append(EventStream(url, after, silence=2.0, trace=self.ask.trace, name="client"))
         return self._streams[-1]
 
-    def sleep(self, seconds):
-        self.slept.append(seconds)
+    def _answer(self):
+        turn, after = int(request.args["turn"]), last_event_id(0) if last_event_id() is not None else None
+        entry = self._entry(turn)
+        if entry == 404:
+            return "no such order", 404
+        if entry is None:
+            after = (4 if turn else 0) if after is None else after
+            entry = range((after if turn < FUSE else 0) + 1, self.end + 1)
+        return event_stream([ServerSentEvent(self._state(number), id=str(number)) for number in entry])
+
+    def _handle(self, number, state):
+        if self.busy[:1] == [number]:
+            self.busy.pop(0)
+            raise Busy("the database is locked")
+        self.handled.append((number, state))
+
+    def _sleep(self, seconds):
+        self.slept.append(float(seconds))
         self._look()
 
     def _look(self):
         self.left_open |= {turn for turn, stream in enumerate(self._streams, 1) if not stream.is_closed}
-
-    def handle(self, number, state):
-        if number == self.busy_at:
-            self.busy_at = None
-            raise Busy("the database is locked")
-        self.handled.append(number)
-
-    def run(self, follow, script=(), rng=None):
-        """Let the learner's function follow; returns how it ended. Ends the check when it raises what it should not."""
-        self.script = list(script)
-        outcome = self.ask.run(
-            follow, self.open_stream, self.handle, rng or random.Random(6), self.sleep, limit=PATIENCE
-        )
-        self._look()
-        if isinstance(outcome.error, StreamLost):
-            what = f"the connection is cut after event {self.handled[-1] if self.handled else 0}: it comes back"
-            self.need("gives-up", what, False, str(outcome))
-        if not outcome.returned and not isinstance(outcome.error, Busy | StreamRefused):
-            what, hint = "follow returns when the order is delivered", "What ends each of your loops?"
-            self.ask.need(outcome.how, what, False, f"{outcome}; it handled {self.told}", hint, self.mark(-1))
-        return outcome
-
-    @property
-    def told(self):
-        return ", ".join(map(str, self.handled)) or "nothing"
-
-    def mark(self, turn=0):
-        sent = [m.id for m in self.ask.trace.messages if m.label.startswith("GET")]
-        return sent[min(turn, len(sent) - 1)] if sent else None
-
-    def expect(self, code, what, passed, happened, turn=1):
-        return self.ask.expect(code, what, passed, happened, self.hints[code], self.mark(turn))
-
-    def need(self, code, what, passed, happened, turn=0):
-        self.ask.need(code, what, passed, happened, self.hints[code], self.mark(turn))
 
 
 class Loaded(random.Random):
