@@ -408,6 +408,36 @@ class HolesAtTheBeginning(Reader):
         return super().is_new(number)
 
 
+class BeyondTheHole(Reader):
+    """Says what it has received, and not what it has handled."""
+
+    beyond = None
+
+    def is_new(self, number):
+        self.beyond = number
+        return super().is_new(number)
+
+    def where(self):
+        last, self.beyond = self.beyond or self.last, None
+        return max(last, self.last) if last > self.last + 1 else self.last
+
+
+class WaitsTheHoleOut(Reader):
+    """Keeps what comes too early; perhaps the missing one follows."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.early = {}
+
+    def is_new(self, number):
+        return number > self.last
+
+    def take(self, number, state):
+        self.early[number] = state
+        while not self.over and self.last + 1 in self.early:
+            super().take(self.last + 1, self.early[self.last + 1])
+
+
 def as_a_generator(open_stream, handle, rng, sleep):
     """The new events as a generator that is asked again; one attempt is a function of its own."""
 
@@ -485,6 +515,8 @@ WRONG = {
     "pauses at the end": (PausesAtTheEnd, {"no-pause"}),
     "six events": (SixEvents, {"time-limit"}),
     "the first is the first": (HolesAtTheBeginning, {"gap"}),
+    "asks for what is beyond": (BeyondTheHole, {"gap"}),
+    "waits the hole out": (WaitsTheHoleOut, {"gap"}),
     "one event only": (OneEventOnly, {"plain"}),
 }
 WRONG = {name: (answer.follow, codes) for name, (answer, codes) in WRONG.items()}

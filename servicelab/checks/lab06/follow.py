@@ -116,9 +116,11 @@ def busy(desk):
 
 @part
 def a_hole(desk):
-    for script in ([[1, 2, 4, 5], [4, 5]], [[1, 2, 6]], [[2, 3]]):
+    for last, script in ((2, [[1, 2, 4, 5], [4, 5]]), (2, [[1, 2, 6]]), (0, [[2, 3]]), (2, [[1, 2, 4, 3]])):
         desk.follow(*script)
-        yield "gap", desk.all_handled(), f"{script[0]} was sent; {desk.told}"
+        back = f"it came back for what comes after {', '.join(map(str, desk.asked[1:])) or 'nothing'}"
+        right = desk.all_handled() and set(desk.asked[1:]) == {last}
+        yield "gap", right, f"{script[0]} was sent; {desk.told}, and {back}"
         yield from behaved(desk)
 
 
