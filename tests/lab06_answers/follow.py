@@ -199,6 +199,13 @@ class EqualJitter(Reader):
         return self.step / 2 + self.rng.uniform(0, self.step / 2)
 
 
+class TwoDice(Reader):
+    """From 0 to the step, but mostly near 0."""
+
+    def delay(self):
+        return self.rng.random() * self.rng.uniform(0, self.step)
+
+
 class Constant(Reader):
     def pause(self):
         self.sleep(self.rng.uniform(0, 1.0))
@@ -493,6 +500,7 @@ WRONG = {
     "no jitter": (NoJitter, {"no-jitter"}),
     "a seed of its own": (OwnSeed, {"no-jitter"}),
     "equal jitter": (EqualJitter, {"not-full"}),
+    "two dice": (TwoDice, {"not-full"}),
     "always a second": (Constant, {"not-growing"}),
     "resets when it is opened": (ResetsWhenOpened, {"not-growing"}),
     "never resets": (NeverResets, {"never-reset"}),
