@@ -12,7 +12,7 @@ EXERCISES = {
     "heartbeat": "Pulse",
     "styles": "choose",
 }
-#: A learner's class that makes nothing lacks its methods.
+#: A learner's class that makes nothing lacks its methods; a function that does nothing handles nothing.
 REFUSALS = {
     ("follow", "wrong-type"): "plain",
     ("buffer", "wrong-type"): "no-methods",

@@ -249,6 +249,13 @@ class NeverWaits(Buffer):
             return self.waiting.popleft() if self.waiting else None
 
 
+class LosesPatience(Buffer):
+    """A moment must do."""
+
+    def get(self, timeout):
+        return super().get(min(timeout, 0.1))
+
+
 class SleepsItsTime(Buffer):
     """Nobody wakes it."""
 
@@ -457,6 +464,7 @@ WRONG = {
     "a new position is not counted": (NewOnesAreNotCounted, {"counts-dropped"}),
     "replaced is dropped": (ReplacedIsDropped, {"counts-conflated"}),
     "never waits": (NeverWaits, {"no-wait"}),
+    "waits a moment": (LosesPatience, {"no-wait"}),
     "waits for ever": (WaitsForEver, {"time-limit"}),
     "sleeps its time": (SleepsItsTime, {"late"}),
     "sleeps with the lock": (SleepsWithTheLock, {"blocks-producer"}),

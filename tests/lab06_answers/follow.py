@@ -199,6 +199,13 @@ class EqualJitter(Reader):
         return self.step / 2 + self.rng.uniform(0, self.step / 2)
 
 
+class TwoDice(Reader):
+    """From 0 to the step, but mostly near 0."""
+
+    def delay(self):
+        return self.rng.random() * self.rng.uniform(0, self.step)
+
+
 class Constant(Reader):
     def pause(self):
         self.sleep(self.rng.uniform(0, 1.0))
@@ -408,6 +415,36 @@ class HolesAtTheBeginning(Reader):
         return super().is_new(number)
 
 
+class BeyondTheHole(Reader):
+    """Says what it has received, and not what it has handled."""
+
+    beyond = None
+
+    def is_new(self, number):
+        self.beyond = number
+        return super().is_new(number)
+
+    def where(self):
+        last, self.beyond = self.beyond or self.last, None
+        return max(last, self.last) if last > self.last + 1 else self.last
+
+
+class WaitsTheHoleOut(Reader):
+    """Keeps what comes too early; perhaps the missing one follows."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.early = {}
+
+    def is_new(self, number):
+        return number > self.last
+
+    def take(self, number, state):
+        self.early[number] = state
+        while not self.over and self.last + 1 in self.early:
+            super().take(self.last + 1, self.early[self.last + 1])
+
+
 def as_a_generator(open_stream, handle, rng, sleep):
     """The new events as a generator that is asked again; one attempt is a function of its own."""
 
@@ -463,6 +500,7 @@ WRONG = {
     "no jitter": (NoJitter, {"no-jitter"}),
     "a seed of its own": (OwnSeed, {"no-jitter"}),
     "equal jitter": (EqualJitter, {"not-full"}),
+    "two dice": (TwoDice, {"not-full"}),
     "always a second": (Constant, {"not-growing"}),
     "resets when it is opened": (ResetsWhenOpened, {"not-growing"}),
     "never resets": (NeverResets, {"never-reset"}),
@@ -485,6 +523,8 @@ WRONG = {
     "pauses at the end": (PausesAtTheEnd, {"no-pause"}),
     "six events": (SixEvents, {"time-limit"}),
     "the first is the first": (HolesAtTheBeginning, {"gap"}),
+    "asks for what is beyond": (BeyondTheHole, {"gap"}),
+    "waits the hole out": (WaitsTheHoleOut, {"gap"}),
     "one event only": (OneEventOnly, {"plain"}),
 }
 WRONG = {name: (answer.follow, codes) for name, (answer, codes) in WRONG.items()}

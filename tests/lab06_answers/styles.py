@@ -1,5 +1,7 @@
 """Exercise 5: three feeds well chosen, and the ways to be misled."""
 
+from fractions import Fraction
+
 from servicelab.checks.lab06 import measure
 
 PERIOD = 300.0
@@ -67,9 +69,19 @@ def as_often_as_events():
     return plans
 
 
+def in_fractions():
+    """Exact numbers, a period where none is needed, and a reason."""
+    plans = by_measuring(period=100.0)()
+    for plan in plans.values():
+        plan |= {"bytes_per_second": Fraction(plan["bytes_per_second"]), "why": "measured"}
+    plans["vans"]["period"] = 5
+    return plans
+
+
 RIGHT = {
     "measured": by_measuring(),
     "by heart": by_heart,
+    "fractions, and a word on each": in_fractions,
     "sockets for both": by_measuring(vans="WebSocket", support="Socket.IO"),
 }
 WRONG = {

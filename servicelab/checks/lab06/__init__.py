@@ -1,9 +1,8 @@
 """The checks of lab 06, streaming: one module per exercise, and what the exercises are given.
 
 ``support``    1, repair: support chats in Socket.IO rooms (``customer``: a client that hears in order)
-``follow``     2, build: a reader that comes back after cuts (``tracking``: a server that plays a script;
-               ``cuts``: a feed that is cut at random)
-``buffer``     3, build: a bounded buffer (``slow_reader``: who does not read for a while)
+``follow``     2, build: a reader that comes back after cuts (``tracking``: a server that plays a script)
+``buffer``     3, build: a bounded buffer
 ``heartbeat``  4, repair: dead peers found, living ones left alone
 ``styles``     5, measure and decide: a style for each of three feeds
 """

@@ -38,7 +38,7 @@ retries-refusal: anything else that open_stream raises comes out as it is, and t
     What do you catch, and what else is of that class?
 no-jitter: the pauses are drawn from rng
     A thousand readers lost their connection in the same moment. What makes them different?
-not-full: … and the shortest that can be drawn is 0
+not-full: … evenly, and the shortest that can be drawn is 0
     From where to where does full jitter draw?
 no-cap: no pause is longer than 2 s
     What bounds the step?
@@ -116,9 +116,11 @@ def busy(desk):
 
 @part
 def a_hole(desk):
-    for script in ([[1, 2, 4, 5], [4, 5]], [[1, 2, 6]], [[2, 3]]):
+    for last, script in ((2, [[1, 2, 4, 5], [4, 5]]), (2, [[1, 2, 6]]), (0, [[2, 3]]), (2, [[1, 2, 4, 3]])):
         desk.follow(*script)
-        yield "gap", desk.all_handled(), f"{script[0]} was sent; {desk.told}"
+        back = f"it came back for what comes after {', '.join(map(str, desk.asked[1:])) or 'nothing'}"
+        right = desk.all_handled() and set(desk.asked[1:]) == {last}
+        yield "gap", right, f"{script[0]} was sent; {desk.told}, and {back}"
         yield from behaved(desk)
 
 
@@ -142,17 +144,21 @@ def no_such_order(desk):
 @part
 def pauses(desk):
     """Six cuts, one after two events, one more; the same two again; a shut door; twice Busy. With dice that show 0,
-    and then the most."""
+    the half, and then the most."""
     script, slept = [[]] * 6 + [[1, 2], [], [1, 2], SHUT], []
-    for number in (0.0, 1 - 1e-9):
+    for number in (0.0, 0.5, 1 - 1e-9):
         dice = Loaded(number)
         desk.follow(*script, busy=[3, 3], rng=dice)
         slept.append(desk.slept)
-    (least, most), wanted = slept, [*STEPS, *STEPS]
+    (least, half, most), wanted = slept, [*STEPS, *STEPS]
     told = f"it slept {', '.join(f'{one:.3g}' for one in most)} s"
     yield "no-pause", len(most) == len(wanted), f"{len(desk.asked)} attempts, and {len(most)} pauses"
     yield "no-jitter", dice.drawn and least != most, f"{told}, whatever rng drew"
-    yield "not-full", max(least) < 0.001, f"with the lowest draws the longest pause was {max(least):.3g} s"
+    told_all = (
+        f"{told} with the highest draws, {max(least):.3g} s at most with the lowest, {half[0]:.3g} s first in between"
+    )
+    is_even = all(abs(one - end / 2) < 0.01 * end for one, end in zip(half, most))
+    yield "not-full", max(least) < 0.001 and is_even, told_all
     yield "no-cap", max(most) <= STEPS[-1], told
     yield "not-growing", most[0] < most[1] < most[2] < most[3], told
     for begin, code in ((0, "wrong-steps"), (6, "never-reset"), (8, "reset-by-old"), (10, "reset-by-busy")):
