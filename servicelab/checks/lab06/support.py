@@ -141,6 +141,7 @@ def one_chat(shop):
 @part
 def two_chats(shop):
     ann, eve = shop.inside(("ann", 17), ("eve", 18))
+    yield from shop.hear("strangers", "people", ["eve"], eve)
     yield from shop.deaf("strangers", ann)
     shop.call(ann, "say", "my card number is 4711")
     yield from shop.deaf("strangers", eve)
@@ -161,6 +162,8 @@ def a_chat_named_like_a_connection(shop):
 def a_number_and_a_text(shop):
     for mine, other in ((17, "17"), ("chat 17", 17), ("17", "chat 17")):
         ann, eve = shop.inside(("ann", mine), ("eve", other))
+        yield from shop.hear("other-chat", "people", ["eve"], eve)
+        yield from shop.deaf("other-chat", ann)
         shop.call(ann, "say", f"I am in {mine!r}")
         yield from shop.deaf("other-chat", eve)
         yield from shop.hear("other-chat", "said", said("ann", f"I am in {mine!r}"), ann)
