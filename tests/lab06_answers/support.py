@@ -287,6 +287,29 @@ class TextsAsTheyAre(Support):
         return chat if isinstance(chat, str) else repr((chat,))
 
 
+class OneList(Support):
+    """The list goes to the room, and has everybody in it."""
+
+    def tell(self, chat):
+        emit("people", [name for _, name in self.people.values()], to=self.room(chat))
+
+
+class ListsByText(Support):
+    """The rooms differ, the lists do not."""
+
+    def tell(self, chat):
+        names = [name for where, name in self.people.values() if str(where) == str(chat)]
+        emit("people", names, to=self.room(chat))
+
+
+class TellsBeforeSheIsIn(Support):
+    def enter(self, data):
+        self.leave()
+        self.people[request.sid] = data["chat"], data["name"]
+        self.tell(data["chat"])
+        join_room(self.room(data["chat"]))
+
+
 class Alphabetical(Support):
     def tell(self, chat):
         emit("people", sorted(name for where, name in self.people.values() if where == chat), to=self.room(chat))
@@ -364,6 +387,9 @@ RIGHT["numbered rooms"] = NumberedRooms.make
 WRONG = {
     "the room is never joined": (NeverJoins, {"not-joined"}),
     "a handler fails": (EnterFails, {"no-answer"}),
+    "one list for all": (OneList, {"strangers"}),
+    "lists by text": (ListsByText, {"other-chat"}),
+    "told before she is in": (TellsBeforeSheIsIn, {"no-people"}),
     "told by nobody": (ToldByNobody, {"no-people"}),
     "in alphabetical order": (Alphabetical, {"no-people"}),
     "broadcast in place of a reply": (Broadcasts, {"everybody"}),

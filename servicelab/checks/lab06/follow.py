@@ -88,7 +88,7 @@ def no_cut_at_all(desk):
 
 @part
 def a_cut(desk):
-    for sent, script in ((3, [[1, 2, 3]]), (4, [[1, 2], [3, 4]]), (0, [[]])):
+    for sent, script in ((4, [[1, 2, 3], [4]]), (0, [[]])):
         desk.follow(*script)
         desk.mark(len(script))
         yield "gives-up", len(desk.asked) > 1, f"cut after event {sent}; {desk.told}, and returned"
@@ -105,7 +105,7 @@ def what_was_there_already(desk):
 
 @part
 def busy(desk):
-    for at in ([3], [1], [6], [2, 2, 2]):
+    for at in ([1], [6], [3, 3, 3]):
         desk.follow(busy=at)
         told = f"handle raised Busy for event {at[0]}, {len(at)} times; {desk.told}"
         yield "not-handled", desk.all_handled(), told
@@ -143,17 +143,20 @@ def no_such_order(desk):
 
 @part
 def pauses(desk):
-    """Six cuts, one after two events, one more; the same two again; a shut door; twice Busy. With dice that show 0,
-    the half, and then the most."""
-    script, slept = [[]] * 6 + [[1, 2], [], [1, 2], SHUT], []
-    for number in (0.0, 0.5, 1 - 1e-9):
-        dice = Loaded(number)
-        desk.follow(*script, busy=[3, 3], rng=dice)
+    """Six cuts, one after two events, one more; the same two again; a shut door; twice Busy. With dice that show the
+    most; and a shut door with dice that show 0, and the half."""
+    slept = []
+    for script, busy, dice in (
+        ([SHUT] * 4, [], Loaded(0.0)),
+        ([SHUT] * 4, [], Loaded(0.5)),
+        ([[]] * 6 + [[1, 2], [], [1, 2], SHUT], [3, 3], Loaded(1 - 1e-9)),
+    ):
+        desk.follow(*script, busy=busy, rng=dice)
         slept.append(desk.slept)
     (least, half, most), wanted = slept, [*STEPS, *STEPS]
     told = f"it slept {', '.join(f'{one:.3g}' for one in most)} s"
     yield "no-pause", len(most) == len(wanted), f"{len(desk.asked)} attempts, and {len(most)} pauses"
-    yield "no-jitter", dice.drawn and least != most, f"{told}, whatever rng drew"
+    yield "no-jitter", dice.drawn and least != most[:4], f"{told}, whatever rng drew"
     told_all = (
         f"{told} with the highest draws, {max(least):.3g} s at most with the lowest, {half[0]:.3g} s first in between"
     )

@@ -39,7 +39,7 @@ class Desk(Stage):
         self.script, self.busy, self.end, self._streams = script, list(busy), end, []
         self.asked, self.handled, self.slept, self.left_open = [], [], [], set()
         given = self._open, self._handle, rng or random.Random(6), self._sleep
-        outcome = self.ask.run(self.yours, *given, limit=3.0)
+        outcome = self.ask.run(self.yours, *given, limit=5.0)
         self._look()
         for stream in self._streams:
             stream.close()
