@@ -56,7 +56,7 @@ def test_a_thread_left_running_is_a_report():
         return storm.at_the_edge()
 
     report = lab10.check_storm.report(storm.amplification, storm.by_product, policies)
-    assert set(report.refused) == {"left-running"}
+    assert "left-running" in report.refused
     assert "my housekeeping" in str(report)
 
 
