@@ -607,6 +607,12 @@ def test_the_headline_says_how_many_parts_there_are_and_where_it_stopped(doublin
     assert doubling.report(lambda x: 2 * x, Box).headline.endswith("– passed")
 
 
+def test_of_many_open_parts_the_headline_names_the_first():
+    parts = {"status": True} | dict.fromkeys("abcdefgh", False)
+    headline = Report("01", 1, [Expectation("it answers", False)], parts=parts).headline
+    assert headline.endswith("not passed yet, 1 of 9 parts passed; begin with part 2 (a)")
+
+
 def test_the_last_message_of_the_stage_is_marked_and_each_part_has_a_trace_of_its_own(doubling):
     report = doubling.report(lambda x: 8 if x == 4 else "text", Box)
     [message] = report.trace.messages

@@ -88,6 +88,8 @@ class Report:
         good = sum(passed is True for passed in self.parts.values())
         places = [f"{n} ({title})" for n, (title, passed) in enumerate(self.parts.items(), 1) if passed is False]
         where = f"; stopped in part {' and '.join(places)}" if places else ""
+        if len(places) > MEND_FIRST:
+            where = f"; begin with part {places[0]}"
         return f"{good} of {len(self.parts)} parts passed{where}"
 
     def _after(self) -> list[str]:
