@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from servicelab.policies import (
     Answer,
+    Bulkhead,
     CircuitBreaker,
     Deadline,
     Exponential,
@@ -179,6 +180,20 @@ def test_an_ignored_status_is_neither_success_nor_failure():
     assert breaker.state(0.0) == "closed" and breaker.metrics(0.0).calls == 3
     calls(breaker, ["rejected", "error"], 0.0)
     assert breaker.state(0.0) == "open"
+
+
+def test_a_refusal_by_a_policy_inside_decides_nothing_and_gives_its_permission_back():
+    breaker = small(Bulkhead(Timeout(None), limit=1))
+    held = Begun(breaker, 0.0)
+    assert {Begun(breaker, 0.0).status for _ in range(12)} == {"rejected"}
+    assert breaker.state(0.0) == "closed" and breaker.metrics(0.0).calls == 0
+    held.end("ok", 0.0)
+    calls(breaker, ["error"] * 3, 0.0)
+    probe = Begun(breaker, 8.0)
+    assert Begun(breaker, 8.0).status == "rejected" and breaker.metrics(8.0).probes == 1
+    probe.end("ok", 8.0)
+    calls(breaker, ["ok"], 8.0)
+    assert breaker.changes == [(0.0, "open"), (8.0, "half-open"), (8.0, "closed")]
 
 
 # -- open -----------------------------------------------------------------------------------------------------

@@ -617,6 +617,18 @@ def test_the_last_message_of_the_stage_is_marked_and_each_part_has_a_trace_of_it
     report = doubling.report(lambda x: 8 if x == 4 else "text", Box)
     [message] = report.trace.messages
     assert report.mark == message.id and message.label == "double(0.5)"
+    assert "Your run of part 2 (halves):" in str(report) and "Your run of part 2 (halves):" in report._repr_html_()
+
+
+@pytest.mark.parametrize("box, lines", [(Box, ["✓ met:"]), (Pops, ["✓ met:"]), (object, [])])
+def test_what_is_met_several_times_is_said_once(doubling, box, lines):
+    text = str(doubling.report(lambda x: 2 * x, box))
+    assert [line[2:12].strip() for line in text.splitlines() if line.endswith("what was put in comes out")] == lines
+
+
+def test_what_is_met_here_and_not_there_is_said_not_to_be_met():
+    both = [Expectation("it holds", passed, code="holds") for passed in (True, False, True, False)]
+    assert str(Report("99", 7, both)).count("it holds") == 2 and "✓" not in str(Report("99", 7, both))
 
 
 def test_go_on_tries_the_other_parts_all_the_same(define):

@@ -57,7 +57,7 @@ class Examiner:
     """
 
     def __init__(self, parts=(), end: float = float("inf")):
-        self.trace = Trace()
+        self.trace, self.trace_of = Trace(), ""  # and the title of the part that it is the run of
         self.expectations: list[Expectation] = []
         self.printed = ""
         self.parts: dict[str, bool | None] = dict.fromkeys(parts)
@@ -89,7 +89,7 @@ class Examiner:
         """One part of the check: with a trace of its own, and with what it uses stopped at its end."""
         before, whole, self._stack, is_cut = len(self.expectations), self._stack, ExitStack(), False
         self.parts[title] = False  # until it has come to its end
-        with self.new_trace():
+        with self.new_trace(title):
             try:
                 yield
                 self.parts[title] = all(one.passed for one in self.expectations[before:])
@@ -103,15 +103,16 @@ class Examiner:
                     self._close(mine)
 
     @contextmanager
-    def new_trace(self):
+    def new_trace(self, part: str = ""):
         """A new trace for a part. That of the first part with a fault, or of the last part, stays."""
-        kept = self.trace if any(e.mark and not e.passed for e in self.expectations) else None
-        self.trace = Trace()
+        is_kept = any(e.mark and not e.passed for e in self.expectations)
+        kept = self.trace, self.trace_of
+        self.trace, self.trace_of = Trace(), part
         try:
             yield
         finally:
-            if kept is not None:
-                self.trace = kept
+            if is_kept:
+                self.trace, self.trace_of = kept
 
     def run(self, function, *args, limit: float = 5.0, keep: bool = False, **kwargs) -> Outcome:
         """:func:`~servicelab.checks.runner.run`, and what it printed goes into the report."""
@@ -254,6 +255,7 @@ class Exercise:
 
     def _report(self, ask) -> Report:
         more = {"title": self.title, "printed": ask.printed, "parts": ask.parts, "notes": tuple(ask.notes)}
+        more["trace_of"] = ask.trace_of
         return Report(self.lab, self.number, ask.expectations, ask.trace, **more)
 
     def _lacks(self, ask, answers, named) -> bool:

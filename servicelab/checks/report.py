@@ -46,8 +46,9 @@ class Report:
 
     ``str(report)`` is plain text; a notebook shows it with the space-time diagram of the learner's own run, in which
     the offending message (``mark``) stands out. ``printed`` is what the learner's code printed during the check.
-    ``parts`` says of each part of the check how it ended: True, False, or None when it was not tried. ``withheld`` are
-    codes whose hint comes with the next report, ``notes`` what else the reader has to know.
+    ``parts`` says of each part of the check how it ended: True, False, or None when it was not tried; ``trace_of`` is
+    the part whose run ``trace`` is. ``withheld`` are codes whose hint comes with the next report, ``notes`` what else
+    the reader has to know.
     """
 
     lab: str
@@ -58,6 +59,7 @@ class Report:
     title: str = ""
     printed: str = ""
     parts: dict[str, bool | None] = field(default_factory=dict)
+    trace_of: str = ""
     withheld: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
 
@@ -77,6 +79,16 @@ class Report:
         return [e.code for e in self.expectations if not e.passed]
 
     @property
+    def claims(self) -> list[Expectation]:
+        """The expectations to show: what is met several times is said once, and not at all beside the same not met."""
+        said, shown = {(e.code, e.what) for e in self.expectations if not e.passed}, []
+        for e in self.expectations:
+            if not (e.passed and (e.code, e.what) in said):
+                shown.append(e)
+            said.add((e.code, e.what))
+        return shown
+
+    @property
     def headline(self) -> str:
         verdict = "passed" if self.passed else f"not passed yet, {self._how_far()}"
         return f"Lab {self.lab}, exercise {self.exercise}{self.title and ': '}{self.title} – {verdict}"
@@ -84,7 +96,7 @@ class Report:
     def _how_far(self):
         """The number of parts is the same for every answer; that of the expectations depends on how far it came."""
         if not self.parts:
-            return f"{sum(e.passed for e in self.expectations)} of {len(self.expectations)} expectations met"
+            return f"{sum(e.passed for e in self.claims)} of {len(self.claims)} expectations met"
         good = sum(passed is True for passed in self.parts.values())
         places = [f"{n} ({title})" for n, (title, passed) in enumerate(self.parts.items(), 1) if passed is False]
         where = f"; stopped in part {' and '.join(places)}" if places else ""
@@ -106,7 +118,7 @@ class Report:
 
     def __str__(self):
         lines = [self.headline]
-        for e in self.expectations:
+        for e in self.claims:
             lines.append(f"  {'✓ met:    ' if e.passed else '✗ not met:'} {e.what}")
             if not e.passed:
                 lines += _indented("what happened: ", e.happened) + _indented("next hint: ", self._hint(e))
@@ -114,7 +126,7 @@ class Report:
         if self.printed:
             lines += ["", "  Your code printed:", *("    " + line for line in self.printed.rstrip().splitlines())]
         if self._has_run and not self.passed:
-            lines += ["", "  Your run:", *("    " + line for line in str(self._table()).splitlines())]
+            lines += ["", f"  {self._run_head}:", *("    " + line for line in str(self._table()).splitlines())]
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -129,16 +141,17 @@ class Report:
         if self.printed:
             parts.append(f"<details><summary>Your code printed</summary>{_pre(self.printed)}</details>")
         if self._has_run:
-            parts.append(f"<p>Your own run:</p>{self._diagram()}")
+            parts.append(f"<p>{escape(self._run_head)}:</p>{self._diagram()}")
         return "".join(parts) + "</section>"
 
     def _lists(self):
         """The expectations: all in order if they are few, else the first that are not met and the others folded."""
-        if len(self.expectations) <= AT_ONCE:
-            return [self._list(self.expectations)]
-        not_met = [e for e in self.expectations if not e.passed]
+        claims = self.claims
+        if len(claims) <= AT_ONCE:
+            return [self._list(claims)]
+        not_met = [e for e in claims if not e.passed]
         now, later = not_met[:MEND_FIRST], not_met[MEND_FIRST:]
-        met = [e for e in self.expectations if e.passed]
+        met = [e for e in claims if e.passed]
         parts = [self._list(now)] if now else []
         if later:
             parts.append(self._folded(f"{len(later)} more not met; some of them may go with the first", later))
@@ -156,6 +169,12 @@ class Report:
     @property
     def _has_run(self):
         return self.trace is not None and len(self.trace) > 0
+
+    @property
+    def _run_head(self):
+        if self.trace_of not in self.parts:
+            return "Your run"
+        return f"Your run of part {list(self.parts).index(self.trace_of) + 1} ({self.trace_of})"
 
     def _diagram(self):
         try:

@@ -14,9 +14,11 @@ Rules:
 4. A half-open breaker that has no decision after ``max_wait_half_open`` seconds is open again from that moment on.
 5. A call belongs to the period (from one change of state to the next) in which it was admitted. If its answer comes
    in another period it is passed on to the caller and decides nothing: a late reply is no probe.
-6. A probe that decides nothing gives its permission to the next call: one that ended with an ``ignored`` status, and
-   one whose script was closed (the caller gave up, or the attempt raised).
-7. Looking (``state``, ``metrics``) changes nothing, so what a breaker does depends on its calls alone.
+6. A call that a policy inside turned away (a full bulkhead: REJECTED, and no attempt said so) decides nothing, for it
+   says nothing of the service. An attempt that ended with REJECTED is a failure: there the service is full.
+7. A probe that decides nothing gives its permission to the next call: one of rule 6, one that ended with an ``ignored``
+   status, and one whose script was closed (the caller gave up, or the attempt raised).
+8. Looking (``state``, ``metrics``) changes nothing, so what a breaker does depends on its calls alone.
 
 The words *closed*, *open* and *half-open* are those of M. Nygard, "Release It!" (2007): as in a fuse box, current
 flows while the circuit is closed. Semantics, settings and defaults are those that resilience4j documents
@@ -25,6 +27,7 @@ flows while the circuit is closed. Semantics, settings and defaults are those th
 - Rates are shares (0.5), not percentages (50), as everywhere in this room.
 - Rule 3 is what its documentation says. Its code decides after ``min(minimum_calls, permitted_half_open)`` probes.
 - Rule 5: there, a late reply is recorded in whatever state the breaker is in when it comes.
+- Rule 6: there, the refusal of a bulkhead inside is a failure, unless ``ignoreExceptions`` names its exception.
 - The time window is exact (see :mod:`servicelab.policies.breaker_window`), and nothing happens by a timer: rule 4 is
   applied when the next call begins or ends, and dated back to when the time was up.
 """
@@ -71,8 +74,8 @@ TRANSITIONS = {
     (HALF_OPEN, Event.NO_DECISION): OPEN,
 }
 
-#: What counts as a failure: everything that is no answer, REJECTED included (resilience4j: every exception). A status
-#: of its own, such as "HTTP 404", is the answer of a service that is well.
+#: What counts as a failure: everything that is no answer (resilience4j: every exception), REJECTED included where an
+#: attempt ended with it. A status of its own, such as "HTTP 404", is the answer of a service that is well.
 FAILURES = frozenset(status for status in Status if status != Status.OK)
 
 
@@ -225,7 +228,10 @@ class CircuitBreaker:
             if script is not None:
                 script.close()
             raise
-        self._record(ticket, status, end - now, end)
+        if status == Status.REJECTED and (answer is None or answer.status != status):
+            self._returned.append(ticket)
+        else:
+            self._record(ticket, status, end - now, end)
         if self._news:
             self._tell()
         return status

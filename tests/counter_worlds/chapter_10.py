@@ -12,7 +12,7 @@ COUNTER = {
             "b-same-world",
             "minimum_calls=10",
             'minimum_calls=10, ignored={"error", "timeout"}',
-            "holds if payment is well again",
+            "holds if payment has been well for a second",
         ),
         # A half-open breaker that lets a crowd through.
         Change("b-same-world", "permitted_half_open=3", "permitted_half_open=10", "holds if payment fails"),
