@@ -182,7 +182,6 @@ def policies():
         "deep inside": asked(Deadline(9, Retry(CircuitBreaker(RateLimiter(Timeout(1), TokenBucket(9, 9))), tries=2))),
         "cache": find(cache),
         "view": step(lambda now: cache.view("x", now)),
-        "heard": step(beat.heard),
         "pinged": step(beat.pinged),
         "due": step(beat.is_due),
         "opened": step(reconnect.opened),
