@@ -22,10 +22,11 @@ from tests.waiting import left, wait_until
 
 @pytest.fixture(autouse=True)
 def nothing_left():
+    before = {child.pid for child in psutil.Process().children()}  # joblib's idle workers stay for minutes
     yield
     stop_all()
     wait_until(lambda: not left())
-    wait_until(lambda: not psutil.Process().children())
+    wait_until(lambda: {child.pid for child in psutil.Process().children()} <= before)
 
 
 @pytest.fixture
