@@ -42,11 +42,11 @@ def nothing_left(monkeypatch):
     for variable in ("URL", "RESTART", "KILL"):
         monkeypatch.delenv(f"SERVICELAB_AMQP_{variable}", raising=False)
     before = temporary_folders()
-    before = {child.pid for child in psutil.Process().children()}  # joblib's idle workers stay for minutes
+    earlier = {child.pid for child in psutil.Process().children()}  # joblib's idle workers stay for minutes
     yield
     stop_all()
     wait_until(lambda: not left())
-    wait_until(lambda: {child.pid for child in psutil.Process().children()} <= before)
+    wait_until(lambda: {child.pid for child in psutil.Process().children()} <= earlier)
     assert temporary_folders() <= before
 
 
