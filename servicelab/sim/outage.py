@@ -220,10 +220,11 @@ def limit_queue(model, share=0.5):
 
 
 def with_policy(policy):
-    """A remedy: callers change to ``policy``, such as ``CircuitBreaker(Timeout(1.0), wait_open=5.0)``."""
+    """A remedy: callers change to ``policy``, such as ``CircuitBreaker(Timeout(1.0), wait_open=5.0)``, or to what it
+    makes if it is a function: a policy that has seen one run is of no use in the next."""
 
     def remedy(model):
-        model.client.policy = policy
+        model.client.policy = policy if hasattr(policy, "script") else policy()
 
     return remedy
 
