@@ -22,7 +22,7 @@ class LoopThread:
         self.errors = errors
         self.loop: asyncio.AbstractEventLoop | None = None
         self._thread = None
-        self._runs = threading.Event()
+        self._ending: concurrent.futures.Future | None = None
         self._asked: set[concurrent.futures.Future] = set()
         self._is_over = False
         self._lock = threading.Lock()
@@ -74,15 +74,20 @@ class LoopThread:
         if self.loop is None:
             return
         try:
-            if self._thread is not None and self._runs.wait(LIMIT) and self.is_alive:
-                self.run(self._wind_up, finish)
-        except ServerError as error:
-            self.errors.append(str(error))
+            if self.is_alive:
+                self._begin_to_end(finish).result(LIMIT)
+        except concurrent.futures.CancelledError:
+            self.errors.append(f"{self.name} was stopped before it had closed everything")
+        except TimeoutError:
+            if self._ending.done():  # it is the work's own
+                raise
+            self._ending.cancel()
+            self.errors.append(f"{self.name} did not close everything within {LIMIT:g} s")
         finally:
             with self._lock:
                 self._is_over = True
-                if self.is_alive:
-                    self.loop.call_soon_threadsafe(self.loop.stop)
+                if self.is_alive and self._ending is not None:  # an interrupt leaves it time to close everything
+                    self._ending.add_done_callback(lambda _: self.loop.call_soon_threadsafe(self.loop.stop))
             if self._thread is not None:
                 self._thread.join(LIMIT)
             if not self.is_alive:
@@ -90,8 +95,14 @@ class LoopThread:
             for asked in list(self._asked):
                 asked.cancel()
 
+    def _begin_to_end(self, finish):
+        """The future of the end. There is one, whoever asks how often: an interrupted ``end`` is called again."""
+        with self._lock:
+            if self._ending is None:
+                self._ending = asyncio.run_coroutine_threadsafe(self._wind_up(finish), self.loop)
+            return self._ending
+
     def _work(self):
-        self._runs.set()
         self.loop.run_forever()
 
     async def _wind_up(self, finish):

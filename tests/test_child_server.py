@@ -22,11 +22,16 @@ from tests.waiting import left, wait_until
 
 @pytest.fixture(autouse=True)
 def nothing_left():
-    before = {child.pid for child in psutil.Process().children()}  # joblib's idle workers stay for minutes
+    before = children()
     yield
     stop_all()
     wait_until(lambda: not left())
-    wait_until(lambda: {child.pid for child in psutil.Process().children()} <= before)
+    wait_until(lambda: children() <= before)
+
+
+def children() -> set[int]:
+    """The process ids of this process's children. joblib's idle workers, of a test before, stay for minutes."""
+    return {child.pid for child in psutil.Process().children()}
 
 
 @pytest.fixture
@@ -230,6 +235,8 @@ def test_a_taken_port_is_refused():
 def test_an_interrupt_in_start_leaves_no_process(monkeypatch):
     from servicelab.servers.parent import Child
 
+    before = children()
+
     def interrupt(self):
         raise KeyboardInterrupt
 
@@ -237,10 +244,12 @@ def test_an_interrupt_in_start_leaves_no_process(monkeypatch):
         patch.setattr(Child, "_wait_for_port", interrupt)
         with pytest.raises(KeyboardInterrupt):
             serve(factory(), "orders", process=True)
-    assert psutil.Process().children() == []
+    assert children() <= before
 
 
 def test_without_a_thread_to_listen_to_it_there_is_no_child(monkeypatch):
+    before = children()
+
     def no_more(self):
         raise RuntimeError("can't start new thread")
 
@@ -248,7 +257,7 @@ def test_without_a_thread_to_listen_to_it_there_is_no_child(monkeypatch):
         patch.setattr(threading.Thread, "start", no_more)
         with pytest.raises(RuntimeError, match="can't start new thread"):
             serve(factory(), "orders", process=True)
-    assert psutil.Process().children() == [] and not running().rows
+    assert children() <= before and not running().rows
 
 
 def test_an_interrupt_of_the_kernels_process_group_does_not_reach_the_child():

@@ -8,6 +8,7 @@ import sys
 import textwrap
 import threading
 import time
+from concurrent.futures import Future
 from contextlib import contextmanager
 
 import psutil
@@ -220,6 +221,27 @@ def test_an_interrupt_while_a_loop_begins_is_the_interrupt_and_leaves_nothing(ki
     assert capfd.readouterr() == ("", "")
     with server.start():
         assert is_listening(server.port)
+
+
+@pytest.mark.parametrize("kind", ["fault proxy", "registry", "dns", "broker"])
+@pytest.mark.timeout(60)  # it must not wait for ever
+def test_an_interrupt_while_a_loop_ends_leaves_nothing(kind, capfd):
+    with EVERY_KIND[kind]():
+        pass
+    before = descriptors()
+    server = EVERY_KIND[kind]().start()
+    with pytest.MonkeyPatch.context() as patch:
+
+        def interrupted(*args):
+            patch.undo()  # once
+            raise KeyboardInterrupt
+
+        patch.setattr(Future, "result", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            server.stop()
+    assert not server.is_running and not running().rows and server.errors == []
+    assert eventually(lambda: not left()) and eventually(lambda: descriptors() <= before)
+    assert capfd.readouterr() == ("", "")
 
 
 def descriptors():

@@ -13,6 +13,7 @@ from servicelab.trace import from_traceparent
 
 CLIENTS, TAKERS = 20, 4
 PATIENCE = 3.0  # seconds for one answer: hundreds of times what any right answer needs
+RACES = 4  # a busy machine may keep ten clients apart once, not every time
 TRIALS = 8  # of a millisecond each: half of a taking lies between its reading and its writing
 MUG, CUP, POT = (
     {"sku": s, "name": n, "count": c} for s, n, c in [("M1", "mug", 3), ("C1", "cup", 8), ("P1", "pot", 2)]
@@ -297,10 +298,12 @@ def many_at_once(s):
     rows = [row for row in _json(s.send("GET", "/items")) or [] if str(row.get("sku", "")).startswith("R")]
     ids = {row["id"] for row in rows}
     yield "ids-in-a-race", len(rows) == len(ids) == 10, f"{len(rows)} items were kept, with {len(ids)} different ids"
-    told = s.crowd(*[("POST", "/items", {**MUG, "sku": "same"})] * 10)
-    yield "duplicates-in-a-race", _one_of_ten(told), f"they were told {told}"
-    told = s.crowd(*[("PUT", f"/items/{id}", {**POT, "sku": "one for all"}) for id in ids])
-    yield "put-in-a-race", _one_of_ten(told), f"they were told {told}"
+    for race in range(RACES):
+        told = s.crowd(*[("POST", "/items", {**MUG, "sku": f"same {race}"})] * 10)
+        yield "duplicates-in-a-race", _one_of_ten(told), f"they were told {told}"
+    for race in range(RACES):
+        told = s.crowd(*[("PUT", f"/items/{id}", {**POT, "sku": f"one for all {race}"}) for id in ids])
+        yield "put-in-a-race", _one_of_ten(told), f"they were told {told}"
     told = next(filter(None, (put_amid_takers(s, plenty, trial) for trial in range(TRIALS))), "")
     yield "put-undone", not told, told
     told = next(filter(None, (delete_amid_takers(s, trial) for trial in range(TRIALS))), "")

@@ -172,9 +172,12 @@ def bank_is_down(c):
     served = c.served(10, bank="other bank", clients=1)
     yield "healthy-refused", served == 10, f"{served} of 10 were served"
     c.shop.repair()
-    time.sleep(WAIT)
-    c.served(6, clients=1)  # probes may be among them
-    served = c.served(6, clients=1)
+    for _ in range(2):  # a probe of the outage may count with the first one after it, and open it again
+        time.sleep(WAIT)
+        c.served(6, clients=1)  # probes may be among them
+        served = c.served(6, clients=1)
+        if served == 6:
+            break
     yield "stays-open", served == 6, f"{served} of 6 were served"
 
 
