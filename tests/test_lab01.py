@@ -1,5 +1,6 @@
 """Chapter 00's check, and what is particular to lab 01. Its catalogue is tested in test_labs."""
 
+import re
 import threading
 
 import pytest
@@ -8,10 +9,31 @@ from servicelab.checks import lab00, lab01
 from servicelab.checks.lab01.shop import Enough
 from servicelab.clients import closed_loop
 from servicelab.trace import Trace
+from tests.conftest import ROOT
 from tests.lab01_answers.stock import Service
 from tests.learners import leaves, never_returns, raises
+from tools.form import cells_of
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
+
+
+#: An expectation says which numbered rule of the task it tests. In exercise 5 rules 1 and 3 say what is given.
+TASKS = {
+    "stock": ["l-stock-task"],
+    "deadline": ["l-deadline-task"],
+    "cache": ["l-cache-task"],
+    "bottleneck": ["l-bottleneck-task", "l-queue-task", "l-admit-task"],
+    "compression": ["l-compress-task"],
+}
+
+
+@pytest.mark.parametrize("exercise", TASKS)
+def test_each_numbered_rule_of_a_task_is_found_in_the_report(exercise):
+    cells = {cell["id"]: cell["source"] for cell in cells_of(ROOT / "solutions" / "01-synchronous-calls.ipynb")}
+    numbered = {int(n) for id in TASKS[exercise] for n in re.findall(r"^(\d)\. ", cells[id], re.M)}
+    words = getattr(lab01, f"check_{exercise}").words
+    told = {int(n) for what, _ in words.values() for n in re.findall(r"\(rule (\d)\)$", what)}
+    assert told == (numbered if exercise != "compression" else {2, 4})
 
 
 # -- code that does anything --------------------------------------------------------------------------

@@ -47,8 +47,8 @@ COUNTER = {
     "C35": Change(
         "q-points-kill", '"before both", "between the two", "after both"]', '"before both", "after both"]', "holds"
     ),
-    # Four workers behind the queue.
-    "C36": Change("q-work-run", "def eight_labels(route, workers=1)", "def eight_labels(route, workers=4)", "holds"),
+    # A worker for each label.
+    "C36": Change("q-work-run", "def eight_labels(route, workers=1)", "def eight_labels(route, workers=8)", "holds"),
     # Two consumers where one was meant.
     "C38": Change(
         "q-order-table", '"one consumer": {}', '"one consumer": {"consumers": 2}', "holds if one consumer puts one back"

@@ -17,35 +17,35 @@ LIMIT = 8.0  # seconds for one shop
 CUSTOMERS = 1500
 
 WORDS = words(f"""
-wrong-type: find_bottleneck returns (stage, requests/s)
+wrong-type: find_bottleneck returns (stage, requests/s) (rule 1)
     One of {", ".join(STAGES)}, and a number.
-not-gentle: it sends at most {MOST} requests to a stage
+not-gentle: it sends at most {MOST} requests to a stage (rule 2)
     The shop is open. How many answers do you need to know a rate within 35 %?
-wrong-stage: the bottleneck is found
+wrong-stage: the bottleneck is found (rule 1)
     Which stage lets least through, when it is loaded by itself and never idle?
-one-client: the bottleneck is found, with several requests at a time
+one-client: the bottleneck is found, with several requests at a time (rule 1)
     One client at a time keeps one worker busy. How many workers has this stage?
-slowest-call: the bottleneck is found, although another stage takes longer for one call
+slowest-call: the bottleneck is found, although another stage takes longer for one call (rule 1)
     A slow call is no bottleneck where many are served side by side. What did you compare?
-limit-wrong: its limit is known within 35 %
+limit-wrong: its limit is known within 35 % (rule 1)
     The stage is right. What became of the limits of the others in your number, and was this one kept busy?
-no-times: time_inside returns one time in seconds for each request, in the order in which they came
+no-times: time_inside returns one time in seconds for each request, in the order in which they came (rule 3)
     How many came, and how many times did you return?
-idle: who finds an idle worker waits for nobody, and is inside for as long as its own work takes
+idle: who finds an idle worker waits for nobody, and is inside for as long as its own work takes (rule 3)
     What does the worker do between the last request and this one?
-queue: three who come together are served one after the other
+queue: three who come together are served one after the other (rule 3)
     Who is still being served when the third one's turn comes?
-long-run: {CUSTOMERS} requests that come at random wait as in any exact model: on average near 1/(μ − λ)
+long-run: {CUSTOMERS} requests that come at random wait as in any exact model: on average near 1/(μ − λ) (rule 3)
     The small cases were right. Which times in this one are unlike theirs?
-first-free: with several workers, each request goes to the one that is free first
+first-free: with several workers, each request goes to the one that is free first (rule 3)
     Which worker did the third one get, and which was free before it?
-wrong-pair: admit returns two numbers: orders per second, and how many are inside
+wrong-pair: admit returns two numbers: orders per second, and how many are inside (rule 4)
     The first is a rate. What is the second?
-promise: so many orders per second come that the mean time inside is just what was promised
+promise: so many orders per second come that the mean time inside is just what was promised (rule 4)
     How long are they inside on average when so many orders come per second? Which rate makes that the promise?
-hopeless: nothing is let in when even an empty stage is slower than the promise
+hopeless: nothing is let in when even an empty stage is slower than the promise (rule 5)
     How long is an order inside when nobody else is there?
-inside: the second number is how many are inside then, on average
+inside: the second number is how many are inside then, on average (rule 4)
     So many come per second, and each stays so long. Which law ties the two to the number inside?
 """)
 

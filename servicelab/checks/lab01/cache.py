@@ -14,35 +14,35 @@ wrong-type: get returns (status, body): a number and bytes
     Does every path through get end with both of them? What type has the body in requests?
 first-answer: the first get returns what the server said
     There is nothing to reuse yet. What came, and what did you return?
-own-session: it asks with the session that it was given
+own-session: it asks with the session that it was given (rule 1)
     That session has the settings of its owner. With what did you ask?
-no-condition: the second get asks whether the page is still the one that it has
+no-condition: the second get asks whether the page is still the one that it has (rule 3)
     In which header does a client send back the ETag? Where did you keep it?
-etag-altered: the ETag is sent back as it came, with its quotes and with a W/ in front
+etag-altered: the ETag is sent back as it came, with its quotes and with a W/ in front (rule 3)
     What did the server write, and what did it get back?
-empty-304: a 304 means that the copy is right: get returns it, as (200, body)
+empty-304: a 304 means that the copy is right: get returns it, as (200, body) (rule 3)
     What is in the body of a 304? Who has the page?
-stale: content that has changed is seen
+stale: content that has changed is seen (rule 4)
     Without a max-age, may a copy be used before the server has been asked?
-old-label: … and takes the place of the copy, body and label
+old-label: … and takes the place of the copy, body and label (rule 6)
     What else came with the new body?
-max-age-ignored: within max-age nobody is asked
+max-age-ignored: within max-age nobody is asked (rule 4)
     How long may this copy be used without asking, and since when?
-never-revalidates: when max-age is over the server is asked again
+never-revalidates: when max-age is over the server is asked again (rule 4)
     Whose clock do you look at, and which number of seconds did this answer have?
-304-does-not-renew: a 304 makes the copy fresh once more
+304-does-not-renew: a 304 makes the copy fresh once more (rule 4)
     The 304 says 'still right' as of now. What did you note about it?
-no-store-stored: no-store: asked each time, as if for the first time
+no-store-stored: no-store: asked each time, as if for the first time (rule 5)
     What does no-store mean when a max-age and an ETag stand beside it?
-one-slot: each address has a copy of its own, and the query belongs to the address
+one-slot: each address has a copy of its own, and the query belongs to the address (rule 2)
     By what do you find a copy again? Which part of the url is missing in it?
-unlabelled: without an ETag there is no condition to send
+unlabelled: without an ETag there is no condition to send (rule 3)
     There is nothing to go by. What did you send in If-None-Match?
-error-hidden: a 404 or a 500 is passed on, status and body, even when there is a copy
+error-hidden: a 404 or a 500 is passed on, status and body, even when there is a copy (rule 7)
     The caller must learn of it. What did it see instead?
-error-cached: … and is not kept: the page that appears is seen at once
+error-cached: … and is not kept: the page that appears is seen at once (rule 7)
     Which answers are worth keeping?
-error-replaces: … and never takes the place of a copy
+error-replaces: … and never takes the place of a copy (rule 7)
     When do you look at the status, and when do you write?
 """)
 

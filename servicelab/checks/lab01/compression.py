@@ -33,7 +33,7 @@ class Processor:
 
 
 WORDS = words("""
-too-much: it lets the processor compress at most 32 kB
+too-much: it lets the processor compress at most 32 kB (rule 4)
     Who compresses everything in order to decide has paid already. How much of the body do you need to see?
 slow-line: long text on a slow line is compressed
     What takes longer, the saved bytes on the line or the processor's effort?
@@ -51,7 +51,7 @@ zipped: a file that is compressed already is sent as it is
     How much of it is saved? Its length does not tell you.
 random: a photograph is sent as it is, on a slow line, too
     How much of it is saved? Its length does not tell you.
-loopback: nothing is compressed for next door
+loopback: nothing is compressed for next door (rule 2)
     None means that the line takes no time. What is there to gain?
 """)
 

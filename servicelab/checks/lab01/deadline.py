@@ -25,35 +25,35 @@ class DeadlineExceeded(Exception):
 WORDS = words("""
 exit: get_within returns or raises
     exit() would end the program of your caller. What should it learn instead?
-asked: it sends a GET for the path and the query of the url
+asked: it sends a GET for the path and the query of the url (rule 1)
     What did the server read, and what does a url consist of?
-error: an answer that comes within the deadline is returned
+error: an answer that comes within the deadline is returned (rule 1)
     This server takes its time, but it is not late. What ended your call?
-none: an answer that is missing is an exception, never None
+none: an answer that is missing is an exception, never None (rule 1)
     None looks to the caller like an empty answer. Does every path end with a return or a raise?
-part: the body comes back whole
+part: the body comes back whole (rule 1)
     One read returns what has arrived so far. Who says where the answer ends?
-wrong: the bytes of the body come back, and nothing else
+wrong: the bytes of the body come back, and nothing else (rule 1)
     Where does the body begin? And what type has it?
-endless: it ends when the deadline has passed
+endless: it ends when the deadline has passed (rule 2)
     Which wait in it has no limit? What is looked at between two pieces is not looked at while no piece comes.
-late-answer: an answer that is late is DeadlineExceeded, at the deadline
+late-answer: an answer that is late is DeadlineExceeded, at the deadline (rule 2)
     What limits each silence does not limit their sum. How often do you decide when it must be over?
-late-error: DeadlineExceeded comes at the deadline, not later
+late-error: DeadlineExceeded comes at the deadline, not later (rule 2)
     It was right in the end, but the caller had to wait. Which of your waits went on, and how long may it last?
-half: half an answer is not an answer: DeadlineExceeded
+half: half an answer is not an answer: DeadlineExceeded (rule 2)
     A line that was cut looks like an answer that has ended. What else could tell you that it is not?
-other-error: the deadline has one name, DeadlineExceeded
+other-error: the deadline has one name, DeadlineExceeded (rule 2)
     Your caller wants one case to handle. Which error reached it?
-early: DeadlineExceeded does not come before the deadline
+early: DeadlineExceeded does not come before the deadline (rule 2)
     The limit is `seconds` for the whole call. Is it divided up somewhere?
-swallowed: when nobody is there, or the server breaks off, an error is raised
+swallowed: when nobody is there, or the server breaks off, an error is raised (rule 3)
     Half an answer, or none, was returned as if it were one. What did you know about it?
-disguised: another error is not taken for the deadline
+disguised: another error is not taken for the deadline (rule 3)
     There was time left. What tells you whether it was the deadline?
-wrapped: any other error passes as it is
+wrapped: any other error passes as it is (rule 3)
     The caller looks for the error that the network raised. What did it get in its place?
-socket-left: afterwards no connection is open
+socket-left: afterwards no connection is open (rule 4)
     Who closes it, on which way out?
 """)
 

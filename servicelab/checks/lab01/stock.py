@@ -34,41 +34,41 @@ put: PUT changes the item, and GET finds it changed
     A row is a copy. And whose sku is it that the item has already?
 put-answer: PUT answers 200 with the item as it is now
     The client wants to see what it did. What did it get to see?
-id-taken: a new item never gets the id of an item that is there
+id-taken: a new item never gets the id of an item that is there (rule 6)
     What does the number of items tell about which ids are taken?
-id-reused: the id of a deleted item is not given out again, not even the last one's
+id-reused: the id of a deleted item is not given out again, not even the last one's (rule 6)
     Who still has a link to the old item now gets the new one. What do the shelves no longer know?
-field-missing: an item without one of its fields is refused with 422 or 400
+field-missing: an item without one of its fields is refused with 422 or 400 (rule 1)
     What becomes of a field that is not there?
-name-wrong: sku and name must be text
+name-wrong: sku and name must be text (rule 1)
     Which types may come out of JSON where text is wanted?
-count-wrong: count must be a whole number, 0 or more
+count-wrong: count must be a whole number, 0 or more (rule 1)
     Which numbers are no count? Some values that pass for an int are none.
-no-object: a body that is JSON, but no object, is refused with 422 or 400
+no-object: a body that is JSON, but no object, is refused with 422 or 400 (rule 1)
     JSON may be a list, a number, null. What does your code do with it?
-unnamed: the refusal names each field that is missing or wrong
+unnamed: the refusal names each field that is missing or wrong (rule 1)
     Who mends one field at a time needs three round trips. What does the client learn from this answer?
-put-unchecked: PUT is as strict as POST
+put-unchecked: PUT is as strict as POST (rule 1)
     Which of the two handlers looks at the fields?
-put-part: PUT without one of the three fields is refused, and changes nothing
+put-part: PUT without one of the three fields is refused, and changes nothing (rule 1)
     PUT replaces the whole. What should it put in the place of a field that it was not told?
-malformed: a body that is no JSON: 400
+malformed: a body that is no JSON: 400 (rule 2)
     Flask answers this by itself. What keeps it from doing so?
-form: a form instead of JSON: 415
+form: a form instead of JSON: 415 (rule 2)
     Flask answers this by itself. What keeps it from doing so?
-method: a method that nobody offers: 405
+method: a method that nobody offers: 405 (rule 4)
     Flask does this by itself. Which of your routes took it?
-unknown: an id that nobody has: 404
+unknown: an id that nobody has: 404 (rule 3)
     The client asked for the wrong thing; did anything break? What does this error mean outside?
-put-creates: PUT to an id that nobody has creates nothing: 404
+put-creates: PUT to an id that nobody has creates nothing: 404 (rule 3)
     Here the service gives out the ids. Where would this one come from?
-duplicate: a second item with the same sku: 409
+duplicate: a second item with the same sku: 409 (rule 5)
     The item is fine by itself. What is against it?
-put-duplicate: PUT cannot take another item's sku either: 409
+put-duplicate: PUT cannot take another item's sku either: 409 (rule 5)
     Which items does your PUT compare with?
 delete-status: DELETE says 204 No Content, and sends no body
     Nothing is left to send back. Which status says so?
-deleted: a deleted item is gone: GET and a second DELETE say 404
+deleted: a deleted item is gone: GET and a second DELETE say 404 (rule 3)
     Is it really off the shelf, and what does the handler say about an id that is not there?
 take: take, without a body, leaves one less on the shelf
     What does your handler demand? And is the changed row back in its place?
@@ -76,19 +76,19 @@ take-answer: take answers 200 with the item, one less
     The client wants to know what is left. What did it get to see?
 take-empty: take with nothing left: 409, and it stays at 0
     The request is fine. What is against it?
-lost-update: twenty clients take one of fifty each, at once: none is forgotten
+lost-update: twenty clients take one of fifty each, at once: none is forgotten (rule 7)
     Read, decide, write. What can another client do in between?
-oversold: twenty clients, ten cups: ten get one, the others 409
+oversold: twenty clients, ten cups: ten get one, the others 409 (rule 7)
     Where does your code look at the count, and where does it write it? What can happen between the two?
-ids-in-a-race: ten clients add an item at once: ten items, ten ids
+ids-in-a-race: ten clients add an item at once: ten items, ten ids (rule 7)
     Who else sees the same 'next' number?
-duplicates-in-a-race: ten clients add the same sku at once: one is first, nine get 409
+duplicates-in-a-race: ten clients add the same sku at once: one is first, nine get 409 (rule 7)
     Looking whether the sku is there, and putting it there: can another client come in between?
-put-in-a-race: ten items are to get the same sku at once: one is first, nine get 409
+put-in-a-race: ten items are to get the same sku at once: one is first, nine get 409 (rule 7)
     Is a change guarded as well as an addition?
-put-undone: what PUT wrote is not overwritten by somebody who took one meanwhile
+put-undone: what PUT wrote is not overwritten by somebody who took one meanwhile (rule 7)
     Somebody read the row before, and wrote it back afterwards. What keeps PUT from coming in between?
-delete-undone: an item whose DELETE was answered 204 does not come back, even if others take from it meanwhile
+delete-undone: an item whose DELETE was answered 204 does not come back, even if others take from it meanwhile (rule 7)
     Somebody read the row before, and wrote it back afterwards. What keeps DELETE from coming in between?
 """)
 

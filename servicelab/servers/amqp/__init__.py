@@ -10,7 +10,8 @@ The same functional tests run on it and on RabbitMQ 3.10.8, with four client lib
 Not there, because one broker on one machine does not need it
     Virtual hosts besides "/", permissions, policies, TLS, plugins, the management interface, clusters. Users are a
     dict; every one may do everything. A quorum queue has one replica. Streams are refused with 540. There is no disk
-    alarm, and no time limit on acknowledgements (RabbitMQ closes a channel after 30 minutes).
+    alarm, and no time limit on acknowledgements (RabbitMQ closes a channel after 30 minutes; from 4.3 on it does so
+    only for quorum queues).
     ``x-queue-mode``, ``x-queue-version``, ``x-queue-master-locator``, ``x-max-in-memory-*`` and
     ``x-quorum-initial-group-size`` are accepted and change nothing: all messages are in memory, durable ones in the
     file, too.
