@@ -80,7 +80,7 @@ class Publisher(Server):
 
     def subscriptions(self) -> list[tuple[bool, str]]:
         """What an XPUB socket was told since the last time: (True, prefix) for a subscription, (False, prefix) for its
-        end, which is told some milliseconds after the peer has gone. The same prefix a second time is reported only with
+        end, some milliseconds after the peer has gone. The same prefix a second time is reported only with
         ``XPUB_VERBOSE=1``. Raises ServerError for a PUB."""
         if self.kind != zmq.XPUB:
             raise ServerError(f"{self.name} is a PUB socket and hears nobody: make it with kind=zmq.XPUB")
