@@ -16,7 +16,7 @@ FOUR = (("near, quick", 0, 0), ("far, quick", 1, 0), ("near, slow", 0, 1), ("far
 #: What becomes of an event: its mark and its colour in the picture.
 FATES = {
     "heard": ("|", GREEN),
-    "waiting": ("|", SKY),
+    "waits": ("|", SKY),
     "missed": ("x", PURPLE),
     "dropped": ("x", VERMILION),
 }
@@ -39,7 +39,7 @@ class Subscribers(LivePanel):
     )
 
     def draw(self, fig):
-        left, right = fig.subplots(1, 2, width_ratios=(2.2, 1))
+        left, right = fig.subplots(1, 2, width_ratios=(1.35, 1))
         left.set(xlim=(0, END), ylim=(3.6, -0.9), xlabel="published at (s)")
         left.set_yticks(range(4), [name for name, *_ in FOUR])
         left.grid(False)
@@ -53,13 +53,13 @@ class Subscribers(LivePanel):
         right.grid(False)
         for side in right.spines.values():
             side.set_visible(False)
-        inks = {"heard": "#00694D", "waiting": "#1A6FA3", "missed": "#94417A", "dropped": FAILURE_INK}
+        inks = {"heard": "#00694D", "waits": "#1A6FA3", "missed": "#94417A", "dropped": FAILURE_INK}
         self.counts = {}
         for column, fate in enumerate(FATES):
-            right.text(column + 0.9, -0.55, fate, ha="right", color=inks[fate], weight="bold")
+            right.text(column + 0.95, -0.55, fate, ha="right", color=inks[fate], weight="bold")
             for row in range(4):
                 ink = inks[fate] if fate in ("missed", "dropped") else INK
-                self.counts[fate, row] = self.moving(right.text(column + 0.9, row + 0.1, "", ha="right", color=ink))
+                self.counts[fate, row] = self.moving(right.text(column + 0.95, row + 0.1, "", ha="right", color=ink))
 
     def update(self, delay, rate, speed, mark):
         four = run(delay / 1000, rate, speed, mark)
@@ -93,6 +93,6 @@ def run(delay, rate, speed, mark):
     for one in four:
         heard = set(one.heard)
         fates.append(
-            {n: one.lost.get(n, "heard" if n in heard else "waiting") for n in range(first, orders.published + 1)}
+            {n: one.lost.get(n, "heard" if n in heard else "waits") for n in range(first, orders.published + 1)}
         )
     return fates
