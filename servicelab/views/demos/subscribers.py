@@ -56,7 +56,7 @@ class Subscribers(LivePanel):
         inks = {"heard": "#00694D", "waits": "#1A6FA3", "missed": "#94417A", "dropped": FAILURE_INK}
         self.counts = {}
         for column, fate in enumerate(FATES):
-            right.text(column + 0.95, -0.55, fate, ha="right", color=inks[fate], weight="bold")
+            right.text(column + 0.95, -0.55, fate, ha="right", color=inks[fate], weight="bold", fontsize=11)
             for row in range(4):
                 ink = inks[fate] if fate in ("missed", "dropped") else INK
                 self.counts[fate, row] = self.moving(right.text(column + 0.95, row + 0.1, "", ha="right", color=ink))
