@@ -84,3 +84,9 @@ def test_what_the_excursions_say():
 def test_the_marks_do_not_count_small_messages():
     found, gaps = world("e-x-small")["asleep_through_small"](1000, 100_000)
     assert 2000 < found < 100_000 and gaps >= 1
+
+
+def test_what_nobody_wants_does_not_travel():
+    carried = world("e-filter-run")["carried"]
+    assert carried["order"] >= 100 * 1000
+    assert carried["pay"] == 0
