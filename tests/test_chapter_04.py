@@ -77,7 +77,7 @@ def test_what_the_excursions_say():
     assert [row[1] for row in world("e-x-loop")["_"].rows] == [500, 9]
     never, often = (row[1] for row in world("e-x-beat")["_"].rows)
     assert never == 0 < often
-    assert world("e-x-small")["handed_to_the_lazy"](1) > 10  # a prefetch of 1 would leave it one
+    assert world("e-x-lazy")["handed_to_the_lazy"](1) > 10  # a prefetch of 1 would leave it one
 
 
 def test_the_marks_do_not_count_small_messages():
