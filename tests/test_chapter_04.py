@@ -86,6 +86,6 @@ def test_the_marks_do_not_count_small_messages():
 
 
 def test_what_nobody_wants_does_not_travel():
-    carried = world("e-filter-run")["carried"]
+    carried = world("e-filter-go")["carried"]
     assert carried["order"] >= 100 * 1000
     assert carried["pay"] == 0
