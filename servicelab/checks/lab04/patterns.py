@@ -1,0 +1,159 @@
+"""Exercise 3, decide: six wishes, each as prefixes of ZeroMQ and as binding keys of a topic exchange.
+
+What is heard is heard: by a SUB socket, and by a queue at the course's AMQP broker. Nothing here decides by a rule.
+"""
+
+from contextlib import closing
+
+import zmq
+
+from servicelab.checks.lab04.wires import WireStage
+from servicelab.checks.learner_traceback import shown
+from servicelab.checks.scenario import scenario, words
+from servicelab.clients.amqp import connect
+from servicelab.servers.amqp import Broker
+
+END = b"\xff end"  # of what a SUB socket hears
+MOST = 255  # bytes of a routing key (AMQP 0-9-1, shortstr)
+
+#: What comes by in a week.
+KEYS = (
+    *(
+        "order",
+        "ordered",
+        "ordered.again",
+        "orders",
+        "orders.paid",
+        "orders.paid.late",
+        "orders.cancelled",
+        "gifts.paid",
+    ),
+    *(
+        "orders.eu.cancelled",
+        "Orders.paid",
+        "orders_old.paid",
+        "parcels.sent",
+        "parcels.lost.paid",
+        "parcels.cancelled",
+    ),
+    *(
+        "invoices.paid",
+        "invoices.unpaid",
+        "paid",
+        "paid.orders",
+        "cancelled",
+        "cancelled.orders",
+        "invoices.uncancelled",
+    ),
+    *("stock.shelf.7.cancelled", "border.orders.paid"),
+)
+#: Who wishes what: which keys are heard, and which of the two can say so.
+WISHES = {
+    "audit": (lambda key: True, {"zmq", "amqp"}),
+    "board": (lambda key: key.startswith("orders."), {"zmq", "amqp"}),
+    "shipping": (lambda key: key == "orders.paid", {"amqp"}),
+    "cash": (lambda key: key.split(".")[1:] == ["paid"], {"amqp"}),
+    "support": (lambda key: key.split(".")[-1] == "cancelled", {"amqp"}),
+    "search": (lambda key: key.startswith("order"), {"zmq"}),
+}
+
+WORDS = words("""
+wrong-type: choose returns a dict: for each wish "zmq" and "amqp", each a list of texts, or None
+    The task names the six wishes. One text is a list of one text.
+zmq-given-up, amqp-given-up: None stands only where no list of patterns can say the wish
+    What is the same in all the keys of this wish: how they begin, or their words?
+zmq-too-much: on ZeroMQ, who subscribed hears nothing that is not wished
+    A prefix knows letters, no words and no end. Which keys begin like that? Is there a prefix that leaves these out?
+zmq-too-little: … and everything that is
+    Which of the wished keys do not begin like that? Does ZeroMQ know a sign that stands for something?
+amqp-too-much: at the topic exchange, the queue hears nothing that is not wished
+    How many words does each of the two signs stand for, at the least? Can a part of a word be said?
+amqp-too-little: … and everything that is
+    How many words does each of the two signs stand for, at the most? What is a pattern without a sign?
+""")
+
+
+class Week(WireStage):
+    """What ``choose()`` returned, and the two ways to hear the keys of a week."""
+
+    def __init__(self, ask, choose):
+        super().__init__(ask, choose)
+        self.chosen = self.call(choose, returns=dict)
+
+    def zmq(self, patterns):
+        """What a SUB socket with these subscriptions hears. Whoever subscribed is heard of before a key is sent."""
+        publisher, subscriber = self.socket(zmq.XPUB), self.socket(zmq.SUB)
+        publisher.bind("inproc://week")
+        subscriber.connect("inproc://week")
+        for pattern in [*patterns, END]:
+            subscriber.subscribe(pattern)
+        while publisher.recv() != b"\x01" + END:
+            pass
+        for key in [*map(str.encode, KEYS), END]:
+            publisher.send(key)
+        return [key.decode() for key in iter(subscriber.recv, END)]
+
+    def amqp(self, patterns):
+        """What comes into a queue that is bound with these keys."""
+        with Broker("broker of the check") as broker, closing(connect(broker.url, "check")) as connection:
+            channel = connection.channel()
+            channel.exchange_declare("events", "topic")
+            channel.queue_declare("mine")
+            for pattern in patterns:
+                channel.queue_bind("mine", "events", pattern)
+            for key in KEYS:
+                channel.basic_publish("events", key, key.encode())
+            return [body.decode() for *_, body in iter(lambda: channel.basic_get("mine", auto_ack=True), (None,) * 3)]
+
+    def draw(self, sender, who, heard, wished):
+        """Each key that was heard or wished; the mark is the first that is wrong."""
+        self.last = None
+        for key in [key for key in KEYS if key in heard or key in wished]:
+            id = self.ask.trace.send(sender, who, key, kind="message")
+            if key in heard:
+                self.ask.trace.receive(id, who)
+            else:
+                self.ask.trace.lose(id, "not heard")
+            if (key in heard) != (key in wished):
+                self.last = self.last or id
+
+
+def mistake(chosen):
+    """What is wrong with the form of what was chosen for a wish, in words; "" when nothing is."""
+    if not isinstance(chosen, dict) or set(chosen) != {"zmq", "amqp"}:
+        return f"it is {shown(chosen)}, and no dict with 'zmq' and 'amqp'"
+    for kind, patterns in chosen.items():
+        texts = patterns if isinstance(patterns, list | tuple | set) else [patterns or 0]
+        if patterns is not None and not all(isinstance(one, str) and len(one.encode()) <= MOST for one in texts):
+            return f"{kind} is {shown(patterns)}: a list of texts of at most {MOST} bytes, or None"
+        if isinstance(patterns, str):
+            return f"{kind} is the text {shown(patterns)}: put it into a list"
+    return ""
+
+
+check_patterns = scenario("04", 3, "Who wants which?", WORDS, go_on=True, choose=Week)
+
+
+def _wish(name, is_wished, sayable):
+    def hears(week):
+        chosen, wished = week.chosen.get(name), [key for key in KEYS if is_wished(key)]
+        week.draw("publisher", name, [], wished[:1])
+        yield "wrong-type", not mistake(chosen), f"for {name}: {mistake(chosen)}"
+        week.ask.trace.clear()
+        for kind, listen in (("zmq", week.zmq), ("amqp", week.amqp)):
+            patterns, told = chosen[kind], f"{name} on {kind}: {shown(chosen[kind])}"
+            heard = [] if patterns is None else listen(patterns)
+            week.draw(f"publisher ({kind})", name, heard, wished)
+            if patterns is None:
+                yield f"{kind}-given-up", kind not in sayable, told
+                continue
+            surplus, missing = [key for key in heard if key not in wished], [key for key in wished if key not in heard]
+            yield f"{kind}-too-much", not surplus, f"{told} heard {', '.join(surplus[:4])}"
+            yield f"{kind}-too-little", not missing, f"{told} did not hear {', '.join(missing[:4])}"
+
+    hears.__name__ = name
+    return hears
+
+
+for _name, _said in WISHES.items():
+    check_patterns.part(_wish(_name, *_said))
