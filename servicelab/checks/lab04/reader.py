@@ -143,6 +143,9 @@ def a_restart(at):
     address = before.getsockopt(zmq.LAST_ENDPOINT).decode()
     before.close(0)
     at.bind("orders", address)
+    end = time.monotonic() + LIMIT
+    while not at.sockets["orders"].poll(20) and time.monotonic() < end:
+        at.read(SHORT)  # a socket sees to its connections only while somebody is in it
     at.is_heard("orders")
     _, told = at.hears("orders", 4, 6, run="run 2")
     exact, happened = at.misses(6, f"1, 2, 5 came, then a new run, and of it 4 and 6; {told}")
