@@ -1,6 +1,7 @@
 """Exercise 2, build: a publisher that waits to be asked, and subscribers that come late and from far away."""
 
 import time
+from types import SimpleNamespace
 
 from servicelab.checks.lab04.wires import WireStage, what_became
 from servicelab.checks.learner_traceback import shown
@@ -41,11 +42,10 @@ class Join(WireStage):
 
     def __init__(self, ask, Publisher, Subscriber):
         super().__init__(ask, Publisher, Subscriber)
-        self.kind, self.subscribers = Subscriber, []
+        self.kind, self.there = Subscriber, 0
         self.publisher = self.make(Publisher, self.context, methods=("publish", "close"))
         ports = getattr(self.publisher, "ports", None)
-        self.last = ask.trace.send("publisher", "subscriber 1", f"ports {shown(ports)}", kind="message")
-        ask.trace.receive(self.last)
+        self.last = self.arrow("publisher", "subscriber 1", f"ports {shown(ports)}")
         if not isinstance(ports, list | tuple) or not ports or not all(type(port) is int for port in ports):
             self.refuse("no-ports", f"ports is {shown(ports)}")
         self.ways = [self.use(FaultProxy(("127.0.0.1", port), f"way {n}")) for n, port in enumerate(ports, 1)]
@@ -62,34 +62,31 @@ class Join(WireStage):
 
     def subscriber(self, *topics):
         """A subscriber that connects now, and then hears all there is for it."""
-        self.subscribers.append(one := One(f"subscriber {len(self.subscribers) + 1}", topics))
+        self.there += 1
+        one = SimpleNamespace(name=f"subscriber {self.there}", topics=topics)
 
         def live():
             one.made = self.kind(self.context, [way.address[1] for way in self.ways], list(topics))
-            return one.made.receive(len(one.wanted(self.events)))
+            return one.made.receive(len(self.wanted(one)))
 
         one.hears = self.aside(live)
         return one
 
+    def wanted(self, one):
+        return [event for event in self.events if event[0] in one.topics]
+
     def outcome(self, one):
-        """``(bodies that it heard, bodies that it should have heard, in words)``; draws the first of them."""
+        """``(events that it heard, events that it should have heard, in words)``; draws the first of them."""
         end = time.monotonic() + LIMIT
         for aside in (self.published, one.hears):
             aside.wait(end - time.monotonic())
-        answer, wanted = one.hears.answer, one.wanted(self.events)
-        pairs = answer if isinstance(answer, list | tuple) else []
-        heard = [pair[1] for pair in pairs if isinstance(pair, list | tuple) and len(pair) == 2]
-        for body in wanted[:DRAWN]:
-            id = self.ask.trace.send("publisher", one.name, body.decode(), kind="message")
-            if body in heard:
-                self.ask.trace.receive(id, one.name)
-            else:
-                self.ask.trace.lose(id, "never heard")
-            if body == wanted[0]:
-                self.last = id
-        said = f"{one.name} heard {len(heard)} of {len(wanted)}" + (f", {shown(heard)}" if heard else "")
-        ends = [what_became(self.published, "publish"), what_became(one.hears, "receive")]
-        return heard, wanted, "; ".join([said, *filter(None, ends)])
+        answer, wanted = one.hears.answer, self.wanted(one)
+        pairs = answer if isinstance(answer, list | tuple) else ()
+        heard = [tuple(pair) if isinstance(pair, list | tuple) else pair for pair in pairs]
+        ids = [self.arrow("publisher", one.name, event[1].decode(), event in heard) for event in wanted[:DRAWN]]
+        self.last = ids[0]
+        ends = what_became(self.published, "publish") + what_became(one.hears, "receive")
+        return heard, wanted, f"{one.name} heard {len(heard)} of {len(wanted)}: {shown(heard)}{ends}"
 
     def all_hear(self, code, *subscribers, stuck=None):
         """``stuck`` is the code of a publish that never comes to its end."""
@@ -97,16 +94,6 @@ class Join(WireStage):
             heard, wanted, told = self.outcome(one)
             ended = self.published.is_back and not self.published.error
             yield stuck if stuck and not ended else code, heard == wanted, told
-
-
-class One:
-    """A subscriber of the learner's, ``made``, and the call in which it ``hears``."""
-
-    def __init__(self, name, topics):
-        self.name, self.topics, self.made, self.hears = name, topics, None, None
-
-    def wanted(self, events):
-        return [body for topic, body in events if topic in self.topics]
 
 
 check_join = scenario("04", 2, "Late, and nothing missed", WORDS, Publisher=Join, Subscriber=None)

@@ -1,7 +1,4 @@
-"""Exercise 3, decide: six wishes, each as prefixes of ZeroMQ and as binding keys of a topic exchange.
-
-What is heard is heard: by a SUB socket, and by a queue at the course's AMQP broker. Nothing here decides by a rule.
-"""
+"""Exercise 3, decide: six wishes, said to a SUB socket and to a topic exchange, which say what is heard."""
 
 from contextlib import closing
 
@@ -58,7 +55,7 @@ WISHES = {
 }
 
 WORDS = words("""
-wrong-type: choose returns a dict: for each wish "zmq" and "amqp", each a list of texts, or None
+wrong-type: choose returns a dict: for each wish a dict with "zmq" and "amqp", each a list of short texts, or None
     The task names the six wishes. One text is a list of one text.
 zmq-given-up, amqp-given-up: None stands only where no list of patterns can say the wish
     What is the same in all the keys of this wish: how they begin, or their words?
@@ -109,26 +106,18 @@ class Week(WireStage):
         """Each key that was heard or wished; the mark is the first that is wrong."""
         self.last = None
         for key in [key for key in KEYS if key in heard or key in wished]:
-            id = self.ask.trace.send(sender, who, key, kind="message")
-            if key in heard:
-                self.ask.trace.receive(id, who)
-            else:
-                self.ask.trace.lose(id, "not heard")
+            id = self.arrow(sender, who, key, key in heard)
             if (key in heard) != (key in wished):
                 self.last = self.last or id
 
 
-def mistake(chosen):
-    """What is wrong with the form of what was chosen for a wish, in words; "" when nothing is."""
+def is_form(chosen) -> bool:
+    """Is this what may be chosen for a wish?"""
     if not isinstance(chosen, dict) or set(chosen) != {"zmq", "amqp"}:
-        return f"it is {shown(chosen)}, and no dict with 'zmq' and 'amqp'"
-    for kind, patterns in chosen.items():
-        texts = patterns if isinstance(patterns, list | tuple | set) else [patterns or 0]
-        if patterns is not None and not all(isinstance(one, str) and len(one.encode()) <= MOST for one in texts):
-            return f"{kind} is {shown(patterns)}: a list of texts of at most {MOST} bytes, or None"
-        if isinstance(patterns, str):
-            return f"{kind} is the text {shown(patterns)}: put it into a list"
-    return ""
+        return False
+    lists = [one if isinstance(one, list | tuple | set) else [one] for one in chosen.values() if one is not None]
+    short = all(isinstance(text, str) and len(text.encode()) <= MOST for one in lists for text in one)
+    return short and not any(isinstance(one, str) for one in chosen.values())
 
 
 check_patterns = scenario("04", 3, "Who wants which?", WORDS, go_on=True, choose=Week)
@@ -138,7 +127,7 @@ def _wish(name, is_wished, sayable):
     def hears(week):
         chosen, wished = week.chosen.get(name), [key for key in KEYS if is_wished(key)]
         week.draw("publisher", name, [], wished[:1])
-        yield "wrong-type", not mistake(chosen), f"for {name}: {mistake(chosen)}"
+        yield "wrong-type", is_form(chosen), f"for {name} it is {shown(chosen)}"
         week.ask.trace.clear()
         for kind, listen in (("zmq", week.zmq), ("amqp", week.amqp)):
             patterns, told = chosen[kind], f"{name} on {kind}: {shown(chosen[kind])}"

@@ -51,7 +51,7 @@ class Slow(WireStage):
         self.last = self.ask.trace.send("reader", "orders", "subscribe")
         methods = ("read", "missed", "close")
         self.reader = self.make(self.yours, self.context, bound, KEEP, methods=methods)
-        return all(self.is_heard(name) for name in addresses)
+        return all(self.sockets[name].poll(1000 * LIMIT) and self.sockets[name].recv() for name in addresses)
 
     def bind(self, name, address):
         """A publisher, bound to this address, where another one may just be going. Returns where it is."""
@@ -63,10 +63,6 @@ class Slow(WireStage):
             time.sleep(0.01)
         self.sockets[name] = made
         return made.getsockopt(zmq.LAST_ENDPOINT).decode().rstrip("\0")
-
-    def is_heard(self, name):
-        """Has the publisher heard of a subscription, within three seconds?"""
-        return bool(self.sockets[name].poll(1000 * LIMIT)) and bool(self.sockets[name].recv())
 
     def publish(self, name, number, run="run 1", size=0):
         """One event; returns its body."""
@@ -146,7 +142,6 @@ def a_restart(at):
     end = time.monotonic() + LIMIT
     while not at.sockets["orders"].poll(20) and time.monotonic() < end:
         at.read(SHORT)  # a socket sees to its connections only while somebody is in it
-    at.is_heard("orders")
     _, told = at.hears("orders", 4, 6, run="run 2")
     exact, happened = at.misses(6, f"1, 2, 5 came, then a new run, and of it 4 and 6; {told}")
     forgot = at.misses(4, "")[0]

@@ -49,6 +49,15 @@ class WireStage(Stage):
         left = sum(not socket.closed for socket in self.context.made)
         return left == 0, f"{left} of {len(self.context.made)} sockets are open"
 
+    def arrow(self, sender, receiver, label, arrived=True) -> str:
+        """Draw a message, heard or never heard; returns its id."""
+        id = self.ask.trace.send(sender, receiver, label, kind="message")
+        if arrived:
+            self.ask.trace.receive(id, receiver)
+        else:
+            self.ask.trace.lose(id, "never heard")
+        return id
+
     def close(self):
         # It wakes whoever waits in a socket, and comes back when all of them are closed. A socket is closed only when
         # nobody is in it any more: ZeroMQ forbids it.
@@ -60,7 +69,7 @@ class WireStage(Stage):
 
 
 def what_became(aside: Aside, name: str) -> str:
-    """What an aside did that did not bring what it should, to stand in a sentence; "" when it came back."""
+    """What an aside did that did not bring what it should, to be added to a sentence; "" when it came back."""
     if not aside.is_back:
-        return f"{name} still waits"
-    return f"{name} raised {told(aside.error)}" if aside.error else ""
+        return f"; {name} still waits"
+    return f"; {name} raised {told(aside.error)}" if aside.error else ""
