@@ -89,7 +89,6 @@ class Numbered:
         for n in self.find(observer):
             del self.there[n]
 
-
     def publish(self, event):
         found = []
         for n in range(self.next):

@@ -1,5 +1,7 @@
 """Exercise 4: events that are enough, and events that are too little or too much."""
 
+from contextlib import suppress
+
 
 def event(kind, order):
     return {"kind": kind, **{name: order[name] for name in ("id", "version", "address", "lines")}}
@@ -104,10 +106,8 @@ class Asks(Shipping):
 
 class AsksToBeSure(Shipping):
     def hear(self, event):
-        try:
+        with suppress(OSError):
             event |= {"address": self.ask(event["id"])["address"]}
-        except OSError:
-            pass
         super().hear(event)
 
 

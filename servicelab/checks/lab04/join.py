@@ -45,8 +45,8 @@ class Join(WireStage):
         self.kind, self.there = Subscriber, 0
         self.publisher = self.make(Publisher, self.context, methods=("publish", "close"))
         ports = getattr(self.publisher, "ports", None)
-        self.last = self.arrow("publisher", "subscriber 1", f"ports {shown(ports)}")
         if not isinstance(ports, list | tuple) or not ports or not all(type(port) is int for port in ports):
+            self.last = self.arrow("publisher", "subscriber 1", f"ports: {shown(ports)}")
             self.refuse("no-ports", f"ports is {shown(ports)}")
         self.ways = [self.use(FaultProxy(("127.0.0.1", port), f"way {n}")) for n, port in enumerate(ports, 1)]
 
@@ -58,12 +58,15 @@ class Join(WireStage):
     def publish(self, subscribers, *topics, start=1):
         """Publish a batch aside: events for these topics in turn."""
         self.events = [(topics[n % len(topics)], b"event %d" % (start + n)) for n in range(COUNT)]
+        self.began = time.monotonic()
+        self.last = self.arrow("orders", "publisher", f"publish(…, {subscribers})")
         self.published = self.aside(lambda: self.publisher.publish(list(self.events), subscribers))
 
     def subscriber(self, *topics):
         """A subscriber that connects now, and then hears all there is for it."""
         self.there += 1
         one = SimpleNamespace(name=f"subscriber {self.there}", topics=topics)
+        self.arrow(one.name, "publisher", "comes")
 
         def live():
             one.made = self.kind(self.context, [way.address[1] for way in self.ways], list(topics))
@@ -83,7 +86,11 @@ class Join(WireStage):
         answer, wanted = one.hears.answer, self.wanted(one)
         pairs = answer if isinstance(answer, list | tuple) else ()
         heard = [tuple(pair) if isinstance(pair, list | tuple) else pair for pair in pairs]
-        ids = [self.arrow("publisher", one.name, event[1].decode(), event in heard) for event in wanted[:DRAWN]]
+        ids = [
+            # Who knows when each was sent: they are drawn one below the other.
+            self.arrow("publisher", one.name, event[1].decode(), event in heard, at=self.began + 0.001 * (n + 1))
+            for n, event in enumerate(wanted[:DRAWN])
+        ]
         self.last = ids[0]
         ends = what_became(self.published, "publish") + what_became(one.hears, "receive")
         return heard, wanted, f"{one.name} heard {len(heard)} of {len(wanted)}: {shown(heard)}{ends}"

@@ -55,17 +55,17 @@ WISHES = {
 }
 
 WORDS = words("""
-wrong-type: choose returns a dict: for each wish a dict with "zmq" and "amqp", each a list of short texts, or None
+wrong-type: choose returns a dict: for each wish a dict with "zmq" and "amqp", each a list of texts, or None
     The task names the six wishes. One text is a list of one text.
 zmq-given-up, amqp-given-up: None stands only where no list of patterns can say the wish
     What is the same in all the keys of this wish: how they begin, or their words?
 zmq-too-much: on ZeroMQ, who subscribed hears nothing that is not wished
     A prefix knows letters, no words and no end. Which keys begin like that? Is there a prefix that leaves these out?
-zmq-too-little: … and everything that is
+zmq-too-little: on ZeroMQ, who subscribed hears everything that is wished
     Which of the wished keys do not begin like that? Does ZeroMQ know a sign that stands for something?
 amqp-too-much: at the topic exchange, the queue hears nothing that is not wished
     How many words does each of the two signs stand for, at the least? Can a part of a word be said?
-amqp-too-little: … and everything that is
+amqp-too-little: at the topic exchange, the queue hears everything that is wished
     How many words does each of the two signs stand for, at the most? What is a pattern without a sign?
 """)
 
@@ -111,38 +111,32 @@ class Week(WireStage):
                 self.last = self.last or id
 
 
-def is_form(chosen) -> bool:
-    """Is this what may be chosen for a wish?"""
-    if not isinstance(chosen, dict) or set(chosen) != {"zmq", "amqp"}:
-        return False
-    lists = [one if isinstance(one, list | tuple | set) else [one] for one in chosen.values() if one is not None]
-    short = all(isinstance(text, str) and len(text.encode()) <= MOST for one in lists for text in one)
-    return short and not any(isinstance(one, str) for one in chosen.values())
-
-
 check_patterns = scenario("04", 3, "Who wants which?", WORDS, go_on=True, choose=Week)
 
 
-def _wish(name, is_wished, sayable):
-    def hears(week):
-        chosen, wished = week.chosen.get(name), [key for key in KEYS if is_wished(key)]
-        week.draw("publisher", name, [], wished[:1])
-        yield "wrong-type", is_form(chosen), f"for {name} it is {shown(chosen)}"
-        week.ask.trace.clear()
-        for kind, listen in (("zmq", week.zmq), ("amqp", week.amqp)):
-            patterns, told = chosen[kind], f"{name} on {kind}: {shown(chosen[kind])}"
-            heard = [] if patterns is None else listen(patterns)
-            week.draw(f"publisher ({kind})", name, heard, wished)
-            if patterns is None:
-                yield f"{kind}-given-up", kind not in sayable, told
-                continue
-            surplus, missing = [key for key in heard if key not in wished], [key for key in wished if key not in heard]
-            yield f"{kind}-too-much", not surplus, f"{told} heard {', '.join(surplus[:4])}"
-            yield f"{kind}-too-little", not missing, f"{told} did not hear {', '.join(missing[:4])}"
+def _cell(name, kind):
+    is_wished, sayable = WISHES[name]
+    wished = [key for key in KEYS if is_wished(key)]
 
-    hears.__name__ = name
+    def hears(week):
+        wish = week.chosen.get(name)
+        patterns = wish.get(kind, "nothing") if isinstance(wish, dict) else shown(wish)
+        told, listed = f"{name} on {kind}: {shown(patterns)}", isinstance(patterns, list | tuple | set)
+        texts = listed and all(isinstance(one, str) and len(one.encode()) <= MOST for one in patterns)
+        heard = getattr(week, kind)(patterns) if texts else []
+        week.draw(f"publisher ({kind})", name, heard, wished)
+        yield "wrong-type", texts or patterns is None, told
+        if patterns is None:
+            yield f"{kind}-given-up", kind not in sayable, told
+            return
+        surplus, missing = [key for key in heard if key not in wished], [key for key in wished if key not in heard]
+        yield f"{kind}-too-much", not surplus, f"{told} heard {', '.join(surplus[:4])}"
+        yield f"{kind}-too-little", not missing, f"{told} did not hear {', '.join(missing[:4])}"
+
+    hears.__name__ = f"{name} on {kind}"
     return hears
 
 
-for _name, _said in WISHES.items():
-    check_patterns.part(_wish(_name, *_said))
+for _name in WISHES:
+    for _kind in ("zmq", "amqp"):
+        check_patterns.part(_cell(_name, _kind))

@@ -49,13 +49,13 @@ class WireStage(Stage):
         left = sum(not socket.closed for socket in self.context.made)
         return left == 0, f"{left} of {len(self.context.made)} sockets are open"
 
-    def arrow(self, sender, receiver, label, arrived=True) -> str:
-        """Draw a message, heard or never heard; returns its id."""
-        id = self.ask.trace.send(sender, receiver, label, kind="message")
+    def arrow(self, sender, receiver, label, arrived=True, at=None) -> str:
+        """Draw a message, sent now or ``at``, and heard now or never; returns its id."""
+        id = self.ask.trace.send(sender, receiver, label, kind="message", at=at)
         if arrived:
             self.ask.trace.receive(id, receiver)
         else:
-            self.ask.trace.lose(id, "never heard")
+            self.ask.trace.lose(id, "never heard", at=at)
         return id
 
     def close(self):
