@@ -44,6 +44,7 @@ class Join(WireStage):
         super().__init__(ask, Publisher, Subscriber)
         self.kind, self.there = Subscriber, 0
         self.publisher = self.make(Publisher, self.context, methods=("publish", "close"))
+        self.theirs.append(self.publisher)
         ports = getattr(self.publisher, "ports", None)
         if not isinstance(ports, list | tuple) or not ports or not all(type(port) is int for port in ports):
             self.last = self.arrow("publisher", "subscriber 1", f"ports: {shown(ports)}")
@@ -70,6 +71,7 @@ class Join(WireStage):
 
         def live():
             one.made = self.kind(self.context, [way.address[1] for way in self.ways], list(topics))
+            self.theirs.append(one.made)
             return one.made.receive(len(self.wanted(one)))
 
         one.hears = self.aside(live)
@@ -143,7 +145,7 @@ def two_alike_and_once_more(at):
     for one in both:
         one.hears = at.aside(lambda one=one: one.made.receive(COUNT))
     yield from at.all_hear("again", *both)
-    yield "left-open", *at.none_open(at.publisher, *(one.made for one in both))
+    yield "left-open", *at.none_open()
 
 
 @part

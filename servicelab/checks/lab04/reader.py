@@ -51,6 +51,7 @@ class Slow(WireStage):
         self.last = self.ask.trace.send("reader", "orders", "subscribe")
         methods = ("read", "missed", "close")
         self.reader = self.make(self.yours, self.context, bound, KEEP, methods=methods)
+        self.theirs.append(self.reader)
         return all(self.sockets[name].poll(1000 * LIMIT) and self.sockets[name].recv() for name in addresses)
 
     def bind(self, name, address):
@@ -86,7 +87,7 @@ class Slow(WireStage):
 
     def misses(self, missing, after, name="orders"):
         """``(passed, happened)``: so many are missing."""
-        outcome = self.ask.run(self.reader.missed, name.encode(), limit=2.0)
+        outcome = self.ask.run(self.reader.missed, name.encode(), limit=2.0, keep=True)
         return outcome.value == missing, f"{after}: {missing} are missing, missed({name.encode()}): {outcome}"
 
 
@@ -100,7 +101,7 @@ def one_publisher(at):
     yield "not-heard", there, f"{LIMIT:g} s later nobody had subscribed at both addresses"
     yield "not-heard", *at.hears("orders", 41, 42)
     yield "before", *at.misses(0, "41 and 42 came")
-    outcome = at.ask.run(at.reader.read, SHORT, limit=SOON)
+    outcome = at.ask.run(at.reader.read, SHORT, limit=SOON, keep=True)
     yield "waits", outcome.returned and outcome.value is None, f"nothing was sent; read({SHORT}): {outcome}"
     for number, missing in ((46, 3), (47, 3), (100, 55), (1001, 955)):
         yield "not-heard", *at.hears("orders", number)
@@ -160,4 +161,4 @@ def a_sleep(at):
     yield "hoards", kept <= 2 * KEEP, f"{kept} waited; {KEEP} may at the publisher's end, {KEEP} at yours"
     at.hears("orders", SENT + 1)
     yield "miscounted", *at.misses(SENT - 1 - kept, f"of {SENT + 1} events {kept + 2} came")
-    yield "left-open", *at.none_open(at.reader)
+    yield "left-open", *at.none_open()

@@ -1,5 +1,6 @@
 """A ZeroMQ context for each part of a check, which ends with it whatever the learner's code left open or waits for."""
 
+import threading
 from contextlib import closing
 
 import zmq
@@ -26,12 +27,18 @@ class Recorded(zmq.Context):
 
 
 class WireStage(Stage):
-    """Has a ``context`` for the learner's sockets, and ends it, and the calls that still wait in it, with the part."""
+    """Has a ``context`` for the learner's sockets, and ends it, and the calls that still wait in it, with the part.
+    ``theirs`` are objects of the learner's that are closed first: their threads end, too."""
 
     def __init__(self, ask, *yours):
         super().__init__(ask, *yours)
-        self.context, self.asides, self._own = Recorded(), [], []
+        self.context, self.theirs, self.asides, self._own = Recorded(), [], [], []
+        self._threads = set(threading.enumerate())
         self.use(closing(self))
+
+    def call(self, function, *args, **options):
+        """As ever, but threads that it begins go on: they end with the part."""
+        return super().call(function, *args, **{"keep": True, **options})
 
     def socket(self, kind):
         """A socket of the check's own in the learner's context (``inproc`` is a matter of one context)."""
@@ -42,9 +49,9 @@ class WireStage(Stage):
         self.asides.append(Aside(call).start())
         return self.asides[-1]
 
-    def none_open(self, *objects):
-        """``(passed, happened)``: after close() of all these no socket is open."""
-        for one in objects:
+    def none_open(self):
+        """``(passed, happened)``: after close() of all of theirs no socket is open."""
+        for one in self.theirs:
             self.call(one.close)
         left = sum(not socket.closed for socket in self.context.made)
         return left == 0, f"{left} of {len(self.context.made)} sockets are open"
@@ -59,9 +66,15 @@ class WireStage(Stage):
         return id
 
     def close(self):
+        if all(one.is_back for one in self.asides):
+            for one in self.theirs:
+                self.ask.run(getattr(one, "close", None), limit=1.0, keep=True)
         # It wakes whoever waits in a socket, and comes back when all of them are closed. A socket is closed only when
         # nobody is in it any more: ZeroMQ forbids it.
         ending = Aside(lambda: zmq.Context.term(self.context)).start()
+        for thread in set(threading.enumerate()) - self._threads:
+            if not thread.name.startswith("servicelab"):
+                thread.join(0.5)
         if all(one.wait(1.0) for one in self.asides):
             for socket in self.context.made + self._own:
                 socket.close(0)
