@@ -87,13 +87,10 @@ def rows(event, Shipping):
 
 
 def test_what_thin_and_fat_events_cost():
-    thin, fat = rows(parcels.thin, parcels.Asks), rows(*parcels.RIGHT["four entries"])
+    thin = rows(parcels.thin, parcels.Asks)
+    fat = rows(parcels.with_more("card", "email"), parcels.Shipping)
     assert (thin["right parcels in the outage"], fat["right parcels in the outage"]) == (0, 20)
     assert (thin["calls back to orders"], fat["calls back to orders"]) == (21, 0)
     assert (thin["errors in hear"], fat["errors in hear"]) == (20, 0)
+    assert (thin["private entries"], fat["private entries"]) == ("none", "card, email")
     assert thin["bytes of the largest event"] < 100 < fat["bytes of the largest event"] < 400
-
-
-def test_what_leaks_is_named():
-    leaky = rows(parcels.with_more("card", "email"), parcels.Shipping)
-    assert leaky["private entries"] == "card, email"

@@ -189,6 +189,23 @@ def also_who_comes_meanwhile(self, event):
     return failed
 
 
+class ClosedMeanwhile(Bus):
+    """While an event goes round, nobody is let in."""
+
+    open = True
+
+    def subscribe(self, observer):
+        if self.open:
+            super().subscribe(observer)
+
+    def publish(self, event):
+        self.open = False
+        try:
+            return super().publish(event)
+        finally:
+            self.open = True
+
+
 class Twice(Bus):
     def subscribe(self, observer):
         self.ways.append(self.way(observer))
@@ -261,6 +278,7 @@ WRONG = {
     "walks and removes": (LeavesInPlace, {"own-leaving"}),
     "calls who was there": (publishing(calls_who_was_there), {"still-called"}),
     "calls who came meanwhile": (publishing(also_who_comes_meanwhile), {"too-early"}),
+    "nobody is let in": (ClosedMeanwhile, {"too-early"}),
     "subscribed twice": (Twice, {"heard-twice"}),
     "two goodbyes": (TwiceSilently, {"still-hears"}),
     "is for ==": (ByIdentity, {"still-hears"}),

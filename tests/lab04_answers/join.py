@@ -186,6 +186,14 @@ class OneIsEnough(Publisher):
         super().publish(events, min(subscribers, 1))
 
 
+class WaitsForOneMore(Publisher):
+    """Until somebody says that it heard."""
+
+    def publish(self, events, subscribers):
+        super().publish(events, subscribers)
+        self.socket.recv()
+
+
 class CountsSubscriptions(Publisher):
     """Everything that begins with 1."""
 
@@ -243,6 +251,7 @@ WRONG = {
     "says it twice": ((SaysItTwice, Subscriber), {"not-all"}),
     "hears all": ((Publisher, HearsAll), {"not-all"}),
     "one is enough": ((OneIsEnough, Subscriber), {"not-waited"}),
+    "waits for one more": ((WaitsForOneMore, Subscriber), {"hangs"}),
     "counts subscriptions": ((CountsSubscriptions, SaysNothingMore), {"counts-topics"}),
     "equal ones are one": ((Quiet, Subscriber), {"hangs"}),
     "equal topics are one": ((QuietAndSimple, SaysNothingMore), {"hangs"}),

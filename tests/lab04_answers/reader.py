@@ -142,6 +142,13 @@ class WaitsOn(Reader):
         return super().read(max(wait, 3.0))
 
 
+class Milliseconds(Reader):
+    """A poll of wait seconds, it thinks."""
+
+    def read(self, wait):
+        return super().read(wait / 1000)
+
+
 class FromOne(Reader):
     """Who joins late has missed all before."""
 
@@ -250,6 +257,16 @@ class Forgets(Reader):
         return super().is_new(name, run, number)
 
 
+class KnowsTwoRuns(Reader):
+    """The run before is remembered, and the one before that is not."""
+
+    def is_new(self, name, run, number):
+        old = [one for publisher, one in self.last if publisher == name and one != run][:-1]
+        if old:
+            self.missing[name] = {one for one in self.missing[name] if one[0] not in old}
+        return super().is_new(name, run, number)
+
+
 class NoRuns(Reader):
     """The run is not looked at: small numbers are old ones."""
 
@@ -280,6 +297,7 @@ WRONG = {
     "no subscription": (Silent, {"not-heard"}),
     "frames": (GivesFrames, {"not-heard"}),
     "waits on": (WaitsOn, {"waits"}),
+    "milliseconds": (Milliseconds, {"too-soon"}),
     "counts from one": (FromOne, {"before"}),
     "nothing is missed": (NeverMissed, {"miscounted"}),
     "counts gaps": (CountsGaps, {"miscounted"}),
@@ -294,6 +312,7 @@ WRONG = {
     "joins each run": (JoinsEachRun, {"new-run"}),
     "no runs": (NoRuns, {"new-run"}),
     "forgets": (Forgets, {"forgets"}),
+    "knows two runs": (KnowsTwoRuns, {"forgets"}),
     "hoards": (Hoards, {"hoards"}),
     "takes all": (TakesAll, {"hoards"}),
     "leaves a socket open": (LeavesOpen, {"left-open"}),

@@ -144,9 +144,12 @@ def leaving_and_coming_meanwhile(at):
     at.call(at.bus.subscribe, late)
     at.publish("paid 3")
     yield "still-called", at.names == ["second", "third", "early"], at.said
-    at.subscribe(host=lambda: at.bus.subscribe(late))
+    new, there = at.observer("new"), ["second", "third", "early", "host"]
+    at.subscribe(host=lambda: at.bus.subscribe(new))
     at.publish("paid 4")
-    yield "too-early", at.names == ["second", "third", "early", "host"], at.said
+    yield "too-early", at.names == there, f"host had subscribed new meanwhile; {at.said}"
+    at.publish("paid 5")
+    yield "too-early", at.names == [*there, "new"], f"host had subscribed new an event ago; {at.said}"
 
 
 @part

@@ -102,7 +102,7 @@ class Join(WireStage):
         for one in subscribers:
             heard, wanted, told = self.outcome(one)
             ended = self.published.is_back and not self.published.error
-            yield stuck if stuck and not ended else code, heard == wanted, told
+            yield stuck if stuck and not ended else code, heard == wanted and (ended or not stuck), told
 
 
 check_join = scenario("04", 2, "Late, and nothing missed", WORDS, Publisher=Join, Subscriber=None)

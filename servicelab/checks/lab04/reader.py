@@ -15,8 +15,8 @@ SHORT, SOON, LIMIT = 0.1, 1.0, 3.0  # seconds
 WORDS = words("""
 not-heard: read(wait) returns the body of the next event, in the order in which they came
     What did your socket subscribe to, and is it connected to each address? Which of the four frames is the body?
-waits: nothing comes: read(wait) returns None after `wait` seconds
-    Which call waits in your read, and who tells it for how long? A poll counts in milliseconds.
+waits, too-soon: read(wait) returns None when nothing comes for `wait` seconds, no later and no sooner
+    Which call waits in your read, and who tells it for how long? In which unit does it count?
 before: what was sent before the first event that was heard is not missed
     What is the first number compared with, when there was none before it?
 miscounted: missed(name) is exact: the numbers between two that were heard
@@ -29,7 +29,7 @@ twice: an event that comes a second time is not handed out, and changes nothing
     How could you tell a number that comes late from one that comes again?
 new-run: the publisher has restarted: what is missing at the beginning of its new run is counted, too
     Its numbers begin at 1 again, and you were there all the time. What is missing when the first that you hear is 4?
-forgets: … and what was missed of the run before stays counted
+forgets: … and what was missed of the runs before stays counted
     What happens to the old count when a run begins?
 hoards: at most `keep` events wait at the reader's end
     What is the high-water mark of a SUB socket if nobody sets it?
@@ -103,7 +103,10 @@ def one_publisher(at):
     yield "before", *at.misses(0, "41 and 42 came")
     outcome = at.ask.run(at.reader.read, SHORT, limit=SOON, keep=True)
     yield "waits", outcome.returned and outcome.value is None, f"nothing was sent; read({SHORT}): {outcome}"
-    for number, missing in ((46, 3), (47, 3), (100, 55), (1001, 955)):
+    at.aside(lambda: time.sleep(3 * SHORT) or at.publish("orders", 43))
+    body = at.read()
+    yield "too-soon", body == b"orders 43", f"{3 * SHORT:.1f} s after read({LIMIT:g}) began, 43 was sent: {shown(body)}"
+    for number, missing in ((46, 2), (47, 2), (100, 54), (1001, 954)):
         yield "not-heard", *at.hears("orders", number)
         yield "miscounted", *at.misses(missing, f"now {number} came")
 
@@ -147,6 +150,8 @@ def a_restart(at):
     exact, happened = at.misses(6, f"1, 2, 5 came, then a new run, and of it 4 and 6; {told}")
     forgot = at.misses(4, "")[0]
     yield "forgets" if forgot else "new-run", exact, happened
+    at.hears("orders", 2, run="run 3")
+    yield "forgets", *at.misses(7, "and then a third run, and of it 2")
 
 
 @part
