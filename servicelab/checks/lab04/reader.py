@@ -43,12 +43,12 @@ class Slow(WireStage):
 
     def __init__(self, ask, Reader):
         super().__init__(ask, Reader)
-        self.sockets = {}
+        self.sockets, self.ids = {}, {}
 
     def begin(self, **addresses):
         """Bind publishers at these addresses, and let the learner's reader connect. Have all of them heard of it?"""
         bound = [self.bind(name, address) for name, address in addresses.items()]
-        self.last = self.ask.trace.send("reader", "orders", "subscribe")
+        self.last = self.arrow("reader", "orders", "subscribe")
         methods = ("read", "missed", "close")
         self.reader = self.make(self.yours, self.context, bound, KEEP, methods=methods)
         self.theirs.append(self.reader)
@@ -68,15 +68,16 @@ class Slow(WireStage):
     def publish(self, name, number, run="run 1", size=0):
         """One event; returns its body."""
         body = bytes(size) or f"{name} {number}".encode()
-        self.last = self.ask.trace.send(name, "reader", f"{run}, {number}", kind="message")
+        if not size:  # of a flood nothing is drawn
+            self.last = self.ids[body] = self.ask.trace.send(name, "reader", f"{run}, {number}", kind="message")
         self.sockets[name].send_multipart([name.encode(), run.encode(), b"%d" % number, body])
         return body
 
     def read(self, wait=LIMIT):
         """What the next read returns."""
         body = self.call(self.reader.read, wait, limit=wait + 2.0)
-        if body is not None:
-            self.ask.trace.receive(self.last, "reader")
+        if isinstance(body, bytes) and body in self.ids:
+            self.ask.trace.receive(self.ids[body], "reader")
         return body
 
     def hears(self, name, *numbers, run="run 1"):
