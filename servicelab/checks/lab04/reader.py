@@ -1,0 +1,170 @@
+"""Exercise 5, build: a reader that is too slow, drops, and tells exactly how many of each publisher it has missed."""
+
+import time
+from contextlib import suppress
+
+import zmq
+
+from servicelab.checks.lab04.wires import WireStage
+from servicelab.checks.learner_traceback import shown
+from servicelab.checks.scenario import scenario, words
+
+KEEP, SENT = 10, 200  # messages that may wait at each end, and that are sent while the reader sleeps
+SHORT, SOON, LIMIT = 0.1, 1.0, 3.0  # seconds
+
+WORDS = words("""
+not-heard: read(wait) returns the body of the next event, in the order in which they came
+    What did your socket subscribe to, and is it connected to each address? Which of the four frames is the body?
+waits, too-soon: read(wait) returns None when nothing comes for `wait` seconds, no later and no sooner
+    Which call waits in your read, and who tells it for how long? In which unit does it count?
+before: what was sent before the first event that was heard is not missed
+    What is the first number compared with, when there was none before it?
+miscounted: missed(name) is exact: the numbers between two that were heard
+    Heard were 3 and 7: how many are missing? By what are numbers compared that come as bytes?
+mixed: each publisher counts for itself; of one that was never heard, 0 are missed
+    What do you remember of the last event, and of whom was it? What does your missed do with a name that is new to it?
+late: an event that comes late is handed out, and is no longer missing
+    A number is smaller than the last one, and was never heard: what was it counted as before?
+twice: an event that comes a second time is not handed out, and changes nothing
+    How could you tell a number that comes late from one that comes again?
+new-run: the publisher has restarted: what is missing at the beginning of its new run is counted, too
+    Its numbers begin at 1 again, and you were there all the time. What is missing when the first that you hear is 4?
+forgets: … and what was missed of the runs before stays counted
+    What happens to the old count when a run begins?
+hoards: at most `keep` events wait at the reader's end
+    What is the high-water mark of a SUB socket if nobody sets it?
+left-open: after close() no socket is open
+    Which sockets did you make?
+""")
+
+
+class Slow(WireStage):
+    """The learner's reader, and the sockets that publish to it: ``orders`` and ``stock``, by their names."""
+
+    def __init__(self, ask, Reader):
+        super().__init__(ask, Reader)
+        self.sockets, self.ids = {}, {}
+
+    def begin(self, **addresses):
+        """Bind publishers at these addresses, and let the learner's reader connect. Have all of them heard of it?"""
+        bound = [self.bind(name, address) for name, address in addresses.items()]
+        self.last = self.arrow("reader", "orders", "subscribe")
+        methods = ("read", "missed", "close")
+        self.reader = self.make(self.yours, self.context, bound, KEEP, methods=methods)
+        self.theirs.append(self.reader)
+        return all(self.sockets[name].poll(1000 * LIMIT) and self.sockets[name].recv() for name in addresses)
+
+    def bind(self, name, address):
+        """A publisher, bound to this address, where another one may just be going. Returns where it is."""
+        made, end = self.socket(zmq.XPUB), time.monotonic() + LIMIT
+        made.sndhwm = KEEP
+        while not made.getsockopt(zmq.LAST_ENDPOINT) and time.monotonic() < end:
+            with suppress(zmq.ZMQError):
+                made.bind(address)
+            time.sleep(0.01)
+        self.sockets[name] = made
+        return made.getsockopt(zmq.LAST_ENDPOINT).decode().rstrip("\0")
+
+    def publish(self, name, number, run="run 1", size=0):
+        """One event; returns its body."""
+        body = bytes(size) or f"{name} {number}".encode()
+        if not size:  # of a flood nothing is drawn
+            self.last = self.ids[body] = self.ask.trace.send(name, "reader", f"{run}, {number}", kind="message")
+        self.sockets[name].send_multipart([name.encode(), run.encode(), b"%d" % number, body])
+        return body
+
+    def read(self, wait=LIMIT):
+        """What the next read returns."""
+        body = self.call(self.reader.read, wait, limit=wait + 2.0)
+        if isinstance(body, bytes) and body in self.ids:
+            self.ask.trace.receive(self.ids[body], "reader")
+        return body
+
+    def hears(self, name, *numbers, run="run 1"):
+        """Publish these, and read as many times: ``(was it right, what was read, in words)``."""
+        wanted = [self.publish(name, number, run) for number in numbers]
+        found = [self.read() for _ in wanted]
+        return found == wanted, f"sent were {shown(wanted)}, and read {shown(found)}"
+
+    def misses(self, missing, after, name="orders"):
+        """``(passed, happened)``: so many are missing."""
+        outcome = self.ask.run(self.reader.missed, name.encode(), limit=2.0, keep=True)
+        return outcome.value == missing, f"{after}: {missing} are missing, missed({name.encode()}): {outcome}"
+
+
+check_reader = scenario("04", 5, "Drop, and tell", WORDS, Reader=Slow)
+part = check_reader.part
+
+
+@part
+def one_publisher(at):
+    there = at.begin(orders="inproc://orders", stock="inproc://stock")
+    yield "not-heard", there, f"{LIMIT:g} s later nobody had subscribed at both addresses"
+    yield "not-heard", *at.hears("orders", 41, 42)
+    yield "before", *at.misses(0, "41 and 42 came")
+    outcome = at.ask.run(at.reader.read, SHORT, limit=SOON, keep=True)
+    yield "waits", outcome.returned and outcome.value is None, f"nothing was sent; read({SHORT}): {outcome}"
+    at.aside(lambda: time.sleep(3 * SHORT) or at.publish("orders", 43))
+    body = at.read()
+    yield "too-soon", body == b"orders 43", f"{3 * SHORT:.1f} s after read({LIMIT:g}) began, 43 was sent: {shown(body)}"
+    for number, missing in ((46, 2), (47, 2), (100, 54), (1001, 954)):
+        yield "not-heard", *at.hears("orders", number)
+        yield "miscounted", *at.misses(missing, f"now {number} came")
+
+
+@part
+def two_publishers_in_turn(at):
+    at.begin(orders="inproc://orders", stock="inproc://stock")
+    for orders, stock in ((1, 501), (2, 502), (5, 504)):
+        at.hears("orders", orders)
+        at.hears("stock", stock)
+    for name, missing in (("orders", 2), ("stock", 1), ("parcels", 0)):
+        yield "mixed", *at.misses(missing, "orders 1, 2, 5 came, and stock 501, 502, 504 in between", name)
+
+
+@part
+def late_and_twice(at):
+    at.begin(orders="inproc://orders")
+    at.hears("orders", 7, 8, 12)
+    right, told = at.hears("orders", 10)
+    exact, happened = at.misses(2, f"7, 8, 12 and then 10 came; {told}")
+    yield "late", right and exact, happened
+    for number in (12, 10, 8):
+        at.publish("orders", number)
+    body, read = at.publish("orders", 13), at.read()
+    exact, happened = at.misses(2, f"12, 10, 8 came again, and then 13; read was {shown(read)}")
+    yield "twice", read == body and exact, happened
+
+
+@part
+def a_restart(at):
+    at.begin(orders="tcp://127.0.0.1:*")
+    at.hears("orders", 1, 2, 5)
+    before = at.sockets["orders"]
+    address = before.getsockopt(zmq.LAST_ENDPOINT).decode()
+    before.close(0)
+    at.bind("orders", address)
+    end = time.monotonic() + LIMIT
+    while not at.sockets["orders"].poll(20) and time.monotonic() < end:
+        at.read(SHORT)  # a socket sees to its connections only while somebody is in it
+    _, told = at.hears("orders", 4, 6, run="run 2")
+    exact, happened = at.misses(6, f"1, 2, 5 came, then a new run, and of it 4 and 6; {told}")
+    forgot = at.misses(4, "")[0]
+    yield "forgets" if forgot else "new-run", exact, happened
+    at.hears("orders", 2, run="run 3")
+    yield "forgets", *at.misses(7, "and then a third run, and of it 2")
+
+
+@part
+def a_sleep(at):
+    at.begin(orders="inproc://orders")
+    at.hears("orders", 1)
+    for number in range(2, SENT + 1):
+        at.publish("orders", number, size=10_000)
+    kept = 0
+    while kept < SENT and at.read(SHORT) is not None:
+        kept += 1
+    yield "hoards", kept <= 2 * KEEP, f"{kept} waited; {KEEP} may at the publisher's end, {KEEP} at yours"
+    at.hears("orders", SENT + 1)
+    yield "miscounted", *at.misses(SENT - 1 - kept, f"of {SENT + 1} events {kept + 2} came")
+    yield "left-open", *at.none_open()

@@ -1,0 +1,65 @@
+"""Exercise 3: twelve cells, and the ways to misread a pattern."""
+
+CHOICE = {
+    "audit": {"zmq": [""], "amqp": ["#"]},
+    "board": {"zmq": ["orders."], "amqp": ["orders.*.#"]},
+    "shipping": {"zmq": None, "amqp": ["orders.paid"]},
+    "cash": {"zmq": None, "amqp": ["*.paid"]},
+    "support": {"zmq": None, "amqp": ["#.cancelled"]},
+    "search": {"zmq": ["order"], "amqp": None},
+}
+
+
+def choosing(wish=None, **cells):
+    """The right choice, but for these cells of one wish."""
+
+    def choose():
+        return CHOICE if wish is None else CHOICE | {wish: CHOICE[wish] | cells}
+
+    return choose
+
+
+def in_other_words():
+    """Tuples, sets, and more patterns than it takes."""
+    return {
+        "audit": {"zmq": ("", "orders"), "amqp": ("#", "*.#")},
+        "board": {"amqp": {"orders.#.*", "orders.paid"}, "zmq": {"orders."}},
+        **{name: CHOICE[name] for name in ("shipping", "cash", "search", "support")},
+    }
+
+
+class Choice:
+    """A table that is turned over."""
+
+    ZMQ = {"audit": [""], "board": ["orders."], "search": ["order", "orders"]}
+    AMQP = {
+        "audit": ["*.#", ""],
+        "board": ["orders.*", "orders.*.*.#"],
+        "shipping": ["orders.paid"],
+        "cash": ["*.paid"],
+        "support": ["cancelled", "*.#.cancelled"],
+    }
+
+    def __call__(self):
+        return {name: {"zmq": self.ZMQ.get(name), "amqp": self.AMQP.get(name)} for name in CHOICE}
+
+
+RIGHT = {"twelve cells": choosing(), "in other words": in_other_words, "turned over": Choice()}
+WRONG = {
+    "a text for a list": (choosing("board", zmq="orders."), {"wrong-type"}),
+    "a wish is missing": (lambda: {**CHOICE, "cash": None}, {"wrong-type"}),
+    "no prefix without a dot": (choosing("search", zmq=None), {"zmq-given-up"}),
+    "ends are impossible": (choosing("support", amqp=None), {"amqp-given-up"}),
+    "a prefix is a word": (choosing("board", zmq=["orders"]), {"zmq-too-much"}),
+    "a prefix is a whole": (choosing("shipping", zmq=["orders.paid"]), {"zmq-too-much"}),
+    "all, and sort them out": (choosing("cash", zmq=[""]), {"zmq-too-much"}),
+    "signs in a prefix": (choosing("audit", zmq=["#"]), {"zmq-too-little"}),
+    "a list of what there is": (choosing("support", zmq=["orders.cancelled"]), {"zmq-too-little"}),
+    "nothing is everything": (choosing("audit", zmq=[]), {"zmq-too-little"}),
+    "no word is a word": (choosing("board", amqp=["orders.#"]), {"amqp-too-much"}),
+    "any words before": (choosing("cash", amqp=["#.paid"]), {"amqp-too-much"}),
+    "any words behind": (choosing("shipping", amqp=["orders.paid.#"]), {"amqp-too-much"}),
+    "a star is many": (choosing("board", amqp=["orders.*"]), {"amqp-too-little"}),
+    "one word before": (choosing("support", amqp=["*.cancelled"]), {"amqp-too-little"}),
+    "a prefix at the exchange": (choosing("search", amqp=["order*"]), {"amqp-too-little"}),
+}

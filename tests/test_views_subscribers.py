@@ -1,0 +1,53 @@
+"""The panel of four subscribers (chapter 04)."""
+
+import pytest
+
+from servicelab.views.demos.subscribers import FOUR, Subscribers, run
+
+NEAR_QUICK, FAR_QUICK, NEAR_SLOW, FAR_SLOW = range(4)
+
+
+@pytest.fixture
+def panel():
+    panel = Subscribers(seed=1)
+    yield panel
+    panel.close()
+
+
+@pytest.mark.parametrize("change", [{"delay": 80}, {"rate": 100}, {"speed": 100}, {"mark": 200}], ids=str)
+def test_every_control_changes_the_picture_and_the_sentence(panel, change):
+    picture, said = panel.png, panel.alt
+    panel.set(**change)
+    assert "✗" not in panel.line.value
+    assert panel.png != picture and panel.alt != said
+
+
+def test_reset_brings_back_the_first_picture(panel):
+    first = panel.png, panel.alt
+    panel.set(delay=100, rate=400, mark=10)
+    panel.reset()
+    assert (panel.png, panel.alt) == first
+
+
+def counts(fate, **settings):
+    return [list(fates.values()).count(fate) for fates in run(**settings)]
+
+
+def test_the_delay_hurts_the_far_and_the_mark_hurts_the_slow():
+    usual = {"delay": 0.04, "rate": 200, "speed": 40, "mark": 50}
+    assert counts("missed", **usual) == [1, 41, 1, 41]
+    dropped = counts("dropped", **usual)
+    assert dropped[NEAR_QUICK] == dropped[FAR_QUICK] == 0 < dropped[FAR_SLOW] < dropped[NEAR_SLOW]
+    assert counts("dropped", **usual | {"mark": 300}) == [0] * len(FOUR)
+    assert counts("dropped", **usual | {"speed": 400}) == [0] * len(FOUR)
+    assert counts("missed", **usual | {"mark": 300}) == counts("missed", **usual)
+
+
+def test_a_larger_box_only_postpones_it():
+    kept = [counts("waits", delay=0, rate=200, speed=20, mark=mark)[NEAR_SLOW] for mark in (10, 50, 100)]
+    assert kept == [20, 100, 200]
+
+
+def test_every_event_since_they_connected_has_one_fate():
+    for fates in run(0.1, 400, 20, 10):
+        assert list(fates) == list(range(min(fates), max(fates) + 1)) and len(fates) == 1101
