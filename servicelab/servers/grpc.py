@@ -10,6 +10,7 @@ its caller has gone: ``context.is_active()``, ``context.time_remaining()`` (9.2e
 1.85.
 """
 
+import contextlib
 import functools
 import inspect
 import queue
@@ -17,7 +18,7 @@ import threading
 from concurrent import futures
 
 import grpc
-from google.protobuf import text_format
+from google.protobuf import descriptor_pool, text_format
 from google.protobuf.message import Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
@@ -108,7 +109,8 @@ class GRPCServer(Server):
             for service in ("", *names):
                 self.set_health(True, service)
             names.append(health.SERVICE_NAME)
-        reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], server)
+        pools = [add.pool for add, _ in self.services if hasattr(add, "pool")]
+        reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], server, pool=_Pools(pools))
         port = server.add_insecure_port(f"{HOST}:{self.wanted_port}")
         server.start()
         self._serves = True
@@ -190,6 +192,22 @@ class _Noting:
 
     def __getattr__(self, name):
         return getattr(self._server, name)
+
+
+class _Pools:
+    """Descriptor pools as one: the versions' own, and the one of the process."""
+
+    def __init__(self, pools):
+        self._pools = [*pools, descriptor_pool.Default()]
+
+    def __getattr__(self, name):
+        def find(*args):
+            for pool in self._pools:
+                with contextlib.suppress(KeyError):
+                    return getattr(pool, name)(*args)
+            raise KeyError(args)
+
+        return find
 
 
 class _Watching(grpc.ServerInterceptor):
