@@ -3,7 +3,7 @@
 from tests.counter_worlds import Change
 
 # Cells that only share a name with what a claim or a turn needs.
-WITHOUT = ("r-wrong-run", "r-run-stranger-run", "r-limits-deadline", "r-change-reserved-run")
+WITHOUT = ("r-run-stranger-run", "r-limits-deadline", "r-change-reserved-run")
 
 COUNTER = {
     "C04": [
