@@ -140,7 +140,7 @@ def test_eager_pings_end_a_stream_unless_the_server_expects_them():
 
 
 def test_excursions_five_attempts_no_hedge_and_no_overtaking():
-    world = after("r-retry-run", "r-hol-run")
+    world = after("r-retry-count", "r-hol-measure")
     assert world["tried"] == {"none": 1, "retryPolicy": 5, "hedgingPolicy": 1}
     assert min(world["waited"].values()) > 0.6  # of the second that the large reply needs
 
