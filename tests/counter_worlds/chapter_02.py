@@ -54,7 +54,7 @@ COUNTER = {
         Change(
             "r-size-contract",
             'f"customer-{',
-            'f"{40 * \'customer \'}-{',
+            "f\"{40 * 'customer '}-{",
             "holds if 48 calls are made at once and if a built message",
         ),
     ],
