@@ -18,6 +18,7 @@ _HOMES = {
     "heeding_grpc": "deadline",
     "last_event_id": "events",
     "load_proto": "proto",
+    "load_version": "proto",
     "long_poll": "events",
     "serve": "http",
 }
@@ -37,6 +38,7 @@ __all__ = [
     "heeding_grpc",
     "last_event_id",
     "load_proto",
+    "load_version",
     "long_poll",
     "serve",
 ]

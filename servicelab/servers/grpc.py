@@ -10,6 +10,7 @@ its caller has gone: ``context.is_active()``, ``context.time_remaining()`` (9.2e
 1.85.
 """
 
+import contextlib
 import functools
 import inspect
 import queue
@@ -17,7 +18,7 @@ import threading
 from concurrent import futures
 
 import grpc
-from google.protobuf import text_format
+from google.protobuf import descriptor_pool, text_format
 from google.protobuf.message import Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
@@ -34,9 +35,10 @@ class GRPCServer(Server):
 
     ``services`` is a list of pairs ``(add_…Servicer_to_server, servicer)`` as the generated code has them. At most
     ``workers`` calls are handled at the same time; the others wait until one ends, streams included. What a handler
-    raises, ``SystemExit`` too, is UNKNOWN for its caller and a traceback in ``.errors``. ``health``: the standard
-    health service, in which each service is SERVING until the stop; reflection tells tools what there is. ``options``
-    and ``interceptors`` are gRPC's own (``interceptors=[heeding_grpc()]`` hands deadlines down).
+    raises, ``SystemExit`` too, is UNKNOWN for its caller (or the status that it had set) and a traceback in
+    ``.errors``. ``health``: the standard health service, in which each service is SERVING until the stop; reflection
+    tells tools what there is. ``options`` and ``interceptors`` are gRPC's own (``interceptors=[heeding_grpc()]`` hands
+    deadlines down).
 
     With a ``trace`` the calls of a traced channel are stamped, and each message of a stream. A message from the client
     is stamped when the handler takes it.
@@ -108,7 +110,8 @@ class GRPCServer(Server):
             for service in ("", *names):
                 self.set_health(True, service)
             names.append(health.SERVICE_NAME)
-        reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], server)
+        pools = [add.pool for add, _ in self.services if hasattr(add, "pool")]
+        reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], server, pool=_Pools(pools))
         port = server.add_insecure_port(f"{HOST}:{self.wanted_port}")
         server.start()
         self._serves = True
@@ -190,6 +193,22 @@ class _Noting:
 
     def __getattr__(self, name):
         return getattr(self._server, name)
+
+
+class _Pools:
+    """Descriptor pools as one: the versions' own, and the one of the process."""
+
+    def __init__(self, pools):
+        self._pools = [*pools, descriptor_pool.Default()]
+
+    def __getattr__(self, name):
+        def find(*args):
+            for pool in self._pools:
+                with contextlib.suppress(KeyError):
+                    return getattr(pool, name)(*args)
+            raise KeyError(args)
+
+        return find
 
 
 class _Watching(grpc.ServerInterceptor):
@@ -296,7 +315,13 @@ class _Visit:
             if getattr(getattr(context, "_state", None), "aborted", False) or self.pool.is_over:
                 raise
             self.owner.errors.append(threads.traceback_text())
-            context.abort(grpc.StatusCode.UNKNOWN, f"Exception calling application: {str(error) or repr(error)}")
+            code, details = context.code(), context.details()  # a status that the handler had set is what is told
+            context.abort(
+                code
+                if isinstance(code, grpc.StatusCode) and code is not grpc.StatusCode.OK
+                else grpc.StatusCode.UNKNOWN,
+                details.decode() if details else f"Exception calling application: {str(error) or repr(error)}",
+            )
 
 
 def _as_it_is(data):
