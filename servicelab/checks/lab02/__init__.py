@@ -1,0 +1,12 @@
+"""The checks of lab 02, remote procedure calls: one module per exercise, and what the exercises are given.
+
+``decode``     1, build: read a message without its contract
+``contract``   2, repair: a contract that a colleague changed, with old and new programs running side by side
+``upload``     3, build: 10 MB in pieces, with a deadline and honest status codes (``photos``: the services around it)
+``keepalive``  4, measure and decide: options with which a silent stream lives (``middlebox``: what cuts it)
+``formats``    5, measure and decide: a format for each of four payloads
+"""
+
+from servicelab.checks.lab02.decode import OVERHEARD, check_decode
+
+__all__ = ["OVERHEARD", "check_decode"]
