@@ -6,7 +6,7 @@ import struct
 
 def varint(data, at):
     number = shift = 0
-    for length in range(10):
+    for _ in range(10):
         if at >= len(data):
             raise ValueError("cut in a number")
         byte = data[at]
@@ -197,21 +197,16 @@ def never_empty(data):
     return fields(data)
 
 
-def as_text(data):
-    return [
-        (field, kind, value.decode(errors="replace") if kind == 2 else value) for field, kind, value in fields(data)
-    ]
+def changed(kinds, change):
+    def changed_fields(data):
+        return [(field, kind, change(value) if kind in kinds else value) for field, kind, value in fields(data)]
+
+    return changed_fields
 
 
-def length_kept(data):
-    return [(field, kind, bytes([len(value)]) + value if kind == 2 else value) for field, kind, value in fields(data)]
-
-
-def fixed_as_numbers(data):
-    return [
-        (field, kind, int.from_bytes(value, "little") if kind in (1, 5) else value)
-        for field, kind, value in fields(data)
-    ]
+as_text = changed([2], lambda value: value.decode(errors="replace"))
+length_kept = changed([2], lambda value: bytes([len(value) % 256]) + value)
+fixed_as_numbers = changed([1, 5], lambda value: int.from_bytes(value, "little"))
 
 
 def index_error(data):
@@ -219,7 +214,7 @@ def index_error(data):
     try:
         return fields(data)
     except ValueError as error:
-        raise IndexError(*error.args) if "cut" in str(error) else error
+        raise IndexError(*error.args) if "cut" in str(error) else error from None
 
 
 def zigzag_by_float(number):

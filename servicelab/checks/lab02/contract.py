@@ -1,0 +1,208 @@
+"""Exercise 2, repair: a contract that a colleague changed, while old programs go on running.
+
+Old and new clients call old and new servers, over real sockets. What decides is what a server saw and what came back.
+"""
+
+import grpc
+from google.protobuf.descriptor import FieldDescriptor
+
+from servicelab.checks.learner_traceback import shown
+from servicelab.checks.scenario import Stage, scenario, words
+from servicelab.clients.tracing import traced_channel
+from servicelab.servers import GRPCServer, load_version
+from servicelab.servers.proto import ProtoError
+
+V1 = """syntax = "proto3";
+package shop;
+
+message Order {
+  int64 id = 1;
+  string customer = 2;
+  int32 cents = 3;
+  string voucher = 4;
+  int32 quantity = 5;
+}
+
+message Receipt {
+  int64 id = 1;
+  int32 cents = 2;
+}
+
+service Orders {
+  rpc Place(Order) returns (Receipt);
+}
+"""
+VOUCHER = 4  # its number
+FIELDS = {"Order": ("id", "buyer", "cents", "quantity", "rebate", "delivery"), "Receipt": ("id", "cents")}
+#: Orders that a version 1 can say: odd and even, the largest, a refund, and one that says as little as possible.
+ORDERS = (
+    {"id": 2**40, "customer": "Zoë", "cents": 999, "quantity": 3},
+    {"id": 7, "customer": "Malik", "cents": 1000, "quantity": 2},
+    {"id": 8, "customer": "Ada", "cents": 2**31 - 1, "quantity": 1},
+    {"id": 9, "customer": "Ada", "cents": -500, "quantity": 1},
+    {"id": 10, "customer": "", "cents": 0, "quantity": 0},
+)
+MOST = 10**12  # cents
+
+WORDS = words("""
+no-proto: the text is a contract that compiles
+    The compiler says line and column.
+names: it has everything that was wished for, under the names of the task
+    Go through the numbered wishes: which name is missing?
+still-there: the voucher is gone
+    A new program must not be able to write it any more.
+unanswered: a call of an old client reaches the new server, and a new client's the old server
+    What does the path of a call consist of, in both texts?
+lost: what an old client orders arrives at the new server, and the other way round
+    By what does a server find a field in the bytes: by its name, or by its number?
+misread: … with the same values
+    The bytes are the same. Which types read them in the same way, for odd numbers and for those below zero?
+receipt-lost, receipt-misread: the receipts, too
+    An answer is a message like any other. Compare number and type with those of version 1.
+too-small: an order and a receipt of 10¹² cents arrive among new programs
+    How many bits has it, in both messages?
+reused: what an old client writes as voucher is nothing else for the new server
+    Old programs go on sending the old number.
+number-free: the number of the voucher is kept from being given away again
+    Your text knows today why that number must not be used. Will the next colleague? There is a word for it.
+name-free: … and its name, too
+    JSON and texts in the log know a field by its name.
+zero-is-none: a rebate of 0 is something else than no rebate, and old clients give none
+    How does a server tell a field that is 0 from one that was not sent? proto3 has a word for it.
+express: nobody gets EXPRESS who has not asked for it
+    What does a server read in a field that was not sent?
+""")
+
+
+class Versions(Stage):
+    """Servers and clients of both versions, and what the servers saw."""
+
+    def __init__(self, ask, contract):
+        super().__init__(ask, contract)
+        text = contract if isinstance(contract, str) else self.call(contract, returns=str)
+        self.stubs, self.saw = {}, []
+        self.last = ask.trace.send("you", "shop", "the contract", kind="message")
+        self.versions = {1: load_version(V1)}
+        try:
+            self.versions[2] = load_version(text)
+        except ProtoError as error:
+            self.refuse("no-proto", str(error))
+        self.versions[2] = self._named(self.versions[2])
+
+    def _named(self, new):
+        """Version 2, which has all that was wished for."""
+        missing = [f"the message {name}" for name in FIELDS if not hasattr(new.messages, name)]
+        for name, fields in FIELDS.items() if not missing else ():
+            has = getattr(new.messages, name).DESCRIPTOR.fields_by_name
+            missing += [f"{name}.{field}" for field in fields if field not in has]
+        service = new.messages.DESCRIPTOR.services_by_name.get("Orders")
+        missing += [] if service and "Place" in service.methods_by_name else ["the service Orders with Place"]
+        if not missing:
+            self.delivery = new.messages.Order.DESCRIPTOR.fields_by_name["delivery"].enum_type
+            values = self.delivery.values_by_name if self.delivery else ()
+            missing = [f"a delivery {end}" for end in ("STANDARD", "EXPRESS") if not any(v.endswith(end) for v in values)]
+        if missing:
+            self.refuse("names", "missing: " + ", ".join(missing))
+        return new
+
+    def start(self):
+        for number, version in self.versions.items():
+            server = GRPCServer([self._servicer(version)], f"orders v{number}", trace=self.ask.trace)
+            self.use(server)
+            for client, its in self.versions.items():
+                channel = self.use(grpc.insecure_channel(server.target, [("grpc.use_local_subchannel_pool", 1)]))
+                channel = traced_channel(channel, self.ask.trace, f"client v{client}", server=server.name)
+                self.stubs[client, number] = its.services.OrdersStub(channel)
+
+    def _servicer(self, version):
+        def place(servicer, order, context):
+            self.saw.append(order)
+            return version.messages.Receipt(id=order.id, cents=order.cents)
+
+        servicer = type("Shop", (version.services.OrdersServicer,), {"Place": place})()
+        return version.services.add_OrdersServicer_to_server, servicer
+
+    def place(self, client, server, fields):
+        """``(order that the server saw, receipt, words)``; None for both when there was no answer."""
+        told = f"a client of v{client} ordered {fields} from a server of v{server}"
+        if client == 2 and "customer" in fields:
+            fields = {("buyer" if name == "customer" else name): value for name, value in fields.items()}
+        self.saw.clear()
+        try:
+            order = self.versions[client].messages.Order(**fields)
+        except (TypeError, ValueError) as error:
+            return None, None, f"{told}: {error}"
+        try:
+            receipt = self.stubs[client, server].Place(order, timeout=5)
+        except grpc.RpcError as error:
+            receipt, told = None, f"{told}: {error.code().name}, {error.details()}"
+        self.last = self.ask.trace.calls[-1].id
+        return (self.saw[0] if self.saw else None), receipt, told
+
+
+check_contract = scenario("02", 2, "Two versions at work", WORDS, contract=Versions)
+part = check_contract.part
+
+
+@part
+def between_old_and_new(v):
+    v.start()
+    yield "still-there", "voucher" not in v.versions[2].messages.Order.DESCRIPTOR.fields_by_name, "Order has a voucher"
+    for client, server in ((1, 2), (2, 1)):
+        for sent in ORDERS:
+            order, receipt, told = v.place(client, server, sent)
+            yield "unanswered", receipt is not None, told
+            for message, before, names in ((order, "", sent), (receipt, "receipt-", ("id", "cents"))):
+                for name in names:
+                    here = "buyer" if name == "customer" and message is order and server == 2 else name
+                    yield compared(before, getattr(message, here), sent[name], f"{told}: {here}")
+
+
+def compared(before, got, sent, told):
+    is_nothing = not got and sent
+    return f"{before}{'lost' if is_nothing else 'misread'}", got == sent, f"{told} came as {shown(got)}"
+
+
+@part
+def what_is_gone(v):
+    v.start()
+    order, _, told = v.place(1, 2, {"id": 1, "voucher": "SUMMER"})
+    fields = v.versions[2].messages.Order.DESCRIPTOR.fields
+    names = [field.name for field in fields if field.number == VOUCHER]
+    read = {field.name: value for field, value in order.ListFields() if field.name != "id"}
+    yield "reused", not names and not read, f"{told}, which has {' and '.join(names)} there and read {read}"
+    described = _described(v.versions[2])
+    numbers = any(one.start <= VOUCHER < one.end for one in described.reserved_range)
+    yield "number-free", numbers, f"another field could be number {VOUCHER}"
+    yield "name-free", "voucher" in described.reserved_name, "another field could be called voucher"
+
+
+@part
+def what_is_new(v):
+    v.start()
+    order, receipt, told = v.place(2, 2, {"id": 1, "cents": MOST})
+    came = [message and message.cents for message in (order, receipt)]
+    yield "too-small", came == [MOST, MOST], f"{told} and came as {came[0]}, the receipt as {came[1]}"
+    for client, rebate in ((2, 0), (2, 250), (2, None), (1, None)):
+        order, _, told = v.place(client, 2, {"id": 1} | ({} if rebate is None else {"rebate": rebate}))
+        yield "zero-is-none", _given(order, "rebate") == rebate, f"{told}: rebate came as {_given(order, 'rebate')}"
+    for client in (1, 2):
+        order, _, told = v.place(client, 2, {"id": 1})
+        value = v.delivery.values_by_number[order.delivery].name
+        yield "express", not value.endswith("EXPRESS"), f"{told}: delivery came as {value}"
+
+
+def _given(message, name):
+    """What was sent in a field, or None; "maybe" where nobody can say whether it was."""
+    field = message.DESCRIPTOR.fields_by_name[name]
+    if not field.has_presence:
+        return getattr(message, name) or "maybe"
+    return getattr(message, name) if message.HasField(name) else None
+
+
+def _described(version):
+    from google.protobuf.descriptor_pb2 import DescriptorProto
+
+    described = DescriptorProto()
+    version.messages.Order.DESCRIPTOR.CopyToProto(described)
+    return described
