@@ -6,6 +6,11 @@ others.
 """
 
 #: The modules, in the order of the exercises, and what a learner hands in.
-EXERCISES = {"decode": ("fields", "signed", "zigzag")}
+EXERCISES = {
+    "decode": ("fields", "signed", "zigzag"),
+    "contract": "ORDER_V2",
+    "upload": ("upload", "Photos"),
+    "keepalive": "settings",
+}
 #: Wrong answers, and different messages, an exercise.
 LEAST_WRONG = 5

@@ -1,0 +1,290 @@
+"""Exercise 3, build: a large file in pieces, and the server that hands them on.
+
+The learner's client talks to a server of the check's, the learner's server to a client of the check's. Every message
+is received with gRPC's default limit of 4 MB.
+"""
+
+import hashlib
+import io
+import threading
+import time
+from random import Random
+
+import grpc
+
+from servicelab.checks.learner_traceback import shown
+from servicelab.checks.scenario import Stage, scenario, words
+from servicelab.servers import GRPCServer, load_version
+
+photos = load_version("""syntax = "proto3";
+package photos;
+message Chunk { bytes data = 1; }
+message Stored { int64 size = 1; string sha256 = 2; }
+message Verdict {}
+service Photos { rpc Upload(stream Chunk) returns (Stored); }
+service Scanner { rpc Scan(Stored) returns (Verdict); }
+""")
+Chunk, Stored = photos.messages.Chunk, photos.messages.Stored
+CODE = grpc.StatusCode
+LEAST, MOST = 16 * 1024, 1024 * 1024  # bytes of a piece
+ALONE = 5.0  # seconds for the scan when the caller sets no limit
+
+WORDS = words("""
+arrives: 10 MB arrive, byte by byte
+    How many bytes may a message have, all in all, and how many have yours?
+greedy: no more than 1 MiB is read at a time
+    Fifty uploads at once, and each holds in memory what it has read. What is the argument of your read?
+crumbs: only the last piece has less than 16 KiB
+    Each message has its price, whatever is in it.
+hoarded: it reads on only when the connection takes more
+    Who asks for the next piece: you, or gRPC? What is made before the call begins?
+returned: what the server says is returned
+    What comes back of the call?
+deadline: the call has the time that was given, and the server knows it
+    gRPC sets no deadline. Where does a call take one, and in which unit?
+swallowed: an error of the call reaches the caller as it is
+    What does whoever called you learn, and how would he know whether to try again?
+unverified: a size or a sum that is not that of the file is a ValueError
+    What do you know of the file when the last piece has gone?
+collected: each piece is on the shelf before the next one comes
+    When does your first write happen: with the first piece, or after the last?
+answer: the answer has the size and the sum of what came
+    Of which bytes is your sum, and is it the text in hexadecimal?
+not-scanned: the scanner is asked once, with size and sum, when everything is on the shelf
+    What stands between the last piece and the answer?
+handed-on: the scanner is called with the time that the caller has left just then
+    What does gRPC hand on by itself? When do you ask how much is left?
+default: a caller without a limit: the scan has 5 s
+    What does context say is left when nobody has set a limit, and what does gRPC make of that number?
+verdict: what the scanner says instead of an answer comes back, with its code and its words
+    What does a caller learn when your handler raises? And whom does your except catch?
+full: no room on the shelf is RESOURCE_EXHAUSTED
+    UNKNOWN says only that something is wrong in your code. Is it?
+empty: a photo without a byte is INVALID_ARGUMENT, and is not scanned
+    How many bytes came in all?
+""")
+
+
+class ShelfFull(Exception):
+    """There is no room left for what should be written."""
+
+
+class File(io.RawIOBase):
+    """So many bytes, which nobody has to keep, and which can be read once."""
+
+    def __init__(self, size):
+        self.size, self.at, self.largest, self.sum = size, 0, 0, hashlib.sha256()
+        self._some = Random(size).randbytes(65536) * (MOST // 65536 + 1)
+
+    def readable(self):
+        return True
+
+    def readinto(self, place):
+        data = self.read(len(place))
+        place[: len(data)] = data
+        return len(data)
+
+    def read(self, count=-1):
+        count = self.size - self.at if count is None or count < 0 else min(count, self.size - self.at)
+        self.largest, start = max(self.largest, count), self.at % 65536
+        self.at += count
+        data = (self._some * (count // MOST + 1))[start : start + count]
+        self.sum.update(data)
+        return data
+
+
+class Sending(Stage):
+    """A server of the check's, for the learner's ``upload``. ``answer(server, chunks, context)`` is its handler."""
+
+    def upload(self, size, timeout, answer=lambda came: came, held=False, limit=8.0):
+        """``(outcome, file)`` of one upload. ``answer`` makes of what came (a Stored) what is said; with ``held``
+        the server takes the first piece only, and waits until nobody reads on."""
+        file, self.sizes, self.left, self.came = File(size), [], None, None
+        self.last = self.ask.trace.send("client", "photos", f"{size / MOST:.3g} MiB, {timeout:g} s")
+
+        def receive(servicer, chunks, context):
+            self.ask.trace.receive(self.last, "photos")
+            self.left, digest = context.time_remaining(), hashlib.sha256()
+            for chunk in chunks:
+                self.sizes.append(len(chunk.data))
+                digest.update(chunk.data)
+                if held:
+                    _stands_still(lambda: file.at)
+                    context.abort(CODE.RESOURCE_EXHAUSTED, "no room today")
+            self.came = Stored(size=sum(self.sizes), sha256=digest.hexdigest())
+            return answer(self.came)
+
+        servicer = type("Photos", (photos.services.PhotosServicer,), {"Upload": receive})()
+        server = self.use(GRPCServer([(photos.services.add_PhotosServicer_to_server, servicer)], "photos"))
+        channel = self.use(grpc.insecure_channel(server.target, [("grpc.use_local_subchannel_pool", 1)]))
+        outcome = self.ask.run(self.yours, photos.services.PhotosStub(channel), file, timeout, limit=limit)
+        server.stop()
+        return outcome, file
+
+
+class Receiving(Stage):
+    """The learner's server with a shelf and a scanner of the check's, and a client of the check's."""
+
+    def __init__(self, ask, Photos):
+        super().__init__(ask, Photos)
+        self.shelf, self.scans, self.wrote, self.full_at = [], [], threading.Event(), None
+        scanner = type("Scanner", (photos.services.ScannerServicer,), {"Scan": self._scan})()
+        stub = photos.services.ScannerStub(
+            self._channel(photos.services.add_ScannerServicer_to_server, scanner, "scanner")
+        )
+        self.verdict = None
+        servicer = self.make(Photos, self, stub, methods=("Upload",))
+        self.stub = photos.services.PhotosStub(
+            self._channel(photos.services.add_PhotosServicer_to_server, servicer, "photos")
+        )
+
+    def _channel(self, add, servicer, name):
+        server = self.use(GRPCServer([(add, servicer)], name))
+        return self.use(grpc.insecure_channel(server.target, [("grpc.use_local_subchannel_pool", 1)]))
+
+    def write(self, data):
+        """The shelf is the stage itself."""
+        if self.full_at is not None and len(self.shelf) >= self.full_at:
+            raise ShelfFull("no room for another piece")
+        self.shelf.append(bytes(data))
+        self.wrote.set()
+
+    def _scan(self, asked, context):
+        left = context.time_remaining()
+        self.scans.append((asked, len(b"".join(self.shelf)), time.monotonic(), left))
+        self.ask.trace.receive(self.ask.trace.send("photos", "scanner", f"Scan, {left:.3g} s left"), "scanner")
+        if self.verdict:
+            context.abort(*self.verdict)
+        return photos.messages.Verdict()
+
+    def send(self, *pieces, timeout=6.0, pause=0.0, wait=False):
+        """``(answer or None, code, words)``; ``wait`` for each piece to be on the shelf before the next one goes."""
+        self.shelf.clear()
+        self.scans.clear()
+        self.late, self.end = False, time.monotonic() + (timeout or 0)
+        self.last = self.ask.trace.send("client", "photos", f"{len(pieces)} pieces")
+        self.ask.trace.receive(self.last, "photos")
+
+        def chunks():
+            for data in pieces:
+                self.wrote.clear()
+                yield Chunk(data=data)
+                time.sleep(pause)
+                if wait and not self.wrote.wait(3.0):
+                    self.late = True
+                    return
+
+        call = self.stub.Upload.future(chunks(), timeout=timeout)
+        try:
+            answer = call.result(timeout=8.0)
+            return answer, CODE.OK, f"{len(pieces)} pieces were sent, and the answer was {shown(answer)}"
+        except grpc.RpcError as error:
+            return None, error.code(), f"{len(pieces)} pieces were sent: {error.code().name}, {error.details()}"
+        except grpc.FutureTimeoutError:
+            call.cancel()
+            return None, None, f"{len(pieces)} pieces were sent, and no answer came"
+
+
+def _stands_still(look, seconds=0.4):
+    before, since = look(), time.monotonic()
+    while time.monotonic() < since + seconds:
+        time.sleep(0.02)
+        if look() != before:
+            before, since = look(), time.monotonic()
+
+
+check_upload = scenario("02", 3, "10 MB in pieces", WORDS, upload=Sending, Photos=Receiving)
+
+
+def _in_form(s, outcome):
+    """An upload ends with what was stored, or with an error of the call."""
+    how = "wrong-type" if outcome.returned and not isinstance(outcome.value, Stored) else outcome.how
+    is_fine = how == "returned" or isinstance(outcome.error, grpc.RpcError)
+    s.ask.need(how, "upload returns a Stored", is_fine, str(outcome), "What does stub.Upload return?", s.last)
+
+
+@check_upload.part("upload")
+def ten_megabytes(s):
+    outcome, file = s.upload(10 * MOST + 5000, 20.0)
+    _in_form(s, outcome)
+    told = f"{sum(s.sizes)} of {file.size} bytes came, in {len(s.sizes)} messages; {outcome}"
+    yield "arrives", s.came is not None and s.came.size == file.size and s.came.sha256 == file.sum.hexdigest(), told
+    yield "greedy", file.largest <= MOST, f"{file.largest} bytes were read at once"
+    crumbs = sum(size < LEAST for size in s.sizes[:-1])
+    yield "crumbs", not crumbs, f"of {len(s.sizes)} messages {crumbs} had less than {LEAST} bytes, the last not counted"
+    yield "returned", outcome.value == s.came, str(outcome)
+    for timeout in (20.0, 7.0):
+        s.upload(LEAST, timeout)
+        told = "without a deadline" if s.left > 1e9 else f"with {s.left:.3g} s left"
+        yield "deadline", timeout / 2 < s.left <= timeout + 0.1, f"upload(…, {timeout:g}) called it {told}"
+
+
+@check_upload.part("upload")
+def a_film_of_forty(s):
+    outcome, file = s.upload(40 * MOST, 20.0, held=True)
+    yield (
+        "hoarded",
+        file.at < 20 * MOST,
+        f"the server had taken one piece, and {file.at / MOST:.1f} of 40 MiB were read",
+    )
+    code = outcome.error.code() if isinstance(outcome.error, grpc.RpcError) else None
+    yield "swallowed", code is CODE.RESOURCE_EXHAUSTED, f"the server said RESOURCE_EXHAUSTED, and {outcome}"
+
+
+@check_upload.part("upload")
+def something_else_is_stored(s):
+    for said in ({"sha256": hashlib.sha256().hexdigest()}, {"size": 3}):
+        outcome, file = s.upload(
+            3 * LEAST, 20.0, lambda came: Stored(**{"size": came.size, "sha256": came.sha256} | said)
+        )
+        what = f"the server said {' '.join(map(str, said))}"
+        yield "unverified", isinstance(outcome.error, ValueError), f"it was not what was sent, and {outcome}; {what}"
+
+
+@check_upload.part("Photos")
+def piece_by_piece(r):
+    pieces = [Random(n).randbytes(LEAST) for n in range(3)]
+    answer, _, told = r.send(*pieces, wait=True)
+    yield "collected", not r.late, "the second piece was held back until the first was on the shelf; it never was"
+    whole = b"".join(pieces)
+    size, sha256 = len(whole), hashlib.sha256(whole).hexdigest()
+    kept = b"".join(r.shelf) == whole
+    yield "answer", answer == Stored(size=size, sha256=sha256) and kept, told
+    asked = [(one.size, one.sha256, there) for one, there, *_ in r.scans]
+    yield (
+        "not-scanned",
+        asked == [(size, sha256, size)],
+        f"Scan was called with (size, sum, bytes on the shelf) {asked}",
+    )
+
+
+@check_upload.part("Photos")
+def in_time(r):
+    for pause in (0.0, 0.4):
+        answer, _, told = r.send(b"a", b"b", pause=pause)
+        (*_, at, left) = r.scans[-1]
+        told = f"the caller had {r.end - at:.2f} s left of 6, and Scan was called with {left:.3g} s; {told}"
+        yield "handed-on", answer is not None and (r.end - at) / 2 < left < r.end - at + 0.25, told
+    answer, _, told = r.send(b"a", timeout=None)
+    left = r.scans[-1][-1] if r.scans else None
+    happened = f"Scan was called with {left} s; {told}"
+    yield "default", answer is not None and ALONE / 2 < left <= ALONE + 0.1, happened
+
+
+@check_upload.part("Photos")
+def something_is_wrong(r):
+    for code, why in (
+        (CODE.FAILED_PRECONDITION, "page 3 of the photo is a virus"),
+        (CODE.UNAVAILABLE, "out for lunch"),
+    ):
+        r.verdict = code, why
+        answer, got, told = r.send(b"a")
+        yield "verdict", got is code and why in told, f"the scanner said {code.name}, {why}; {told}"
+    r.verdict = None
+    for r.full_at in (2, 0):
+        *_, got, told = r.send(b"a", b"b", b"c")
+        yield "full", got is CODE.RESOURCE_EXHAUSTED, f"there was room for {r.full_at}; {told}"
+    r.full_at = None
+    for pieces in ((), (b"", b"")):
+        *_, got, told = r.send(*pieces)
+        yield "empty", got is CODE.INVALID_ARGUMENT and not r.scans, f"{told}; {len(r.scans)} were scanned"
