@@ -1,6 +1,7 @@
 """Exercise 3: three clients and three servers for large files, and what goes wrong with theirs."""
 
 import hashlib
+import itertools
 import queue
 
 import grpc
@@ -70,7 +71,7 @@ def by_two_generators(stub, file, timeout):
             yield data
 
     data = noted(iter(lambda: file.read(64 * KIB), b""))
-    stored, _ = stub.Upload.with_call(map(lambda one: Chunk(data=one), data), timeout=timeout)
+    stored, _ = stub.Upload.with_call((Chunk(data=one) for one in data), timeout=timeout)
     if stored.size != sum(sizes) or stored.sha256 != digest.hexdigest():
         raise ValueError("it broke on the way")
     return stored
@@ -150,6 +151,8 @@ def believes_the_sum(stub, file, timeout):
 
 
 class Photos(photos.services.PhotosServicer):
+    full, least = ShelfFull, 1
+
     def __init__(self, shelf, scanner):
         self.shelf, self.scanner = shelf, scanner
 
@@ -158,11 +161,11 @@ class Photos(photos.services.PhotosServicer):
         for chunk in chunks:
             try:
                 self.shelf.write(chunk.data)
-            except ShelfFull as error:
+            except self.full as error:
                 context.abort(CODE.RESOURCE_EXHAUSTED, str(error))
             digest.update(chunk.data)
             size += len(chunk.data)
-        if not size:
+        if size < self.least:
             context.abort(CODE.INVALID_ARGUMENT, "a photo has bytes")
         stored = Stored(size=size, sha256=digest.hexdigest())
         self.scan(stored, context)
@@ -197,9 +200,9 @@ class InSteps(photos.services.PhotosServicer):
             return Stored()
         stored.sha256 = digest.hexdigest()
         left = context.time_remaining()
-        _, call = self.ask.future(stored, timeout=0.95 * left if left < 1e6 else 5), None
+        call = self.ask.future(stored, timeout=0.95 * left if left < 1e6 else 5)
         try:
-            _.result()
+            call.result()
         except grpc.RpcError as error:
             context.set_code(error.code())
             context.set_details(error.details())
@@ -351,23 +354,9 @@ class Raises(Photos):
 class NoDetails(Photos):
     def scan(self, stored, context):
         try:
-            super().scan(stored, Quiet(context))
+            self.scanner.Scan(stored, timeout=self.left(context))
         except grpc.RpcError as error:
             context.abort(error.code(), "the scanner refused")
-
-
-class Quiet:
-    def __init__(self, context):
-        self.time_remaining = context.time_remaining
-
-    def abort(self, code, details):
-        raise _error(code)
-
-
-def _error(code):
-    error = grpc.RpcError()
-    error.code = lambda: code
-    return error
 
 
 class Internal(Photos):
@@ -379,53 +368,27 @@ class Internal(Photos):
 
 
 class FullIsUnknown(Photos):
+    full = ()
+
+
+class EmptyIsFine(Photos):
+    least = 0
+
+
+class PiecesAreCounted(Photos):
+    least = 0
+
     def Upload(self, chunks, context):
-        digest, size = hashlib.sha256(), 0
-        for chunk in chunks:
-            self.shelf.write(chunk.data)
-            digest.update(chunk.data)
-            size += len(chunk.data)
-        if not size:
+        pieces = list(itertools.islice(chunks, 1))
+        if not pieces:
             context.abort(CODE.INVALID_ARGUMENT, "empty")
-        stored = Stored(size=size, sha256=digest.hexdigest())
-        self.scan(stored, context)
-        return stored
-
-
-class EmptyIsFine(FullIsUnknown):
-    def Upload(self, chunks, context):
-        digest, size = hashlib.sha256(), 0
-        for chunk in chunks:
-            try:
-                self.shelf.write(chunk.data)
-            except ShelfFull:
-                context.abort(CODE.RESOURCE_EXHAUSTED, "full")
-            digest.update(chunk.data)
-            size += len(chunk.data)
-        stored = Stored(size=size, sha256=digest.hexdigest())
-        self.scan(stored, context)
-        return stored
-
-
-class NoPieceIsEmpty(EmptyIsFine):
-    """It counts pieces instead of bytes."""
-
-    def Upload(self, chunks, context):
-        first = next(chunks, None)
-        if first is None:
-            context.abort(CODE.INVALID_ARGUMENT, "empty")
-
-        def all_of_them():
-            yield first
-            yield from chunks
-
-        return super().Upload(all_of_them(), context)
+        return super().Upload(itertools.chain(pieces, chunks), context)
 
 
 RIGHT = {
     "a generator": (upload, Photos),
     "an iterator and set_code": (by_iterator, InSteps),
-    "map, and one table of errors": (by_two_generators, one_error_table),
+    "layers, and one table of errors": (by_two_generators, one_error_table),
 }
 _CLIENTS = {
     "in one message": (sends(lambda file: [file.read()]), {"arrives"}),
@@ -463,7 +426,7 @@ _SERVERS = {
     "always the same code": (Internal, {"verdict"}),
     "full is UNKNOWN": (FullIsUnknown, {"full"}),
     "an empty photo": (EmptyIsFine, {"empty"}),
-    "pieces are counted": (NoPieceIsEmpty, {"empty"}),
+    "pieces are counted": (PiecesAreCounted, {"empty"}),
 }
 WRONG = {name: ((answer, Photos), codes) for name, (answer, codes) in _CLIENTS.items()}
 WRONG |= {name: ((upload, answer), codes) for name, (answer, codes) in _SERVERS.items()}

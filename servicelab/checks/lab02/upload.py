@@ -96,9 +96,9 @@ class File(io.RawIOBase):
 class Sending(Stage):
     """A server of the check's, for the learner's ``upload``. ``answer(server, chunks, context)`` is its handler."""
 
-    def upload(self, size, timeout, answer=lambda came: came, held=False, limit=8.0):
-        """``(outcome, file)`` of one upload. ``answer`` makes of what came (a Stored) what is said; with ``held``
-        the server takes the first piece only, and waits until nobody reads on."""
+    def upload(self, size, timeout, held=False, **said):
+        """``(outcome, file)`` of one upload. The server says what came, or what is ``said``; with ``held`` it takes the
+        first piece only, and waits until nobody reads on."""
         file, self.sizes, self.left, self.came = File(size), [], None, None
         self.last = self.ask.trace.send("client", "photos", f"{size / MOST:.3g} MiB, {timeout:g} s")
 
@@ -112,12 +112,12 @@ class Sending(Stage):
                     _stands_still(lambda: file.at)
                     context.abort(CODE.RESOURCE_EXHAUSTED, "no room today")
             self.came = Stored(size=sum(self.sizes), sha256=digest.hexdigest())
-            return answer(self.came)
+            return Stored(**{"size": self.came.size, "sha256": self.came.sha256} | said)
 
         servicer = type("Photos", (photos.services.PhotosServicer,), {"Upload": receive})()
         server = self.use(GRPCServer([(photos.services.add_PhotosServicer_to_server, servicer)], "photos"))
         channel = self.use(grpc.insecure_channel(server.target, [("grpc.use_local_subchannel_pool", 1)]))
-        outcome = self.ask.run(self.yours, photos.services.PhotosStub(channel), file, timeout, limit=limit)
+        outcome = self.ask.run(self.yours, photos.services.PhotosStub(channel), file, timeout, limit=8.0)
         server.stop()
         return outcome, file
 
@@ -234,11 +234,9 @@ def a_film_of_forty(s):
 @check_upload.part("upload")
 def something_else_is_stored(s):
     for said in ({"sha256": hashlib.sha256().hexdigest()}, {"size": 3}):
-        outcome, file = s.upload(
-            3 * LEAST, 20.0, lambda came: Stored(**{"size": came.size, "sha256": came.sha256} | said)
-        )
-        what = f"the server said {' '.join(map(str, said))}"
-        yield "unverified", isinstance(outcome.error, ValueError), f"it was not what was sent, and {outcome}; {what}"
+        outcome, _ = s.upload(3 * LEAST, 20.0, **said)
+        told = f"the server said {' '.join(map(str, said.items()))}, which was not so, and {outcome}"
+        yield "unverified", isinstance(outcome.error, ValueError), told
 
 
 @check_upload.part("Photos")
