@@ -11,6 +11,7 @@ EXERCISES = {
     "contract": "ORDER_V2",
     "upload": ("upload", "Photos"),
     "keepalive": "settings",
+    "formats": "choose",
 }
 #: Wrong answers, and different messages, an exercise.
 LEAST_WRONG = 5

@@ -9,16 +9,11 @@
 
 from servicelab.checks.lab02.contract import V1, check_contract
 from servicelab.checks.lab02.decode import OVERHEARD, check_decode
+from servicelab.checks.lab02.formats import as_message, check_formats, payloads
 from servicelab.checks.lab02.keepalive import check_keepalive
 from servicelab.checks.lab02.upload import ShelfFull, check_upload, photos
 
 __all__ = [
-    "OVERHEARD",
-    "ShelfFull",
-    "V1",
-    "check_contract",
-    "check_decode",
-    "check_keepalive",
-    "check_upload",
-    "photos",
-]
+    "OVERHEARD", "V1", "ShelfFull", "as_message", "check_contract", "check_decode", "check_formats", "check_keepalive",
+    "check_upload", "payloads", "photos",
+]  # fmt: skip
