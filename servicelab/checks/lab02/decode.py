@@ -11,7 +11,7 @@ from servicelab.clients.tracing import traced_channel
 from servicelab.servers import GRPCServer
 
 #: What somebody overheard on the wire: an order, as the notebook shows it.
-OVERHEARD = bytes.fromhex("08ac0212054d616c696b1884fcffffffffffffff0120e70732090a036d756710fa018001019d0100004842")
+OVERHEARD = bytes.fromhex("08ac0212054d616c696b1884fcffffffffffffff0120e70732080a036d756710fa018001019d0100004842")
 
 WORDS = words("""
 tag: 08 01 is field 1, type 0, value 1
