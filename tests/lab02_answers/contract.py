@@ -73,7 +73,7 @@ WRONG = {
     "no method": (but("rpc Place", "rpc Submit"), {"names"}),
     "the voucher is only out of date": (
         but("  reserved 4;\n", "  string voucher = 4 [deprecated = true];\n", '  reserved "voucher";\n', ""),
-        {"still-there"},
+        {"names"},
     ),
     "another package": (but("package shop", "package shop.v2"), {"unanswered"}),
     "another name of the service": (

@@ -69,11 +69,17 @@ def always(rule):
     return choose
 
 
-def with_spaces(given):
+def before_packing(given):
+    """The bytes of the body that is then packed."""
     return {
-        name: (form, len(gzip.compress(json.dumps(given[name]).encode())) if form == "JSON+gzip" else count)
-        for name, (form, count) in cheapest(given).items()
+        name: (form, len(bodies(name, given[name])[form.removesuffix("+gzip")]))
+        for name, (form, _) in cheapest(given).items()
     }
+
+
+def characters(given):
+    """Twice as many: hexadecimal digits."""
+    return {name: (form, len(bodies(name, given[name])[form].hex())) for name, (form, _) in cheapest(given).items()}
 
 
 def quickly_packed(given):
@@ -111,7 +117,8 @@ WRONG = {
         always(lambda found: "JSON" if found["JSON"] < 300 else "JSON+gzip"),
         {"contract-forgotten"},
     ),
-    "with spaces": (with_spaces, {"bytes"}),
+    "before packing": (before_packing, {"bytes"}),
+    "digits": (characters, {"bytes"}),
     "quickly packed": (quickly_packed, {"bytes"}),
     "of the practice": (of_the_practice, {"bytes"}),
     "the formats of the practice": (fixed, {"not-measured"}),

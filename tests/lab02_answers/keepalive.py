@@ -66,7 +66,8 @@ WRONG = {
     "a tenth of a second for the answer": (but("client", timeout=100), {"impatient"}),
     "a minute for the answer": (but("client", timeout=None), {"not-noticed"}),
     "the option of the guide": (but("client", guide, timeout=None), {"not-noticed"}),
-    "pings without a call": (but("client", but("server", unasked=1), unasked=1), {"unasked"}),
+    "a client that pings without a call": (but("client", unasked=1), {"unasked"}),
+    "pings without a call, on both sides": (but("client", but("server", unasked=1), unasked=1), {"unasked"}),
     "the same everywhere": (but("client", but("server", allowed=500), time=1100), {"too-often"}),
     "just in time": (
         but("client", time=lambda idle: int(idle * (500 if idle < 10 else 900))),

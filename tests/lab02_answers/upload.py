@@ -37,18 +37,15 @@ class Pieces:
 
     def __init__(self, file):
         self.file, self.digest, self.size = file, hashlib.sha256(), 0
-        self.place = bytearray(MIB)
 
     def __iter__(self):
         return self
 
     def __next__(self):
-        count = self.file.readinto(self.place)
-        if not count:
+        if not (data := self.file.read(MIB)):
             raise StopIteration
-        data = bytes(self.place[:count])
         self.digest.update(data)
-        self.size += count
+        self.size += len(data)
         return Chunk(data=data)
 
 

@@ -7,6 +7,7 @@ import grpc
 from google.protobuf.descriptor_pb2 import DescriptorProto
 from google.protobuf.message import Message
 
+from servicelab.checks.lab02.lines import channel
 from servicelab.checks.learner_traceback import shown
 from servicelab.checks.scenario import Stage, scenario, words
 from servicelab.clients.tracing import traced_channel
@@ -35,7 +36,7 @@ service Orders {
 """
 VOUCHER = 4  # its number
 FIELDS = {"Order": ("id", "buyer", "cents", "quantity", "rebate", "delivery"), "Receipt": ("id", "cents")}
-#: Orders that a version 1 can say: odd and even, the largest, a refund, and one that says as little as possible.
+#: What version 1 can say: odd and even, the largest, a refund, and as little as possible.
 ORDERS = (
     {"id": 2**40, "customer": "Zoë", "cents": 999, "quantity": 3},
     {"id": 7, "customer": "Malik", "cents": 1000, "quantity": 2},
@@ -48,26 +49,20 @@ MOST = 10**12  # cents
 WORDS = words("""
 no-proto: the text is a contract that compiles
     The compiler says line and column.
-names: it has everything that was wished for, under the names of the task
-    Go through the numbered wishes: which name is missing?
-still-there: the voucher is gone
-    A new program must not be able to write it any more.
+names: it has everything that was wished for, under the names of the task, and no voucher
+    Go through the numbered wishes: what is missing, and what can a new program still write?
 unanswered: a call of an old client reaches the new server, and a new client's the old server
     What does the path of a call consist of, in both texts?
-lost: what an old client orders arrives at the new server, and the other way round
-    By what does a server find a field in the bytes: by its name, or by its number?
-misread: … with the same values
+lost, receipt-lost: what an old client orders arrives at the new server, and the other way round, receipts too
+    By what does a program find a field in the bytes: by its name, or by its number?
+misread, receipt-misread: … with the same values
     The bytes are the same. Which types read them in the same way, for odd numbers and for those below zero?
-receipt-lost, receipt-misread: the receipts, too
-    An answer is a message like any other. Compare number and type with those of version 1.
 too-small: an order and a receipt of 10¹² cents arrive among new programs
     How many bits has it, in both messages?
 reused: what an old client writes as voucher is nothing else for the new server
     Old programs go on sending the old number.
-number-free: the number of the voucher is kept from being given away again
-    Your text knows today why that number must not be used. Will the next colleague? There is a word for it.
-name-free: … and its name, too
-    JSON and texts in the log know a field by its name.
+number-free, name-free: number and name of the voucher are kept from being given away again
+    Your text knows today why they must not be used. Will the next colleague? There is a word for it.
 zero-is-none: a rebate of 0 is something else than no rebate, and old clients give none
     How does a server tell a field that is 0 from one that was not sent? proto3 has a word for it.
 express: nobody gets EXPRESS who has not asked for it
@@ -81,41 +76,21 @@ class Versions(Stage):
     def __init__(self, ask, contract):
         super().__init__(ask, contract)
         text = contract if isinstance(contract, str) else self.call(contract, returns=str)
-        self.stubs, self.saw = {}, []
-        self.last = ask.trace.send("you", "shop", "the contract", kind="message")
-        self.versions = {1: load_version(V1)}
+        self.last, self.saw, self.stubs = ask.trace.send("you", "shop", "the contract", kind="message"), [], {}
         try:
-            self.versions[2] = load_version(text)
+            self.versions = {1: load_version(V1), 2: load_version(text)}
         except ProtoError as error:
             self.refuse("no-proto", str(error))
-        self.versions[2] = self._named(self.versions[2])
-
-    def _named(self, new):
-        """Version 2, which has all that was wished for."""
-        missing = [f"the message {name}" for name in FIELDS if not hasattr(new.messages, name)]
-        for name, fields in FIELDS.items() if not missing else ():
-            has = getattr(new.messages, name).DESCRIPTOR.fields_by_name
-            missing += [f"{name}.{field}" for field in fields if field not in has]
-        service = new.messages.DESCRIPTOR.services_by_name.get("Orders")
-        missing += [] if service and "Place" in service.methods_by_name else ["the service Orders with Place"]
-        if not missing:
-            self.delivery = new.messages.Order.DESCRIPTOR.fields_by_name["delivery"].enum_type
-            values = self.delivery.values_by_name if self.delivery else ()
-            missing = [
-                f"a delivery {end}" for end in ("STANDARD", "EXPRESS") if not any(v.endswith(end) for v in values)
-            ]
-        if missing:
-            self.refuse("names", "missing: " + ", ".join(missing))
-        return new
-
-    def start(self):
+        self.new = self.versions[2].messages
+        if wrong := _unlike_the_wishes(self.new):
+            self.refuse("names", ", ".join(wrong))
         for number, version in self.versions.items():
-            server = GRPCServer([self._servicer(version)], f"orders v{number}", trace=self.ask.trace)
-            self.use(server)
+            server = self.use(GRPCServer([self._servicer(version)], f"orders v{number}", trace=ask.trace))
             for client, its in self.versions.items():
-                channel = self.use(grpc.insecure_channel(server.target, [("grpc.use_local_subchannel_pool", 1)]))
-                channel = traced_channel(channel, self.ask.trace, f"client v{client}", server=server.name)
-                self.stubs[client, number] = its.services.OrdersStub(channel)
+                traced = traced_channel(
+                    channel(self, server.target), ask.trace, f"client v{client}", server=server.name
+                )
+                self.stubs[client, number] = its.services.OrdersStub(traced)
 
     def _servicer(self, version):
         def place(servicer, order, context):
@@ -126,21 +101,38 @@ class Versions(Stage):
         return version.services.add_OrdersServicer_to_server, servicer
 
     def place(self, client, server, fields):
-        """``(order that the server saw, receipt, words)``; None for both when there was no answer."""
+        """``(order that the server saw, receipt, words)``; None for what did not come."""
         told = f"a client of v{client} ordered {fields} from a server of v{server}"
-        if client == 2 and "customer" in fields:
+        if client == 2:
             fields = {("buyer" if name == "customer" else name): value for name, value in fields.items()}
         self.saw.clear()
         try:
-            order = self.versions[client].messages.Order(**fields)
+            receipt = self.stubs[client, server].Place(self.versions[client].messages.Order(**fields), timeout=5)
         except (TypeError, ValueError) as error:
             return None, None, f"{told}: {error}"
-        try:
-            receipt = self.stubs[client, server].Place(order, timeout=5)
         except grpc.RpcError as error:
             receipt, told = None, f"{told}: {error.code().name}, {error.details()}"
         self.last = self.ask.trace.calls[-1].id
         return (self.saw[0] if self.saw and isinstance(self.saw[0], Message) else None), receipt, told
+
+
+def _unlike_the_wishes(new) -> list[str]:
+    wrong = [f"there is no message {name}" for name in FIELDS if not hasattr(new, name)]
+    for name, fields in FIELDS.items() if not wrong else ():
+        has = getattr(new, name).DESCRIPTOR.fields_by_name
+        wrong += [f"{name} has no {field}" for field in fields if field not in has]
+        wrong += [f"{name} has a voucher"] if "voucher" in has else []
+    service = new.DESCRIPTOR.services_by_name.get("Orders")
+    wrong += [] if service and "Place" in service.methods_by_name else ["there is no service Orders with Place"]
+    if not wrong:
+        enum = new.Order.DESCRIPTOR.fields_by_name["delivery"].enum_type
+        ends = [end for end in ("STANDARD", "EXPRESS") if not any(value.endswith(end) for value in _values(enum))]
+        wrong = [f"no delivery is {end}" for end in ends]
+    return wrong
+
+
+def _values(enum):
+    return enum.values_by_name if enum else ()
 
 
 check_contract = scenario("02", 2, "Two versions at work", WORDS, contract=Versions)
@@ -149,8 +141,6 @@ part = check_contract.part
 
 @part
 def between_old_and_new(v):
-    v.start()
-    yield "still-there", "voucher" not in v.versions[2].messages.Order.DESCRIPTOR.fields_by_name, "Order has a voucher"
     for client, server in ((1, 2), (2, 1)):
         for sent in ORDERS:
             order, receipt, told = v.place(client, server, sent)
@@ -164,50 +154,41 @@ def between_old_and_new(v):
 
 
 def compared(before, got, sent, told):
-    is_nothing = sent and not got
-    return f"{before}{'lost' if is_nothing else 'misread'}", got == sent, f"{told} came as {shown(got)}"
+    return f"{before}{'lost' if sent and not got else 'misread'}", got == sent, f"{told} came as {shown(got)}"
 
 
 @part
 def what_is_gone(v):
-    v.start()
     order, _, told = v.place(1, 2, {"id": 1, "voucher": "SUMMER"})
-    fields = v.versions[2].messages.Order.DESCRIPTOR.fields
-    names = [field.name for field in fields if field.number == VOUCHER]
-    read = {field.name: value for field, value in order.ListFields() if field.name != "id"}
-    yield "reused", not names and not read, f"{told}, which has {' and '.join(names)} there and read {read}"
-    described = _described(v.versions[2])
-    numbers = any(one.start <= VOUCHER < one.end for one in described.reserved_range)
-    yield "number-free", numbers, f"another field could be number {VOUCHER}"
-    yield "name-free", "voucher" in described.reserved_name, "another field could be called voucher"
+    here = [field.name for field in v.new.Order.DESCRIPTOR.fields if field.number == VOUCHER]
+    yield "reused", not here, f"{told}, where number {VOUCHER} is {' and '.join(here)}: {shown(str(order))}"
+    described = DescriptorProto()
+    v.new.Order.DESCRIPTOR.CopyToProto(described)
+    is_kept = any(one.start <= VOUCHER < one.end for one in described.reserved_range)
+    yield "number-free", is_kept, f"the compiler lets another field be number {VOUCHER}"
+    yield "name-free", "voucher" in described.reserved_name, "the compiler lets another field be called voucher"
 
 
 @part
 def what_is_new(v):
-    v.start()
     order, receipt, told = v.place(2, 2, {"id": 1, "cents": MOST})
     came = [message and message.cents for message in (order, receipt)]
     yield "too-small", came == [MOST, MOST], f"{told} and came as {came[0]}, the receipt as {came[1]}"
     for client, rebate in ((2, 0), (2, 250), (2, None), (1, None)):
         order, _, told = v.place(client, 2, {"id": 1} | ({} if rebate is None else {"rebate": rebate}))
-        yield "zero-is-none", _given(order, "rebate") == rebate, f"{told}: rebate came as {_given(order, 'rebate')}"
+        yield (
+            "zero-is-none",
+            order is not None and _rebate(order) == rebate,
+            f"{told}: rebate came as {shown(order and _rebate(order))}",
+        )
     for client in (1, 2):
         order, _, told = v.place(client, 2, {"id": 1})
-        value = v.delivery.values_by_number[order.delivery].name
+        value = order.DESCRIPTOR.fields_by_name["delivery"].enum_type.values_by_number[order.delivery].name
         yield "express", not value.endswith("EXPRESS"), f"{told}: delivery came as {value}"
 
 
-def _given(message, name):
-    """What was sent in a field, or None; "maybe" where nobody can say whether it was."""
-    if message is None:
-        return "nothing at all"
-    field = message.DESCRIPTOR.fields_by_name[name]
-    if not field.has_presence:
-        return getattr(message, name) or "maybe"
-    return getattr(message, name) if message.HasField(name) else None
-
-
-def _described(version):
-    described = DescriptorProto()
-    version.messages.Order.DESCRIPTOR.CopyToProto(described)
-    return described
+def _rebate(order):
+    """What was sent as rebate, or None; in words where nobody can say whether it was."""
+    if not order.DESCRIPTOR.fields_by_name["rebate"].has_presence:
+        return order.rebate or "0, or nothing"
+    return order.rebate if order.HasField("rebate") else None

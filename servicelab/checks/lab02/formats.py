@@ -68,8 +68,7 @@ def as_message(name: str, payload: dict):
 def sizes(name, payload) -> dict[str, int]:
     text = json.dumps(payload, separators=(",", ":")).encode()
     binary = as_message(name, payload).SerializeToString()
-    bodies = zip(FORMATS, (text, gzip.compress(text), binary, gzip.compress(binary)))
-    return {form: len(body) for form, body in bodies}
+    return dict(zip(FORMATS, map(len, (text, gzip.compress(text), binary, gzip.compress(binary)))))
 
 
 class Decided(Stage):
