@@ -236,6 +236,23 @@ def test_an_abort_is_an_answer_and_no_error(proto, stub, server):
     assert server.errors == []
 
 
+def test_a_method_that_nobody_wrote_is_unimplemented_and_a_status_set_before_a_raise_is_told(proto):
+    class Chat(proto.services.ChatServicer):
+        def Tell(self, lines, context):
+            context.set_code(Code.DATA_LOSS)
+            raise RuntimeError("what a pity")
+
+    pair = (proto.services.add_ChatServicer_to_server, Chat())
+    with GRPCServer(pair, "chat") as server, grpc.insecure_channel(server.target) as channel:
+        stub, line = proto.services.ChatStub(channel), proto.messages.Line()
+        calls = {stub.Say: line, stub.Tell: iter([line])}
+        told = [(call.code(), call.details()) for call in (rpc.future(of, timeout=20) for rpc, of in calls.items())]
+    assert told == [
+        (Code.UNIMPLEMENTED, "Method not implemented!"),
+        (Code.DATA_LOSS, "Exception calling application: what a pity"),
+    ]
+
+
 def test_the_handler_sees_the_deadline_and_that_its_caller_has_gone(proto, stub, servicer):
     with pytest.raises(grpc.RpcError) as caught:
         stub.Say(proto.messages.Line(text="wait"), timeout=1.0)

@@ -35,9 +35,10 @@ class GRPCServer(Server):
 
     ``services`` is a list of pairs ``(add_…Servicer_to_server, servicer)`` as the generated code has them. At most
     ``workers`` calls are handled at the same time; the others wait until one ends, streams included. What a handler
-    raises, ``SystemExit`` too, is UNKNOWN for its caller and a traceback in ``.errors``. ``health``: the standard
-    health service, in which each service is SERVING until the stop; reflection tells tools what there is. ``options``
-    and ``interceptors`` are gRPC's own (``interceptors=[heeding_grpc()]`` hands deadlines down).
+    raises, ``SystemExit`` too, is UNKNOWN for its caller (or the status that it had set) and a traceback in
+    ``.errors``. ``health``: the standard health service, in which each service is SERVING until the stop; reflection
+    tells tools what there is. ``options`` and ``interceptors`` are gRPC's own (``interceptors=[heeding_grpc()]`` hands
+    deadlines down).
 
     With a ``trace`` the calls of a traced channel are stamped, and each message of a stream. A message from the client
     is stamped when the handler takes it.
@@ -314,7 +315,13 @@ class _Visit:
             if getattr(getattr(context, "_state", None), "aborted", False) or self.pool.is_over:
                 raise
             self.owner.errors.append(threads.traceback_text())
-            context.abort(grpc.StatusCode.UNKNOWN, f"Exception calling application: {str(error) or repr(error)}")
+            code, details = context.code(), context.details()  # a status that the handler had set is what is told
+            context.abort(
+                code
+                if isinstance(code, grpc.StatusCode) and code is not grpc.StatusCode.OK
+                else grpc.StatusCode.UNKNOWN,
+                details.decode() if details else f"Exception calling application: {str(error) or repr(error)}",
+            )
 
 
 def _as_it_is(data):
