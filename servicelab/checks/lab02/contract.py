@@ -55,7 +55,7 @@ unanswered: a call of an old client reaches the new server, and a new client's t
     What does the path of a call consist of, in both texts?
 lost, receipt-lost: what an old client orders arrives at the new server, and the other way round, receipts too
     By what does a program find a field in the bytes: by its name, or by its number?
-misread, receipt-misread: … with the same values
+misread, receipt-misread: orders and receipts arrive with the same values, old to new and new to old
     The bytes are the same. Which types read them in the same way, for odd numbers and for those below zero?
 too-small: an order and a receipt of 10¹² cents arrive among new programs
     How many bits has it, in both messages?

@@ -6,7 +6,6 @@ A real server sends the bytes; the client leaves them as they are.
 from servicelab.checks.lab02.lines import channel, plain
 from servicelab.checks.learner_traceback import shown
 from servicelab.checks.scenario import Stage, scenario, words
-from servicelab.clients.tracing import traced_channel
 from servicelab.servers import GRPCServer
 
 #: What somebody overheard on the wire: an order, as the notebook shows it.
@@ -48,15 +47,16 @@ class Wire(Stage):
 
     def __init__(self, ask, answer):
         super().__init__(ask, answer)
-        add = plain("shop.Orders", "Last")
-        server = self.use(GRPCServer([(add, lambda *_: self.reply)], "orders", trace=ask.trace))
-        traced = traced_channel(channel(self, server.target), ask.trace, "client", server="orders")
-        self.get = traced.unary_unary("/shop.Orders/Last")
+        server = self.use(GRPCServer([(plain("shop.Orders", "Last"), lambda *_: self.reply)], "orders"))
+        self.get = channel(self, server.target).unary_unary("/shop.Orders/Last")
 
     def hear(self, data: bytes):
-        self.reply = data
+        self.reply, self.last = (
+            data,
+            self.ask.trace.send("orders", "client", data.hex(" ") or "no bytes", kind="message"),
+        )
         got = self.get(b"", timeout=5)
-        self.last = self.ask.trace.calls[-1].id
+        self.ask.trace.receive(self.last, "client")
         return got
 
     def reads(self, data, *wanted):
@@ -64,9 +64,9 @@ class Wire(Stage):
         data = self.hear(data if isinstance(data, bytes) else bytes.fromhex(data))
         outcome = self.ask.run(self.yours, data, limit=2.0)
         got = outcome.value if isinstance(outcome.value, (list, tuple)) else [outcome]
-        same = [tuple(one) if isinstance(one, (list, tuple)) else one for one in got] == list(wanted)
+        is_same = [tuple(one) if isinstance(one, (list, tuple)) else one for one in got] == list(wanted)
         told = data.hex(" ") if len(data) <= 16 else f"{data[:8].hex(' ')} … ({len(data)} bytes)"
-        return same, f"{told or 'nothing'} came, and {outcome}"
+        return is_same, f"{told or 'nothing'} came, and {outcome}"
 
     def refuses(self, text):
         outcome = self.ask.run(self.yours, self.hear(bytes.fromhex(text)), limit=2.0)
@@ -74,7 +74,7 @@ class Wire(Stage):
 
     def means(self, name, cases):
         for sent, meant in cases:
-            self.hear(str(sent).encode())
+            self.hear(sent.to_bytes(8, "little"))
             got = self.call(self.yours, sent, returns=int)
             yield name, got == meant, f"{name}({sent}) gave {shown(got)}, and {meant} was meant"
 
