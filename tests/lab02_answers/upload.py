@@ -2,7 +2,6 @@
 
 import hashlib
 import itertools
-import queue
 
 import grpc
 
@@ -58,25 +57,7 @@ def by_iterator(stub, file, timeout):
     return stored
 
 
-def by_two_generators(stub, file, timeout):
-    digest, sizes = hashlib.sha256(), []
-
-    def noted(pieces):
-        for data in pieces:
-            digest.update(data)
-            sizes.append(len(data))
-            yield data
-
-    data = noted(iter(lambda: file.read(64 * KIB), b""))
-    stored, _ = stub.Upload.with_call((Chunk(data=one) for one in data), timeout=timeout)
-    if stored.size != sum(sizes) or stored.sha256 != digest.hexdigest():
-        raise ValueError("it broke on the way")
-    return stored
-
-
-def sends(
-    cut, deadline=lambda timeout: {"timeout": timeout}, ask=lambda stub: stub.Upload, after=lambda stored: stored
-):
+def sends(cut, deadline=lambda timeout: {"timeout": timeout}, after=lambda stored: stored):
     """An ``upload`` that makes its pieces with ``cut(file)``, and checks what comes back."""
 
     def upload(stub, file, timeout):
@@ -88,7 +69,7 @@ def sends(
                 sizes.append(len(data))
                 yield Chunk(data=data)
 
-        stored = ask(stub)(noted(), **deadline(timeout))
+        stored = stub.Upload(noted(), **deadline(timeout))
         if stored.size != sum(sizes) or stored.sha256 != digest.hexdigest():
             raise ValueError("it broke on the way")
         return after(stored)
@@ -117,11 +98,6 @@ def all_first(stub, file, timeout):
     if stored != Stored(size=len(whole), sha256=hashlib.sha256(whole).hexdigest()):
         raise ValueError
     return stored
-
-
-def waits_outside(stub):
-    """A limit on the wait, of which the server knows nothing."""
-    return lambda chunks, timeout: stub.Upload.future(chunks).result(timeout=timeout)
 
 
 def runtime_error(stub, file, timeout):
@@ -248,20 +224,6 @@ class Collects(Photos):
         return super().Upload(list(chunks), context)
 
 
-class OneBehind(Photos):
-    def Upload(self, chunks, context):
-        def late():
-            waiting = queue.SimpleQueue()
-            for chunk in chunks:
-                waiting.put(chunk)
-                if waiting.qsize() > 1:
-                    yield waiting.get()
-            while not waiting.empty():
-                yield waiting.get()
-
-        return super().Upload(late(), context)
-
-
 class Digest(Photos):
     """The sum as bytes, which no text is."""
 
@@ -270,20 +232,9 @@ class Digest(Photos):
         return Stored(size=stored.size, sha256=stored.sha256[:32])
 
 
-class LastOnly(Photos):
-    def Upload(self, chunks, context):
-        stored = super().Upload(chunks, context)
-        return Stored(size=len(self.shelf.shelf[-1]), sha256=stored.sha256)
-
-
 class NoScan(Photos):
     def scan(self, stored, context):
         pass
-
-
-class SumOnly(Photos):
-    def scan(self, stored, context):
-        super().scan(Stored(sha256=stored.sha256), context)
 
 
 class Twice(Photos):
@@ -310,11 +261,6 @@ class ScansFirst(Photos):
 class NoDeadline(Photos):
     def left(self, context):
         return None
-
-
-class FiveAlways(Photos):
-    def left(self, context):
-        return 5.0
 
 
 class OneAlways(Photos):
@@ -385,7 +331,7 @@ class PiecesAreCounted(Photos):
 RIGHT = {
     "a generator": (upload, Photos),
     "an iterator and set_code": (by_iterator, InSteps),
-    "layers, and one table of errors": (by_two_generators, one_error_table),
+    "layers, and one table of errors": (sends(pieces_of(64 * KIB)), one_error_table),
 }
 _CLIENTS = {
     "in one message": (sends(lambda file: [file.read()]), {"arrives"}),
@@ -399,18 +345,14 @@ _CLIENTS = {
     "no deadline": (sends(pieces_of(64 * KIB), lambda timeout: {}), {"deadline"}),
     "ten seconds": (sends(pieces_of(64 * KIB), lambda timeout: {"timeout": 10}), {"deadline"}),
     "in milliseconds": (sends(pieces_of(64 * KIB), lambda timeout: {"timeout": timeout * 1000}), {"deadline"}),
-    "a wait outside": (sends(pieces_of(64 * KIB), ask=waits_outside), {"deadline"}),
     "RuntimeError": (runtime_error, {"swallowed"}),
     "believes everything": (believes, {"unverified"}),
     "believes the sum": (believes_the_sum, {"unverified"}),
 }
 _SERVERS = {
     "collects": (Collects, {"collected"}),
-    "one behind": (OneBehind, {"collected"}),
     "half of the sum": (Digest, {"answer"}),
-    "the last size": (LastOnly, {"answer"}),
     "not scanned": (NoScan, {"not-scanned"}),
-    "scanned without the size": (SumOnly, {"not-scanned"}),
     "scanned twice": (Twice, {"not-scanned"}),
     "scanned at the first piece": (ScansFirst, {"not-scanned"}),
     "no deadline for the scan": (NoDeadline, {"handed-on"}),

@@ -7,6 +7,7 @@ from servicelab.checks.lab02.lines import channel, plain
 from servicelab.checks.learner_traceback import shown
 from servicelab.checks.scenario import Stage, scenario, words
 from servicelab.servers import GRPCServer
+from servicelab.servers.message_stamps import label
 
 #: What somebody overheard on the wire: an order, as the notebook shows it.
 OVERHEARD = bytes.fromhex("08ac0212054d616c696b1884fcffffffffffffff0120e70732080a036d756710fa018001019d0100004842")
@@ -53,7 +54,7 @@ class Wire(Stage):
     def hear(self, data: bytes):
         self.reply, self.last = (
             data,
-            self.ask.trace.send("orders", "client", data.hex(" ") or "no bytes", kind="message"),
+            self.ask.trace.send("orders", "client", label(data.hex(" ") or "no bytes")),
         )
         got = self.get(b"", timeout=5)
         self.ask.trace.receive(self.last, "client")
