@@ -65,6 +65,10 @@ WRONG = {
     "it fits only here": (but("server", allowed=lambda idle: 1000 if idle < 10 else 300_000), {"too-many-pings"}),
     "a tenth of a second for the answer": (but("client", timeout=100), {"impatient"}),
     "a minute for the answer": (but("client", timeout=None), {"not-noticed"}),
+    "patience without end elsewhere": (
+        but("client", timeout=lambda idle: int(1000 * idle * (0.5 if idle < 10 else 2))),
+        {"not-noticed"},
+    ),
     "the option of the guide": (but("client", guide, timeout=None), {"not-noticed"}),
     "a client that pings without a call": (but("client", unasked=1), {"unasked"}),
     "pings without a call, on both sides": (but("client", but("server", unasked=1), unasked=1), {"unasked"}),

@@ -263,9 +263,14 @@ class NoDeadline(Photos):
         return None
 
 
-class OneAlways(Photos):
+class FiveAlways(Photos):
     def left(self, context):
-        return 1.0
+        return 5.0
+
+
+class AtMostFive(Photos):
+    def left(self, context):
+        return min(context.time_remaining(), 5.0)
 
 
 class AskedFirst(Photos):
@@ -356,7 +361,8 @@ _SERVERS = {
     "scanned twice": (Twice, {"not-scanned"}),
     "scanned at the first piece": (ScansFirst, {"not-scanned"}),
     "no deadline for the scan": (NoDeadline, {"handed-on"}),
-    "one second always": (OneAlways, {"handed-on"}),
+    "five seconds always": (FiveAlways, {"handed-on"}),
+    "five seconds at the most": (AtMostFive, {"handed-on"}),
     "the time of the beginning": (AskedFirst, {"handed-on"}),
     "as it is": (AsItIs, {"default"}),
     "a day": (AtMostADay, {"default"}),

@@ -29,7 +29,7 @@ gzip-forgotten, gzip-in-vain, contract-forgotten, contract-in-vain: each payload
     How many bytes has it in each of the four, and what does a byte cost there?
 bytes: its bytes are those of the format, within 2 %
     Are these bytes or characters, with spaces or without, and of the payload that was handed over?
-not-measured: … and it decides anew for other payloads of the same names
+not-measured: it decides anew for other payloads of the same names
     What of your answer comes from what was handed over?
 """)
 

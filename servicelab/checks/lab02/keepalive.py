@@ -20,18 +20,20 @@ from servicelab.servers import GRPCServer
 
 IDLE, SILENT, WAY = 2.4, 6.6, 0.2  # seconds: of the middlebox, of the stream, and one way through the middlebox
 FAR = (60.0, 350.0)  # other middleboxes, seconds
-TIME, ALLOWED = "grpc.keepalive_time_ms", "grpc.http2.min_ping_interval_without_data_ms"
+TIME, PATIENCE = "grpc.keepalive_time_ms", "grpc.http2.ping_timeout_ms"
+ALLOWED = "grpc.http2.min_ping_interval_without_data_ms"
 PING = 17  # bytes: a frame's head has 9, and a ping 8 (RFC 9113, sections 4.1 and 6.7)
+MINUTE = 60_000  # ms, the default for the answer of a ping: measured with grpcio 1.85
 DEFAULT = 300_000  # ms between pings that a server allows: gRPC's doc/keepalive.md
 
 WORDS = words("""
 options: settings returns {"client": {…}, "server": {…}}, names of options with whole numbers
     Which of the two is missing, or has what no option can be?
-no-ping: a stream that is silent for long lives: there is a ping before the middlebox loses patience
+no-ping: a silent stream lives: a ping passes before the middlebox loses patience
     Which option asks for pings, and in which unit? How long is the line idle before the first?
-pings-end: … and the pings go on for as long as the stream is silent
+pings-end: a silent stream lives for as long as it is silent: the pings go on
     How many pings does gRPC send without any data in between?
-too-many-pings: … and the server bears them
+too-many-pings: the server bears the client's pings
     What does a server allow who was told nothing? A name that gRPC does not know is ignored without a word.
 impatient: a ping may be under way for half a second
     For how long does your client wait for the answer of a ping?
@@ -41,7 +43,7 @@ unasked: no ping where no call is open
     Which option lets a client ping without a call? Is it wanted here?
 too-rare: two pings or more in the time of the middlebox, whatever it is
     One ping may be late, on a busy machine. What of yours depends on idle?
-too-often: … and five at the most
+too-often: five pings at the most in the time of the middlebox
     Each ping wakes a radio and costs a server something. What of yours depends on idle?
 unprotected: ten pings at once are still too many for the server
     By what do you make it bear your pings: by what it allows, or by what it forgives?
@@ -184,9 +186,12 @@ def other_middleboxes(s):
     for idle in FAR:
         plan = s.plans[idle]
         period, allowed = plan["client"].get(TIME, 2**31), plan["server"].get(ALLOWED, DEFAULT)
-        told = f"settings({idle:g}): a ping every {period / 1000:g} s"
+        patience = plan["client"].get(PATIENCE, MINUTE)
+        told = f"settings({idle:g}): a ping every {period / 1000:g} s, and {patience / 1000:g} s for its answer"
         yield "too-rare", period <= 500 * idle, told
         yield "too-often", period >= 200 * idle, told
+        yield "impatient", patience >= 500, told
+        yield "not-noticed", period + patience <= 2000 * idle, told
         yield "too-many-pings", allowed <= period, f"{told}, and the server allows one every {allowed / 1000:g} s"
 
 

@@ -240,11 +240,11 @@ def piece_by_piece(r):
 
 @check_upload.part("Photos")
 def in_time(r):
-    for pause in (0.0, 0.4):
-        answer, _, told = r.send(b"a", b"b", pause=pause)
+    for timeout, pause in ((20.0, 0.0), (6.0, 0.4)):
+        answer, _, told = r.send(b"a", b"b", timeout=timeout, pause=pause)
         *_, right, left = r.scans[-1] if r.scans else (0.0, 0.0)
-        told = f"the caller had {right:.2f} s left of 6, and Scan was called with {left:.3g} s; {told}"
-        yield "handed-on", answer is not None and right / 2 < left < right + 0.25, told
+        told = f"the caller had {right:.2f} s left of {timeout:g}, and Scan was called with {left:.3g} s; {told}"
+        yield "handed-on", answer is not None and right / 2 < left < ROUND * right + 0.1, told
     answer, _, told = r.send(b"a", timeout=None)
     left = r.scans[-1][-1] if r.scans else 0.0
     is_right = answer is not None and ALONE / 2 < left <= ROUND * ALONE
