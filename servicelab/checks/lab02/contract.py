@@ -53,16 +53,20 @@ names: it has everything that was wished for, under the names of the task, and n
     Go through the numbered wishes: what is missing, and what can a new program still write?
 unanswered: a call of an old client reaches the new server, and a new client's the old server
     What does the path of a call consist of, in both texts?
-lost, receipt-lost: what an old client orders arrives at the new server, and the other way round, receipts too
+lost: what an old client orders arrives at the new server, and the other way round
     By what does a program find a field in the bytes: by its name, or by its number?
-misread, receipt-misread: orders and receipts arrive with the same values, old to new and new to old
+misread: orders arrive with the same values, old to new and new to old
     The bytes are the same. Which types read them in the same way, for odd numbers and for those below zero?
+receipt-lost, receipt-misread: receipts arrive with the same values, old to new and new to old
+    An answer is a message like any other. Compare number and type with those of version 1.
 too-small: an order and a receipt of 10¹² cents arrive among new programs
     How many bits has it, in both messages?
 reused: what an old client writes as voucher is nothing else for the new server
     Old programs go on sending the old number.
-number-free, name-free: number and name of the voucher are kept from being given away again
-    Your text knows today why they must not be used. Will the next colleague? There is a word for it.
+number-free: the number of the voucher is kept from being given away again
+    Your text knows today why it must not be used. Will the next colleague? There is a word for it.
+name-free: the name of the voucher is kept from being given away again
+    JSON and the lines of a log know a field by its name.
 zero-is-none: a rebate of 0 is something else than no rebate, and old clients give none
     How does a server tell a field that is 0 from one that was not sent? proto3 has a word for it.
 express: nobody gets EXPRESS who has not asked for it

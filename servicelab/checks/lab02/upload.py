@@ -157,7 +157,8 @@ class Receiving(Stage):
     def send(self, *pieces, timeout=6.0, pause=0.0, wait=False):
         """``(answer or None, code, words)``; ``wait`` for each piece to be on the shelf before the next one goes."""
         self.shelf, self.scans, self.late, self.end = [], [], False, time.monotonic() + (timeout or 0)
-        self.last = self.ask.trace.send("client", "photos", f"{len(pieces)} pieces")
+        sent = f"{len(pieces)} piece{'s' * (len(pieces) != 1)}"
+        self.last = self.ask.trace.send("client", "photos", sent)
         self.ask.trace.receive(self.last, "photos")
 
         def chunks():
@@ -170,12 +171,12 @@ class Receiving(Stage):
         call = self.stub.Upload.future(chunks(), timeout=timeout)
         try:
             answer = call.result(timeout=8.0)
-            return answer, CODE.OK, f"{len(pieces)} pieces were sent, and the answer was {shown(answer)}"
+            return answer, CODE.OK, f"{sent} sent, and the answer was {shown(answer)}"
         except grpc.RpcError as error:
-            return None, error.code(), f"{len(pieces)} pieces were sent: {error.code().name}, {error.details()}"
+            return None, error.code(), f"{sent} sent: {error.code().name}, {error.details()}"
         except grpc.FutureTimeoutError:
             call.cancel()
-            return None, None, f"{len(pieces)} pieces were sent, and no answer came"
+            return None, None, f"{sent} sent, and no answer came"
 
 
 check_upload = scenario("02", 3, "10 MB in pieces", WORDS, upload=Sending, Photos=Receiving)
