@@ -1,0 +1,123 @@
+"""Exercise 5, measure and decide: a format for each of four payloads, and its bytes."""
+
+import gzip
+import json
+from random import Random
+
+from google.protobuf.json_format import ParseDict
+
+from servicelab.checks.learner_traceback import shown
+from servicelab.checks.scenario import Stage, scenario, words
+from servicelab.servers import load_version
+
+contract = load_version("""syntax = "proto3";
+package formats;
+message Line { string sku = 1; int32 quantity = 2; int64 cents = 3; }
+message Order { int64 id = 1; string customer = 2; int64 created = 3; repeated Line lines = 4; }
+message Orders { repeated Order orders = 1; }
+message Track { repeated double degrees = 1; }
+message Changes { repeated sint32 pieces = 1; }
+""")
+KINDS = {"order": "Order", "orders": "Orders", "track": "Track", "stock": "Changes"}
+FORMATS = {"JSON": 1.0, "JSON+gzip": 1.1, "protobuf": 1.1, "protobuf+gzip": 1.21}  # what a byte costs
+BAND = 0.02
+
+WORDS = words("""
+form: choose gives for each payload a pair: one of the four formats, and whole bytes
+    Are all names of payloads there, as they were handed over, and formats as the task writes them?
+gzip-forgotten, gzip-in-vain, contract-forgotten, contract-in-vain: each payload has the format that costs least
+    How many bytes has it in each of the four, and what does a byte cost there?
+bytes: its bytes are those of the format, within 2 %
+    Are these bytes or characters, with spaces or without, and of the payload that was handed over?
+not-measured: it decides anew for other payloads of the same names
+    What of your answer comes from what was handed over?
+""")
+
+
+def payloads(seed: int = 1, orders: int = 150, most: int = 1) -> dict:
+    """Four payloads by name, as dicts: so many ``orders``, and changes of the stock by ``most`` pieces at the most."""
+    rng = Random(seed)
+
+    def order(number):
+        lines = [
+            {
+                "sku": f"SKU-{rng.randrange(10**5):05d}",
+                "quantity": rng.randrange(1, 5),
+                "cents": rng.randrange(100, 20000),
+            }
+            for _ in range(rng.randrange(2, 5))
+        ]
+        customer = f"customer-{rng.randrange(10000)}"
+        return {"id": 1000 + number, "customer": customer, "created": 1_750_000_000 + 37 * number, "lines": lines}
+
+    stock = [rng.choice((0, 0, 0, 0, rng.randint(1, most), -rng.randint(1, most))) for _ in range(1000)]
+    track = [rng.random() * 180 for _ in range(1000)]
+    return {
+        "order": order(0),
+        "orders": {"orders": [order(number) for number in range(orders)]},
+        "track": {"degrees": track},
+        "stock": {"pieces": stock},
+    }
+
+
+def as_message(name: str, payload: dict):
+    """The payload as a message of its contract. Raises KeyError for a name that is none of the four."""
+    return ParseDict(payload, getattr(contract.messages, KINDS[name])())
+
+
+def sizes(name, payload) -> dict[str, int]:
+    text = json.dumps(payload, separators=(",", ":")).encode()
+    binary = as_message(name, payload).SerializeToString()
+    return dict(zip(FORMATS, map(len, (text, gzip.compress(text), binary, gzip.compress(binary)))))
+
+
+class Decided(Stage):
+    def __init__(self, ask, choose):
+        super().__init__(ask, choose)
+        self.last = ask.trace.send("orders", "partner", "four payloads")
+        ask.trace.receive(self.last, "partner")
+
+    def choices(self, **data):
+        """``(name, sizes, format, bytes, price of it, least price)`` of each payload."""
+        given = payloads(**data)
+        found = self.call(self.yours, given, returns=dict, limit=4.0)
+        for name, payload in given.items():
+            form, count = (
+                pair if isinstance(pair := found.get(name), (tuple, list)) and len(pair) == 2 else (None, None)
+            )
+            if form not in FORMATS or isinstance(count, bool) or not isinstance(count, int):
+                self.refuse("form", f"for {name} it is {shown(found.get(name))}")
+            size = sizes(name, payload)
+            prices = {one: FORMATS[one] * size[one] for one in FORMATS}
+            best = min(prices, key=prices.get)
+            what = f"{name}: {form}, {prices[form]:.0f} to pay, and {best} costs {prices[best]:.0f}"
+            code = "" if prices[form] <= (1 + BAND) * prices[best] else _mistake(form, best)
+            yield (
+                code,
+                abs(count - size[form]) <= BAND * size[form],
+                what,
+                f"{name}: {form} has {size[form]}, not {count}",
+            )
+
+
+def _mistake(form, best):
+    if ("gzip" in form) != ("gzip" in best):
+        return "gzip-in-vain" if "gzip" in form else "gzip-forgotten"
+    return "contract-in-vain" if "protobuf" in form else "contract-forgotten"
+
+
+check_formats = scenario("02", 5, "Four payloads", WORDS, choose=Decided)
+
+
+@check_formats.part
+def as_you_know_them(s):
+    for code, fits, price, count in s.choices(seed=2):
+        yield code or "gzip-in-vain", not code, price
+        yield "bytes", fits, count
+
+
+@check_formats.part
+def others_of_the_same_names(s):
+    for code, fits, price, count in s.choices(seed=3, orders=2, most=10**6):
+        yield "not-measured", not code, price
+        yield "not-measured", fits, count

@@ -1,0 +1,18 @@
+"""What the servers of this lab have in common: a channel of one's own, and methods without a contract."""
+
+import grpc
+
+
+def channel(stage, target: str, options=()):
+    """A channel that shares no connection, closed at the end of the part."""
+    return stage.use(grpc.insecure_channel(target, [*options, ("grpc.use_local_subchannel_pool", 1)]))
+
+
+def plain(service: str, name: str, kind: str = "unary_unary"):
+    """``add(function, server)`` for a GRPCServer: a method that takes bytes and answers with bytes."""
+
+    def add(function, server):
+        method = getattr(grpc, f"{kind}_rpc_method_handler")(function)
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {name: method}),))
+
+    return add
