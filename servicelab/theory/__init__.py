@@ -12,9 +12,11 @@ with ValueError, never answered with a negative wait.
 | retries | availability, fan-out, retries, layers of retries |
 | windows | how long the dead are believed alive: lease, poll, cache, watch, heartbeat |
 | streams | buffer growth, freshness, credit |
+| logs | a shared log: speed-up, retention, catching up |
 """
 
 from servicelab.theory.backlog import Burst, burst, deliveries, window_rate
+from servicelab.theory.logs import catch_up, lost_to_retention, shared_speedup
 from servicelab.theory.queues import (
     erlang_c,
     mg1_wait,
@@ -46,6 +48,7 @@ __all__ = [
     "buffer_growth",
     "burst",
     "cache_window",
+    "catch_up",
     "credit_rate",
     "deliveries",
     "erlang_c",
@@ -56,6 +59,7 @@ __all__ = [
     "layered_retries",
     "lease_window",
     "lookup_rate",
+    "lost_to_retention",
     "mg1_wait",
     "mm1_time",
     "mm1_wait",
@@ -63,6 +67,7 @@ __all__ = [
     "mmc_wait",
     "poll_window",
     "retry_load",
+    "shared_speedup",
     "silence_window",
     "supermarket",
     "time_to_fill",
