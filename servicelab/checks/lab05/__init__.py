@@ -1,0 +1,5 @@
+"""The checks of lab 05, event streams."""
+from servicelab.checks.lab05.partitioner import check_partitioner
+from servicelab.checks.lab05.reader import check_reader
+
+__all__ = ["check_partitioner", "check_reader"]

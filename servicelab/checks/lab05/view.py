@@ -1,0 +1,144 @@
+"""Exercise 3, build: a view of the stock out of everything that the log still has, and what a compaction leaves of one."""
+
+import json
+import zlib
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from servicelab.checks.lab05.kafka_stage import KafkaStage, Reader
+from servicelab.checks.learner_traceback import shown
+from servicelab.checks.scenario import Stage, scenario, words
+
+PARTITIONS = 4
+GROUP = "stock"
+
+WORDS = words("""
+from-the-bookmark: the view has what is in the log, from its oldest event on
+    Where does your consumer begin, and what does it do when this offset is not there any more?
+one-partition: … in all partitions
+    How many partitions are there, and who says so?
+ends-early: … up to the end
+    A poll that returns None: what does it say, and what not? What says where a partition ends?
+counted-twice: a movement that is in the log twice counts once
+    What tells one movement from another one that looks alike?
+counted-once: two movements that look alike count twice
+    What tells one movement from another one that looks alike?
+still-there: an article with a tombstone is not in the view
+    What does an event look like that has no value?
+risen: what comes after the tombstone begins at nothing
+    What did the view still know of the article?
+not-there: an article of which nothing is left is in the view, with 0
+    Which of your conditions takes 0 for nothing?
+moved-bookmark: the bookmarks of the group stock are where they were
+    Your consumer is a member of which group? What does a consumer do when it is closed?
+latest: of the cleaned part, the last record of each key is there, and no other
+    Of which key did you keep more than one, or none?
+active-part: the newest records, the active part, stay as they are
+    What does a cleaner do to the part that is still being written?
+shadowed: a record of the cleaned part is not removed for one in the active part
+    From which records does the cleaner know what is the last?
+order: what stays has its offset, and the order is that of the log
+    In which order does your dict have its keys?
+tombstones: a tombstone stays, too, as long as tombstones are kept
+    A reader that is half way through: how does it learn that the article is gone?
+tombstone-dropped: when tombstones are dropped, neither it nor what it deleted is there
+    Which of two goes first: the tombstone, or what it deletes?
+spoilt: the records that were handed over are as they were
+    What does the list of the caller look like after the call?
+""")
+
+
+def _movement(id, add):
+    return json.dumps({"id": id, "add": add}).encode()
+
+
+class Movements(KafkaStage):
+    """A topic of movements in which one partition has lost its beginning, and one never had an event."""
+
+    lane = "stock"
+
+    def __init__(self, ask, *yours):
+        super().__init__(ask, *yours)
+        self.topic, self.events = self.kafka.topic("movements", PARTITIONS), []
+
+    def label(self, message):
+        return f"{(message.key() or b'?').decode()}: {(message.value() or b'tombstone').decode()}"[:40]
+
+    def connect(self, settings=None):
+        return self.open(lambda stage, given: Reader(stage, {"group.id": GROUP, **given}), settings or {})
+
+    def write(self, *events):
+        """Events (article, partition, id, number), or (article, partition) for a tombstone."""
+        self.put(self.topic, *((a, _movement(*rest) if rest else None, p) for a, p, *rest in events))
+
+    def set_bookmarks(self, *offsets):
+        with Consumer({**self.kafka.settings, "group.id": GROUP}) as consumer:
+            places = [TopicPartition(self.topic, number, offset) for number, offset in enumerate(offsets)]
+            consumer.commit(offsets=places, asynchronous=False)
+
+    def view(self):
+        rebuild = self.yours[0] if isinstance(self.yours, tuple) else self.yours
+        how = self.live(rebuild, self.connect, self.topic)
+        if how != "returned":
+            self.ask.need("exception", "rebuild returns the view", False, how, "Read the last line first.", self.last)
+        if not isinstance(self.answer, dict):
+            self.call(lambda: self.answer, returns=dict)
+        return self.answer
+
+
+def _told(view, wanted):
+    """Checksums, and the first article in which they differ."""
+    sums = [f"{zlib.crc32(repr(sorted(one.items(), key=repr)).encode()):08x}" for one in (view, wanted)]
+    for article in sorted(set(view) | set(wanted), key=repr):
+        if view.get(article, "missing") != wanted.get(article, "missing"):
+            more = f"; {shown(article)} is {shown(view.get(article, 'missing'))}, not {wanted.get(article, 'missing')}"
+            return f"checksum {sums[0]}, not {sums[1]}{more}"
+    return f"checksum {sums[0]}"
+
+
+class Cleaner(Stage):
+    """Records (offset, key, value), of which the last few are active."""
+
+    def clean(self, *keys_and_values, active=0, drop_tombstones=False, gap=1):
+        self.records = [(7 + gap * at, key, value) for at, (key, value) in enumerate(keys_and_values)]
+        for offset, key, value in self.records[-9:]:
+            self.last = self.ask.trace.send("log", "cleaner", f"{offset} {key}: {value}")
+            self.ask.trace.receive(self.last, "cleaner")
+        given = list(self.records)
+        kept = self.call(self.yours, given, active, drop_tombstones, returns=list)
+        self.spoilt = given != self.records
+        return kept, f"of {_short(self.records)}, {active} of them active, you kept {_short(kept)}"
+
+
+def _short(records):
+    return " ".join(f"{one[0]}:{one[1]}={one[2]}" if _is_record(one) else shown(one, 20) for one in records) or "nothing"
+
+
+def _is_record(one):
+    return isinstance(one, tuple) and len(one) == 3
+
+
+check_view = scenario("05", 3, "The past, replayed", WORDS, rebuild=Movements, compact=Cleaner)
+
+
+@check_view.part("rebuild")
+def what_is_in_the_log(log):
+    log.write(("mug", 0, "a1", 9), ("mug", 0, "a2", 5), ("mug", 0, "a3", -1), ("mug", 0, "a4", 10))
+    log.write(*(("cup", 1, f"b{number}", number) for number in range(1, 8)), ("pot", 3, "c1", 30))
+    log.kafka.forget(log.topic, before=1)
+    log.set_bookmarks(0, 7, 0, 1)
+    before = log.kafka.committed(log.topic, GROUP)
+    view = log.view()
+    wanted = {"mug": 14, "cup": 28, "pot": 30}
+    missing = set(wanted) - set(view)
+    code = "one-partition" if missing == {"cup", "pot"} else "ends-early"
+    early = view.get("mug") not in (14, None) or view.get("cup") not in (28, None)
+    yield "from-the-bookmark" if "pot" in missing and "mug" in view and not early else code, (
+        view == wanted
+    ), _told(view, wanted)
+    log.set_bookmarks(2, 3, 0, 0)
+    before = log.kafka.committed(log.topic, GROUP)
+    view = log.view()
+    yield "from-the-bookmark", view == wanted, _told(view, wanted)
+    after = log.kafka.committed(log.topic, GROUP)
+    yield "moved-bookmark", after == before, f"they were {before}, and are {after}"
