@@ -30,7 +30,7 @@ class KafkaStage(Stage):
     def __init__(self, ask, *yours):
         super().__init__(ask, *yours)
         self.kafka = self.use(KafkaCluster("kafka of the check"))
-        self.clients = []
+        self.clients, self.assigned = [], set()
         ends = ExitStack()
         ends.callback(self.close_clients)
         self.use(ends)
@@ -157,8 +157,10 @@ class Reader(Consumer):
                     continue
             found.append(message)
         places = {(one.topic, one.partition) for one in self.assignment()}
-        self.stage.over = not found and bool(places) and places <= self.ended
-        if any(message.error() is None for message in found):
+        self.stage.assigned |= places
+        got = any(message.error() is None for message in found)
+        self.stage.over = not got and bool(places) and places <= self.ended
+        if got:
             self.stage.step(how)
         return found
 

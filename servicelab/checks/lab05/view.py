@@ -43,6 +43,8 @@ tombstones: a tombstone stays, too, as long as tombstones are kept
     A reader that is half way through: how does it learn that the article is gone?
 tombstone-dropped: when tombstones are dropped, neither it nor what it deleted is there
     Which of two goes first: the tombstone, or what it deletes?
+empty-value: … and a value that is empty, or 0, is no tombstone
+    What exactly is the value of a tombstone?
 spoilt: the records that were handed over are as they were
     What does the list of the caller look like after the call?
 """)
@@ -122,23 +124,78 @@ check_view = scenario("05", 3, "The past, replayed", WORDS, rebuild=Movements, c
 
 
 @check_view.part("rebuild")
-def what_is_in_the_log(log):
-    log.write(("mug", 0, "a1", 9), ("mug", 0, "a2", 5), ("mug", 0, "a3", -1), ("mug", 0, "a4", 10))
+def three_partitions(log):
+    log.write(*(("mug", 0, f"a{number}", number) for number in range(1, 9)))
     log.write(*(("cup", 1, f"b{number}", number) for number in range(1, 8)), ("pot", 3, "c1", 30))
-    log.kafka.forget(log.topic, before=1)
-    log.set_bookmarks(0, 7, 0, 1)
+    view, wanted = log.view(), {"mug": 36, "cup": 28, "pot": 30}
+    if not view and log.over:
+        code = "from-the-bookmark"
+    else:
+        code = "one-partition" if len(log.assigned) < PARTITIONS else "ends-early"
+    yield code, view == wanted, _told(view, wanted)
+
+
+@check_view.part("rebuild")
+def a_bookmark_and_a_beginning_that_is_gone(log):
+    log.write(*(("mug", 0, f"a{number}", number) for number in range(1, 5)))
+    log.write(*(("cup", 1, f"b{number}", number) for number in range(1, 5)))
+    log.kafka.forget(log.topic, before=2)
+    log.set_bookmarks(4, 3, 0, 0)
     before = log.kafka.committed(log.topic, GROUP)
-    view = log.view()
-    wanted = {"mug": 14, "cup": 28, "pot": 30}
-    missing = set(wanted) - set(view)
-    code = "one-partition" if missing == {"cup", "pot"} else "ends-early"
-    early = view.get("mug") not in (14, None) or view.get("cup") not in (28, None)
-    yield "from-the-bookmark" if "pot" in missing and "mug" in view and not early else code, (
-        view == wanted
-    ), _told(view, wanted)
-    log.set_bookmarks(2, 3, 0, 0)
-    before = log.kafka.committed(log.topic, GROUP)
-    view = log.view()
+    view, wanted = log.view(), {"mug": 7, "cup": 10}
     yield "from-the-bookmark", view == wanted, _told(view, wanted)
     after = log.kafka.committed(log.topic, GROUP)
     yield "moved-bookmark", after == before, f"they were {before}, and are {after}"
+
+
+@check_view.part("rebuild")
+def the_same_and_alike(log):
+    log.write(("mug", 0, "a1", 5), ("mug", 0, "a2", -1), ("mug", 0, "a1", 5), ("mug", 0, "a2", -1))
+    log.write(("cup", 1, "b1", 3), ("cup", 1, "b2", 3), ("cup", 1, "b3", 3), ("pot", 3, "c1", 3))
+    view = log.view()
+    yield "counted-twice", view.get("mug") == 4, _told(view, {"mug": 4, "cup": 9, "pot": 3})
+    yield "counted-once", view == {"mug": 4, "cup": 9, "pot": 3}, _told(view, {"mug": 4, "cup": 9, "pot": 3})
+
+
+@check_view.part("rebuild")
+def tombstones(log):
+    log.write(("mug", 0, "a1", 5), ("mug", 0), ("jar", 0), ("cup", 1, "b1", 3), ("cup", 1), ("cup", 1, "b2", 2))
+    log.write(("pot", 3, "c1", 4), ("pot", 3, "c2", -4))
+    view, wanted = log.view(), {"cup": 2, "pot": 0}
+    yield "still-there", not {"mug", "jar"} & set(view), _told(view, wanted)
+    yield "risen", view.get("cup") == 2, _told(view, wanted)
+    yield "not-there", view == wanted, _told(view, wanted)
+
+
+def _kept(log, *places):
+    return [log.records[place] for place in places]
+
+
+@check_view.part("compact")
+def the_last_of_each(log):
+    kept, told = log.clean(("mug", 9), ("cup", 2), ("mug", 3), ("pot", 4), ("cup", 2), ("mug", 3), ("jug", 1), gap=3)
+    wanted = _kept(log, 3, 4, 5, 6)
+    same = sorted(map(repr, kept)) == sorted(map(repr, wanted)) or [one[1:] for one in kept if _is_record(one)] == [
+        one[1:] for one in wanted
+    ]
+    yield "order" if same else "latest", kept == wanted, told
+    yield "spoilt", not log.spoilt, "the list that it got is another one now"
+
+
+@check_view.part("compact")
+def the_active_part(log):
+    kept, told = log.clean(("mug", 1), ("mug", 2), ("cup", 1), ("mug", 3), ("mug", 4), active=2)
+    yield "active-part", kept[-2:] == _kept(log, 3, 4), told
+    yield "shadowed", kept == _kept(log, 1, 2, 3, 4), told
+    kept, told = log.clean(("mug", 1), ("mug", None), ("mug", 2), ("mug", None), active=4, drop_tombstones=True)
+    yield "active-part", kept == log.records, told
+
+
+@check_view.part("compact")
+def deleted(log):
+    events = ("mug", 1), ("mug", None), ("cup", 0), ("pot", 3), ("jug", 5), ("pot", ""), ("jug", None), ("jug", 6)
+    kept, told = log.clean(*events)
+    yield "tombstones", kept == _kept(log, 1, 2, 5, 7), told
+    kept, told = log.clean(*events, drop_tombstones=True)
+    is_back = any(one[1] == "mug" for one in kept if _is_record(one))
+    yield "tombstone-dropped" if is_back else "empty-value", kept == _kept(log, 2, 5, 7), told
