@@ -174,7 +174,10 @@ WRONG = {
     "without a tail": (otherwise(without_a_tail), {"tail"}),
     "the tail backwards": (otherwise(tail_backwards), {"tail"}),
     "powers of two only": (otherwise(mask=lambda h, n: h & (n - 1)), {"partitions"}),
-    "one partition less": (otherwise(mask=lambda h, n: (h & 0x7FFFFFFF) % (n if n == 8 else max(1, n - 1))), {"partitions"}),
+    "one partition less": (
+        otherwise(mask=lambda h, n: (h & 0x7FFFFFFF) % (n if n == 8 else max(1, n - 1))),
+        {"partitions"},
+    ),
     "the hash without a sign": (otherwise(mask=operator.mod), {"sign"}),
     "the amount of it": (otherwise(mask=javas_remainder), {"sign"}),
     "Python's remainder": (otherwise(mask=lambda h, n: signed(h) % n), {"sign"}),

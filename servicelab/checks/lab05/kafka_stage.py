@@ -30,7 +30,7 @@ class KafkaStage(Stage):
     def __init__(self, ask, *yours):
         super().__init__(ask, *yours)
         self.kafka = self.use(KafkaCluster("kafka of the check"))
-        self.clients, self.assigned = [], set()
+        self.clients, self.assigned, self.left_in_bag = [], set(), 0
         ends = ExitStack()
         ends.callback(self.close_clients)
         self.use(ends)
@@ -58,10 +58,15 @@ class KafkaStage(Stage):
         outcome = self.ask.run(life if callable(function) else function, limit=LIMIT)
         if outcome.how in ("time-limit", "exit", "not-callable"):
             self.ask.need(outcome.how, f"{name} returns within {LIMIT:g} s", False, str(outcome), _HINT, self.last)
-        self.answer = outcome.value
+        self.answer, self.error = outcome.value, outcome.error
         how = "killed" if self.dead else "returned" if outcome.returned else str(outcome)
         self.close_clients()
         return how
+
+    def must_return(self, how):
+        """End the check of this object, unless that life has returned."""
+        hint = "Read the last line first: it is where your code stood."
+        self.ask.need("exception", "your code raises nothing", how == "returned", how, hint, self.last)
 
     def step(self, name):
         """A step is done; here the process may be killed. Nothing that it tries afterwards has an effect."""
@@ -71,6 +76,9 @@ class KafkaStage(Stage):
             self.ask.trace.state(self.lane, f"killed after {name}")
             raise Killed
         self.alive()
+
+    def polled(self, messages):
+        """Called with what each poll of a consumer has brought."""
 
     def alive(self):
         if self.dead:
@@ -126,7 +134,7 @@ class Reader(Consumer):
         self.tells_end = bool(settings.get("enable.partition.eof"))
         self.commits_itself = str(settings.get("enable.auto.commit", True)).lower() == "true"
         kept = {"auto.commit.interval.ms": 3_600_000, "enable.partition.eof": True, "fetch.wait.max.ms": 20}
-        super().__init__({"group.id": stage.lane, **settings, **stage.kafka.settings, **kept, **forced})
+        super().__init__({**settings, **stage.kafka.settings, **kept, **forced})
         if partitions:
             self.assign(list(partitions))
 
@@ -158,6 +166,7 @@ class Reader(Consumer):
             found.append(message)
         places = {(one.topic, one.partition) for one in self.assignment()}
         self.stage.assigned |= places
+        self.stage.polled(messages)
         got = any(message.error() is None for message in found)
         self.stage.over = not got and bool(places) and places <= self.ended
         if got:
@@ -220,5 +229,6 @@ class Writer(Producer):
         super().__init__({**settings, **stage.kafka.settings, **forced})
 
     def leave(self):
+        self.stage.left_in_bag += len(self)
         self.purge()
         super().close()

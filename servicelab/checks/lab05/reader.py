@@ -55,7 +55,13 @@ class Invoices(KafkaStage):
 
     def __init__(self, ask, run):
         super().__init__(ask, run)
-        self.topic, self.done, self.tries, self.failing, self.odd = self.kafka.topic("orders", PARTITIONS), [], [], {}, []
+        self.topic, self.done, self.tries, self.failing, self.odd = (
+            self.kafka.topic("orders", PARTITIONS),
+            [],
+            [],
+            {},
+            [],
+        )
         self.orders = [f"order {number}" for number in range(ORDERS)]
         self.put(self.topic, *((None, order, number % PARTITIONS) for number, order in enumerate(self.orders)))
         self.readers, self.waits = [], 0

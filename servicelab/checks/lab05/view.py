@@ -80,9 +80,7 @@ class Movements(KafkaStage):
 
     def view(self):
         rebuild = self.yours[0] if isinstance(self.yours, tuple) else self.yours
-        how = self.live(rebuild, self.connect, self.topic)
-        if how != "returned":
-            self.ask.need("exception", "rebuild returns the view", False, how, "Read the last line first.", self.last)
+        self.must_return(self.live(rebuild, self.connect, self.topic))
         if not isinstance(self.answer, dict):
             self.call(lambda: self.answer, returns=dict)
         return self.answer
@@ -113,7 +111,9 @@ class Cleaner(Stage):
 
 
 def _short(records):
-    return " ".join(f"{one[0]}:{one[1]}={one[2]}" if _is_record(one) else shown(one, 20) for one in records) or "nothing"
+    return (
+        " ".join(f"{one[0]}:{one[1]}={one[2]}" if _is_record(one) else shown(one, 20) for one in records) or "nothing"
+    )
 
 
 def _is_record(one):
