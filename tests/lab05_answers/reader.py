@@ -69,10 +69,8 @@ class Seeking:
             time.sleep(0.1)
             return
         self.consumer.store_offsets(message)
-        try:
+        with suppress(KafkaException):
             self.consumer.commit(asynchronous=False)
-        except KafkaException:
-            pass
 
 
 def reader(settings=BY_HAND, do=persist, before=False, commit=None, patient=True, closes=True, looks=True):

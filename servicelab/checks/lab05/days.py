@@ -88,7 +88,7 @@ def _even(at):
 
 
 practice_day = _day("practice", 1, _even, (1, 1, 1), 40.0, (60, 63))
-#: Those of the check: an outage in an even hour, one with a hot key, one in a rush, two at a short distance, none at all
+#: Those of the check: an outage in an even hour, one with a hot key, one in a rush, two at a short distance, and none,
 #: but a rush that is too much for the readers.
 CHECKED = (
     _day("an even day", 2, _even, (1, 1, 1), 40.0, (40, 48)),

@@ -1,9 +1,9 @@
-"""Exercise 3, build: a view of the stock out of everything that the log still has, and what a compaction leaves of one."""
+"""Exercise 3, build: a view of the stock out of all that a log still has, and what a compaction leaves."""
 
 import json
 import zlib
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 
 from servicelab.checks.lab05.kafka_stage import KafkaStage, Reader
 from servicelab.checks.learner_traceback import shown
