@@ -103,6 +103,7 @@ class KafkaStage(Stage):
             for key, value, partition in events:
                 producer.produce(topic, value, key, partition=partition)
             producer.flush(LIMIT)
+        self.show("orders", "kafka", f"{len(events)} events")
 
     def content(self, topic):
         """Everything that is in a topic: (key, value) by partition, in order."""
@@ -161,6 +162,7 @@ class Reader(Consumer):
                 self.stage.show("kafka", self.stage.lane, self.stage.label(message))
             elif error.code() == KafkaError._PARTITION_EOF:
                 self.ended.add(place)
+                self.stage.show("kafka", self.stage.lane, f"partition {place[1]} ends at {message.offset()}")
                 if not self.tells_end:
                     continue
             found.append(message)
