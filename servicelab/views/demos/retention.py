@@ -53,11 +53,11 @@ class Race(LivePanel):
         self.count = self.moving(left.text(room, -0.62, "", ha="right", va="center", weight="bold", fontsize=16))
         right.set(xlim=(0, END), ylim=(0, MOST * END / 2), xlabel="time (s)", ylabel="events")
         right.set_title("Behind, and lost")
-        self.away = [self.moving(right.axvline(0, color=MUTED, linewidth=1)) for _ in range(2)]
+        self.away = [self.moving(right.axvline(0, ymax=0.62, color=MUTED, linewidth=1)) for _ in range(2)]
         self.formula = self.moving(right.plot([], [], **FORMULA, label="lost, formula")[0])
         self.behind = self.moving(right.plot([], [], **SIMULATED, label="still to be read")[0])
         self.lost = self.moving(right.plot([], [], color=VERMILION, label="lost")[0])
-        right.legend(loc="upper left", frameon=True, facecolor="white", edgecolor="none", framealpha=1)
+        right.legend(loc="upper left")
 
     def update(self, pace, outage, retention):
         run = minute(self.seed, pace, outage, retention)

@@ -1,0 +1,163 @@
+"""The numbers of chapter 05: counts and orders as they are, times only by ratios and in wide bands."""
+
+import zlib
+
+import numpy as np
+import pytest
+from confluent_kafka import Producer
+
+from servicelab import lifecycle, theory
+from servicelab.checks.stall import LATE, ask_calmly
+from tests.counter_worlds import code_of, needed, notebook_of, run
+
+pytestmark = pytest.mark.usefixtures("no_progress_of_mine")
+
+CODE = code_of(notebook_of("05"))
+
+
+def world(*ids, without=()):
+    """The names of the notebook after the cells ``ids``, with those that they need."""
+    wanted = {one for id in ids for one in needed(CODE, id)} - set(without)
+    return run(CODE, [id for id in CODE if id in wanted])
+
+
+@pytest.fixture
+def cell():
+    yield world
+    lifecycle.stop_all()
+
+
+@pytest.fixture(scope="module")
+def hashes():
+    return run(CODE, ["e-setup", "e-key-murmur", "e-key-hash"])
+
+
+# -- keys ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("data", "signed"),
+    # Kafka's own test vectors (UtilsTest.testMurmur2), as int32.
+    [
+        (b"21", -973932308),
+        (b"foobar", -790332482),
+        (b"a-little-bit-long-string", -985981536),
+        (b"a-little-bit-longer-string", -1486304829),
+    ],
+)
+def test_murmur2_is_that_of_the_java_client(hashes, data, signed):
+    assert hashes["murmur2"](data) == signed % 2**32
+
+
+def test_the_keys_that_surprised_people(hashes):
+    assert [row[2:] for row in hashes["_"].rows] == [
+        [9, 10],  # https://github.com/tulios/kafkajs/issues/1154
+        [zlib.crc32(b"fd7af248-ce5c-46a5-93d7-1c0c9005b99d") % 32, 26],  # Blizzard/node-rdkafka#817
+    ]
+
+
+def test_two_hashes_agree_by_chance_and_new_partitions_move_keys(hashes):
+    crc32, murmur2 = hashes["crc32_partition"], hashes["murmur2_partition"]
+    keys = [f"customer-{number}" for number in range(30_000)]
+    assert np.mean([crc32(key, 6) == murmur2(key, 6) for key in keys]) == pytest.approx(1 / 6, abs=0.01)
+    for partition in (crc32, murmur2):
+        before = [partition(key, 6) for key in keys]
+        for after, share in ((7, 6 / 7), (12, 1 / 2)):
+            now = [partition(key, after) for key in keys]
+            assert np.mean([a != b for a, b in zip(before, now)]) == pytest.approx(share, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("setting", "formula"), [("consistent_random", "crc32_partition"), ("murmur2_random", "murmur2_partition")]
+)
+def test_the_real_producer_agrees_with_the_formula(cell, hashes, setting, formula):
+    kafka = cell("e-kafka")["kafka"]
+    topic, went = kafka.topic("keys", 6), {}
+    keys = [f"customer {number}" for number in range(100)]
+    with Producer({**kafka.settings, "partitioner": setting}) as producer:
+        for key in keys:
+            producer.produce(topic, b"x", key, on_delivery=lambda _, m: went.update({m.key().decode(): m.partition()}))
+        producer.flush(30)
+    assert went == {key: hashes[formula](key, 6) for key in keys}
+
+
+def test_order_is_kept_for_each_key_and_not_over_the_topic(cell):
+    names = cell("e-key-order")
+    assert (names["over_all"], names["per_key"]) == (False, True)
+
+
+# -- bookmarks ----------------------------------------------------------------------------------
+
+
+def test_back_from_the_holiday(cell):
+    names = cell("e-wrong-run", "e-wrong-look", "e-wrong-resets")
+    assert names["back"] == []
+    assert (names["bookmark"], names["oldest"], names["end"]) == (10, 90, 100)
+    assert names["returned"] == {"latest": (0, "none"), "error": (0, "_AUTO_OFFSET_RESET"), "earliest": (10, "none")}
+
+
+def test_the_holiday_is_mended(cell):
+    names = cell("e-again-run")
+    assert (names["mended"], names["warned"]) == ((90, "none"), (0, "_AUTO_OFFSET_RESET"))
+
+
+def test_the_order_of_work_and_commit_decides(cell):
+    assert cell("e-commit-run")["ways"] == {"commit, then work": ([7], []), "work, then commit": ([], [7])}
+
+
+def test_auto_commit_commits_what_was_handed_out(cell):
+    names = cell("e-auto-run")
+    assert (names["lost"], names["twice"]) == ([4], [])
+
+
+def test_a_view_is_made_again_from_the_past(cell):
+    names = cell("e-past-stock")
+    assert names["stock"] == names["shelf"] and len(names["history"]) == 120
+
+
+def test_compaction_keeps_the_last_word(cell):
+    names = cell("e-compact-run")
+    last = {message.key(): message.value() for message in names["everything"]}
+    assert len(names["everything"]) == 61 and last[b"pot"] is None
+    assert {message.key(): message.value() for message in names["kept"]} == {k: v for k, v in last.items() if v}
+
+
+# -- what takes time ----------------------------------------------------------------------------
+
+
+def test_a_group_is_a_staircase(cell):
+    names = cell("e-share-run")
+    packed_by = names["packed_by"]
+
+    def fits(took):
+        speed = {count: took[1] / took[count] for count in took}
+        # The work is sleep, so the ratios survive a busy machine; the band is the plan's, wider for start and threads.
+        return all(0.6 * theory.shared_speedup(6, count) <= speed[count] for count in (2, 3, 4)) and speed[6] > speed[4]
+
+    asked = ask_calmly(lambda: {count: packed_by(count) for count in (1, 2, 3, 4, 6)}, fits)
+    if not asked.is_calm:
+        pytest.skip(f"the machine stood still for {asked.stood_still:.1f} s (limit {LATE} s)")
+    assert fits(asked.answer), asked.answer
+    assert 0.7 < asked.answer[4] / asked.answer[3] < 1.4  # the fourth brings nothing
+
+
+def test_what_an_outage_costs(cell):
+    names = cell("e-race-run", without=["e-race-figure"])
+    paper = [theory.lost_to_retention(names["PACE"], outage, names["KEPT"]) for outage in names["OUTAGES"]]
+    assert names["lost_events"][0] == 0
+    if max(abs(found - due) for found, due in zip(names["lost_events"], paper)) > 60:
+        asked = ask_calmly(lambda: names["lost_in"](1.2), lambda lost: 60 < lost < 180)
+        if not asked.is_calm:
+            pytest.skip(f"the machine stood still for {asked.stood_still:.1f} s")
+        assert asked.answer == pytest.approx(120, abs=60)
+
+
+def test_a_job_that_ends_without_a_flush_has_sent_nothing(cell):
+    assert cell("e-io-job-run")["arrived"] == 0
+
+
+@pytest.mark.timeout(200)
+def test_the_new_protocol_moves_less_than_eager(cell):
+    names = cell("e-rebalance-table")
+    eager, cooperative, new = (names["given_up"](way) for way in names["WAYS"])
+    assert eager == 6 and 2 <= cooperative < 6 and new in (2, 3)
