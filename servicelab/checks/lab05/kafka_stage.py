@@ -148,6 +148,8 @@ class Reader(Consumer):
     def _is_silent(self):
         """Has a poll nothing to return now, although there is more? On a slow network that may be so at any time."""
         self.polls += 1
+        if self.polls in SILENT:
+            self.stage.show("kafka", self.stage.lane, "nothing yet")
         return self.polls in SILENT
 
     def _got(self, messages, how):
