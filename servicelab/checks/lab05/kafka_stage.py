@@ -42,7 +42,9 @@ class KafkaStage(Stage):
         return self.over or time.monotonic() - self.began > LATE
 
     def open(self, kind, settings):
-        self.clients.append(kind(self, settings))
+        self.alive()
+        quiet = {name: value for name, value in settings.items() if name != "debug"}  # which logs in spite of log_level
+        self.clients.append(kind(self, quiet))
         return self.clients[-1]
 
     def live(self, function, *args, die_after=None):

@@ -115,8 +115,8 @@ check_reader = scenario("05", 2, "A reader that is killed", WORDS, run=Invoices)
 @check_reader.part
 def a_quiet_day(day):
     how = day.life()
-    yield "dies", how == "returned", how
-    yield "gives-up", day.is_over(), f"it returned while there was more; {day.told()}"
+    told = f"it {how}, and is_over() said {day.is_over()}; {day.told()}" if how == "returned" else how
+    yield "gives-up" if how == "returned" else "dies", how == "returned" and day.is_over(), told
     yield "from-the-end", not day.missing(), day.told()
     closed = day.readers and all(getattr(reader, "closed", False) for reader in day.readers)
     yield "not-closed", closed, f"{len(day.readers)} consumers were opened, and not all of them closed"
