@@ -16,8 +16,7 @@ from servicelab.checks.scenario import scenario, words
 PARTITIONS, ORDERS = 3, 12
 KILLS = (1, 2, 3, 4, 10)  # after so many steps of a life
 PAUSE = 0.05  # seconds between two tries
-TRIES = 3  # that fail
-MOST = 60  # tries after which nobody needs to see more
+TRIES = 2  # that fail
 
 WORDS = words("""
 dies, gives-up: run goes on until is_over() says so, and raises nothing
