@@ -151,6 +151,26 @@ def unknown_is_failed(connect, topic, orders):
     return unknown
 
 
+def stops_at_the_first(connect, topic, orders):
+    """One that was refused, and the rest is left for tomorrow; it says so."""
+    producer, failed = connect(), []
+    for number, order in enumerate(orders):
+        while len(producer) >= 40 and not failed:
+            producer.poll(0.1)
+        refused = [one for one in failed if len(one[1]) < 1000]
+        if refused:
+            producer.flush()
+            return failed + orders[number:]
+        try:
+            producer.produce(
+                topic, order[1], order[0], on_delivery=lambda e, m, order=order: e and failed.append(order)
+            )
+        except KafkaException:
+            failed.append(order)
+    producer.flush()
+    return failed
+
+
 def nothing(producer):
     pass
 
@@ -216,6 +236,18 @@ def listens(group=lambda service: service, reset="earliest", error=lambda error:
     return run
 
 
+def left_open(connect, service, topic, work, is_over):
+    with_commits(lambda settings: _Open(connect(settings)), service, topic, work, is_over)
+
+
+class _Open:
+    def __init__(self, consumer):
+        self.subscribe, self.consume, self.commit = consumer.subscribe, consumer.consume, consumer.commit
+
+    def close(self):
+        pass
+
+
 def raises(error):
     raise KafkaException(error)
 
@@ -240,6 +272,7 @@ _EXPORTS = {
     "what is unknown has failed": (unknown_is_failed, {"false-alarm"}),
     "dies of a large one": (exports(large="raise"), {"dies-of-large"}),
     "keeps quiet about a large one": (exports(large="quiet"), {"large-unreported"}),
+    "stops at the first": (stops_at_the_first, {"others-unwritten"}),
     "asks nobody": (exports(late=False), {"unreported"}),
 }
 _SERVICES = {
@@ -248,6 +281,7 @@ _SERVICES = {
     "an error is the end": (listens(error=lambda error: "end"), {"before-its-topic"}),
     "one group for all": (listens(group=lambda service: "shop"), {"shared-group"}),
     "a group a start": (listens(group=lambda service: f"{service}-{next(_start)}"), {"again"}),
+    "left open": (left_open, {"not-closed"}),
     "commits nothing": (listens(**{"enable.auto.commit": False}), {"again"}),
 }
 WRONG = {name: ((answer, listen), codes) for name, (answer, codes) in _EXPORTS.items()}

@@ -111,6 +111,10 @@ def the_first_partition(connect, topic):
     return summed(events(connect, topic, most=1))
 
 
+def four_partitions(connect, topic):
+    return summed(events(connect, topic, most=4))
+
+
 def until_silence(connect, topic, timeout=1.0):
     with connect(ALONE) as consumer:
         consumer.assign(places(consumer, topic))
@@ -299,6 +303,7 @@ _VIEWS = {
     "from the bookmark": (from_the_bookmark, {"from-the-bookmark"}),
     "from the end": (from_the_end, {"from-the-bookmark"}),
     "the first partition": (the_first_partition, {"one-partition"}),
+    "four partitions": (four_partitions, {"one-partition"}),
     "until a silence": (until_silence, {"ends-early"}),
     "until the first end": (the_first_end, {"ends-early"}),
     "commits at the end": (commits_at_the_end, {"moved-bookmark"}),

@@ -11,9 +11,14 @@ from servicelab.checks.learner_traceback import shown
 from servicelab.checks.scenario import scenario, words
 from servicelab.lifecycle import ServerError
 
-PARTITIONS, ORDERS, BAG, LARGE = 2, 200, 50, 20_000
+PARTITIONS, ORDERS, BAG, BATCH, LARGE = 2, 200, 50, 20, 20_000
 #: A bag that is full soon, and is not emptied by itself in the time that a job takes.
-SMALL = {"queue.buffering.max.messages": BAG, "linger.ms": 2000, "batch.num.messages": 20, "message.max.bytes": LARGE}
+SMALL = {
+    "queue.buffering.max.messages": BAG,
+    "linger.ms": 2000,
+    "batch.num.messages": BATCH,
+    "message.max.bytes": LARGE,
+}
 #: A group that comes to rest soon, also when its last member has left.
 QUICK = {"group.protocol": "classic", "session.timeout.ms": 2000, "heartbeat.interval.ms": 200}
 
@@ -40,12 +45,16 @@ large-unreported: … and this one is returned
     Who knows of an order that produce has refused?
 unreported: the cluster refuses some orders later: just these are returned
     Who is told how the delivery ended, and when?
+others-unwritten: … and the others are written all the same
+    Which orders come after one that was refused, and what do you do with them?
 before-its-topic: listen may start before its topic is there
     What does poll return then, and is it an end?
 from-the-end: a new service gets what was written before it came
     Where does a group begin that has no bookmark yet?
 shared-group: another service gets all of it, too
     To whom does a bookmark belong? What is the same in both services?
+not-closed: at its end the consumer is closed
+    Who tells the cluster that this service is gone?
 again: when a service starts again, it gets what is new, and nothing else
     What is another one than at the last start? Who has noted how far it came?
 """)
@@ -92,13 +101,14 @@ class Service(KafkaStage):
 
     def __init__(self, ask, listen):
         super().__init__(ask, listen)
-        self.got, self.topic, self.is_made = [], "orders-to-come", False
+        self.got, self.opened, self.topic, self.is_made = [], [], "orders-to-come", False
 
     def label(self, message):
         return _text(message.value())
 
     def connect(self, settings=None):
-        return self.open(lambda stage, given: Reader(stage, given, **QUICK), settings or {})
+        self.opened.append(self.open(lambda stage, given: Reader(stage, given, **QUICK), settings or {}))
+        return self.opened[-1]
 
     def work(self, message):
         if message.error() is None:
@@ -168,6 +178,7 @@ def refused_later(job):
     returned = job.returned() if how == "returned" else []
     told = f"{how[:200]}; {len(missing)} of {ORDERS} were refused, and it returned {len(returned)}"
     yield "unreported", sorted(returned, key=repr) == sorted(missing), told
+    yield "others-unwritten", len(missing) <= BATCH, told
 
 
 @check_jobs.part("listen")
@@ -184,6 +195,7 @@ def two_services(service):
     how, got = service.start("invoices")
     yield "from-the-end", len(set(got)) == 10, f"{how}; invoices read {len(set(got))} of 10"
     how, got = service.start("audit")
+    yield "not-closed", all(one.closed for one in service.opened), "its consumer was open when listen returned"
     yield "shared-group", len(set(got)) == 10, f"{how}; audit read {len(set(got))} of 10"
     service.write(10, 3)
     how, got = service.start("invoices")

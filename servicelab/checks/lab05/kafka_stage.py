@@ -132,6 +132,8 @@ _HINT = "Ask of every loop and every wait in it: what ends this?"
 class Reader(Consumer):
     """confluent_kafka's Consumer, as part of a process that may be killed. ``partitions`` are assigned to it."""
 
+    closed = False
+
     def __init__(self, stage, settings, partitions=(), **forced):
         self.stage, self.ended, self.on_the_way, self.polls = stage, set(), [], 0
         self.tells_end = bool(settings.get("enable.partition.eof"))

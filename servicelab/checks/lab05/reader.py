@@ -117,7 +117,7 @@ def a_quiet_day(day):
     told = f"it {how}, and is_over() said {day.is_over()}; {day.told()}" if how == "returned" else how
     yield "gives-up" if how == "returned" else "dies", how == "returned" and day.is_over(), told
     yield "from-the-end", not day.missing(), day.told()
-    closed = day.readers and all(getattr(reader, "closed", False) for reader in day.readers)
+    closed = day.readers and all(reader.closed for reader in day.readers)
     yield "not-closed", closed, f"{len(day.readers)} consumers were opened, and not all of them closed"
     before = len(day.done)
     day.life()

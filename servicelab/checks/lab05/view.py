@@ -137,12 +137,14 @@ def three_partitions(log):
 
 @check_view.part("rebuild")
 def a_bookmark_and_a_beginning_that_is_gone(log):
-    log.write(*(("mug", 0, f"a{number}", number) for number in range(1, 5)))
+    log.topic = log.kafka.topic("movements", 6)
+    log.write(*(("mug", 0, f"a{number}", number) for number in range(1, 5)), ("pot", 5, "c1", 30))
     log.write(*(("cup", 1, f"b{number}", number) for number in range(1, 5)))
     log.kafka.forget(log.topic, before=2)
-    log.set_bookmarks(4, 3, 0, 0)
+    log.set_bookmarks(4, 3, 0, 0, 0, 0)
     before = log.kafka.committed(log.topic, GROUP)
-    view, wanted = log.view(), {"mug": 7, "cup": 10}
+    view, wanted = log.view(), {"mug": 7, "cup": 10, "pot": 30}
+    yield "one-partition", "pot" in view, _told(view, wanted)
     yield "from-the-bookmark", view == wanted, _told(view, wanted)
     after = log.kafka.committed(log.topic, GROUP)
     yield "moved-bookmark", after == before, f"they were {before}, and are {after}"
