@@ -1,13 +1,14 @@
 """The numbers of chapter 05: counts and orders as they are, times only by ratios and in wide bands."""
 
 import zlib
+from random import Random
 
 import numpy as np
 import pytest
 from confluent_kafka import Producer
 
 from servicelab import lifecycle, theory
-from servicelab.checks.stall import LATE, ask_calmly
+from servicelab.checks.stall import LATE, StallWatch, ask_calmly
 from tests.counter_worlds import code_of, needed, notebook_of, run
 
 pytestmark = pytest.mark.usefixtures("no_progress_of_mine")
@@ -125,20 +126,22 @@ def test_compaction_keeps_the_last_word(cell):
 # -- what takes time ----------------------------------------------------------------------------
 
 
-def test_a_group_is_a_staircase(cell):
-    names = cell("e-share-run")
-    packed_by = names["packed_by"]
-
-    def fits(took):
-        speed = {count: took[1] / took[count] for count in took}
-        # The work is sleep, so the ratios survive a busy machine; the band is the plan's, wider for start and threads.
-        return all(0.6 * theory.shared_speedup(6, count) <= speed[count] for count in (2, 3, 4)) and speed[6] > speed[4]
-
-    asked = ask_calmly(lambda: {count: packed_by(count) for count in (1, 2, 3, 4, 6)}, fits)
+def test_a_group_shares_the_work(cell):
+    """How many partitions each member has, the cell waits for; the times are sleeps, and here in wide bands only."""
+    packed_by = cell("e-share-run")["packed_by"]
+    asked = ask_calmly(lambda: {count: packed_by(count) for count in (1, 3, 6)})
     if not asked.is_calm:
         pytest.skip(f"the machine stood still for {asked.stood_still:.1f} s (limit {LATE} s)")
-    assert fits(asked.answer), asked.answer
-    assert 0.7 < asked.answer[4] / asked.answer[3] < 1.4  # the fourth brings nothing
+    speed = {count: asked.answer[1] / asked.answer[count] for count in (3, 6)}
+    assert all(0.5 < speed[count] / theory.shared_speedup(6, count) < 1.5 for count in speed), speed
+
+
+def test_the_simulated_day_is_a_staircase():
+    names = run(CODE, ["e-setup", "e-share-packer", "e-share-sim"])
+    alone = names["PARCELS"] * names["WORK"]
+    days = [np.mean([alone / names["simulated_day"](count, Random(n)) for n in range(20)]) for count in range(1, 9)]
+    assert days == pytest.approx([theory.shared_speedup(6, count) for count in range(1, 9)], rel=0.2)
+    assert days[3] < 1.1 * days[2] and days[5] > 1.5 * days[4]
 
 
 def test_what_an_outage_costs(cell):
@@ -158,6 +161,10 @@ def test_a_job_that_ends_without_a_flush_has_sent_nothing(cell):
 
 @pytest.mark.timeout(200)
 def test_the_new_protocol_moves_less_than_eager(cell):
-    names = cell("e-rebalance-table")
+    with StallWatch() as watch:
+        names = cell("e-rebalance-table")
     eager, cooperative, new = (names["given_up"](way) for way in names["WAYS"])
-    assert eager == 6 and 2 <= cooperative < 6 and new in (2, 3)
+    assert eager == 6
+    if watch.longest > LATE:
+        pytest.skip(f"the machine stood still for {watch.longest:.1f} s: a member may have been taken for dead")
+    assert 2 <= cooperative < 6 and new in (2, 3)

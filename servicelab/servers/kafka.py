@@ -20,9 +20,10 @@ Transactions, as a consumer sees them
 Replay by time
     ``offsets_for_times`` finds no offset by its time stamp. Replay by offset works.
 Administration
-    AdminClient's requests for topics, groups, records and settings are refused: :meth:`KafkaCluster.topic` makes one.
-    No topic has settings, and it keeps its number of partitions. A topic that a client asks for and that is not there
-    is made, with 4. There is no user and no TLS, and nothing is written to a disk.
+    AdminClient's requests for topics, groups, records and settings find no controller and time out:
+    :meth:`KafkaCluster.topic` makes a topic. It has no settings, and keeps its number of partitions. One that a
+    producer writes to and that is not there is made, with 4. There is no user and no TLS, and nothing is written to a
+    disk.
 Groups
     Use ``"group.protocol": "consumer"`` (KIP-848): a member is in within a second or two, and one that has crashed is
     out after ``session_timeout``. A classic group begins at once (``group.initial.rebalance.delay.ms`` is 0 here), but
