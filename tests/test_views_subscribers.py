@@ -44,16 +44,15 @@ def test_the_delay_hurts_the_far_and_the_mark_hurts_the_slow():
 
 
 def test_the_first_picture_shows_both_losses_and_does_not_give_the_chapters_question_away(panel):
-    delay, rate, speed, mark = (slider.start for slider in panel.controls)
-    missed, dropped = (
-        counts(fate, delay=delay / 1000, rate=rate, speed=speed, mark=mark) for fate in ("missed", "dropped")
-    )
+    usual = {slider.name: slider.value for slider in panel.controls}
+    usual["delay"] /= 1000
+    missed, dropped = counts("missed", **usual), counts("dropped", **usual)
     assert missed == [1, 16, 1, 16]  # chapter 04 asks for it at 40 ms and 200/s: 41
     assert dropped[NEAR_QUICK] == dropped[FAR_QUICK] == 0 < dropped[FAR_SLOW] <= dropped[NEAR_SLOW]
 
 
 def test_with_some_settings_nobody_drops_and_with_none_nobody_misses():
-    for rate in (20, 200, 400):
+    for rate in range(20, 401, 20):
         assert counts("dropped", delay=0.1, rate=rate, speed=rate, mark=10) == [0] * len(FOUR)
         assert min(counts("missed", delay=0, rate=rate, speed=rate, mark=10)) == 1
 
