@@ -3,7 +3,7 @@
 import pytest
 
 from servicelab import lifecycle
-from tests.counter_worlds import code_of, needed, notebook_of, run
+from tests.counter_worlds import code_of, needed, notebook_of, run, turn
 from tests.counter_worlds.chapter_04 import WITHOUT
 from tests.waiting import left, wait_until
 
@@ -65,6 +65,19 @@ def test_prefixes_words_and_slips():
     }
 
 
+@pytest.mark.parametrize(
+    ("cell", "old", "new"),
+    [
+        ("e-ask-turn", "time.sleep(0.05)", "time.sleep(0.21)"),  # five ways of 40 ms, and no others
+        ("e-lost-turn", "return 0", "return 2001 - len(numbers)"),
+        ("e-lost-turn", "return 0", "return numbers[-1] - len(numbers)"),
+        ("e-fat-turn", '{"order": number}', '{"order": number, "address": ""}'),
+    ],
+)
+def test_what_only_looks_like_a_cure_is_not_taken(cell, old, new):
+    assert not turn("04", cell, old, new, WITHOUT).reached
+
+
 def test_what_the_excursions_say():
     two = world("e-x-two")["reports"]
     assert (two(0), two(1)) == ([b"\x01order"], [b"\x01order"] * 2)
@@ -75,8 +88,8 @@ def test_what_the_excursions_say():
     ]
     assert [row[1:] for row in world("e-x-end")["_"].rows] == [[0, 0], [0, 1000]]
     assert [row[1] for row in world("e-x-loop")["_"].rows] == [500, 9]
-    never, often = (row[1] for row in world("e-x-beat")["_"].rows)
-    assert never == 0 < often
+    (_, never, without), (_, often, again) = world("e-x-beat-go")["_"].rows
+    assert (never, without, again) == (0, "no", "yes") and often > 0
     assert world("e-x-lazy")["handed_to_the_lazy"](1) > 10  # a prefetch of 1 would leave it one
 
 

@@ -44,6 +44,14 @@ COUNTER = {
             "holds if all live in one process, and ten are slow and if all live in one process, and one raises and if "
             "there is a bus between them, and ten are slow",
         ),
+        # A bus that waits for what its listeners made of it.
+        Change(
+            "e-bus-raise",
+            "            work.exception(10)",
+            "            work.result(10)",
+            "holds if all live in one process, and ten are slow and if all live in one process, and one raises and if "
+            "there is a bus between them, and one raises",
+        ),
     ],
 }
 
