@@ -1,7 +1,8 @@
 """Many alike instances behind a balancer, in long runs: an event list in place of processes, ten times as fast.
 
-Each of ``n`` instances has one worker and a queue; services are exponential with mean 1, the unit of time here. Calls arrive at random (Poisson), or a number of callers each make their next call when the last has ended. The balancer
-is one of the course's, unchanged.
+Each of ``n`` instances has one worker and a queue; services are exponential with mean 1, the unit of time here. Calls
+arrive at random (Poisson), or a number of callers each make their next call when the last has ended. The balancer is
+one of the course's, unchanged.
 """
 
 from heapq import heappop, heappush
