@@ -33,9 +33,10 @@ def fleet(
     ``news``: the balancer sees counts that are renewed every so many services (0: always the true ones).
     ``factors`` are times by which the services of the first instances are longer, ``failing`` the indices of those
     that answer with errors. Queues are shown as they are, whoever filled them. Raises ValueError for a number out of
-    range, and for a run in which nobody came.
+    range.
     """
-    n, load, until = whole("n", n), share("load", load), positive("until", until, "services")
+    n, load = whole("n", n), positive("load", share("load", load), "calls a service for each instance")
+    until = positive("until", until, "services")
     news, rng = not_negative("news", news, "services"), Random(seed)
     factors = [*factors, *[1.0] * (n - len(factors))]
     pick, heard = driven(balancer)
@@ -60,7 +61,5 @@ def fleet(
         if now > until / 4:
             done.append((index, free[index] - now, ok))
             longest = max(longest, queue[index])
-    if not done:
-        raise ValueError(f"load={load:g}, until={until:g}: nobody came, make one of them larger")
     index, time, ok = np.array(done).T
     return Run(np.bincount(index.astype(int), minlength=n), time, ok.astype(bool), longest)

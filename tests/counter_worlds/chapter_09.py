@@ -32,7 +32,12 @@ COUNTER = {
     ],
     "C52": [
         # Instances that never go out: a long queue is not a failed check.
-        Change("l-cascade-sim", "if wait > 0.5:", "if False:", "holds if somebody notices and if the rest have room and"),
+        Change(
+            "l-cascade-sim",
+            "if wait > 0.5:",
+            "if False:",
+            "holds if somebody notices and if the rest have room and if the rest are nearly full",
+        ),
         # Nobody notices any more.
         Change("l-cascade-real", "failures=1", "failures=10**6", "holds if the rest have room", ("l-cascade-turn",)),
     ],
