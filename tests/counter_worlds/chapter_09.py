@@ -39,7 +39,12 @@ COUNTER = {
             "holds if somebody notices and if the rest have room and if the rest are nearly full",
         ),
         # Nobody notices any more.
-        Change("l-cascade-real", "failures=1", "failures=10**6", "holds if the rest have room", ("l-cascade-turn",)),
+        Change(
+            "l-cascade-real",
+            "failures=1, max_share=0.5), 2)",
+            "failures=10**6, max_share=0.5), 1)",
+            "holds if the rest have room",
+        ),
     ],
     "C53": [
         # The router sees more than the sender's address: it takes connections in turn.
