@@ -293,3 +293,23 @@ def test_a_client_knows_each_server_once_and_is_told_the_same_again():
     for client in range(40):
         mine = subset(client, NAMES, 3)
         assert len(set(mine)) == 3 and mine == subset(client, NAMES, 3)
+
+
+def test_in_simpy_and_on_sockets_the_same_ring_sends_a_key_to_its_own():
+    ring = HashRing(NAMES)
+    asked = []
+    client = Balanced([lambda timeout, number, i=i: ("ok", asked.append(i)) for i in range(10)], ring)
+    env, reached = simpy.Environment(), []
+
+    class Noted(Service):
+        def call(self, message):
+            reached.append((message.label, self.name))
+            return (yield from super().call(message))
+
+    place = Balancer(env, [Noted(env, name, 0.1) for name in NAMES], ring)
+    for customer in ("ann", "ben", "eve"):
+        users(env, 1, 1.0, place, count=3, label=customer)
+        client.call(key=customer)
+    env.run()
+    assert {name for label, name in reached if label == "ann"} == {ring.name_of("ann")} and len(reached) == 9
+    assert [NAMES[i] for i in asked] == [ring.name_of(customer) for customer in ("ann", "ben", "eve")]
