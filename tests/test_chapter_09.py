@@ -1,6 +1,8 @@
 """The numbers of chapter 09, each in its band: the black hole, two looks, old news, rings, the fleet, connections."""
 
 import socket
+import subprocess
+import sys
 from collections import Counter
 from contextlib import closing
 from http.client import HTTPConnection
@@ -10,8 +12,9 @@ import numpy as np
 import pytest
 
 from servicelab import theory
+from servicelab.lifecycle import ServerError
 from servicelab.policies import HashRing, LeastOutstanding, OutlierEjection, PowerOfTwo, RandomChoice, RoundRobin
-from servicelab.servers import TCPBalancer, serve
+from servicelab.servers import TCPBalancer, foreign, serve
 from servicelab.sim.fleet import fleet
 from servicelab.views.demos.fleet import BALANCERS, STATES, FleetPanel
 from tests.waiting import wait_until
@@ -201,3 +204,57 @@ def test_the_panel_shows_the_black_hole_and_its_cure(panel):
 
     assert drawn_by("the least busy of all") > 0.6 > 0.25 > drawn_by("the less busy of two")
     assert drawn_by("least busy, and eject") < 0.05
+
+
+# -- somebody else's server ---------------------------------------------------------------------
+
+LISTENS = "import socket, sys; s = socket.create_server(('127.0.0.1', int(sys.argv[1])))\nwhile True: s.accept()"
+
+
+def free_address():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()
+
+
+def answers(address):
+    try:
+        socket.create_connection(address, 1).close()
+    except OSError:
+        return False
+    return True
+
+
+def test_it_listens_inside_the_block_and_is_gone_after_an_error_in_it():
+    address = free_address()
+    with pytest.raises(KeyError), foreign([sys.executable, "-c", LISTENS, str(address[1])], address):
+        assert answers(address)
+        raise KeyError
+    wait_until(lambda: not answers(address))
+
+
+def test_it_is_gone_when_whoever_started_it_is_killed():
+    address = free_address()
+    program = f"""
+import sys
+from servicelab.servers import foreign
+with foreign([sys.executable, "-c", {LISTENS!r}, "{address[1]}"], {address!r}):
+    print("up", flush=True)
+    sys.stdin.read()
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as starter:
+        assert starter.stdout.readline() == b"up\n" and answers(address)
+        starter.kill()
+    wait_until(lambda: not answers(address))
+
+
+def test_a_program_that_ends_or_never_listens_is_an_error():
+    with (
+        pytest.raises(ServerError, match="ended by itself with 3"),
+        foreign([sys.executable, "-c", "raise SystemExit(3)"], free_address()),
+    ):
+        pass
+    with (
+        pytest.raises(ServerError, match="does not listen"),
+        foreign([sys.executable, "-c", "import time; time.sleep(60)"], free_address(), limit=0.3),
+    ):
+        pass
