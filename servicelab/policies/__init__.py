@@ -21,6 +21,11 @@ SimPy process and for asyncio. Policies nest, the outer one first::
 | breaker  | when to stop asking a service, and when to ask it again                                 |
 | bulkhead | how many calls of a service may be under way at once                                    |
 | balancer | which of several servers to ask                                                         |
+| least_time | the one that is likely to answer soonest                                              |
+| weighted | servers of unequal strength; a slow start                                               |
+| ring     | the same key, the same server: consistent hashing, with bounded loads                   |
+| outliers | leaving out who fails, and never too many                                               |
+| subset   | which of many servers a client knows                                                    |
 | reconnect | when to come back after a lost connection, and from where in its stream to go on       |
 | heartbeat | is the peer of a silent connection still there                                         |
 | buffer   | what waits for a slower reader, and what is given up when it is too much                |
@@ -52,18 +57,23 @@ from servicelab.policies.deadline import Deadline, InheritedDeadline, current_de
 from servicelab.policies.drive import Result, acall, call, sim_call
 from servicelab.policies.heartbeat import Heartbeat
 from servicelab.policies.hedge import Hedge
+from servicelab.policies.least_time import LeastTime
 from servicelab.policies.limiter import RateLimiter, SlidingWindow, TokenBucket
 from servicelab.policies.lookup import Found, Lookup, Told, find, sim_find
+from servicelab.policies.outliers import OutlierEjection
 from servicelab.policies.race import when_abandoned
 from servicelab.policies.reconnect import Reconnect, Resume, Seen
 from servicelab.policies.record import Entry, Recorder, replay
 from servicelab.policies.resolver import Freshness, InstanceCache, OnDemand, View
 from servicelab.policies.retry import Retry
+from servicelab.policies.ring import HashRing
 from servicelab.policies.script import Answer, Await, Sleep, Start, Try
 from servicelab.policies.status import Status
+from servicelab.policies.subset import subset
 from servicelab.policies.throttle import AdaptiveThrottle
 from servicelab.policies.timeout import Timeout
 from servicelab.policies.watch import Poll, Watch
+from servicelab.policies.weighted import SlowStart, Weighted
 
 __all__ = [
     "AdaptiveThrottle",
@@ -80,15 +90,18 @@ __all__ = [
     "Found",
     "Freshness",
     "FullJitter",
+    "HashRing",
     "Heartbeat",
     "Hedge",
     "InheritedDeadline",
     "InstanceCache",
     "LeastOutstanding",
+    "LeastTime",
     "Lookup",
     "NoBackoff",
     "Offer",
     "OnDemand",
+    "OutlierEjection",
     "Poll",
     "PowerOfTwo",
     "RandomChoice",
@@ -102,6 +115,7 @@ __all__ = [
     "RoundRobin",
     "Seen",
     "Sleep",
+    "SlowStart",
     "SlidingWindow",
     "Start",
     "State",
@@ -112,6 +126,7 @@ __all__ = [
     "Try",
     "View",
     "Watch",
+    "Weighted",
     "acall",
     "call",
     "current_deadline",
@@ -120,5 +135,6 @@ __all__ = [
     "replay",
     "sim_call",
     "sim_find",
+    "subset",
     "when_abandoned",
 ]

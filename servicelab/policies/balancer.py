@@ -2,7 +2,12 @@
 
 Rules: ``pick(outstanding)`` is given the number of unanswered calls of each server, as this client counts them, and
 returns the index of the one to ask. It looks and decides; to count is the caller's business. Safe under threads.
-An empty list is refused with ValueError.
+An empty list is refused with ValueError. A server that must not be picked is shown with ``inf`` unanswered calls.
+
+Some want to know more: a ``pick`` with the argument ``now`` is given the time (seconds), one with ``key`` the key of
+the call; and a method ``heard(index, took, ok, now)`` is told how each call ended, after how many seconds.
+:func:`driven` is how a driver asks any of them, so the same object works on sockets
+(:class:`servicelab.clients.balanced.Balanced`) and in SimPy (:class:`servicelab.sim.Balancer`).
 
 | balancer         | looks at | among n servers it asks                                                     |
 |------------------|----------|-----------------------------------------------------------------------------|
@@ -10,8 +15,12 @@ An empty list is refused with ValueError.
 | RandomChoice     | none     | any                                                                         |
 | PowerOfTwo       | two      | the less busy of two chosen at random                                       |
 | LeastOutstanding | all      | the least busy; among equals, one at random, so that clients do not herd    |
+
+Those that remember are in modules of their own: ``least_time``, ``weighted`` (with a slow start), ``ring`` (the same
+key, the same server) and ``outliers`` (leaves out who fails). ``subset`` says which servers a client knows at all.
 """
 
+import inspect
 import threading
 from collections.abc import Sequence
 from random import Random
@@ -83,3 +92,20 @@ def _size(outstanding):
     if n == 0:
         raise ValueError("outstanding=[] is empty: there is no server to pick, add at least one")
     return n
+
+
+def driven(balancer):
+    """``(pick, heard)`` of any balancer, as a driver calls them: ``pick(outstanding, now, key) -> index`` and
+    ``heard(index, took, ok, now)``, times in seconds.
+
+    Raises TypeError when ``balancer`` has no method ``pick``.
+    """
+    if not callable(getattr(balancer, "pick", None)):
+        raise TypeError(f"pick={balancer!r} cannot pick: it needs a method pick(outstanding), as RoundRobin() has")
+    wanted = [name for name in ("now", "key") if name in inspect.signature(balancer.pick).parameters]
+
+    def pick(outstanding, now, key):
+        known = {"now": now, "key": key}
+        return balancer.pick(outstanding, **{name: known[name] for name in wanted})
+
+    return pick, getattr(balancer, "heard", lambda index, took, ok, now: None)
