@@ -39,14 +39,15 @@ class Told(Stage):
     """The learner's ejector, which is told how calls end: ``x`` is a failure and ``.`` a success."""
 
     def begin(self, n=10, failures=3, ejection=10.0):
+        self.ask.trace.clear()
         self.ejector = self.make(self.yours, n, failures, ejection, methods=("heard", "out"))
         return self
 
     def tell(self, index, ends, now):
-        for end in ends:
-            who = f"instance {index}"
-            self.last = self.ask.trace.send(who, "client", "200" if end == "." else "500", kind="reply", at=now)
-            self.ask.trace.receive(self.last, "client", at=now)
+        for step, end in enumerate(ends):  # they are drawn one below the other, and told at the same moment
+            who, at = f"instance {index}", now + step / 10
+            self.last = self.ask.trace.send(who, "client", "200" if end == "." else "500", kind="reply", at=at)
+            self.ask.trace.receive(self.last, "client", at=at + 0.05)
             self.call(self.ejector.heard, index, end == ".", now)
 
     def out(self, now):
@@ -70,7 +71,6 @@ part = check_ejector.part
 
 @part
 def failures_in_a_row(e):
-    e.last = e.ask.trace.send("client", "instance 0", "GET /", at=0.0)
     for failures in (3, 5):
         e.begin(failures=failures).tell(2, "x" * (failures - 1), 1.0)
         yield "too-soon", not e.out(1.0), f"after {failures - 1} of {failures}, {e.out(1.0)} is out"

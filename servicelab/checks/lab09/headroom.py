@@ -1,5 +1,7 @@
 """Exercise 5, measure and decide: how many instances a shop needs, so that somebody is there when some are not."""
 
+from numbers import Integral
+
 from servicelab.checks.lab09.plans import CASES, CHECKED, for_goal, right
 from servicelab.checks.learner_traceback import shown
 from servicelab.checks.scenario import Stage, scenario, words
@@ -32,7 +34,7 @@ class Planned(Stage):
         found, wanted = self.call(self.yours, shop, returns=dict), right(shop)
         for case in CASES:
             number = found.get(case, "nothing")
-            fits = number is None or (type(number) is int and number > 0)
+            fits = number is None or (isinstance(number, Integral) and number > 0)
             each = shop.peak / number if fits and number else 0.0
             self.last = self.ask.trace.send("client", "instance", f"{case}: {each:.0f}/s", at=CASES.index(case) / 100)
             self.ask.trace.receive(self.last, "instance", at=CASES.index(case) / 100 + 0.005)

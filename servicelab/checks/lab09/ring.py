@@ -52,11 +52,11 @@ class Ringed(Stage):
         """The owner of each key, on a new ring."""
         ring = self.ring(names)
 
-        def all_owners():
+        def owners_of_all_keys():
             return [ring.owner(key) for key in keys]
 
-        found = self.call(all_owners, limit=6.0)
-        self.draw(list(zip(keys, found))[:8])
+        found = self.call(owners_of_all_keys, limit=6.0)
+        self.draw(list(zip(keys, found))[:4])
         strange = next((one for one in found if one not in names), None)
         if any(one not in names for one in found):
             self.refuse("not-a-name", f"owner gave {shown(strange)}; the names are {shown(list(names), 60)}")
@@ -68,10 +68,10 @@ class Ringed(Stage):
             self.ask.trace.receive(self.last, shown(name, 20).strip("'"))
 
     def some(self, ring, count, keys=KEYS[:200]):
-        def lists():
+        def owners_of_some_keys():
             return [ring.owners(key, count) for key in keys]
 
-        found = self.call(lists, limit=6.0)
+        found = self.call(owners_of_some_keys, limit=6.0)
         good = [isinstance(one, list | tuple) for one in found]
         if not all(good):
             self.refuse("repeats", f"owners gave {shown(found[good.index(False)])}, which is no list")

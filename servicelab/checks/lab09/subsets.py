@@ -35,10 +35,10 @@ class Dealt(Stage):
     def hands(self, clients, servers, size):
         """The subsets of the first clients."""
 
-        def all_hands():
-            return [self.yours(client, list(servers), size) for client in range(clients)]
+        def subsets_of_all_clients():
+            return [self.yours(client, list(servers), size) for client in range(1, clients)]
 
-        found = self.call(all_hands, limit=6.0)
+        found = [self.call(self.yours, 0, list(servers), size), *self.call(subsets_of_all_clients, limit=6.0)]
         for client, hand in list(enumerate(found))[:3]:
             for name in hand if isinstance(hand, list | tuple | set | frozenset) else [shown(hand, 20)]:
                 self.last = self.ask.trace.send(f"client {client}", "servers", shown(name, 20).strip("'"))
