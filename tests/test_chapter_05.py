@@ -9,7 +9,7 @@ from confluent_kafka import Producer
 
 from servicelab import lifecycle, theory
 from servicelab.checks.stall import LATE, StallWatch, ask_calmly
-from tests.counter_worlds import code_of, needed, notebook_of, run
+from tests.counter_worlds import code_of, needed, notebook_of, run, with_value
 
 pytestmark = pytest.mark.usefixtures("no_progress_of_mine")
 
@@ -107,8 +107,32 @@ def test_the_order_of_work_and_commit_decides(cell):
 
 
 def test_auto_commit_commits_what_was_handed_out(cell):
-    names = cell("e-auto-run")
+    with StallWatch() as watch:
+        names = cell("e-auto-run")
     assert (names["lost"], names["twice"]) == ([4], [])
+    if watch.longest > LATE:
+        pytest.skip(f"the machine stood still for {watch.longest:.1f} s: five may have passed before the kill")
+    assert names["deaths"]["every 5 s, as shipped"] == ([], [0, 1, 2, 3], "")
+
+
+NO_MENDS = [
+    ("AUTO, STORE: False", "pass", "done twice: [0, 1, 2, 3]"),  # nobody stores
+    ("AUTO", "consumer.store_offsets(message)", "StoreOffsets failed"),  # both would, and one is refused
+    ("AUTO, STORE: False", "consumer.store_offsets()", "died by itself"),  # stores nothing
+    ("AUTO, 'no.such': 1", "pass", "died by itself"),
+    ("AUTO, STORE: False", "exit()", "ended by itself"),
+]
+
+
+def test_what_does_not_mend_the_reader_is_not_a_mend(cell):
+    names = cell("e-auto-tools", "e-auto-reader", "e-wrong-first-run")
+    names |= {"AUTO": {"enable.auto.commit": True, "auto.commit.interval.ms": 100}, "STORE": "enable.auto.offset.store"}
+    _, turn = CODE["e-auto-turn"].split("\n\n")
+    for settings, last_line, said in NO_MENDS:
+        names |= {"settings": eval(f"{{**{settings}}}", names), "last_line": last_line}
+        exec(with_value(turn), names)
+        card = names["_"]
+        assert not card.reached and said in card.happened, card
 
 
 def test_a_view_is_made_again_from_the_past(cell):

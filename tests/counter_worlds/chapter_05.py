@@ -33,6 +33,8 @@ COUNTER = {
             'take(moves, "billing", **EARLIEST)',
             "holds if a service reads all the time and if a third is not written yet",
         ),
+        # A log that forgets nothing while the reader is away.
+        Change("e-wrong-run", "kafka.forget(orders, before=90)\n", "", "holds"),
         # A log that keeps the last thirty of each partition.
         Change(
             "e-past-run",

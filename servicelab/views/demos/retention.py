@@ -5,10 +5,10 @@ from random import Random
 from typing import NamedTuple
 
 import numpy as np
+from matplotlib.patches import Patch
 
-from servicelab.theory import lost_to_retention
 from servicelab.views.live import LivePanel, Slider
-from servicelab.views.theme import BLUE, FAILURE_INK, FORMULA, GRID, MUTED, SIMULATED, VERMILION
+from servicelab.views.theme import BLUE, FAILURE_INK, GRID, MUTED, SIMULATED, VERMILION
 
 PARTITIONS, SPEED = 3, 60.0  # and events/s that the reader reads, from all together
 LEAVES, END, STEP = 5.0, 60.0, 0.25  # seconds: the reader goes, the picture ends; between two moments
@@ -19,7 +19,8 @@ class Race(LivePanel):
     """Pace, outage and retention as controls; Start lets the minute pass, from its beginning if it is over.
 
     Above the strips is the reader's place in each partition. What is kept is blue, what was read and then dropped is
-    grey, and what was dropped unread has the colour of failure. The dashed line is the formula for all that is lost.
+    grey, and what was dropped unread has the colour of failure. The grey span is the time in which the
+    reader is away.
     """
 
     title = "A reader on holiday, and a log that forgets"
@@ -49,12 +50,16 @@ class Race(LivePanel):
             part: [self.moving(left.barh([row], [0], height=0.34, color=colour)[0]) for row in rows]
             for part, colour in (("gone", GRID), ("kept", BLUE), ("lost", VERMILION))
         }
+        names = ("read, then forgotten", "kept", "forgotten unread")
+        patches = [Patch(color=bars[0].get_facecolor(), label=name) for bars, name in zip(self.bars.values(), names)]
+        left.legend(
+            handles=patches, loc="upper right", bbox_to_anchor=(1, -0.2), ncols=3, columnspacing=1, handlelength=0.8
+        )
         self.cursors = self.moving(left.plot([], [], "v", color="black", markersize=11)[0])
         self.count = self.moving(left.text(room, -0.62, "", ha="right", va="center", weight="bold", fontsize=16))
         right.set(xlim=(0, END), ylim=(0, MOST * END / 2), xlabel="time (s)", ylabel="events")
         right.set_title("Behind, and lost")
-        self.away = [self.moving(right.axvline(0, ymax=0.62, color=MUTED, linewidth=1)) for _ in range(2)]
-        self.formula = self.moving(right.plot([], [], **FORMULA, label="lost, formula")[0])
+        self.away = self.moving(right.axvspan(0, 0, ymax=0.6, color=GRID, label="the reader is away"))
         self.behind = self.moving(right.plot([], [], **SIMULATED, label="still to be read")[0])
         self.lost = self.moving(right.plot([], [], color=VERMILION, label="lost")[0])
         right.legend(loc="upper left")
@@ -78,9 +83,7 @@ class Race(LivePanel):
         shown = slice(0, now + 1)
         self.behind.set_data(run.at[shown], run.behind[shown])
         self.lost.set_data(run.at[shown], run.lost[shown])
-        self.formula.set_data([0, END], [lost_to_retention(pace, outage, retention)] * 2)
-        for line, moment in zip(self.away, (LEAVES, LEAVES + outage)):
-            line.set_xdata([moment] * 2)
+        self.away.set(x=LEAVES, width=outage)
         return (
             f"{pace} events/s, each kept for {retention} s; the reader is away for {outage} s. After {self.at:g} s "
             f"{int(end.sum())} events have been written, {lost} are lost to the reader, and {behind} are still to be "
