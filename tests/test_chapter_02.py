@@ -186,7 +186,7 @@ def node_modules(tmp_path_factory):
 
 
 def test_a_client_in_another_language_understands_every_order(node_modules, tmp_path):
-    world = after("r-run-orders", "r-run-cross")
+    world = after("r-run-orders", "r-run-dice")
     (tmp_path / "shop.proto").write_text(world["SHOP"], encoding="utf-8")
     assert load_proto(world["SHOP"]).package == "shop.front"
     rng = random.Random(1)
