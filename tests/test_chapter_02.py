@@ -76,7 +76,7 @@ def test_where_protobuf_is_small_and_where_json_is_close(seen):
 def test_a_built_message_costs_next_to_nothing_and_building_it_does_not(seen):
     share = seen["against_json"]
     assert share["serialise what is already built"] < 0.2 < 0.5 < share["build field by field, serialise"] < 6
-    assert 0.2 < share["from one dictionary, serialise"] < share["build field by field, serialise"]
+    assert 0.34 < share["from one dictionary, serialise"] < 4
     assert 0.2 < share["parse and add up"] < 2
 
 
