@@ -4,14 +4,17 @@ import json
 import os
 import random
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import grpc
 import pytest
 
 from servicelab import lifecycle
 from servicelab.servers.proto import load_proto
 from tests.conftest import require
-from tests.counter_worlds import code_of, needed, notebook_of, run
+from tests.counter_worlds import code_of, needed, notebook_of, run, turn
+from tests.counter_worlds.chapter_02 import WITHOUT
 
 NODE = ["@grpc/grpc-js@1.14.7", "@grpc/proto-loader@0.8.1"]
 CODE = code_of(notebook_of("02"))
@@ -72,17 +75,21 @@ def test_where_protobuf_is_small_and_where_json_is_close(seen):
 
 def test_a_built_message_costs_next_to_nothing_and_building_it_does_not(seen):
     share = seen["against_json"]
-    assert share["serialise what is already built"] < 0.2 < 0.5 < share["build and serialise"] < 6
+    assert share["serialise what is already built"] < 0.2 < 0.5 < share["build field by field, serialise"] < 6
+    assert 0.34 < share["from one dictionary, serialise"] < 4
     assert 0.2 < share["parse and add up"] < 2
 
 
 def test_six_connections_are_six_desks_and_one_http2_connection_has_room_for_all(seen):
-    assert seen["connections"] == {"HTTP/1.1": 6, "gRPC": 1}
+    connections = seen["connections"]
+    assert (connections["HTTP/1.1, six connections"], connections["gRPC"]) == (6, 1)
+    assert connections["HTTP/1.1, one for each call"] >= 48
     assert [round(seen["simulated"](n, 6)) for n in (1, 6, 7, 12, 24, 48)] == [80, 80, 160, 160, 320, 640]
     assert round(seen["simulated"](48, 48)) == 80
     if seen["mux_watch"].longest < 0.2:
         assert seen["http_ms"][48] > 2.5 * seen["grpc_ms"][48]
         assert seen["http_ms"][48] > 4 * seen["http_ms"][6]
+        assert seen["http_ms"][48] > 2 * seen["each_ms"]  # with a desk each nobody waits for one
 
 
 # What one type writes and another reads: "same", another value, or what becomes of it.
@@ -122,6 +129,26 @@ def test_the_limit_is_the_receivers_and_on_the_whole_message(seen):
     assert seen["large"]["client"] == "OK" and "CLIENT: Received message larger" in seen["large"]["server"]
 
 
+def test_an_http1_client_gets_no_answer_and_a_stranger_needs_reflection():
+    world = after("r-run-http1", "r-run-orders", "r-run-stranger")
+    data = world["shop"].messages.Order(id=7).SerializeToString()
+    with world["orders_server"]() as server:
+        assert world["over_http1"](server.target, data) is None
+    plain = grpc.server(ThreadPoolExecutor(1))
+    world["shop"].services.add_OrdersServicer_to_server(world["Orders"](), plain)
+    target = f"127.0.0.1:{plain.add_insecure_port('127.0.0.1:0')}"
+    plain.start()
+    with grpc.insecure_channel(target) as channel, pytest.raises(grpc.RpcError, match="UNIMPLEMENTED"):
+        world["stranger"](channel, "shop.front.Orders", "Place")
+    plain.stop(0).wait()
+
+
+@pytest.mark.parametrize("limit", ["None", "0.3", "0.5", "0.7"])
+def test_no_constant_is_a_handed_on_deadline(limit):
+    card = turn("02", "r-limits-turn", "return None  # change this", f"return {limit}", WITHOUT)
+    assert not card.reached, card
+
+
 def test_deadlines_statuses_and_steps_for_nobody():
     world = after("r-limits-deadline", "r-limits-chain-run", "r-limits-status")
     none, some, over = world["rows"]
@@ -134,9 +161,10 @@ def test_deadlines_statuses_and_steps_for_nobody():
 
 def test_eager_pings_end_a_stream_unless_the_server_expects_them():
     world = after("r-limits-keepalive-run")
-    (eager, expected) = world["eager"], world["expected"]
+    capped, eager, expected = world["capped"], world["eager"], world["expected"]
     assert (eager[1].name, eager[2]) == ("UNAVAILABLE", "Too many pings") and expected[1].name == "DEADLINE_EXCEEDED"
-    assert 3 < eager[0] < expected[0]  # four pings, one a second, the first after one
+    assert 3 < eager[0] < expected[0]  # four or five pings, one a second, the first after one
+    assert capped[1].name == "DEADLINE_EXCEEDED"  # the client's own cap: two pings without data, and no more
 
 
 def test_excursions_five_attempts_no_hedge_and_no_overtaking():
@@ -158,7 +186,7 @@ def node_modules(tmp_path_factory):
 
 
 def test_a_client_in_another_language_understands_every_order(node_modules, tmp_path):
-    world = after("r-run-orders", "r-run-cross")
+    world = after("r-run-orders", "r-run-dice")
     (tmp_path / "shop.proto").write_text(world["SHOP"], encoding="utf-8")
     assert load_proto(world["SHOP"]).package == "shop.front"
     rng = random.Random(1)

@@ -16,9 +16,9 @@ COUNTER = {
         ),
         # A caller over HTTP/2 who waits.
         Change(
-            "r-wait",
-            "    call = stub.Get.future(Ask(seconds=0.2))\n    return call.done",
-            "    reply = stub.Get(Ask(seconds=0.2))\n    return lambda: reply is not None",
+            "r-wait-grpc",
+            "    return stub.Get.future(Ask(seconds=0.2)).done",
+            "    reply = stub.Get(Ask(seconds=0.2), timeout=20)\n    return lambda: reply is not None",
             "holds if the call goes over HTTP/2",
         ),
     ],
@@ -37,6 +37,15 @@ COUNTER = {
             "line.cents",
             "holds if the client has the contract from the server alone",
         ),
+        # Something that translates stands between HTTP/1.1 and the server.
+        Change(
+            "r-run-http1",
+            "    framed = bytes([0])",
+            "    with grpc.insecure_channel(target) as between:\n"
+            '        return between.unary_unary(f"/{shop.package}.Orders/Place")(data, timeout=20)\n'
+            "    framed = bytes([0])",
+            "fails",
+        ),
     ],
     # A function that has the method's name.
     "C15": Change(
@@ -50,21 +59,26 @@ COUNTER = {
             "for _ in range(n) if not time.sleep(WORK / 2)]",
             "holds if 100 orders go as they are",
         ),
+        # A server that answers each connection late over HTTP/1.1.
+        Change(
+            "r-mux-run",
+            "    line.getresponse().read()",
+            "    line.getresponse().read()\n    time.sleep(10 * WORK)",
+            "holds if 48 calls are made at once over six connections and if 48 calls are",
+        ),
         # Orders that are mostly text.
         Change(
             "r-size-contract",
             'f"customer-{',
             "f\"{40 * 'customer '}-{",
-            (
-                "holds if 48 calls are made at once and if a built message",
-                "holds if 48 calls are made at once and if each message",  # text of this length is slow to dump
-            ),
+            "holds if 48 calls are made at once over six connections and if a message is",  # and no bytes in between
         ),
     ],
 }
 
 TURNS = {
     "r-wire-turn": ('kind = "int32"', 'kind = "sint32"'),
+    "r-wire-write-turn": ('fromhex("6d 75 67")', 'fromhex("0a 03 6d 75 67 10 02")'),
     "r-run-turn": ("def level(", "def Level("),
     "r-size-turn": ('kind = "double"', 'kind = "float"'),
     "r-mux-turn": ("stub.Get(Ask(seconds=0.2))", "stub.Get.future(Ask(seconds=0.2))"),

@@ -56,7 +56,8 @@ class ContractChange(LivePanel):
         right.set_title(f"The till, after {ORDERS} orders")
         right.axhline(0, color=MUTED, linewidth=1)
         self.charged = self.moving(right.plot([], [], **FORMULA, label="charged")[0])
-        self.booked = self.moving(right.plot([], [], color=BLUE, linewidth=2.4, label="booked")[0])
+        self.booked = self.moving(right.plot([], [], color=BLUE, linewidth=2.4, label="booked, and right")[0])
+        self.astray = self.moving(right.plot([], [], color=VERMILION, linewidth=2.4, label="booked, and wrong")[0])
         right.legend(loc="lower right")
 
     def update(self, change, call, cents, refunds):
@@ -73,14 +74,16 @@ class ContractChange(LivePanel):
         amounts = drawn(self.seed, refunds)
         till = np.cumsum([number(exchange(client, server, amount)[1]) for amount in amounts]) / 100
         right = np.cumsum(amounts) / 100
+        is_whole = abs(till[-1] - right[-1]) < 0.005
         verdict = f"in the till {till[-1]:.2f} € of {right[-1]:.2f} €"
         for line, text in zip(self.lines, (sent, booked, back, verdict)):
             line.set_text(text)
         self.lines[1].set_color(GREEN if is_right else FAILURE_INK)
-        self.lines[3].set_color(INK if abs(till[-1] - right[-1]) < 0.005 else FAILURE_INK)
+        self.lines[3].set_color(INK if is_whole else FAILURE_INK)
         self.charged.set_data(range(1, ORDERS + 1), right)
-        self.booked.set_data(range(1, ORDERS + 1), np.clip(till, -440, 440))
-        self.booked.set_color(BLUE if abs(till[-1] - right[-1]) < 0.005 else VERMILION)
+        drawn_line, empty = (self.booked, self.astray) if is_whole else (self.astray, self.booked)
+        drawn_line.set_data(range(1, ORDERS + 1), np.clip(till, -440, 440))
+        empty.set_data([], [])
         return f"{call.capitalize()}: {sent}; {len(data)} bytes. {booked.capitalize()}; {back}; {verdict}."
 
 
