@@ -230,7 +230,10 @@ _FIELDS = {
     "a length has one byte": (reads(length=one_byte), {"text"}),
     "as text": (as_text, {"text"}),
     "a bytearray": (changed([2], bytearray), {"text"}),
-    "memory views": (lambda data: [(*head, v if isinstance(v, int) else memoryview(v)) for *head, v in fields(data)], {"text"}),
+    "memory views": (
+        lambda data: [(*head, v if isinstance(v, int) else memoryview(v)) for *head, v in fields(data)],
+        {"text"},
+    ),
     "a tuple of triples": (lambda data: tuple(fields(data)), {"wrong-type"}),
     "doubles of four bytes": (reads(fixed=4), {"fixed"}),
     "fixed as numbers": (fixed_as_numbers, {"fixed"}),

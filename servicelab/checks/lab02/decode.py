@@ -20,7 +20,7 @@ groups: ac 02 is 300, and a varint may have ten bytes
 long-tag: a tag is a varint, too: 80 01 05 is field 16
     With what do you read the first byte, and with what the number after it?
 text: type 2 has a length, which is a varint, and its value is so many `bytes`
-    Which bytes belong to it, of which Python type are they, where does the next field begin, and how does a length of 300 look?
+    Which bytes belong to it, where does the next field begin, and how does a length of 300 look? `b"…"` is `bytes`.
 fixed: types 5 and 1 are the next four and the next eight bytes, as they are
     There is no length in front of these.
 again: fields stand in the order of the wire, and one that comes twice stands there twice
@@ -40,7 +40,14 @@ zigzag: 0, 1, 2, 3, 4 are 0, −1, 1, −2, 2
 """)
 LONG = "80 " * 8 + "00"  # the rest of a varint of eleven bytes
 SHORT = ("08", "08 ac", "08 01 80", "12", "12 03 6d 75", "0a ac 02 08", "0d 00 00 48", "09 01 02 03 04 05 06 07")
-SIGNED = ((0, 0), (2**31, 2**31), (2**32 - 1, 2**32 - 1), (2**63 - 1, 2**63 - 1), (2**63, -(2**63)), (2**64 - 500, -500))
+SIGNED = (
+    (0, 0),
+    (2**31, 2**31),
+    (2**32 - 1, 2**32 - 1),
+    (2**63 - 1, 2**63 - 1),
+    (2**63, -(2**63)),
+    (2**64 - 500, -500),
+)
 ZIGZAG = ((0, 0), (1, -1), (2, 1), (3, -2), (999, -500), (2**64 - 2, 2**63 - 1), (2**64 - 1, -(2**63)))
 
 
