@@ -117,9 +117,8 @@ def again(stub, file, timeout):
         return upload(stub, file, timeout)
 
 
-def errors_of_python(
-    stub, file, timeout, kinds={CODE.DEADLINE_EXCEEDED: TimeoutError, CODE.INVALID_ARGUMENT: ValueError}
-):
+def errors_of_python(stub, file, timeout):
+    kinds = {CODE.DEADLINE_EXCEEDED: TimeoutError, CODE.INVALID_ARGUMENT: ValueError}
     try:
         return upload(stub, file, timeout)
     except grpc.RpcError as error:
@@ -303,7 +302,7 @@ class EndsAtNothing(Photos):
 
 class BearsNoEmptyPiece(Photos):
     def Upload(self, chunks, context):
-        return super().Upload(map(lambda chunk: chunk if chunk.data else context.abort(*self.empty), chunks), context)
+        return super().Upload((chunk if chunk.data else context.abort(*self.empty) for chunk in chunks), context)
 
     empty = CODE.INVALID_ARGUMENT, "an empty piece"
 

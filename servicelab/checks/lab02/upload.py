@@ -49,7 +49,7 @@ unverified: a size or a sum that is not that of the file is a ValueError
 collected: each piece is on the shelf before the next one comes
     When does your first write happen: with the first piece, or after the last?
 answer: the answer has the size and the sum of what came
-    Of which bytes is your sum, and is it the text in hexadecimal?
+    Of which bytes is your sum, and is it the text in hexadecimal? What do you do with a piece that is empty?
 not-scanned: the scanner is asked once, with size and sum, when everything is on the shelf
     What stands between the last piece and the answer?
 handed-on: the scanner is called with the time that the caller has left just then
@@ -70,8 +70,8 @@ class ShelfFull(Exception):
 
 
 class File:
-    """So many bytes, which nobody has to keep, and which can be read once. Every other read gives half of what it could,
-    where that is a piece."""
+    """So many bytes, which nobody has to keep, and which can be read once. Every other read gives half of what it
+    could, where that is a piece."""
 
     def __init__(self, size):
         self.size, self.at, self.largest, self.sum, self.is_short = size, 0, 0, hashlib.sha256(), True
@@ -181,6 +181,8 @@ class Receiving(Stage):
         except grpc.FutureTimeoutError:
             call.cancel()
             return None, None, f"{sent} sent, and no answer came"
+        finally:
+            self.wrote.set()  # nobody waits for a shelf any more
 
 
 check_upload = scenario("02", 3, "10 MB in pieces", WORDS, upload=Sending, Photos=Receiving)
