@@ -60,10 +60,8 @@ class Wire(Stage):
         self.get = channel(self, server.target).unary_unary("/shop.Orders/Last")
 
     def hear(self, data: bytes):
-        self.reply, self.last = (
-            data,
-            self.ask.trace.send("orders", "client", label(data.hex(" ") or "no bytes")),
-        )
+        self.reply = data
+        self.last = self.ask.trace.send("orders", "client", label(data.hex(" ") or "no bytes"))
         got = self.get(b"", timeout=5)
         self.ask.trace.receive(self.last, "client")
         return got

@@ -100,6 +100,10 @@ def _stub(stage, service, servicer):
     return getattr(photos.services, f"{service}Stub")(channel(stage, server.target))
 
 
+def _with(left) -> str:
+    return "without a deadline" if left > 1e9 else f"with {left:.1f} s left"
+
+
 class Sending(Stage):
     """A server of the check's, for the learner's ``upload``."""
 
@@ -153,7 +157,7 @@ class Receiving(Stage):
     def _scan(self, asked, context):
         left, now = context.time_remaining(), time.monotonic()
         self.scans.append((asked.size, asked.sha256, len(b"".join(self.shelf)), self.end - now, left))
-        self.ask.trace.receive(self.ask.trace.send("photos", "scanner", f"Scan, {left:.3g} s left"), "scanner")
+        self.ask.trace.receive(self.ask.trace.send("photos", "scanner", f"Scan {_with(left)}"), "scanner")
         if self.verdict:
             context.abort(*self.verdict)
         return photos.messages.Verdict()
@@ -202,19 +206,15 @@ def ten_megabytes(s):
     yield "returned", outcome.value == Stored(**s.came), str(outcome)
     for timeout in (20.0, 7.0, 2.5):
         s.upload(LEAST, timeout)
-        told = "without a deadline" if s.left > 1e9 else f"with {s.left:.1f} s left"
         is_given = min(0.6 * timeout, timeout - 4) < s.left <= ROUND * timeout  # a machine may stand still for 4 s
-        yield "deadline", is_given, f"upload(…, {timeout:g}) called it {told}"
+        yield "deadline", is_given, f"upload(…, {timeout:g}) called it {_with(s.left)}"
 
 
 @check_upload.part("upload")
 def a_film_of_forty(s):
     outcome, file = s.upload(40 * MOST, 20.0, CODE.RESOURCE_EXHAUSTED)
-    yield (
-        "hoarded",
-        file.at < 20 * MOST,
-        f"the server had taken one piece, and {file.at / MOST:.1f} of 40 MiB were read",
-    )
+    told = f"the server had taken one piece, and {file.at / MOST:.1f} of 40 MiB were read"
+    yield "hoarded", file.at < 20 * MOST, told
     for code in (CODE.RESOURCE_EXHAUSTED, CODE.UNAVAILABLE, CODE.DEADLINE_EXCEEDED, CODE.INVALID_ARGUMENT):
         if code is not CODE.RESOURCE_EXHAUSTED:
             outcome, _ = s.upload(LEAST, 20.0, code)
@@ -227,11 +227,8 @@ def a_film_of_forty(s):
 def something_else_is_stored(s):
     for said in ({"sha256": hashlib.sha256().hexdigest()}, {"size": 3}, {"size": 2**40}):
         outcome, _ = s.upload(3 * LEAST, 20.0, **said)
-        yield (
-            "unverified",
-            isinstance(outcome.error, ValueError),
-            f"the server said {said}, which was not so, and {outcome}",
-        )
+        told = f"the server said {said}, which was not so, and {outcome}"
+        yield "unverified", isinstance(outcome.error, ValueError), told
 
 
 @check_upload.part("Photos")
@@ -243,11 +240,8 @@ def piece_by_piece(r):
     yield "answer", answer == Stored(size=size, sha256=sha256) and kept, f"{told}; the second piece was empty"
     yield "collected", not r.late, "the next piece was held back until the last was on the shelf; for 3 s it was not"
     asked = [scan[:3] for scan in r.scans]
-    yield (
-        "not-scanned",
-        asked == [(size, sha256, size)],
-        f"Scan was called with (size, sum, bytes on the shelf) {asked}",
-    )
+    told = f"Scan was called with (size, sum, bytes on the shelf) {asked}"
+    yield "not-scanned", asked == [(size, sha256, size)], told
 
 
 @check_upload.part("Photos")
@@ -255,26 +249,18 @@ def in_time(r):
     for timeout, pause in ((100.0, 0.0), (6.0, 0.4)):
         answer, _, told = r.send(b"a", b"b", timeout=timeout, pause=pause)
         *_, right, left = r.scans[-1] if r.scans else (0.0, 0.0)
-        told = f"the caller had {right:.1f} s left of {timeout:g}, and Scan was called with {left:.1f} s; {told}"
+        told = f"the caller had {right:.1f} s left of {timeout:g}, and Scan was called {_with(left)}; {told}"
         yield "handed-on", answer is not None and 0.75 * right < left < ROUND * right + 0.1, told
     answer, _, told = r.send(b"a", timeout=None)
     left = r.scans[-1][-1] if r.scans else 0.0
     is_right = answer is not None and 0.85 * ALONE < left <= ROUND * ALONE
-    yield (
-        "default",
-        is_right,
-        f"Scan was called with {f'{left:.3g} s' if r.scans else 'nothing, for it was not'}; {told}",
-    )
+    yield "default", is_right, f"Scan was called {_with(left) if r.scans else 'not at all'}; {told}"
 
 
 @check_upload.part("Photos")
 def something_is_wrong(r):
-    for code, why in (
-        (CODE.FAILED_PRECONDITION, "page 3 of the photo is a virus"),
-        (CODE.UNAVAILABLE, "out for lunch"),
-        (CODE.DEADLINE_EXCEEDED, "a page too many"),
-    ):
-        r.verdict = code, why
+    for code in (CODE.FAILED_PRECONDITION, CODE.UNAVAILABLE, CODE.DEADLINE_EXCEEDED):
+        r.verdict = code, (why := f"page {code.value[0]} is a virus")
         _, got, told = r.send(b"a")
         told = f"the scanner said {code.name}, {why}, and was asked {len(r.scans)} times; {told}"
         yield "verdict", got is code and told.count(why) > 1 and len(r.scans) == 1, told
