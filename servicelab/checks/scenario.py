@@ -168,7 +168,7 @@ class Scenario(Exercise):
         surplus = len(handed) > len(self.stages) or set(given) > set(self.stages)
         if missing or surplus:
             what = f"the check gets what you wrote: check_…({', '.join(self.wanted)})"
-            happened = "it got more than that" if surplus else f"{' and '.join(sorted(missing))} is missing"
+            happened = "it got more than that" if surplus else f"{' and '.join(sorted(missing))} is missing, or None"
             hint = "Hand over what you wrote by its name, without calling it."
             ask.expect("not-handed-over", what, False, happened, hint)
         ended = missing if not surplus else set(self.stages)  # nothing more is asked of these objects

@@ -56,7 +56,7 @@ def but(*changes):
     return text
 
 
-ORDER, RECEIPT = "  int64 cents = 3;", "  int64 cents = 2;"
+ORDER, RECEIPT, REBATE = "  int64 cents = 3;", "  int64 cents = 2;", "optional int32 rebate = 6;"
 
 RIGHT = {
     "optional": GOOD,
@@ -102,6 +102,32 @@ WRONG = {
     "the wrong number is kept": (but("  reserved 4;\n", "  reserved 8;\n"), {"number-free"}),
     "the name is not kept": (but('  reserved "voucher";\n', ""), {"name-free"}),
     "0 is nothing": (but("optional int32", "int32"), {"zero-is-none"}),
+    "the rebate or the quantity": (
+        but("  int32 quantity = 5;", "", REBATE, "oneof e { int32 quantity = 5; int32 rebate = 6; }"),
+        {"not-cents"},
+    ),
+    "the rebate or the price": (
+        but(ORDER, "", REBATE, "oneof e { int64 cents = 3; int32 rebate = 6; }"),
+        {"not-cents"},
+    ),
+    "the rebate or the delivery": (
+        but(REBATE, "oneof e { int32 rebate = 6; Delivery delivery = 7; }", "  Delivery delivery = 7;", ""),
+        {"not-cents"},
+    ),
+    "a rebate with fractions": (but(REBATE, "optional double rebate = 6;"), {"not-cents"}),
+    "a rebate with seven digits": (but(REBATE, "optional float rebate = 6;"), {"not-cents"}),
+    "a rebate as text": (but(REBATE, "optional string rebate = 6;"), {"not-cents"}),
+    "a rebate as a message": (but(REBATE, "message Money { int32 cents = 1; } Money rebate = 6;"), {"not-cents"}),
+    "nobody returns anything": (but("int32 quantity", "uint32 quantity"), {"misread"}),
+    "no id below zero": (but("int64 id = 1;\n  string", "uint64 id = 1;\n  string"), {"misread"}),
+    "no receipt below zero": (but(RECEIPT, "  uint64 cents = 2;"), {"receipt-misread"}),
+    "EXPRESS is another name of STANDARD": (
+        but(
+            "enum Delivery { DELIVERY_UNSPECIFIED = 0; DELIVERY_STANDARD = 1; DELIVERY_EXPRESS = 2; }",
+            "enum Delivery { option allow_alias = true; EXPRESS = 0; STANDARD = 0; }",
+        ),
+        {"express"},
+    ),
     "EXPRESS comes first": (
         but("DELIVERY_UNSPECIFIED = 0; DELIVERY_STANDARD = 1; DELIVERY_EXPRESS = 2;", "EXPRESS = 0; STANDARD = 1;"),
         {"express"},

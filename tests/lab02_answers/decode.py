@@ -207,6 +207,11 @@ def zigzag_by_float(number):
     return -int((number + 1) / 2) if number % 2 else int(number / 2)
 
 
+def either_signed(number):
+    """Who takes an int32 for one that is sent in 32 bits."""
+    return number - 2**32 if 2**31 <= number < 2**32 else signed(number)
+
+
 def signed_32(number):
     return number - 2**32 if number >= 2**31 else number
 
@@ -224,6 +229,12 @@ _FIELDS = {
     "a tag has one byte": (reads(tag=one_byte), {"long-tag"}),
     "a length has one byte": (reads(length=one_byte), {"text"}),
     "as text": (as_text, {"text"}),
+    "a bytearray": (changed([2], bytearray), {"text"}),
+    "memory views": (
+        lambda data: [(*head, v if isinstance(v, int) else memoryview(v)) for *head, v in fields(data)],
+        {"text"},
+    ),
+    "a tuple of triples": (lambda data: tuple(fields(data)), {"wrong-type"}),
     "doubles of four bytes": (reads(fixed=4), {"fixed"}),
     "fixed as numbers": (fixed_as_numbers, {"fixed"}),
     "a dict": (as_a_dict, {"again"}),
@@ -232,8 +243,11 @@ _FIELDS = {
     "IndexError": (index_error, {"cut"}),
     "everything else is skipped": (reads(skip=(3, 4, 6, 7)), {"unknown-type"}),
     "no end": (reads(number=without_end), {"endless"}),
+    "no end of a tag": (reads(tag=without_end), {"endless"}),
+    "no end of a length": (reads(length=without_end), {"endless"}),
 }
 WRONG = {name: ((answer, signed, zigzag), codes) for name, (answer, codes) in _FIELDS.items()} | {
+    "32 bits, or 64": ((fields, either_signed, zigzag), {"signed"}),
     "32 bits": ((fields, signed_32, zigzag), {"signed"}),
     "a float": ((fields, signed, zigzag_by_float), {"zigzag"}),
 }

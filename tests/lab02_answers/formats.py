@@ -94,6 +94,14 @@ def of_the_practice(given):
     return cheapest(payloads())
 
 
+def with_spaces(given):
+    """json.dumps as it comes."""
+    return {
+        name: (form, len(json.dumps(given[name])) if form == "JSON" else count)
+        for name, (form, count) in cheapest(given).items()
+    }
+
+
 def fixed(given):
     """The formats of the practice, and the bytes of what is handed over."""
     forms = {name: form for name, (form, _) in cheapest(payloads()).items()}
@@ -117,6 +125,11 @@ WRONG = {
         always(lambda found: "JSON" if found["JSON"] < 300 else "JSON+gzip"),
         {"contract-forgotten"},
     ),
+    "never JSON as it is": (
+        always(lambda found: min([*found][1:], key=lambda form: found[form] * FORMATS[form])),
+        {"gzip-in-vain"},
+    ),
+    "with spaces": (with_spaces, {"bytes"}),
     "before packing": (before_packing, {"bytes"}),
     "digits": (characters, {"bytes"}),
     "quickly packed": (quickly_packed, {"bytes"}),

@@ -17,8 +17,8 @@ def thirds(idle):
 
 
 def more_patience(idle):
-    """Pings bear 200 of them without data, the server one a second and five mistakes."""
-    client = {TIME: int(1000 * idle / 2), TIMEOUT: int(1000 * idle), FOREVER: 200}
+    """The client sends 10 000 pings without data, the server allows one in 0.8 s, and five mistakes."""
+    client = {TIME: int(1000 * idle / 2), TIMEOUT: int(1000 * idle), FOREVER: 10_000}
     return {"client": client, "server": {ALLOWED: 800, STRIKES: 5}}
 
 
@@ -59,7 +59,13 @@ WRONG = {
     "ten seconds, to be safe": (but("client", time=10_000), {"no-ping"}),
     "two pings only": (but("client", forever=None), {"pings-end"}),
     "one ping only": (but("client", forever=1), {"pings-end"}),
+    "five pings only": (but("client", forever=5), {"pings-end"}),
+    "a hundred pings only": (but("client", forever=100), {"pings-end"}),
     "the server as it is": (but("server", allowed=None), {"too-many-pings"}),
+    "no slack elsewhere": (
+        but("server", allowed=lambda idle: int(idle * (300 if idle < 100 else 500))),
+        {"too-many-pings"},
+    ),
     "the name of the constant": (other_name, {"too-many-pings"}),
     "the server allows less": (but("server", allowed=lambda idle: int(idle * 1500)), {"too-many-pings"}),
     "it fits only here": (but("server", allowed=lambda idle: 1000 if idle < 10 else 300_000), {"too-many-pings"}),
@@ -72,7 +78,11 @@ WRONG = {
     "the option of the guide": (but("client", guide, timeout=None), {"not-noticed"}),
     "a client that pings without a call": (but("client", unasked=1), {"unasked"}),
     "pings without a call, on both sides": (but("client", but("server", unasked=1), unasked=1), {"unasked"}),
-    "the same everywhere": (but("client", but("server", allowed=500), time=1100), {"too-often"}),
+    "the same everywhere": (but("client", but("server", allowed=500), time=1000), {"too-often"}),
+    "a second is enough for two of them": (
+        but("client", but("server", allowed=1000), time=lambda idle: max(int(idle * 400), 1100)),
+        {"too-rare"},
+    ),
     "just in time": (
         but("client", time=lambda idle: int(idle * (500 if idle < 10 else 900))),
         {"too-rare"},

@@ -100,6 +100,41 @@ def all_first(stub, file, timeout):
     return stored
 
 
+def until_a_short_read(file, size=64 * KIB):
+    """It takes a read that gives less for the last one."""
+    while data := file.read(size):
+        yield data
+        if len(data) < size:
+            return
+
+
+def again(stub, file, timeout):
+    try:
+        return upload(stub, file, timeout)
+    except grpc.RpcError as error:
+        if error.code() is not CODE.UNAVAILABLE:
+            raise
+        return upload(stub, file, timeout)
+
+
+def errors_of_python(stub, file, timeout):
+    kinds = {CODE.DEADLINE_EXCEEDED: TimeoutError, CODE.INVALID_ARGUMENT: ValueError}
+    try:
+        return upload(stub, file, timeout)
+    except grpc.RpcError as error:
+        raise kinds[error.code()](error.details()) if error.code() in kinds else error from None
+
+
+def less_is_wrong(stub, file, timeout):
+    """It notices when bytes are lost, and not when there are more."""
+    digest, sizes = hashlib.sha256(), []
+    cut = (sizes.append(len(data)) or digest.update(data) or Chunk(data=data) for data in pieces_of(64 * KIB)(file))
+    stored = stub.Upload(cut, timeout=timeout)
+    if stored.size < sum(sizes) or stored.sha256 != digest.hexdigest():
+        raise ValueError
+    return stored
+
+
 def runtime_error(stub, file, timeout):
     try:
         return upload(stub, file, timeout)
@@ -258,6 +293,74 @@ class ScansFirst(Photos):
         return Stored(size=size, sha256=digest.hexdigest())
 
 
+class EndsAtNothing(Photos):
+    """An empty piece is the end."""
+
+    def Upload(self, chunks, context):
+        return super().Upload(itertools.takewhile(lambda chunk: chunk.data, chunks), context)
+
+
+class BearsNoEmptyPiece(Photos):
+    def Upload(self, chunks, context):
+        return super().Upload((chunk if chunk.data else context.abort(*self.empty) for chunk in chunks), context)
+
+    empty = CODE.INVALID_ARGUMENT, "an empty piece"
+
+
+class HalfIsScanned(Photos):
+    """What has found room is scanned before it says that there was no more."""
+
+    def Upload(self, chunks, context):
+        size, digest, is_full = 0, hashlib.sha256(), False
+        for chunk in chunks:
+            try:
+                self.shelf.write(chunk.data)
+            except ShelfFull:
+                is_full = True
+                break
+            digest.update(chunk.data)
+            size += len(chunk.data)
+        if not size and not is_full:
+            context.abort(CODE.INVALID_ARGUMENT, "empty")
+        stored = Stored(size=size, sha256=digest.hexdigest())
+        self.scan(stored, context)
+        if is_full:
+            context.abort(CODE.RESOURCE_EXHAUSTED, "no room for the rest")
+        return stored
+
+
+class HalfOfIt(Photos):
+    def left(self, context):
+        return super().left(context) / 2
+
+
+class HalfAMinuteAtMost(Photos):
+    def left(self, context):
+        return min(super().left(context), 30.0)
+
+
+class FourAlone(Photos):
+    def left(self, context):
+        return 4.0 if context.time_remaining() > 1e9 else context.time_remaining()
+
+
+class AsksAgain(Photos):
+    def scan(self, stored, context):
+        try:
+            self.scanner.Scan(stored, timeout=self.left(context))
+        except grpc.RpcError:
+            super().scan(stored, context)
+
+
+class TooSlowIsInternal(Photos):
+    def scan(self, stored, context):
+        try:
+            self.scanner.Scan(stored, timeout=self.left(context))
+        except grpc.RpcError as error:
+            is_late = error.code() is CODE.DEADLINE_EXCEEDED
+            context.abort(CODE.INTERNAL if is_late else error.code(), error.details())
+
+
 class NoDeadline(Photos):
     def left(self, context):
         return None
@@ -342,6 +445,7 @@ _CLIENTS = {
     "in one message": (sends(lambda file: [file.read()]), {"arrives"}),
     "4 MiB exactly": (sends(pieces_of(4 * MIB)), {"arrives"}),
     "the last one lost": (sends(last_one_lost), {"arrives"}),
+    "until a read is short": (sends(until_a_short_read), {"arrives"}),
     "read whole, cut later": (sends(whole_cut_later), {"greedy"}),
     "2 MiB": (sends(pieces_of(2 * MIB)), {"greedy"}),
     "crumbs": (sends(pieces_of(4 * KIB)), {"crumbs"}),
@@ -350,6 +454,18 @@ _CLIENTS = {
     "no deadline": (sends(pieces_of(64 * KIB), lambda timeout: {}), {"deadline"}),
     "ten seconds": (sends(pieces_of(64 * KIB), lambda timeout: {"timeout": 10}), {"deadline"}),
     "in milliseconds": (sends(pieces_of(64 * KIB), lambda timeout: {"timeout": timeout * 1000}), {"deadline"}),
+    "half of the time": (sends(pieces_of(64 * KIB), lambda timeout: {"timeout": timeout / 2}), {"deadline"}),
+    "ten seconds at the most": (
+        sends(pieces_of(64 * KIB), lambda timeout: {"timeout": min(timeout, 10)}),
+        {"deadline"},
+    ),
+    "five seconds at the least": (
+        sends(pieces_of(64 * KIB), lambda timeout: {"timeout": max(timeout, 5)}),
+        {"deadline"},
+    ),
+    "once more": (again, {"swallowed"}),
+    "Python's errors": (errors_of_python, {"swallowed"}),
+    "more is not wrong": (less_is_wrong, {"unverified"}),
     "RuntimeError": (runtime_error, {"swallowed"}),
     "believes everything": (believes, {"unverified"}),
     "believes the sum": (believes_the_sum, {"unverified"}),
@@ -357,6 +473,8 @@ _CLIENTS = {
 _SERVERS = {
     "collects": (Collects, {"collected"}),
     "half of the sum": (Digest, {"answer"}),
+    "an empty piece is the end": (EndsAtNothing, {"answer"}),
+    "an empty piece is an error": (BearsNoEmptyPiece, {"answer"}),
     "not scanned": (NoScan, {"not-scanned"}),
     "scanned twice": (Twice, {"not-scanned"}),
     "scanned at the first piece": (ScansFirst, {"not-scanned"}),
@@ -364,11 +482,17 @@ _SERVERS = {
     "five seconds always": (FiveAlways, {"handed-on"}),
     "five seconds at the most": (AtMostFive, {"handed-on"}),
     "the time of the beginning": (AskedFirst, {"handed-on"}),
+    "half of what is left": (HalfOfIt, {"handed-on"}),
+    "half a minute at the most": (HalfAMinuteAtMost, {"handed-on"}),
+    "four seconds": (FourAlone, {"default"}),
     "as it is": (AsItIs, {"default"}),
     "a day": (AtMostADay, {"default"}),
     "the scanner's error is not caught": (Raises, {"verdict"}),
     "in other words": (NoDetails, {"verdict"}),
     "always the same code": (Internal, {"verdict"}),
+    "the scanner is asked again": (AsksAgain, {"verdict"}),
+    "too slow is INTERNAL": (TooSlowIsInternal, {"verdict"}),
+    "half a photo is scanned": (HalfIsScanned, {"full"}),
     "full is UNKNOWN": (FullIsUnknown, {"full"}),
     "an empty photo": (EmptyIsFine, {"empty"}),
     "pieces are counted": (PiecesAreCounted, {"empty"}),

@@ -34,14 +34,14 @@ service Orders {
   rpc Place(Order) returns (Receipt);
 }
 """
-VOUCHER = 4  # its number
+VOUCHER, _NEW = 4, {"customer": "buyer"}  # its number, and the names that changed
 FIELDS = {"Order": ("id", "buyer", "cents", "quantity", "rebate", "delivery"), "Receipt": ("id", "cents")}
-#: What version 1 can say: odd and even, the largest, a refund, and as little as possible.
+#: What version 1 can say: odd and even, the largest, all below zero, and as little as possible.
 ORDERS = (
     {"id": 2**40, "customer": "Zoë", "cents": 999, "quantity": 3},
     {"id": 7, "customer": "Malik", "cents": 1000, "quantity": 2},
     {"id": 8, "customer": "Ada", "cents": 2**31 - 1, "quantity": 1},
-    {"id": 9, "customer": "Ada", "cents": -500, "quantity": 1},
+    {"id": -9, "customer": "Ada", "cents": -500, "quantity": -1},
     {"id": 10, "customer": "", "cents": 0, "quantity": 0},
 )
 MOST = 10**12  # cents
@@ -54,9 +54,10 @@ names: it has everything that was wished for, under the names of the task, and n
 unanswered: a call of an old client reaches the new server, and a new client's the old server
     What does the path of a call consist of, in both texts?
 lost: what an old client orders arrives at the new server, and the other way round
-    By what does a program find a field in the bytes: by its name, or by its number?
+    By what does a program find a field in the bytes? In front of it stands a tag: compare both parts of it, number and
+    type on the wire.
 misread: orders arrive with the same values, old to new and new to old
-    The bytes are the same. Which types read them in the same way, for odd numbers and for those below zero?
+    Which types read the same bytes in the same way, for odd numbers and for those below zero?
 receipt-lost, receipt-misread: receipts arrive with the same values, old to new and new to old
     An answer is a message like any other. Compare number and type with those of version 1.
 too-small: an order and a receipt of 10¹² cents arrive among new programs
@@ -67,10 +68,12 @@ number-free: the number of the voucher is kept from being given away again
     Your text knows today why it must not be used. Will the next colleague? There is a word for it.
 name-free: the name of the voucher is kept from being given away again
     JSON and the lines of a log know a field by its name.
+not-cents: a rebate below 2³¹ arrives among new programs, as a whole number, and all other fields beside it
+    What can the type of your rebate hold? And does anything else have to give way when it is set?
 zero-is-none: a rebate of 0 is something else than no rebate, and old clients give none
     How does a server tell a field that is 0 from one that was not sent? proto3 has a word for it.
-express: nobody gets EXPRESS who has not asked for it
-    What does a server read in a field that was not sent?
+express: EXPRESS gets who has asked for it, and nobody else
+    What does a server read in a field that was not sent, and which number do you send for EXPRESS?
 """)
 
 
@@ -108,7 +111,7 @@ class Versions(Stage):
         """``(order that the server saw, receipt, words)``; None for what did not come."""
         told = f"a client of v{client} ordered {fields} from a server of v{server}"
         if client == 2:
-            fields = {("buyer" if name == "customer" else name): value for name, value in fields.items()}
+            fields = {_NEW.get(name, name): value for name, value in fields.items()}
         self.saw.clear()
         try:
             receipt = self.stubs[client, server].Place(self.versions[client].messages.Order(**fields), timeout=5)
@@ -129,14 +132,14 @@ def _unlike_the_wishes(new) -> list[str]:
     service = new.DESCRIPTOR.services_by_name.get("Orders")
     wrong += [] if service and "Place" in service.methods_by_name else ["there is no service Orders with Place"]
     if not wrong:
-        enum = new.Order.DESCRIPTOR.fields_by_name["delivery"].enum_type
-        ends = [end for end in ("STANDARD", "EXPRESS") if not any(value.endswith(end) for value in _values(enum))]
-        wrong = [f"no delivery is {end}" for end in ends]
+        names = _delivery(new).values_by_name if _delivery(new) else ()
+        ends = [end for end in ("STANDARD", "EXPRESS") if not any(name.endswith(end) for name in names)]
+        wrong = [f"delivery has no value that ends in {end}" for end in ends]
     return wrong
 
 
-def _values(enum):
-    return enum.values_by_name if enum else ()
+def _delivery(new):
+    return new.Order.DESCRIPTOR.fields_by_name["delivery"].enum_type
 
 
 check_contract = scenario("02", 2, "Two versions at work", WORDS, contract=Versions)
@@ -150,7 +153,7 @@ def between_old_and_new(v):
             order, receipt, told = v.place(client, server, sent)
             yield "unanswered", order is not None, told
             for name, value in sent.items():
-                here = "buyer" if name == "customer" and server == 2 else name
+                here = _NEW.get(name, name) if server == 2 else name
                 yield compared("", getattr(order, here), value, f"{told}: {here}")
             yield "receipt-misread", receipt is not None, told
             for name in FIELDS["Receipt"]:
@@ -178,17 +181,23 @@ def what_is_new(v):
     order, receipt, told = v.place(2, 2, {"id": 1, "cents": MOST})
     came = [message and message.cents for message in (order, receipt)]
     yield "too-small", came == [MOST, MOST], f"{told} and came as {came[0]}, the receipt as {came[1]}"
+    express = [value.number for value in _delivery(v.new).values if value.name.endswith("EXPRESS")]
+    for server in (1, 2):
+        sent = ORDERS[1] | {"rebate": 2**31 - 1, "delivery": express[0]}
+        order, _, told = v.place(2, server, sent)
+        came = {name: getattr(order, _NEW.get(name, name) if server == 2 else name, None) for name in sent}
+        want = sent if server == 2 else ORDERS[1]
+        is_whole = server == 1 or isinstance(came["rebate"], int)
+        yield "not-cents", is_whole and want.items() <= came.items(), f"{told} came as {shown(came)}"
     for client, rebate in ((2, 0), (2, 250), (2, None), (1, None)):
         order, _, told = v.place(client, 2, {"id": 1} | ({} if rebate is None else {"rebate": rebate}))
-        yield (
-            "zero-is-none",
-            order is not None and _rebate(order) == rebate,
-            f"{told}: rebate came as {shown(order and _rebate(order))}",
-        )
-    for client in (1, 2):
-        order, _, told = v.place(client, 2, {"id": 1})
-        value = order.DESCRIPTOR.fields_by_name["delivery"].enum_type.values_by_number[order.delivery].name
-        yield "express", not value.endswith("EXPRESS"), f"{told}: delivery came as {value}"
+        came = order and _rebate(order)
+        yield "zero-is-none", order is not None and came == rebate, f"{told}: rebate came as {shown(came)}"
+    for client, asked in ((1, {}), (2, {}), (2, {"delivery": express[0]})):
+        order, _, told = v.place(client, 2, {"id": 1} | asked)
+        value = _delivery(v.new).values_by_number[order.delivery].name
+        is_right = (order.delivery in express) == bool(asked)
+        yield "express", is_right, f"{told}: delivery came as {order.delivery}, {value}"
 
 
 def _rebate(order):

@@ -19,8 +19,9 @@ from servicelab.faults import Down, FaultProxy, Latency, Timeout
 from servicelab.servers import GRPCServer
 
 IDLE, SILENT, WAY = 2.4, 6.6, 0.2  # seconds: of the middlebox, of the stream, and one way through the middlebox
-FAR = (60.0, 350.0)  # other middleboxes, seconds
+FAR = (2.0, 60.0, 350.0)  # other middleboxes, seconds
 TIME, PATIENCE = "grpc.keepalive_time_ms", "grpc.http2.ping_timeout_ms"
+FOREVER, MANY = "grpc.http2.max_pings_without_data", 10**4
 ALLOWED = "grpc.http2.min_ping_interval_without_data_ms"
 PING = 17  # bytes: a frame's head has 9, and a ping 8 (RFC 9113, sections 4.1 and 6.7)
 MINUTE = 60_000  # ms, the default for the answer of a ping: measured with grpcio 1.85
@@ -32,9 +33,9 @@ options: settings returns {"client": {…}, "server": {…}}, names of options w
 no-ping: a silent stream lives: a ping passes before the middlebox loses patience
     Which option asks for pings, and in which unit? How long is the line idle before the first?
 pings-end: a silent stream lives for as long as it is silent: the pings go on
-    How many pings does gRPC send without any data in between?
-too-many-pings: the server bears the client's pings
-    What does a server allow who was told nothing? A name that gRPC does not know is ignored without a word.
+    How many pings does gRPC send without any data in between? Any number is as long as a silence may be.
+too-many-pings: the server bears the client's pings, one that is early by a tenth as well
+    What does a server allow that was told nothing? A name that gRPC does not know is ignored without a word.
 impatient: a ping may be under way for half a second
     For how long does your client wait for the answer of a ping?
 not-noticed: a line that has died is noticed within twice the time of the middlebox
@@ -192,7 +193,9 @@ def other_middleboxes(s):
         yield "too-often", period >= 200 * idle, told
         yield "impatient", patience >= 500, told
         yield "not-noticed", period + patience <= 2000 * idle, told
-        yield "too-many-pings", allowed <= period, f"{told}, and the server allows one every {allowed / 1000:g} s"
+        yield "too-many-pings", allowed <= 0.9 * period, f"{told}, and the server allows one every {allowed / 1000:g} s"
+        forever = plan["client"].get(FOREVER, 2)
+        yield "pings-end", forever == 0 or forever >= MANY, f"settings({idle:g}): {forever} pings, and then no more"
 
 
 @check_keepalive.part
