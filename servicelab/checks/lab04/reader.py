@@ -47,7 +47,7 @@ class Slow(WireStage):
 
     def __init__(self, ask, Reader):
         super().__init__(ask, Reader)
-        self.sockets, self.ids = {}, {}
+        self.sockets, self.ids, self.room = {}, {}, 1000  # what waits at the publishers' end
 
     def begin(self, keep=KEEP, **addresses):
         """Bind publishers at these addresses, and let the learner's reader connect. Have all of them heard of it?"""
@@ -61,7 +61,7 @@ class Slow(WireStage):
     def bind(self, name, address):
         """A publisher, bound to this address, where another one may just be going. Returns where it is."""
         made, end = self.socket(zmq.XPUB), time.monotonic() + LIMIT
-        made.sndhwm = KEEP
+        made.sndhwm = self.room
         while not made.getsockopt(zmq.LAST_ENDPOINT) and time.monotonic() < end:
             with suppress(zmq.ZMQError):
                 made.bind(address)
@@ -166,6 +166,7 @@ def a_restart(at):
 
 @part
 def a_sleep(at):
+    at.room = KEEP
     at.begin(keep=FEW, orders="inproc://orders")
     at.hears("orders", 1)
     for number in range(2, SENT + 1):
