@@ -50,7 +50,7 @@ class Greets:
         self.ports, self.there = [one.bind_to_random_port("tcp://127.0.0.1") for one in (self.out, self.asked)], 0
 
     def publish(self, events, subscribers):
-        end = time.monotonic() + 4
+        end = time.monotonic() + 10
         while self.there < subscribers and time.monotonic() < end:
             self.out.send_multipart([READY, b""])
             if self.asked.poll(10):
@@ -159,11 +159,19 @@ class CountsConnections(Publisher):
 
 
 class SleepsLong(Publisher):
-    """Longer than anybody needs; and nobody is asked."""
+    """Longer than anybody needs; and nobody is asked. (A poll, so that it ends with the check.)"""
+
+    def __init__(self, context):
+        super().__init__(context)
+        self.never = context.socket(zmq.PULL)
+
+    def close(self):
+        super().close()
+        self.never.close()
 
     def publish(self, events, subscribers):
         if not self.there:
-            time.sleep(2.5)
+            self.never.poll(4500)
         self.there = True
         for event in events:
             self.socket.send_multipart(event)
@@ -184,6 +192,68 @@ class HearsAll(Subscriber):
 class OneIsEnough(Publisher):
     def publish(self, events, subscribers):
         super().publish(events, min(subscribers, 1))
+
+
+class GivesUp(Publisher):
+    """Three seconds are enough for anybody."""
+
+    def publish(self, events, subscribers):
+        self.socket.rcvtimeo = 2500
+        try:
+            super().publish(events, subscribers)
+        except zmq.Again:
+            super().publish(events, 0)
+
+
+class SendsToThoseItWaitedFor(Publisher):
+    def publish(self, events, subscribers):
+        if subscribers:
+            super().publish(events, subscribers)
+
+
+class SaysItOnce(Publisher):
+    """Equal events are one."""
+
+    def publish(self, events, subscribers):
+        super().publish(dict.fromkeys(events), subscribers)
+
+
+class ThrowsAway(Subscriber):
+    """What comes after its count is somebody else's."""
+
+    def receive(self, count):
+        found = super().receive(count)
+        while self.socket.poll(50):
+            self.socket.recv_multipart()
+        return found
+
+
+class Believes(Greets):
+    """Says nothing before the events, and believes who says that it is there."""
+
+    def publish(self, events, subscribers):
+        while self.there < subscribers:
+            self.asked.recv()
+            self.asked.send(b"")
+            self.there += 1
+        for event in events:
+            self.out.send_multipart(event)
+
+
+class Hopes(Answers):
+    """Says that it is there when it has subscribed."""
+
+    def __init__(self, context, ports, topics):
+        super().__init__(context, ports, topics)
+        self.ask.send(b"I am here")
+        self.ask.recv()
+        self.known = True
+
+
+class ForTheWorld(Publisher):
+    def __init__(self, context):
+        super().__init__(context)
+        self.ports = [self.socket.bind_to_random_port("tcp://*")]
 
 
 class WaitsForOneMore(Publisher):
@@ -248,9 +318,13 @@ RIGHT = {
 WRONG = {
     "a little sleep": ((Sleeps, Subscriber), {"first-lost"}),
     "counts connections": ((CountsConnections, Subscriber), {"first-lost"}),
+    "subscribed is not heard of": ((Believes, Hopes), {"first-lost"}),
     "says it twice": ((SaysItTwice, Subscriber), {"not-all"}),
     "hears all": ((Publisher, HearsAll), {"not-all"}),
+    "equal ones once": ((SaysItOnce, Subscriber), {"not-all"}),
+    "throws away": ((Publisher, ThrowsAway), {"not-all"}),
     "one is enough": ((OneIsEnough, Subscriber), {"not-waited"}),
+    "gives up": ((GivesUp, Subscriber), {"not-waited"}),
     "waits for one more": ((WaitsForOneMore, Subscriber), {"hangs"}),
     "counts subscriptions": ((CountsSubscriptions, SaysNothingMore), {"counts-topics"}),
     "equal ones are one": ((Quiet, Subscriber), {"hangs"}),
@@ -258,6 +332,8 @@ WRONG = {
     "counts anew": ((CountsAnew, Subscriber), {"again"}),
     "waits for one at least": ((AtLeastOne, Subscriber), {"nobody"}),
     "a long sleep": ((SleepsLong, Subscriber), {"nobody"}),
+    "0 is not sent": ((SendsToThoseItWaitedFor, Subscriber), {"nobody"}),
     "leaves a socket open": ((Publisher, Leaves), {"left-open"}),
     "a number for a list": ((OnePort, Subscriber), {"no-ports"}),
+    "for the world": ((ForTheWorld, Subscriber), {"no-ports"}),
 }

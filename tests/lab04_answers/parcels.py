@@ -93,6 +93,11 @@ def with_more(*names):
     return lambda kind, order: event(kind, order) | {name: order[name] for name in names}
 
 
+def to_others(kind, order):
+    """All of it to those who are not in the warehouse."""
+    return event(kind, order) if kind in ("paid", "moved") else {"kind": kind, **order, "history": []}
+
+
 def thin(kind, order):
     return {"kind": kind, "id": order["id"], "version": order["version"]}
 
@@ -137,6 +142,17 @@ class RemembersTheLast(Shipping):
         super().hear(event)
 
 
+class OncePerVersion(Shipping):
+    """Another version is another event."""
+
+    def hear(self, event):
+        if (event["id"], event["version"]) not in self.gone:
+            self.gone.discard(event["id"])
+        super().hear(event)
+        if event["kind"] == "paid":
+            self.gone.add((event["id"], event["version"]))
+
+
 class Forwards(Shipping):
     """A parcel that has gone is sent after the customer who moved."""
 
@@ -171,6 +187,15 @@ class ByText(Shipping):
         super().hear(event | {"version": str(event["version"])})
 
 
+class FirstMoveWins(Shipping):
+    def hear(self, event):
+        if event["kind"] == "moved":
+            event = event | {"version": -event["version"]}
+        if event["id"] in self.newest and event["kind"] == "paid":
+            event = event | {"version": -1000}
+        super().hear(event)
+
+
 class LastWins(Shipping):
     """What came last is the newest, if it was no "paid"."""
 
@@ -185,6 +210,40 @@ class AnyKind(Shipping):
 
     def hear(self, event):
         super().hear(event | {"kind": "moved" if event["kind"] == "moved" else "paid"})
+
+
+class BeginsLikePaid(Shipping):
+    def hear(self, event):
+        super().hear(event | {"kind": "paid" if event["kind"].lower().startswith("paid") else event["kind"]})
+
+
+class LearnsFromAll(Shipping):
+    """An address is an address, and this one is the last."""
+
+    def hear(self, event):
+        if event["kind"] not in ("paid", "moved"):
+            self.newest[event["id"]] = event["version"], event["address"]
+        super().hear(event)
+
+
+class AsksAboutOthers(Shipping):
+    """What does that mean?"""
+
+    def hear(self, event):
+        if event["kind"] not in ("paid", "moved"):
+            with suppress(OSError):
+                self.ask(event["id"])
+        super().hear(event)
+
+
+class AsksAgain(Shipping):
+    """When it seems to have been there before."""
+
+    def hear(self, event):
+        if event["id"] in self.gone:
+            with suppress(OSError):
+                self.ask(event["id"])
+        super().hear(event)
 
 
 class KnownKinds(Shipping):
@@ -204,17 +263,26 @@ WRONG = {
     "a parcel without lines": ((event, NoLines), {"not-sent"}),
     "thin": ((thin, Asks), {"outage"}),
     "asks to be sure": ((event, AsksToBeSure), {"asks-orders"}),
+    "asks about others": ((event, AsksAboutOthers), {"asks-orders"}),
+    "asks again": ((event, AsksAgain), {"asks-orders"}),
     "the whole order": ((lambda kind, order: {"kind": kind, **order}, Shipping), {"too-large"}),
     "with its history": ((with_more("history"), Shipping), {"too-large"}),
     "with the card": ((with_more("card"), Shipping), {"private"}),
+    "with the card's number": ((lambda *of: event(*of) | {"n": of[1]["card"].replace(" ", "")}, Shipping), {"private"}),
+    "with the card for others": ((to_others, Shipping), {"private"}),
+    "with a loud mail": ((lambda *of: event(*of) | {"to": of[1]["email"].upper()}, Shipping), {"private"}),
     "with the address of the mail": ((with_more("email"), Shipping), {"private"}),
     "sends again": ((event, SendsAgain), {"twice"}),
     "remembers the last": ((event, RemembersTheLast), {"twice"}),
+    "once a version": ((event, OncePerVersion), {"twice"}),
     "sends after": ((event, Forwards), {"twice"}),
     "the address as it was": ((event, AsItWas), {"moved"}),
     "who moved is right": ((event, AlwaysWhoMoved), {"moved"}),
+    "who moved first": ((event, FirstMoveWins), {"moved"}),
     "versions as text": ((event, ByText), {"moved"}),
     "the last wins": ((event, LastWins), {"older-wins"}),
     "any kind": ((event, AnyKind), {"other-kind"}),
+    "begins like paid": ((event, BeginsLikePaid), {"other-kind"}),
+    "learns from all": ((event, LearnsFromAll), {"other-kind"}),
     "two kinds only": ((event, KnownKinds), {"other-kind"}),
 }

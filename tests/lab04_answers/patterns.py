@@ -1,5 +1,7 @@
 """Exercise 3: twelve cells, and the ways to misread a pattern."""
 
+import string
+
 CHOICE = {
     "audit": {"zmq": [""], "amqp": ["#"]},
     "board": {"zmq": ["orders."], "amqp": ["orders.*.#"]},
@@ -48,6 +50,7 @@ RIGHT = {"twelve cells": choosing(), "in other words": in_other_words, "turned o
 WRONG = {
     "a text for a list": (choosing("board", zmq="orders."), {"wrong-type"}),
     "a wish is missing": (lambda: {**CHOICE, "cash": None}, {"wrong-type"}),
+    "a service is missing": (lambda: {name: CHOICE[name] for name in CHOICE if name != "cash"}, {"wrong-type"}),
     "no prefix without a dot": (choosing("search", zmq=None), {"zmq-given-up"}),
     "ends are impossible": (choosing("support", amqp=None), {"amqp-given-up"}),
     "a prefix is a word": (choosing("board", zmq=["orders"]), {"zmq-too-much"}),
@@ -56,10 +59,21 @@ WRONG = {
     "signs in a prefix": (choosing("audit", zmq=["#"]), {"zmq-too-little"}),
     "a list of what there is": (choosing("support", zmq=["orders.cancelled"]), {"zmq-too-little"}),
     "nothing is everything": (choosing("audit", zmq=[]), {"zmq-too-little"}),
+    "all letters": (choosing("audit", zmq=list(string.ascii_letters + string.digits)), {"zmq-too-little"}),
+    "all letters behind": (choosing("board", zmq=[f"orders.{one}" for one in string.printable]), {"zmq-too-little"}),
+    "nothing for None": (choosing("cash", zmq=[]), {"zmq-too-little"}),
     "no word is a word": (choosing("board", amqp=["orders.#"]), {"amqp-too-much"}),
     "any words before": (choosing("cash", amqp=["#.paid"]), {"amqp-too-much"}),
     "any words behind": (choosing("shipping", amqp=["orders.paid.#"]), {"amqp-too-much"}),
     "a star is many": (choosing("board", amqp=["orders.*"]), {"amqp-too-little"}),
     "one word before": (choosing("support", amqp=["*.cancelled"]), {"amqp-too-little"}),
+    "ten words before": (
+        choosing("support", amqp=["*." * n + "cancelled" for n in range(11)]),
+        {"amqp-too-little"},
+    ),
+    "ten words behind": (
+        choosing("board", amqp=["orders" + ".*" * n for n in range(1, 11)]),
+        {"amqp-too-little"},
+    ),
     "a prefix at the exchange": (choosing("search", amqp=["order*"]), {"amqp-too-little"}),
 }

@@ -142,6 +142,42 @@ class WaitsOn(Reader):
         return super().read(max(wait, 3.0))
 
 
+class WholeSeconds(Reader):
+    def read(self, wait):
+        return super().read(int(wait))
+
+
+class Half(Reader):
+    def read(self, wait):
+        return super().read(wait / 2)
+
+
+class TwiceAsLong(Reader):
+    def read(self, wait):
+        return super().read(2 * wait)
+
+
+class EmptyIsNothing(Reader):
+    def read(self, wait):
+        return super().read(wait) or None
+
+
+class Sorts(Reader):
+    """Takes all that is there, and hands it out by number."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.drawer = []
+
+    def read(self, wait):
+        while self.socket.poll(0 if self.drawer else 1000 * wait):
+            name, run, number, body = self.socket.recv_multipart()
+            if self.is_new(name, run, int(number)):
+                self.drawer.append((int(number), body))
+        self.drawer.sort()
+        return self.drawer.pop(0)[1] if self.drawer else None
+
+
 class Milliseconds(Reader):
     """A poll of wait seconds, it thinks."""
 
@@ -214,6 +250,27 @@ class LateStaysMissing(Reader):
         return new
 
 
+class TooLate(Reader):
+    """What is a hundred numbers old is not wanted."""
+
+    def is_new(self, name, run, number):
+        return number > self.last.get((name, run), 0) - 100 and super().is_new(name, run, number)
+
+
+class RemembersThree(Reader):
+    """Who came again is among the last three."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.recent = []
+
+    def is_new(self, name, run, number):
+        super().is_new(name, run, number)
+        again = number in self.recent
+        self.recent = [*self.recent, number][-3:]
+        return not again
+
+
 class HandsOutAll(Reader):
     def is_new(self, name, run, number):
         super().is_new(name, run, number)
@@ -279,6 +336,13 @@ class Hoards(Reader):
         super().__init__(context, addresses, 1000)
 
 
+class TenFits(Hoards):
+    """In the part that was tried."""
+
+    def __init__(self, context, addresses, keep):
+        Reader.__init__(self, context, addresses, 10)
+
+
 class TakesAll(Hoards):
     """No limit at all."""
 
@@ -297,6 +361,11 @@ WRONG = {
     "no subscription": (Silent, {"not-heard"}),
     "frames": (GivesFrames, {"not-heard"}),
     "waits on": (WaitsOn, {"waits"}),
+    "twice as long": (TwiceAsLong, {"waits"}),
+    "whole seconds": (WholeSeconds, {"too-soon"}),
+    "half of it": (Half, {"too-soon"}),
+    "nothing in it is nothing": (EmptyIsNothing, {"not-heard"}),
+    "sorts": (Sorts, {"not-heard"}),
     "milliseconds": (Milliseconds, {"too-soon"}),
     "counts from one": (FromOne, {"before"}),
     "nothing is missed": (NeverMissed, {"miscounted"}),
@@ -307,13 +376,16 @@ WRONG = {
     "an unknown name": (UnknownIsAnError, {"mixed"}),
     "nothing comes late": (NothingComesLate, {"late"}),
     "late stays missing": (LateStaysMissing, {"late"}),
+    "too late": (TooLate, {"late"}),
     "hands out all": (HandsOutAll, {"twice"}),
+    "remembers three": (RemembersThree, {"twice"}),
     "counts down": (CountsDown, {"twice"}),
     "joins each run": (JoinsEachRun, {"new-run"}),
     "no runs": (NoRuns, {"new-run"}),
     "forgets": (Forgets, {"forgets"}),
     "knows two runs": (KnowsTwoRuns, {"forgets"}),
     "hoards": (Hoards, {"hoards"}),
+    "ten fits": (TenFits, {"hoards"}),
     "takes all": (TakesAll, {"hoards"}),
     "leaves a socket open": (LeavesOpen, {"left-open"}),
 }

@@ -8,7 +8,7 @@ import zmq
 from servicelab.checks.learner_traceback import told
 from servicelab.checks.scenario import Aside, Stage
 
-PATIENCE = 3.0  # seconds for which a send or a receive waits, if nothing else is said
+PATIENCE = 6.0  # seconds for which a send or a receive waits, if nothing else is said
 
 
 class Recorded(zmq.Context):
