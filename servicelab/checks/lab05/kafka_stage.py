@@ -15,7 +15,7 @@ from servicelab.servers.kafka import KafkaCluster
 
 LIMIT = 8.0  # seconds that a learner's function has, on a busy machine too
 LATE = 5.0  # seconds after which `is_over` says so, whatever has not been read
-SILENT = (1, *range(5, 13))  # polls of a consumer that bring nothing
+SILENT = (1, *range(9, 17))  # polls of a consumer that bring nothing
 _REFUSED = [KafkaError.GROUP_AUTHORIZATION_FAILED] * 50
 
 

@@ -132,7 +132,7 @@ def a_quiet_day(day):
     day.life()
     again = [order for order, _ in day.done[before:]]
     yield "read-again", not again, f"the next start got {len(again)} of {ORDERS} orders again"
-    day.put(day.topic, *((None, f"order {number}", number % PARTITIONS) for number in range(12, 24)))
+    day.put(day.topic, *((None, f"order {number}", number % PARTITIONS) for number in range(12, 60)))
     day.enough = 1
     how = day.life()
     told = f"{how}; after is_over() had said so, {day.late_polls} more polls brought something"

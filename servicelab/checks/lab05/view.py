@@ -91,6 +91,8 @@ class Movements(KafkaStage):
 def _told(view, wanted):
     """Checksums, and the first article in which they differ."""
     sums = [f"{zlib.crc32(repr(sorted(one.items(), key=repr)).encode()):08x}" for one in (view, wanted)]
+    if odd := [article for article in view if not isinstance(article, str)]:
+        return f"checksum {sums[0]}, not {sums[1]}; an article is text, and {shown(odd[0])} is none: decode the key"
     for article in sorted(set(view) | set(wanted), key=repr):
         if view.get(article, "missing") != wanted.get(article, "missing"):
             more = f"; {shown(article)} is {shown(view.get(article, 'missing'))}, not {wanted.get(article, 'missing')}"
@@ -203,9 +205,9 @@ def the_active_part(log):
     kept, told = log.clean(("mug", 1), ("mug", None), ("mug", 2), ("mug", None), active=4, drop_tombstones=True)
     yield "active-part", kept == log.records, told
     kept, told = log.clean(
-        ("mug", 1), ("cup", None), ("jug", 1), ("mug", None), ("cup", 2), active=2, drop_tombstones=True
+        ("mug", 1), ("mug", 2), ("jug", 1), ("mug", None), ("jug", 2), active=2, drop_tombstones=True
     )
-    yield "active-part", kept == _kept(log, 0, 2, 3, 4), told
+    yield "active-part", kept == _kept(log, 1, 2, 3, 4), told
 
 
 @check_view.part("compact")
