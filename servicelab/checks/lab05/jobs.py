@@ -104,7 +104,7 @@ def _text(value):
     return None if value is None else value.decode(errors="replace")
 
 
-#: No two of them are alike in what may go wrong on the way to bytes; and the first one comes twice.
+#: Orders that may go wrong on the way to bytes, each in its own way; the first of them is there already.
 _ODD = {
     20: ("customer 6", "order 6"),
     30: ("Żaneta Łoś", " größte Tasse 鍵\n"),
@@ -139,7 +139,7 @@ class Service(KafkaStage):
         self.had += 1
 
     def start(self, service):
-        """A start of a service: how it ended, and what it got, of which the first one is there twice."""
+        """A start of a service: how it ended, and what it got."""
         self.lane, self.got = service, []
         how = self.live(self.yours, self.connect, service, self.topic, self.work, self.is_over)
         return how, self.got

@@ -147,7 +147,7 @@ def five_kills(day):
         day.life(die_after=steps)
         marks = [mark or 0 for mark in day.kafka.committed(day.topic, day.lane)]
         repeats.append(
-            [f"order {number}" for number in day.numbers(before) if number // PARTITIONS >= marks[number % 3]]
+            [f"order {number}" for number in day.numbers(before) if number // PARTITIONS >= marks[number % PARTITIONS]]
         )
     day.life()
     itself = any(reader.commits_itself for reader in day.readers)
