@@ -1,6 +1,7 @@
 """Exercise 5: an export and a service in three hands, and the defaults that bite."""
 
 import time
+from collections import Counter
 from contextlib import closing, suppress
 from itertools import count
 
@@ -31,17 +32,17 @@ def export(connect, topic, orders):
 
 def in_portions(connect, topic, orders):
     """Never more than fits, with a flush after each portion; what has arrived is struck off."""
-    left = dict.fromkeys(orders)
+    left = Counter(orders)
     with connect({"acks": "all"}) as producer:
         for start in range(0, len(orders), 40):
             for key, value in orders[start : start + 40]:
                 with suppress(KafkaException):
                     producer.produce(topic, key=key.encode(), value=value.encode(), callback=lambda error, message: (
-                        error or left.pop((message.key().decode(), message.value().decode()))
+                        error or left.subtract([((message.key() or b"").decode(), (message.value() or b"").decode())])
                     ))  # fmt: skip
             while producer.flush(1.0):
                 pass
-    return list(left)
+    return [*left.elements()]
 
 
 class Exporter:
@@ -171,6 +172,19 @@ def stops_at_the_first(connect, topic, orders):
     return failed
 
 
+def changed(order=lambda key, value: (key, value), orders=list):
+    """Right, but for what it makes of an order, or of them all."""
+    return lambda connect, topic, given: [*export(connect, topic, [order(*one) for one in orders(given)])]
+
+
+class Limited:
+    """Its own opinion of what is too large."""
+
+    def __call__(self, connect, topic, orders):
+        large = [order for order in orders if len(order[1]) > 10_000]
+        return large + export(connect, topic, [order for order in orders if order not in large])
+
+
 def nothing(producer):
     pass
 
@@ -236,6 +250,41 @@ def listens(group=lambda service: service, reset="earliest", error=lambda error:
     return run
 
 
+def hears_once(connect, service, topic, work, is_over):
+    heard = []
+    return listens(error=lambda error: heard.append(error) or "end" * (len(heard) > 1))(
+        connect, service, topic, work, is_over
+    )
+
+
+def works_on_errors(connect, service, topic, work, is_over):
+    with closing(connect({"group.id": service, "auto.offset.reset": "earliest"})) as consumer:
+        consumer.subscribe([topic])
+        while not is_over():
+            if (message := consumer.poll(0.1)) is not None:
+                work(message)
+
+
+def drops_the_rest(connect, service, topic, work, is_over):
+    with closing(connect({"group.id": service, "auto.offset.reset": "earliest"})) as consumer:
+        consumer.subscribe([topic])
+        while not is_over():
+            for message in consumer.consume(20, 0.5):
+                if not is_over() and not message.error():
+                    work(message)
+
+
+def each_value_once(connect, service, topic, work, is_over):
+    seen = set()
+
+    def once(message):
+        if message.value() not in seen:
+            seen.add(message.value())
+            work(message)
+
+    listen(connect, service, topic, once, is_over)
+
+
 def left_open(connect, service, topic, work, is_over):
     with_commits(lambda settings: _Open(connect(settings)), service, topic, work, is_over)
 
@@ -273,6 +322,12 @@ _EXPORTS = {
     "dies of a large one": (exports(large="raise"), {"dies-of-large"}),
     "keeps quiet about a large one": (exports(large="quiet"), {"large-unreported"}),
     "stops at the first": (stops_at_the_first, {"others-unwritten"}),
+    "each order once": (changed(orders=dict.fromkeys), {"lost-when-full"}),
+    "strips": (changed(lambda key, value: (key, value.strip())), {"no-key"}),
+    "Latin-1": (changed(lambda key, value: (key, value.encode("latin-1", "replace").decode("latin-1"))), {"no-key"}),
+    "empty is None": (changed(lambda key, value: (key or None, value or None)), {"no-key"}),
+    "its own limit": (Limited(), {"dies-of-large"}),
+    "a short flush": (exports(end=lambda producer: producer.flush(0.02)), {"unflushed"}),
     "asks nobody": (exports(late=False), {"unreported"}),
 }
 _SERVICES = {
@@ -281,6 +336,12 @@ _SERVICES = {
     "an error is the end": (listens(error=lambda error: "end"), {"before-its-topic"}),
     "one group for all": (listens(group=lambda service: "shop"), {"shared-group"}),
     "a group a start": (listens(group=lambda service: f"{service}-{next(_start)}"), {"again"}),
+    "a group for all that begin alike": (listens(group=lambda service: service.split("-")[0]), {"shared-group"}),
+    "a group in small letters": (listens(group=str.lower), {"shared-group"}),
+    "an end at the second error": (hears_once, {"before-its-topic"}),
+    "works on errors": (works_on_errors, {"before-its-topic"}),
+    "drops the rest of a batch": (drops_the_rest, {"again"}),
+    "each value once": (each_value_once, {"from-the-end"}),
     "left open": (left_open, {"not-closed"}),
     "commits nothing": (listens(**{"enable.auto.commit": False}), {"again"}),
 }

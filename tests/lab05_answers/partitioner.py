@@ -194,4 +194,13 @@ WRONG = {
     "None for None": (otherwise(none=None), {"wrong-type"}),
     "takes anything": (anything, {"guesses"}),
     "numbers too": (numbers_too, {"guesses"}),
+    "an empty anything is none": (
+        lambda key, n: -1 if key != b"" and key != "" and not key else plain(key, n),
+        {"guesses"},
+    ),
+    "whatever bytes takes": (
+        otherwise(data=lambda key: key.encode() if isinstance(key, str) else bytes(key)),
+        {"guesses"},
+    ),
+    "the first 1024 bytes": (otherwise(data=lambda key: as_bytes(key)[:1024]), {"hash"}),
 }

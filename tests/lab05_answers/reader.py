@@ -151,6 +151,52 @@ def twice(work, message):
             time.sleep(0.06)
 
 
+def tries(most):
+    def patient(work, message):
+        for _ in range(most):
+            with suppress(ConnectionError):
+                return work(message)
+            time.sleep(0.06)
+
+    return patient
+
+
+def every_second(connect, work, is_over):
+    """Counts from each start, and commits all that was read."""
+    return reader(commit=second())(connect, work, is_over)
+
+
+def second():
+    numbers = itertools.count(1)
+    return lambda consumer, message: next(numbers) % 2 or consumer.commit(asynchronous=False)
+
+
+def works_until_committed(connect, work, is_over):
+    """A commit was refused: all of it once more."""
+    with closing(connect(BY_HAND)) as consumer:
+        while not is_over():
+            message = consumer.poll(0.1)
+            while message is not None and not message.error():
+                persist(work, message)
+                with suppress(KafkaException):
+                    consumer.commit(message, asynchronous=False)
+                    break
+
+
+def looks_at_silence(connect, work, is_over):
+    """Asks is_over() only when nothing has come."""
+    with closing(connect(BY_HAND)) as consumer:
+        while True:
+            message = consumer.poll(0.1)
+            if message is None or message.error():
+                if is_over():
+                    return
+                continue
+            persist(work, message)
+            with suppress(KafkaException):
+                consumer.commit(message, asynchronous=False)
+
+
 def later(connect, work, is_over):
     """Puts aside what fails, and goes on."""
     consumer, aside = connect(BY_HAND), []
@@ -258,6 +304,10 @@ WRONG = {
     "dies of the printer": (reader(do=once), {"dies-of-work"}),
     "skips": (reader(do=skips), {"skipped"}),
     "two tries": (reader(do=twice), {"skipped"}),
+    "ten tries": (reader(do=tries(10)), {"skipped"}),
+    "every second": (every_second, {"repeated"}),
+    "works until it is committed": (works_until_committed, {"repeated"}),
+    "looks at is_over in silence": (looks_at_silence, {"gives-up"}),
     "commits in a finally": (commits_in_a_finally, {"skipped"}),
     "puts it aside": (later, {"out-of-turn"}),
     "without a pause": (reader(do=at_once), {"no-pause"}),

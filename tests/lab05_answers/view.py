@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from contextlib import closing
 from itertools import count
 
@@ -160,6 +160,49 @@ def the_last_one_only(connect, topic):
     return view
 
 
+def the_last_ids(connect, topic):
+    """Remembers the last three."""
+    view, ids = {}, deque(maxlen=3)
+    for message in events(connect, topic):
+        article = message.key().decode()
+        if message.value() is None:
+            view.pop(article, None)
+        elif (movement := json.loads(message.value()))["id"] not in ids:
+            ids.append(movement["id"])
+            view[article] = view.get(article, 0) + movement["add"]
+    return view
+
+
+def never_below_0(connect, topic):
+    return {article: max(0, left) for article, left in by_the_end_of_partitions(connect, topic).items()}
+
+
+def forgets_its_ids(connect, topic):
+    """With the article go the ids."""
+    view, seen = {}, defaultdict(set)
+    for message in events(connect, topic):
+        article = message.key().decode()
+        if message.value() is None:
+            view.pop(article, None)
+            seen.pop(article, None)
+        elif (movement := json.loads(message.value()))["id"] not in seen[article]:
+            seen[article].add(movement["id"])
+            view[article] = view.get(article, 0) + movement["add"]
+    return view
+
+
+def four_silences(connect, topic):
+    """Four polls that bring nothing: that is the end, it thinks."""
+    found, silent = [], 0
+    with connect(ALONE) as consumer:
+        consumer.assign(places(consumer, topic))
+        while silent < 4:
+            message = consumer.poll(0.3)
+            silent = silent + 1 if message is None else 0
+            found += [message] if message is not None else []
+    return summed(found)
+
+
 def with_tombstones(on_tombstone):
     def rebuild(connect, topic):
         view, seen = {}, set()
@@ -314,6 +357,14 @@ _VIEWS = {
     "a tombstone is None": (with_tombstones(lambda view, article: view.__setitem__(article, None)), {"still-there"}),
     "a tombstone is nothing": (with_tombstones(lambda view, article: None), {"still-there"}),
     "remembers": (remembers, {"risen"}),
+    "the last three ids": (the_last_ids, {"counted-twice"}),
+    "compares the values": (
+        lambda connect, topic: summed(events(connect, topic), lambda movement, message: message.value()),
+        {"counted-twice"},
+    ),
+    "forgets its ids": (forgets_its_ids, {"risen"}),
+    "never below 0": (never_below_0, {"not-there"}),
+    "four silences": (four_silences, {"ends-early"}),
     "only what is left": (only_what_is_left, {"not-there"}),
 }
 _CLEANERS = {
@@ -328,6 +379,10 @@ _CLEANERS = {
     "drops first": (drops_first, {"tombstone-dropped"}),
     "keeps tombstones": (keeps_them, {"tombstone-dropped"}),
     "takes an empty value for one": (falsy, {"empty-value"}),
+    "an empty value in bytes": (
+        lambda records, *more: [one for one in compact(records, *more) if one[2] != b"" or not more[1]],
+        {"empty-value"},
+    ),
     "in place": (in_place, {"spoilt"}),
 }
 WRONG = {name: ((answer, compact), codes) for name, (answer, codes) in _VIEWS.items()}

@@ -88,12 +88,12 @@ def _even(at):
 
 
 practice_day = _day("practice", 1, _even, (1, 1, 1), 40.0, (60, 63))
-#: Those of the check: an outage in an even hour, one with a hot key, one in a rush, two at a short distance, and none,
-#: but a rush that is too much for the readers.
+#: Those of the check: an outage in an even hour, one with a hot key, one in a rush, two at a short distance, of which
+#: one goes on past the last event, and none, but a rush that is too much for the readers.
 CHECKED = (
     _day("an even day", 2, _even, (1, 1, 1), 40.0, (40, 48)),
     _day("a hot key", 3, _even, (1, 1, 6, 1), 50.0, (40, 48)),
     _day("a rush", 4, _rush, (1, 1, 1), 60.0, (55, 63)),
-    _day("two outages", 5, _even, (1, 1, 1), 20.0, (40, 52), (56, 63)),
+    _day("two outages", 5, _even, (1, 1, 1), 20.0, (100, 112), (116, 123)),
     _day("slow readers", 6, _rush, (1, 1, 1), 12.0),
 )

@@ -6,6 +6,7 @@ those that were left open, before the cluster.
 
 import time
 from contextlib import ExitStack, suppress
+from math import inf
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
@@ -14,7 +15,7 @@ from servicelab.servers.kafka import KafkaCluster
 
 LIMIT = 8.0  # seconds that a learner's function has, on a busy machine too
 LATE = 5.0  # seconds after which `is_over` says so, whatever has not been read
-SILENT = (1, 5)  # polls of a consumer that bring nothing
+SILENT = (1, *range(9, 17))  # polls of a consumer that bring nothing
 _REFUSED = [KafkaError.GROUP_AUTHORIZATION_FAILED] * 50
 
 
@@ -30,7 +31,7 @@ class KafkaStage(Stage):
     def __init__(self, ask, *yours):
         super().__init__(ask, *yours)
         self.kafka = self.use(KafkaCluster("kafka of the check"))
-        self.clients, self.assigned, self.left_in_bag = [], set(), 0
+        self.clients, self.assigned, self.left_in_bag, self.had, self.enough, self.late = [], set(), 0, 0, inf, LATE
         ends = ExitStack()
         ends.callback(self.close_clients)
         self.use(ends)
@@ -39,7 +40,8 @@ class KafkaStage(Stage):
     # -- what the learner's code is given ---------------------------------------------------------
 
     def is_over(self):
-        return self.over or time.monotonic() - self.began > LATE
+        """Everything is read, or ``enough``, or it is ``late``."""
+        return self.over or self.had >= self.enough or time.monotonic() - self.began > self.late
 
     def open(self, kind, settings):
         self.alive()
@@ -51,6 +53,7 @@ class KafkaStage(Stage):
         """One life of the learner's process: ``function(*args)``, killed after so many steps. Says how it ended:
         "killed", "returned" (``answer`` is what), or what it raised."""
         self.die_after, self.steps, self.dead, self.over, self.began = die_after, [], False, False, time.monotonic()
+        self.had = 0
         name = getattr(function, "__name__", "your object")
 
         def life():
@@ -135,7 +138,7 @@ class Reader(Consumer):
     closed = False
 
     def __init__(self, stage, settings, partitions=(), **forced):
-        self.stage, self.ended, self.on_the_way, self.polls = stage, set(), [], 0
+        self.stage, self.ended, self.on_the_way, self.polls, self.waiting = stage, set(), [], 0, []
         self.tells_end = bool(settings.get("enable.partition.eof"))
         self.commits_itself = str(settings.get("enable.auto.commit", True)).lower() == "true"
         kept = {"auto.commit.interval.ms": 3_600_000, "enable.partition.eof": True, "fetch.wait.max.ms": 20}
@@ -144,15 +147,18 @@ class Reader(Consumer):
             self.assign(list(partitions))
 
     def poll(self, timeout=-1):
-        return next(iter(self._got([None if self._is_silent() else super().poll(timeout)], "poll")), None)
+        waiting = self.waiting or ([None] if self._is_silent() else [super().poll(timeout)])
+        return next(iter(self._got([waiting.pop()], "poll")), None)
 
     def consume(self, num_messages=1, timeout=-1):
+        if self.waiting:
+            return self._got([self.waiting.pop()], "consume")
         return self._got([] if self._is_silent() else super().consume(num_messages, timeout), "consume")
 
     def _is_silent(self):
         """Has a poll nothing to return now, although there is more? On a slow network that may be so at any time."""
         self.polls += 1
-        if self.polls in SILENT:
+        if self.polls in SILENT[:2]:
             self.stage.show("kafka", self.stage.lane, "nothing yet")
         return self.polls in SILENT
 

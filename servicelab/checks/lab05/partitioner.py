@@ -4,6 +4,8 @@ What is right is not computed here: librdkafka's own ``murmur2_random``, which i
 the same keys into a topic of a real (mock) cluster.
 """
 
+from uuid import UUID
+
 from confluent_kafka import Producer
 
 from servicelab.checks.lab05.kafka_stage import KafkaStage
@@ -59,7 +61,7 @@ class Layout(KafkaStage):
 check_partitioner = scenario("05", 1, "Java's partition", WORDS, partition_for=Layout)
 
 # By murmur2: the hash of each of these is no negative number …
-_WHOLE = [b"cups", b"order-00", b"order-05", b"invoice-0004", b"a-little-bit-longer-string.."]
+_WHOLE = [b"a" * 1100, b"cups", b"order-00", b"order-05", b"invoice-0004", b"a-little-bit-longer-string.."]
 _TAILS = [b"d", b"ab", b"cup", b"order", b"order-1"]
 _NEGATIVE = [b"21", b"foobar"]
 
@@ -76,7 +78,7 @@ def a_last_block(layout):
 
 @check_partitioner.part
 def numbers_of_partitions(layout):
-    for partitions in (1, 6, 7, 15, 32):
+    for partitions in (1, 6, 7, 15, 32, 127):
         yield "partitions", *layout.astray(_WHOLE, partitions)
 
 
@@ -102,7 +104,7 @@ def no_key(layout):
 
 @check_partitioner.part
 def what_is_no_key(layout):
-    for key in (42, 4.2, ("mug",), ["mug"]):
+    for key in (42, 0, -1, False, 4.2, ("mug",), ["mug"], [1, 2], UUID(int=42)):
         outcome = layout.ask.run(layout.yours, key, 6, limit=2.0)
         layout.show("orders", "kafka", f"key {key!r}")
         yield "guesses", isinstance(outcome.error, TypeError), f"key {key!r}: {outcome}"
