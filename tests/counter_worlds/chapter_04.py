@@ -32,8 +32,8 @@ COUNTER = {
         # Listeners that leave their work to a thread, and the list knows of no error.
         Change(
             "e-slow-run",
-            "        signal.connect(one)",
-            "        signal.connect(lambda order: ThreadPoolExecutor(1).submit(one, order), weak=False)",
+            "crowd = [lambda order: time.sleep(work) for",
+            "pool = ThreadPoolExecutor(20)\n    crowd = [lambda order: pool.submit(time.sleep, work) for",
             "holds if all live in one process, and one raises",
         ),
         # A bus that calls its listeners itself.
