@@ -41,7 +41,7 @@ COUNTER = {
         # Nobody notices any more.
         Change(
             "l-cascade-real",
-            "failures=1, max_share=0.5), 2)",
+            "failures=1, max_share=0.5), 1)",
             "failures=10**6, max_share=0.5), 1)",
             "holds if the rest have room",
         ),
@@ -52,10 +52,20 @@ COUNTER = {
             "l-layer-run",
             ", choose=by_address)",
             ")",
-            "holds if calls are dealt out (application) and if each call opens a connection (transport) and if",
+            "holds if calls are dealt out (application) and if callers have addresses of their own (network) and if "
+            "each call opens a connection (transport) and if",
         ),
         # The client's policy is the default.
-        Change("l-layer-turn", '"round_robin"', '"pick_first"', "holds if each call opens a connection (transport)"),
+        Change(
+            "l-layer-turn", '"round_robin"', '"pick_first"', "holds if callers have addresses of their own (network)"
+        ),
+        # A router that hashes less than an address: the network that all share.
+        Change(
+            "l-layer-http",
+            "return place(peer[0]) % 3",
+            'return place(peer[0].rpartition(".")[0]) % 3',
+            "holds if calls are dealt out (application) and if each call opens a connection (transport)",
+        ),
     ],
 }
 
@@ -63,7 +73,7 @@ TURNS = {
     "l-hole-turn": ("max_share = 1.0", "max_share = 0.5"),
     "l-old-turn": ("looks = 100", "looks = 2"),
     "l-ring-turn": ("points = 1 ", "points = 200 "),
-    "l-layer-turn": ("target, options = LISTED, []", "target, options = LISTED, IN_TURN"),
+    "l-layer-turn": ("target, options = stocks[0].target, []", "target, options = LISTED, IN_TURN"),
     "l-cascade-turn": ("n, shed = 4, False", "n, shed = 5, False"),
-    "l-where-turn": ('WAYS["lots"]', 'WAYS["cards"]'),
+    "l-where-turn": ('WAYS["lots"]', 'WAYS["subset"]'),
 }

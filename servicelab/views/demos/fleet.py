@@ -13,18 +13,19 @@ N, ILL = 10, 0
 LONGEST = 10  # services, the end of the axis of times
 UNTIL = 250  # services that are simulated
 
+#: The first of these, and of the states, is what the panel opens on: the scene with which the chapter begins.
 BALANCERS = {
+    "the least busy of all": LeastOutstanding,
     "in turn": lambda rng: RoundRobin(),
     "at random": RandomChoice,
     "the less busy of two": PowerOfTwo,
-    "the least busy of all": LeastOutstanding,
     "least time, of two": lambda rng: LeastTime(rng, penalty=50),
     "least busy, and eject": lambda rng: OutlierEjection(LeastOutstanding(rng), max_share=0.5),
 }
 #: State of the first instance → by what its services are longer, and whether it fails.
 STATES = {
-    "well": (1.0, False),
     "failing fast": (0.05, True),
+    "well": (1.0, False),
     "failing slowly": (3.0, True),
     "slow, and right": (3.0, False),
 }
@@ -48,12 +49,13 @@ class FleetPanel(LivePanel):
 
     def draw(self, fig):
         left, right = fig.subplots(1, 2)
-        left.set(xlim=(-0.6, N - 0.4), ylim=(0, 1), xlabel="instance", ylabel="share of the calls", xticks=range(N))
+        left.set(xlim=(-0.6, N - 0.4), ylim=(0, 100), xlabel="instance", xticks=range(N))
+        left.set_ylabel("share of the calls (%)")
         left.set_title("Who is asked")
-        left.axhline(1 / N, **FORMULA)
-        right.set(xlim=(0, LONGEST), ylim=(0, 1.02), xlabel="time (services)", ylabel="share served well")
+        left.axhline(100 / N, **FORMULA)
+        right.set(xlim=(0, LONGEST), ylim=(0, 102), xlabel="time (services)", ylabel="served well (% of the calls)")
         right.set_title("How many are served by then")
-        right.axhline(1, color=MUTED, linewidth=1)
+        right.axhline(100, color=MUTED, linewidth=1)
         self.bars = [self.moving(bar) for bar in left.bar(range(N), [0] * N, color=BLUE)]
         self.label = self.moving(left.text(ILL, 0, "", ha="left", weight="bold", color=FAILURE_INK))
         self.course = self.moving(right.plot([], [], **SIMULATED)[0])
@@ -69,15 +71,16 @@ class FleetPanel(LivePanel):
             news=news,
             factors=[factor],
             failing={ILL} if fails else (),
-            seed=self.seed,
+            seed=self.seed + 1,  # not the balancer's own dice: with the same stream the two go together
         )
         shares = run.calls / run.calls.sum()
         for index, (bar, height) in enumerate(zip(self.bars, shares)):
-            bar.set(height=height, color=VERMILION if index == ILL and state != "well" else BLUE)
-        self.label.set(text=f"{shares[ILL]:.0%}" if state != "well" else "", y=min(shares[ILL] + 0.02, 0.94))
+            bar.set(height=100 * height, color=VERMILION if index == ILL and state != "well" else BLUE)
+        self.label.set(text=f"{shares[ILL]:.0%}" if state != "well" else "", y=min(100 * shares[ILL] + 2, 94))
         good = np.sort(run.time[run.ok])
         self.course.set_data(
-            np.append(good, max(LONGEST, good[-1])), np.append(np.arange(1, len(good) + 1), len(good)) / len(run.time)
+            np.append(good, max(LONGEST, good[-1])),
+            100 * np.append(np.arange(1, len(good) + 1), len(good)) / len(run.time),
         )
         p99 = np.quantile(good, 0.99)
         return (
