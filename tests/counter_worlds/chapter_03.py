@@ -85,7 +85,7 @@ TURNS = {
         'table = "create table charges (id text)"  # change this\nstatement = "insert into',
         'table = "create table charges (id text primary key)"\nstatement = "insert or ignore into',
     ),
-    "q-kill-turn": ("persistent=False", "persistent=True, confirm=True"),
+    "q-kill-turn": ('"persistent": False', '"persistent": True, "confirm": True'),
     "q-dead-turn": ("requeue=True", "requeue=False"),
     "q-burst-turn": ("consumers = 2", "consumers = 3"),
 }
