@@ -69,9 +69,11 @@ def test_prefixes_words_and_slips():
     ("cell", "old", "new"),
     [
         ("e-ask-turn", "time.sleep(0.05)", "time.sleep(0.21)"),  # five ways of 40 ms, and no others
+        ("e-ask-turn", "everywhere(wait)", "(0, 0, 0, 11.0)"),  # a pause longer than five ways of the longest line
         ("e-lost-turn", "return 0", "return 2001 - len(numbers)"),
         ("e-lost-turn", "return 0", "return numbers[-1] - len(numbers)"),
         ("e-fat-turn", '{"order": number}', '{"order": number, "address": ""}'),
+        ("e-fat-turn", '{"order": number}', '{"address": BOOKS[number]}'),  # nobody knows of which order
     ],
 )
 def test_what_only_looks_like_a_cure_is_not_taken(cell, old, new):
