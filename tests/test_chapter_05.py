@@ -102,6 +102,23 @@ def test_the_holiday_is_mended(cell):
     assert (names["mended"], names["warned"]) == ((90, "none"), (0, "_AUTO_OFFSET_RESET"))
 
 
+def test_a_long_memory_alone_is_no_mend_of_the_holiday(cell):
+    names = cell("e-again-tools", "e-wrong-resets")
+    _, turn = CODE["e-again-turn"].split("\n\n")
+    for keep, reset in [(1000, "latest"), (100, "earliest"), (30, "error")]:
+        names |= {"keep": keep, "reset": reset}
+        exec(with_value(turn), names)
+        assert not names["_"].reached, (keep, reset)
+
+
+def test_requests_that_nobody_counts_are_not_few(cell):
+    names = cell("e-io-tools", "e-io-job")
+    names["KafkaCluster"] = ()  # as at a Kafka of the learner's
+    exec(with_value(CODE["e-io-turn"].replace('"""\n', '"""\nproducer.flush()\n', 1)), names)
+    card = names["_"]
+    assert not card.reached and "50 events" in card.happened and "does not count" in card.happened, card
+
+
 def test_the_order_of_work_and_commit_decides(cell):
     assert cell("e-commit-run")["ways"] == {"commit, then work": ([7], []), "work, then commit": ([], [7])}
 
