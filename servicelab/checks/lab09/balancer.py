@@ -123,7 +123,11 @@ def who_is_there(p):
         strange = [one for one in picked if one != 4]
         wrong = why_not(strange[0], N) if strange else ""
         p.last = draw(p.ask.trace, *(strange or [4])[:1], 1.0, 1.1, True)
-        yield "no-instance" if wrong else "gone", not strange, wrong or f"only number 4 was there, {told}: {strange[0]}"
+        yield (
+            "no-instance" if wrong else "gone",
+            not strange,
+            wrong or f"only number 4 was there, {told}: it picked {strange[:1]}",
+        )
 
 
 @part
