@@ -209,6 +209,13 @@ class Blind(Out):
         return [index for index in there if outstanding[index] < inf] or there
 
 
+class GoneWhenSomebodyFailed(Out):
+    """While nobody has failed it does not look who is there."""
+
+    def candidates(self, outstanding, now):
+        return super().candidates(outstanding, now) if any(map(len, self.last)) else range(self.n)
+
+
 RIGHT = {
     "two choices and a share of errors": Rate,
     "two choices among the healthy": Out,
@@ -228,5 +235,6 @@ WRONG = {
     "out for ten minutes": (LongOut, {"never-back"}),
     "nobody is picked": (Wishes, {"no-instance"}),
     "number one of one": (NeedsTwo, {"no-instance"}),
+    "gone, when somebody is heard of": (GoneWhenSomebodyFailed, {"gone"}),
     "out before gone": (Blind, {"gone"}),
 }

@@ -282,6 +282,103 @@ class Waits(Ejector):
                 self.eject(first, now)
 
 
+class CountsWithoutRoom(Ejector):
+    """Each failure without room is a time that it should have been out."""
+
+    def heard(self, index, ok, now):
+        super().heard(index, ok, now)
+        self.times[index] += self.bad[index] >= self.failures
+
+
+class KeepsTheRest(Ejector):
+    """Failures above the number are left for the next time."""
+
+    def eject(self, index, now):
+        rest = self.bad[index] - self.failures
+        super().eject(index, now)
+        self.bad[index] = rest
+
+
+class FromWhenItWasDue(Ejector):
+    due = 0.0
+
+    def heard(self, index, ok, now):
+        self.due = now if self.bad[index] == self.failures - 1 else self.due
+        super().heard(index, ok, now)
+
+    def eject(self, index, now):
+        super().eject(index, self.due)
+
+
+class ForgetsInAPause(Ejector):
+    """Failures without room, and then nothing for a while: the count begins anew."""
+
+    last = 0.0
+
+    def heard(self, index, ok, now):
+        if self.bad[index] >= self.failures and now > self.last + 2 * self.ejection:
+            self.bad[index] = 0
+        self.last = now
+        super().heard(index, ok, now)
+
+
+class LateSuccessesCount(Ejector):
+    def heard(self, index, ok, now):
+        self.good[index] += ok and index in self.out(now)
+        super().heard(index, ok, now)
+
+
+class OutInTheMoment(Ejector):
+    """What comes in the very moment when it is back counts for nothing."""
+
+    def heard(self, index, ok, now):
+        if now != self.back[index]:
+            super().heard(index, ok, now)
+
+
+class NoRoomInTheMoment(Ejector):
+    """Who is back in this very moment still takes a place."""
+
+    def eject(self, index, now):
+        if sum(now <= back for back in self.back) < self.most():
+            super().eject(index, now)
+
+
+class OneIsWellAllAre(Ejector):
+    def heard(self, index, ok, now):
+        super().heard(index, ok, now)
+        if self.good[index] >= self.failures:
+            self.times = [0] * self.n
+
+
+class TheLongestForAll(Ejector):
+    def eject(self, index, now):
+        super().eject(index, now)
+        self.back[index] = now + self.ejection * max(self.times)
+
+
+class TwoAtLeast(Ejector):
+    def __init__(self, n, failures, ejection):
+        super().__init__(n, max(2, failures), ejection)
+
+
+class WellAfterThree(Ejector):
+    def heard(self, index, ok, now):
+        super().heard(index, ok, now)
+        self.times[index] *= self.good[index] < 3
+
+
+class HalfOfManyRoundedUp(Ejector):
+    def most(self):
+        return self.n // 2 if self.n < 7 else (self.n + 1) // 2
+
+
+class FiveTimesAtMost(Ejector):
+    def eject(self, index, now):
+        self.times[index] = min(self.times[index], 4)
+        super().eject(index, now)
+
+
 RIGHT = {"lists by number": Ejector, "a diary": Diary, "coroutines": Coroutines}
 WRONG = {
     "a list": (AList, {"wrong-type"}),
@@ -309,4 +406,17 @@ WRONG = {
     "less than half": (LessThanHalf, {"too-few"}),
     "no room, and the count is lost": (BeginsAnewWithoutRoom, {"next-failure"}),
     "waits for room": (Waits, {"next-failure"}),
+    "no room, and a time is counted": (CountsWithoutRoom, {"next-failure"}),
+    "the rest is kept": (KeepsTheRest, {"next-failure"}),
+    "from when it was due": (FromWhenItWasDue, {"next-failure"}),
+    "forgets in a pause": (ForgetsInAPause, {"next-failure"}),
+    "no room in the moment": (NoRoomInTheMoment, {"next-failure"}),
+    "late successes count": (LateSuccessesCount, {"late"}),
+    "out in the moment when it is back": (OutInTheMoment, {"not-back"}),
+    "one is well, all are": (OneIsWellAllAre, {"others"}),
+    "the longest time for all": (TheLongestForAll, {"others"}),
+    "two failures at least": (TwoAtLeast, {"not-out"}),
+    "well after three": (WellAfterThree, {"not-well-yet"}),
+    "half of many, rounded up": (HalfOfManyRoundedUp, {"too-many"}),
+    "five times at most": (FiveTimesAtMost, {"grows"}),
 }

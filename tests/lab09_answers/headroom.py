@@ -100,6 +100,25 @@ def one_too_many(shop):
     return by_formula(shop) | {"all up": int(shop.peak // rate(shop)) + 1}
 
 
+def to_the_nearest(shop):
+    need = max(1, round(shop.peak / rate(shop)))
+    return by_formula(shop) | {"all up": need}
+
+
+def the_last_row_is_bad(shop):
+    """The limit lies below the last row, it thinks, also where that one is good."""
+    calls = sorted(calls for calls, _ in shop.test)
+    return calls[-2] if rate(shop) == calls[-1] else rate(shop)
+
+
+def fifty_at_most(shop, need):
+    return goal(shop, need) and min(50, goal(shop, need))
+
+
+def two_in_store_at_least(shop, need):
+    return goal(shop, need) and max(need + 2, goal(shop, need))
+
+
 def a_text(shop):
     return by_formula(shop) | {"zone": str(by_formula(shop)["zone"])}
 
@@ -144,6 +163,10 @@ WRONG = {
         {"no-number"},
     ),
     "one in store": (with_number("goal", lambda shop, need: goal(shop, need) and need + 1), {"goal"}),
+    "to the nearest number": (to_the_nearest, {"all-up"}),
+    "the last row is bad": (with_rate(the_last_row_is_bad), {"too-high"}),
+    "fifty at most": (with_number("goal", fifty_at_most), {"goal"}),
+    "two in store at least": (with_number("goal", two_in_store_at_least), {"goal"}),
     "a text": (a_text, {"wrong-type"}),
     "one forgotten": (one_forgotten, {"wrong-type"}),
 }

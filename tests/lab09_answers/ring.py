@@ -209,6 +209,40 @@ class Ascii(Ring):
         return place(text.encode("ascii").decode())
 
 
+class FurtherByName(Ring):
+    """The first two are right; who comes after them is taken by name."""
+
+    def owners(self, key, count):
+        first = super().owners(key, min(2, count))
+        return (first + [name for name in sorted(self.names) if name not in first])[:count]
+
+
+class SortedTakers(Ring):
+    """Who takes over is sorted by name."""
+
+    def owners(self, key, count):
+        first, *others = super().owners(key, count)
+        return [first, *sorted(others)]
+
+
+class AsciiNames(Ring):
+    def spots(self, name):
+        name.encode("ascii")
+        return super().spots(name)
+
+
+class CaseAndSpaces(Ring):
+    def spots(self, name):
+        return super().spots(name.strip().lower())
+
+
+class FirstWord(Ring):
+    """Of a key, only what comes before the colon."""
+
+    def walk(self, key):
+        return super().walk(key.partition(":")[0])
+
+
 RIGHT = {
     "sorted places and a walk": Ring,
     "the highest die": Rendezvous,
@@ -229,6 +263,11 @@ WRONG = {
     "without the first": (WithoutTheFirst, {"not-first"}),
     "filled up": (Padded, {"too-many"}),
     "next by name": (NextByName, {"no-heir"}),
+    "further ones by name": (FurtherByName, {"no-heir"}),
+    "takers sorted by name": (SortedTakers, {"not-first"}),
+    "only ASCII in names": (AsciiNames, {"exception"}),
+    "case and spaces do not count": (CaseAndSpaces, {"uneven"}),
+    "before the colon": (FirstWord, {"uneven"}),
     "a ring of nobody": (AnEmptyRing, {"nobody"}),
     "only ASCII": (Ascii, {"exception"}),
 }

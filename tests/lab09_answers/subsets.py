@@ -93,6 +93,19 @@ def the_book(client, servers, size):
     return policies.subset(client, sorted(servers), min(size, len(servers)))
 
 
+def at_first(client, servers, size):
+    """A hundred hands, again and again."""
+    return one_long_deck(client % 100, servers, size)
+
+
+def the_book_later(client, servers, size):
+    return (one_long_deck if client < 150 else the_book)(client, servers, size)
+
+
+def the_book_for_many(client, servers, size):
+    return (one_long_deck if len(servers) <= 12 or len(servers) % size == 0 else the_book)(client, servers, size)
+
+
 def round_and_round(client, servers, size):
     deck = sorted(servers)
     return [deck[(client * size + step) % len(deck)] for step in range(min(size, len(deck)))]
@@ -148,6 +161,9 @@ WRONG = {
     "in alphabetical combinations": (first_combinations, {"uneven"}),
     "a window that moves on": (windows, {"between"}),
     "the book's": (the_book, {"left-over"}),
+    "a hundred hands": (at_first, {"left-over"}),
+    "the book's, from client 150 on": (the_book_later, {"left-over"}),
+    "the book's, for many servers": (the_book_for_many, {"left-over"}),
     "round and round": (round_and_round, {"packs"}),
     "as listed": (as_listed, {"order"}),
     "Python's hash": (salted, {"another-time"}),

@@ -25,7 +25,7 @@ WORDS = words("""
 no-instance: pick returns the number of an instance, from 0 to n − 1
     What does your function return when nobody is left whom you like? When there is one instance only?
 gone: an instance that is shown with inf calls is never picked, even if all the others have failed
-    What do your weights make of infinity, and of an instance that is alone?
+    Does your pick draw first, and look at infinity afterwards? And whom does it take when nobody is left whom it likes?
 black-hole: an instance fails at once: it gets 15 % of the calls at most
     What does your balancer take for a sign of health, and what else produces that sign?
 two-choices: an instance fails at once: it gets 15 % of the calls at most (it is less than a quarter)
@@ -60,6 +60,7 @@ class Picked(Stage):
         def a_day_of_calls():
             return day(mine, self.ask.trace, **options)
 
+        a_day_of_calls.__name__ = f"your balancer, in {options['seconds']} simulated seconds of calls,"
         found = self.call(a_day_of_calls, limit=9.0)
         self.last = found.mark or self.last
         if found.wrong:
@@ -112,14 +113,21 @@ def who_is_there(p):
             if not wrong:
                 p.call(balancer.heard, index, ERROR, False, turn * 0.01 + ERROR)
         yield "no-instance", not wrong, wrong
-    balancer = p.new()
-    for turn in range(100):
-        now = turn * 0.01
-        p.call(balancer.heard, turn % N, ERROR if turn % N == 4 else WORK, turn % N != 4, now)
-    picked = [p.pick(balancer, [0 if one == 4 else inf for one in range(N)], 1.0 + turn / 100) for turn in range(20)]
-    strange = [one for one in picked if one != 4]
-    p.last = draw(p.ask.trace, *(strange or [4])[:1], 1.0, 1.1, True)
-    yield "gone", not strange, f"only number 4 was there, which had failed ten times, and it picked {strange[:1]}"
+    for heard, told in ((0, "and no call had ended yet"), (100, "which had failed ten times")):
+        balancer = p.new()
+        for turn in range(heard):
+            now = turn * 0.01
+            p.call(balancer.heard, turn % N, ERROR if turn % N == 4 else WORK, turn % N != 4, now)
+        alone = [0 if one == 4 else inf for one in range(N)]
+        picked = [p.pick(balancer, list(alone), 1.0 + turn / 100) for turn in range(20)]
+        strange = [one for one in picked if one != 4]
+        wrong = why_not(strange[0], N) if strange else ""
+        p.last = draw(p.ask.trace, *(strange or [4])[:1], 1.0, 1.1, True)
+        yield (
+            "no-instance" if wrong else "gone",
+            not strange,
+            wrong or f"only number 4 was there, {told}: it picked {strange[:1]}",
+        )
 
 
 @part

@@ -52,7 +52,7 @@ def four_shops(p):
         found, wanted = p.plan(shop)
         for case in CASES:
             mine, due = found[case], wanted[case]
-            told = f"a peak of {shop.peak} calls/s, {shop.zones} zones: for {case!r} it said {mine}"
+            told = f"a peak of {shop.peak} calls/s, zones: {shop.zones}: for {case!r} it said {mine}"
             yield _code(shop, case, found, due), mine == due, told
 
 
@@ -60,10 +60,11 @@ def _code(shop, case, found, due):
     """The code of a number that is not the one that is ``due``: what was overlooked."""
     mine = found[case]
     if case == "all up":
-        is_lucky = any(took <= shop.promise and rate > shop.rate for rate, took in shop.test)
-        return "lucky-row" if is_lucky and mine and mine < due else "too-high" if mine and mine > due else "all-up"
+        lucky = max(rate for rate, took in shop.test if took <= shop.promise)
+        is_lucky = mine != due and mine == -(-shop.peak // lucky)
+        return "lucky-row" if is_lucky else "too-high" if mine and mine > due else "all-up"
     if (mine is None) != (due is None):
         return "no-number"
     if case == "goal":
-        return "shared" if mine == for_goal(shop, 1.0) else "goal"
+        return "shared" if mine != due and mine == for_goal(shop, 1.0) else "goal"
     return {"zone": "zone", "zone and one": "zone-and-one"}.get(case, "deaths")

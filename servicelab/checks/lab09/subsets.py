@@ -33,32 +33,37 @@ chance-disturbed: others who use the module `random` draw what they would have d
 
 class Dealt(Stage):
     def hands(self, clients, servers, size):
-        """The subsets of the first clients."""
+        """The subsets of these clients, a number or a range."""
+        clients = range(clients) if isinstance(clients, int) else clients
 
-        def subsets_of_all_clients():
-            return [self.yours(client, list(servers), size) for client in range(1, clients)]
+        def subset():
+            return [self.yours(client, list(servers), size) for client in clients[1:]]
 
-        found = [self.call(self.yours, 0, list(servers), size), *self.call(subsets_of_all_clients, limit=6.0)]
-        for client, hand in list(enumerate(found))[:3]:
-            for name in hand if isinstance(hand, list | tuple | set | frozenset) else [shown(hand, 20)]:
-                self.last = self.ask.trace.send(f"client {client}", "servers", shown(name, 20).strip("'"))
-                self.ask.trace.receive(self.last, "servers")
-        for client, hand in enumerate(found):
+        subset.__name__ = f"subset, for {len(clients)} clients one after another,"
+        found = [self.call(self.yours, clients[0], list(servers), size), *self.call(subset, limit=6.0)]
+        for client, hand in list(zip(clients, found))[:3]:
+            self.draw(client, hand)
+        for client, hand in zip(clients, found):
+            code = "few-servers" if size > len(servers) else "not-so-many"
             if not isinstance(hand, list | tuple | set | frozenset):
-                self.refuse("wrong-type", f"client {client} got {shown(hand)}")
-            if len(hand) != min(size, len(servers)) or len(set(hand) & set(servers)) < len(hand):
-                code = "few-servers" if size > len(servers) else "not-so-many"
-                self.refuse(code, f"{size} of {len(servers)} servers for client {client}: {shown(hand)}")
+                code = "wrong-type"
+            elif len(hand) == min(size, len(servers)) and len(set(hand) & set(servers)) == len(hand):
+                continue
+            self.draw(client, hand)
+            self.refuse(code, f"{size} of {len(servers)} servers for client {client}: {shown(hand)}")
         return found
+
+    def draw(self, client, hand):
+        for name in hand if isinstance(hand, list | tuple | set | frozenset) else [shown(hand, 20)]:
+            self.last = self.ask.trace.send(f"client {client}", "servers", shown(name, 20).strip("'"))
+            self.ask.trace.receive(self.last, "servers")
 
     def gap(self, clients, servers, size):
         """By how much the servers' clients differ in number, and that in words."""
         counts = Counter(name for hand in self.hands(clients, servers, size) for name in hand)
         least, most = (limit(counts[name] for name in servers) for limit in (min, max))
-        return (
-            most - least,
-            f"{clients} clients, {size} of {len(servers)} each: a server has {least} to {most}",
-        )
+        who = f"{clients} clients" if isinstance(clients, int) else f"clients {clients[0]} to {clients[-1]}"
+        return most - least, f"{who}, {size} of {len(servers)} each: a server has {least} to {most} of them"
 
 
 def named(count):
@@ -81,6 +86,8 @@ def even_rounds(d):
     for clients, count, size in ((10, 10, 3), (37, 10, 3), (40, 7, 4), (23, 11, 10), (9, 5, 5)):
         gap, told = d.gap(clients, named(count), size)
         yield "left-over", gap <= 1, told
+    gap, told = d.gap(range(1092, 1105), named(13), 5)  # 1092 clients come out even, 84 rounds of 13, and 1105 do
+    yield "left-over", gap == 0, told
     d.hands(3, named(4), 9)
 
 
