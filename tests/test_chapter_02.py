@@ -164,7 +164,7 @@ def test_eager_pings_end_a_stream_unless_the_server_expects_them():
     capped, eager, expected = world["capped"], world["eager"], world["expected"]
     assert (eager[1].name, eager[2]) == ("UNAVAILABLE", "Too many pings") and expected[1].name == "DEADLINE_EXCEEDED"
     assert 3 < eager[0] < expected[0]  # four or five pings, one a second, the first after one
-    assert capped[1].name == "DEADLINE_EXCEEDED"  # the client's own cap: two pings without data, and no more
+    assert capped[1].name == "DEADLINE_EXCEEDED"  # the client's own cap: two pings without data, then one a minute
 
 
 def test_excursions_five_attempts_no_hedge_and_no_overtaking():

@@ -28,7 +28,7 @@ COUNTER = {
             "r-wire-fields",
             "number, kind = divmod(tag, 8)",
             "number, kind = tag // 4, tag % 8",
-            "holds if the reader is a dozen lines by hand",
+            "holds if the reader is a few lines by hand",
         ),
         # A server that reads the lines in another way than its contract says.
         Change(

@@ -33,7 +33,7 @@ options: settings returns {"client": {…}, "server": {…}}, names of options w
 no-ping: a silent stream lives: a ping passes before the middlebox loses patience
     Which option asks for pings, and in which unit? How long is the line idle before the first?
 pings-end: a silent stream lives for as long as it is silent: the pings go on
-    How many pings does gRPC send without any data in between? Any number is as long as a silence may be.
+    How many pings does gRPC send at your pace without any data in between? Any number is as long as a silence may be.
 too-many-pings: the server bears the client's pings, one that is early by a tenth as well
     What does a server allow that was told nothing? A name that gRPC does not know is ignored without a word.
 impatient: a ping may be under way for half a second
@@ -195,7 +195,7 @@ def other_middleboxes(s):
         yield "not-noticed", period + patience <= 2000 * idle, told
         yield "too-many-pings", allowed <= 0.9 * period, f"{told}, and the server allows one every {allowed / 1000:g} s"
         forever = plan["client"].get(FOREVER, 2)
-        yield "pings-end", forever == 0 or forever >= MANY, f"settings({idle:g}): {forever} pings, and then no more"
+        yield "pings-end", forever == 0 or forever >= MANY, f"settings({idle:g}): {forever} pings, then one a minute"
 
 
 @check_keepalive.part
