@@ -53,7 +53,7 @@ class Worker:
 
 def test_few_notebooks_run_at_once_and_no_worker_hoards(pytestconfig):
     tests = [f"tests/test_notebooks.py::test_{n}[{name_of(path)}]" for path in NOTEBOOKS for n in range(3)]
-    tests += [f"tests/test_labs.py::test_answer[{n}]" for n in range(40)]
+    tests += [f"tests/test_labs.py::test_answer[{n}]" for n in range(10 * len(NOTEBOOKS))]
     config = SimpleNamespace(option=SimpleNamespace(), getvalue=lambda name: ["popen"] * 6)
     sharing, workers = Sharing(config), [Worker() for _ in range(6)]
     for worker in workers:

@@ -192,7 +192,12 @@ class Connection(Stamping, ServerConnection):
             self.stamp(protocol)
         owner._live.add(self)
         threading.current_thread().name = f"servicelab {owner.name} connection"
-        super().__init__(sock, protocol, server, **options)
+        try:
+            super().__init__(sock, protocol, server, **options)
+        except RuntimeError:  # the system starts no more threads: nobody reads here, and nobody would let it go
+            owner._live.discard(self)
+            sock.close()
+            raise
         self.recv_events_thread.name = f"servicelab {owner.name} reading"
 
     def when_closed(self, function) -> None:
