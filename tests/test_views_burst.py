@@ -13,23 +13,6 @@ def panel():
     panel.close()
 
 
-@pytest.mark.parametrize(
-    "change", [{"rate": 400}, {"length": 2.0}, {"consumers": 3}, *({"limit": limit} for limit in list(LIMITS)[1:])]
-)
-def test_every_control_changes_the_picture_and_the_sentence(panel, change):
-    picture, said = panel.png, panel.alt
-    panel.set(**change)
-    assert "✗" not in panel.line.value
-    assert panel.png != picture and panel.alt != said
-
-
-def test_reset_brings_back_the_first_picture(panel):
-    first = panel.png, panel.alt
-    panel.set(rate=400, consumers=3)
-    panel.reset()
-    assert (panel.png, panel.alt) == first
-
-
 def test_a_long_burst_follows_the_fluid_formula():
     depth, *_ = run(1, rate=300, length=2.0, consumers=2, limit={})
     expected = fluid(np.array([BEGIN + 2.0]), 300, 2.0, 2 / WORK)[0]

@@ -14,25 +14,6 @@ def panel():
     panel.close()
 
 
-CHANGES = [{"cut": ALL}, {"cut": "nobody"}, {"dead": 2}, {"load": 80}, *({"rule": rule} for rule in list(RULES)[1:])]
-
-
-@pytest.mark.parametrize("change", CHANGES, ids=str)
-def test_every_control_changes_the_picture_and_the_sentence(panel, change):
-    panel.set(cut=ALL if "rule" in change else HALF)
-    picture, said = panel.png, panel.alt
-    panel.set(**change)
-    assert "✗" not in panel.line.value
-    assert panel.png != picture and panel.alt != said
-
-
-def test_reset_brings_back_the_first_picture(panel):
-    first = panel.png, panel.alt
-    panel.set(rule="never evict", dead=3)
-    panel.reset()
-    assert (panel.png, panel.alt) == first
-
-
 def works(cut, rule, dead=0, load=0.3):
     return run(1, cut, rule, dead, load)[2]
 

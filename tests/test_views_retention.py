@@ -13,22 +13,6 @@ def panel():
     panel.close()
 
 
-@pytest.mark.parametrize("change", [{"pace": 10}, {"outage": 40}, {"retention": 10}], ids=str)
-def test_every_control_changes_the_picture_and_the_sentence(panel, change):
-    picture, said = panel.png, panel.alt
-    panel.set(**change)
-    assert "✗" not in panel.line.value
-    assert panel.png != picture and panel.alt != said
-
-
-def test_reset_brings_back_the_first_picture(panel):
-    first = panel.png, panel.alt
-    panel.set(retention=10)
-    panel.tick()
-    panel.reset()
-    assert (panel.png, panel.alt) == first
-
-
 def test_start_begins_with_the_beginning_and_ends_with_the_end(panel):
     said = panel.alt
     panel.tick()

@@ -14,21 +14,6 @@ def panel():
     panel.close()
 
 
-@pytest.mark.parametrize("change", [{"delay": 80}, {"rate": 100}, {"speed": 100}, {"mark": 200}], ids=str)
-def test_every_control_changes_the_picture_and_the_sentence(panel, change):
-    picture, said = panel.png, panel.alt
-    panel.set(**change)
-    assert "✗" not in panel.line.value
-    assert panel.png != picture and panel.alt != said
-
-
-def test_reset_brings_back_the_first_picture(panel):
-    first = panel.png, panel.alt
-    panel.set(delay=100, rate=400, mark=10)
-    panel.reset()
-    assert (panel.png, panel.alt) == first
-
-
 def counts(fate, **settings):
     return [list(fates.values()).count(fate) for fates in run(**settings)]
 
