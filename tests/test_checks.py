@@ -96,6 +96,13 @@ def test_report_says_everything_in_plain_text():
         assert part in text, part
 
 
+def test_what_stands_in_backticks_is_code_in_html():
+    said = Expectation("nothing comes for `wait` seconds", False, "`x` < 3", "Where is `<wait>` used?")
+    html = Report("01", 2, [said])._repr_html_()
+    assert "for <code>wait</code> seconds" in html and "is <code>&lt;wait&gt;</code> used" in html
+    assert "`x` &lt; 3" in html  # what happened is not the check's own text
+
+
 def test_report_as_html_escapes_and_uses_words_beside_colour():
     trace, call = run_of()
     html = Report("01", 2, [GOOD, BAD], trace, mark=call, printed="<script>")._repr_html_()

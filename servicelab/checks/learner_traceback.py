@@ -12,6 +12,7 @@ from pathlib import Path
 
 _FOLDERS = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
 _FOLDERS |= {str(Path(__file__).parents[1]), str(Path(__file__).resolve().parents[1])}
+# Compiled pyzmq names its frames without a folder.
 _NOT_THEIRS = ("<frozen", "zmq/backend/", *sorted(folder + os.sep for folder in _FOLDERS))
 
 

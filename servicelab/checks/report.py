@@ -5,6 +5,7 @@ where a grader or a test runs it (``STRICT``).
 """
 
 import os
+import re
 from dataclasses import dataclass, field
 from html import escape
 
@@ -226,13 +227,18 @@ def _item(e, hint):
         f'<span style="color:{_MET if e.passed else _NOT_MET};font-weight:bold">{"✓" if e.passed else "✗"}</span> '
         f"<em>{'met' if e.passed else 'not met'}</em>"
     )
-    text = f'<li style="list-style:none">{mark}: {escape(e.what)}'
+    text = f'<li style="list-style:none">{mark}: {_words(e.what)}'
     if not e.passed:
         if e.happened:
             text += f"<br><strong>What happened:</strong> {_prose(e.happened)}"
         if hint:
-            text += f"<br><strong>Next hint:</strong> {_prose(hint)}"
+            text += f"<br><strong>Next hint:</strong> {_words(hint)}"
     return text + "</li>"
+
+
+def _words(text):
+    """A sentence of the check's own: what stands in backticks is code."""
+    return re.sub(r"`([^`\n]+)`", r"<code>\1</code>", escape(text))
 
 
 def _prose(text):

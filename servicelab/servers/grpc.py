@@ -316,11 +316,10 @@ class _Visit:
                 raise
             self.owner.errors.append(threads.traceback_text())
             code, details = context.code(), context.details()  # a status that the handler had set is what is told
+            if not isinstance(code, grpc.StatusCode) or code is grpc.StatusCode.OK:
+                code = grpc.StatusCode.UNKNOWN
             context.abort(
-                code
-                if isinstance(code, grpc.StatusCode) and code is not grpc.StatusCode.OK
-                else grpc.StatusCode.UNKNOWN,
-                details.decode() if details else f"Exception calling application: {str(error) or repr(error)}",
+                code, details.decode() if details else f"Exception calling application: {str(error) or repr(error)}"
             )
 
 

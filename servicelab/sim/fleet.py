@@ -37,7 +37,8 @@ def fleet(
     """
     n, load = whole("n", n), positive("load", share("load", load), "calls a service for each instance")
     until = positive("until", until, "services")
-    news, rng = not_negative("news", news, "services"), Random(seed)
+    news = not_negative("news", news, "services")
+    rng = Random(f"fleet {seed}")  # a balancer with a Random(seed) of its own must not draw the same numbers
     factors = [*factors, *[1.0] * (n - len(factors))]
     pick, heard = driven(balancer)
     queue, free, under_way = [0] * n, [0.0] * n, []

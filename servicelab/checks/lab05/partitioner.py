@@ -61,7 +61,7 @@ class Layout(KafkaStage):
 check_partitioner = scenario("05", 1, "Java's partition", WORDS, partition_for=Layout)
 
 # By murmur2: the hash of each of these is no negative number …
-_WHOLE = [b"a" * 1100, b"cups", b"order-00", b"order-05", b"invoice-0004", b"a-little-bit-longer-string.."]
+_WHOLE = [b"cups", b"order-00", b"order-05", b"invoice-0004", b"a-little-bit-longer-string..", b"a" * 1100]
 _TAILS = [b"d", b"ab", b"cup", b"order", b"order-1"]
 _NEGATIVE = [b"21", b"foobar"]
 

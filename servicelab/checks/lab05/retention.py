@@ -75,26 +75,15 @@ def _wrong(chosen):
 check_retention = scenario("05", 4, "How long a log must remember", WORDS, go_on=True, size=Sized)
 
 
-@check_retention.part
-def an_even_day(sized):
-    yield from sized.judged(CHECKED[0], "")
+def _day(day, code):
+    """A part: one day, and the code of what is forgotten on it (none: of the numbers themselves)."""
+
+    def part(sized):
+        yield from sized.judged(day, code)
+
+    part.__name__ = day.name
+    check_retention.part(part)
 
 
-@check_retention.part
-def a_hot_key(sized):
-    yield from sized.judged(CHECKED[1], "hot-key")
-
-
-@check_retention.part
-def a_rush(sized):
-    yield from sized.judged(CHECKED[2], "rush")
-
-
-@check_retention.part
-def two_outages(sized):
-    yield from sized.judged(CHECKED[3], "second-outage")
-
-
-@check_retention.part
-def slow_readers(sized):
-    yield from sized.judged(CHECKED[4], "no-outage")
+for _one in zip(CHECKED, ("", "hot-key", "rush", "second-outage", "no-outage"), strict=True):
+    _day(*_one)
