@@ -7,7 +7,18 @@ from nbformat.v4 import new_code_cell, new_notebook
 from tests.browser import Browser, Lab
 from tests.conftest import require
 
-PANELS = ("cockpit.Cockpit", "storm.Storm")
+PANELS = (
+    "burst.Burst",
+    "cockpit.Cockpit",
+    "contract.ContractChange",
+    "fleet.FleetPanel",
+    "flood.Flood",
+    "knee.Knee",
+    "partition.Partition",
+    "retention.Race",
+    "storm.Storm",
+    "subscribers.Subscribers",
+)
 SIZES = """n => {
     const panel = document.querySelectorAll('.jp-OutputArea')[n].querySelector('.servicelab');
     const page = document.querySelector('.jp-WindowedPanel-outer, .jp-Notebook');
