@@ -1,4 +1,4 @@
-"""The numbers of chapter 11, each in its band: crashes, repetitions, memories, sagas, quorums; and what it is built on."""
+"""The numbers of chapter 11, each in its band: crashes, repetitions, memories, sagas; and what it is built on."""
 
 import os
 import subprocess
@@ -36,7 +36,7 @@ def test_a_crash_loses_who_stands_in_the_gap(rate, gap):
     assert np.mean(np.array(lost) > 0) == pytest.approx(theory.dirty_window(rate, gap), abs=0.03)
 
 
-def repeated(p, q, tries, calls=20_000):
+def repeated(p, q, tries, calls=8_000):
     """(executions, attempts, failed but done) for each call, with the course's Retry in SimPy."""
     env, dice, executed, attempts, failed = simpy.Environment(), Random(2), [], [], []
 
@@ -60,26 +60,26 @@ def repeated(p, q, tries, calls=20_000):
 
 def test_only_a_lost_reply_repeats_the_work():
     few, many = repeated(0.3, 0.1, 200), repeated(0.1, 0.3, 200)
-    assert few[0] == pytest.approx(theory.executions(0.1), rel=0.02) and theory.executions(0.1, p=0.9) == 1 / 0.9
-    assert many[0] == pytest.approx(theory.executions(0.3), rel=0.02)
-    assert few[1] == pytest.approx(1 / 0.63, rel=0.03) and many[1] == pytest.approx(1 / 0.63, rel=0.03)
+    assert few[0] == pytest.approx(theory.executions(0.1), rel=0.03) and theory.executions(0.1, p=0.9) == 1 / 0.9
+    assert many[0] == pytest.approx(theory.executions(0.3), rel=0.04)
+    assert few[1] == pytest.approx(1 / 0.63, rel=0.04) and many[1] == pytest.approx(1 / 0.63, rel=0.04)
 
 
 def test_who_gives_up_says_failed_to_some_for_whom_it_was_done():
     executed, _, failed = repeated(0.2, 0.2, 3)
-    assert failed == pytest.approx(theory.failed_but_done(0.2, 0.2, 3), abs=0.006)
+    assert failed == pytest.approx(theory.failed_but_done(0.2, 0.2, 3), abs=0.009)
     assert theory.failed_but_done(0.2, 0.2, 3) == pytest.approx(0.0387, abs=0.0001)
-    assert executed == pytest.approx(theory.executions(0.2, 0.2, 3), rel=0.02)
+    assert executed == pytest.approx(theory.executions(0.2, 0.2, 3), rel=0.03)
     assert theory.executions(0, 1, 3) == 0 and theory.executions(1, 0, 3) == 3
 
 
 @pytest.mark.parametrize("window, delay", [(300, 60), (300, 120)])
 def test_what_comes_after_the_window_is_done_again(window, delay):
     dice, keys, come = Random(3), IdempotencyKeys(keep=window), []
-    for n in range(20_000):
+    for n in range(10_000):
         come += [(n, n), (n + dice.expovariate(1 / delay), n)]
-    again = [keys.ask(n, n, at).word for at, n in sorted(come)].count("new") / 20_000 - 1
-    assert again == pytest.approx(theory.forgotten(window, delay), abs=0.006) and theory.forgotten(0, 1) == 1
+    again = [keys.ask(n, n, at).word for at, n in sorted(come)].count("new") / 10_000 - 1
+    assert again == pytest.approx(theory.forgotten(window, delay), abs=0.01) and theory.forgotten(0, 1) == 1
 
 
 def test_the_other_formulas():

@@ -95,6 +95,8 @@ class Mortal(Component):
         return self._process.stderr.read().decode(errors="replace")
 
     def _close(self):
+        if self._process is None:  # it could not be sent
+            return
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
