@@ -203,6 +203,9 @@ with Mortal(write_for_ever, {str(tmp_path / "lines")!r}) as process:
 def test_what_cannot_be_sent_is_an_error():
     with pytest.raises(ServerError, match="cannot be sent"), Mortal(print, threading.Lock()):
         pass
+    for ask in (Mortal(print).kill, Mortal(print).wait):
+        with pytest.raises(ServerError, match="has no process"):
+            ask()
     assert components() == []
 
 

@@ -33,7 +33,6 @@ except BaseException:
     os._exit(1)
 os._exit(0)
 """
-START_LIMIT = 30  # seconds
 
 
 class Mortal(Component):
@@ -57,12 +56,16 @@ class Mortal(Component):
         return self._process.poll() if self._process is not None else None
 
     def kill(self) -> None:
-        """SIGKILL, and wait until it is gone. Nothing in it can notice."""
+        """SIGKILL, and wait until it is gone. Nothing in it can notice. ServerError if it was never started."""
+        if self._process is None:
+            raise ServerError(f"{self.name} has no process: start it before you kill it")
         self._process.kill()
         self._process.wait()
 
     def wait(self, limit: float = 30) -> int:
         """Until it has ended, by itself or not; its ``fate``. ServerError when it failed or takes over ``limit`` s."""
+        if self._process is None:
+            raise ServerError(f"{self.name} has no process: start it before you wait for it")
         try:
             self._process.wait(limit)
         except subprocess.TimeoutExpired:
