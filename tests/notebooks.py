@@ -181,7 +181,14 @@ class Watcher(threading.Thread):
 
 #: What belongs to joblib in a process's command line.
 JOBLIB = re.compile("loky|resource_tracker")
-IN_THE_COLLECTOR = re.compile(r"Exception ignored in: .*KeyboardInterrupt:?", re.S)
+#: An interrupt that meets the garbage collector, and what tqdm's destructor says of a bar that was interrupted while it
+#: was made, and so lacks what its ``close`` wants.
+IN_THE_COLLECTOR = re.compile(
+    r"Exception ignored in: (.*KeyboardInterrupt:?|<function tqdm\.__del__ .*\nAttributeError: [^\n]*)", re.S
+)
+#: What became of an interrupt: ``str`` of a string looks for signals (CPython's ``PyObject_Str``), and whoever calls it
+#: in C and takes any failure for a wrong type raises an error of its own in place of KeyboardInterrupt.
+REPLACED = {("TypeError", "expected list of unicode strings")}  # confluent-kafka 2.16, Consumer.subscribe
 
 
 class Session:
@@ -291,7 +298,7 @@ class Session:
                 self.run_cell(index)
             return False
         except CellExecutionError as error:
-            if error.ename != "KeyboardInterrupt":
+            if error.ename != "KeyboardInterrupt" and (error.ename, error.evalue) not in REPLACED:
                 raise
             self.report.interrupted.append(index)
             return True
@@ -431,7 +438,7 @@ def poll_in_slices(channel, step: float = 1.0) -> None:
 def stderr_of(cell) -> list[str]:
     """What the last run of a cell wrote to standard error.
 
-    An interrupt that meets the garbage collector cannot be raised there: Python says so in three lines and goes on.
+    An interrupt that meets a destructor cannot be raised there: Python says so in some lines and goes on.
     """
     said = [out.text.strip() for out in cell.get("outputs", []) if out.output_type == "stream" and out.name == "stderr"]
     return [f"cell {cell.get('id')}: {text[:300]}" for text in said if text and not IN_THE_COLLECTOR.fullmatch(text)]
