@@ -30,6 +30,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat.v4 import new_code_cell
 
+from tests.counter_worlds import needed
+
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("notebooks", "solutions", "labs", "docs")
 LOOPBACK = "127.0.0.1"
@@ -280,6 +282,12 @@ class Session:
                 self.run_cell(index)
             if not interrupted and twice(index):
                 self.run_cell(index)
+
+    def run_what_it_needs(self, last: int) -> None:
+        """Run the cells before the cell ``last`` whose names it needs, and those that they need, in order."""
+        code = {index: self.nb.cells[index].source for index in self.code_cells}
+        for index in needed(code, last)[:-1]:
+            self.run_cell(index)
 
     def run_code(self, source: str) -> str:
         """Run ``source`` beside the notebook's cells; returns what it printed."""
