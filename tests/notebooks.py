@@ -159,7 +159,7 @@ class Watcher(threading.Thread):
         memory = 0
         for process in self._processes:
             try:
-                memory += process.memory_info().rss
+                memory += own_memory(process, process is not self._processes[0])
             except psutil.Error:
                 continue
             for ip, port in listening(process) if all_of_it else ():
@@ -459,6 +459,12 @@ def family(process: psutil.Process) -> list[psutil.Process]:
         return [process] + [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
     except psutil.NoSuchProcess:
         return []
+
+
+def own_memory(process: psutil.Process, is_child: bool) -> int:
+    """Bytes that a process needs. A child maps the libraries that its kernel has mapped: they are in memory once."""
+    info = process.memory_info()
+    return info.rss - (getattr(info, "shared", 0) if is_child else 0)  # told by Linux alone
 
 
 def listening(process: psutil.Process) -> list[tuple[str, int]]:
