@@ -17,6 +17,13 @@ for run in at_forty:
 settled()
 at_forty = [counted(run.name, run.end) for run in at_forty]
 print("lost in each""",
+            "holds if one transaction takes both and the relay has not run yet",
+        ),
+        # One customer, who has come and gone long before the crash.
+        Change(
+            "c-wrong-tools",
+            "time.sleep(dice.expovariate(rate))",
+            "time.sleep(dice.expovariate(rate) if number == 1 else 60)",
             "fails",
         ),
         # Nobody starts the relay again.
@@ -38,13 +45,32 @@ print("lost in each""",
             "        if key not in answers:\n            answers[key] = work()\n",
             "holds",
         ),
+        # A payment that is told the key and does not look.
+        Change(
+            "c-key-server",
+            'return memory(request.headers["Idempotency-Key"], work)',
+            "return work(), 200",
+            "fails",
+        ),
     ],
     "C34": [
         # All three services in one database, and one transaction around the steps.
         Change("c-saga-tools", "def a_day(buy, shared=False,", "def a_day(buy, shared=True,", "holds"),
+        # One database, and no transaction around the steps.
+        Change("c-saga-tools", "if not self.shared:", "if self.shared or True:", "fails"),
         # No step ever fails.
         Change(
-            "c-saga-tools", "TROUBLE = {1:", "TROUBLE = {} and {1:", "holds if a step fails after others have committed"
+            "c-saga-tools",
+            "TROUBLE = {1:",
+            "TROUBLE = {} and {1:",
+            "holds if each service commits by itself and a step",
+        ),
+        # Whoever looks asks orders first.
+        Change(
+            "c-saga-run",
+            "by_saga = a_day(careful_saga)",
+            "by_saga = a_day(careful_saga, ask_orders=True)",
+            "holds if each service commits by itself and somebody looks",
         ),
     ],
 }
