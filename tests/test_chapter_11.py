@@ -85,11 +85,6 @@ def test_what_comes_after_the_window_is_done_again(window, delay):
 def test_the_other_formulas():
     assert theory.outbox_lag(98, 1, 100) == 0.5 and theory.outbox_lag(110, 1, 100) == inf
     assert theory.dirty_window(5, 0.2) == pytest.approx(1 - exp(-1))
-    aborts, undone = theory.saga_aborts(5, 0.02)
-    dice = np.random.default_rng(1).random((50_000, 5)) < 0.02
-    failed_at = np.where(dice.any(axis=1), dice.argmax(axis=1), 0)
-    assert aborts == pytest.approx(dice.any(axis=1).mean(), abs=0.005) and theory.saga_aborts(3, 1) == (1, 0)
-    assert undone == pytest.approx(failed_at.mean(), abs=0.01)
     assert [theory.stale_reads(*nrw) for nrw in ((3, 1, 1), (5, 2, 2), (3, 2, 2))] == pytest.approx([2 / 3, 0.3, 0])
     assert 1 - theory.stale_reads(3, 1, 1, versions=5) == pytest.approx(0.868, abs=0.001)
 

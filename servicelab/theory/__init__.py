@@ -24,7 +24,6 @@ from servicelab.theory.consistency import (
     forgotten,
     lost_per_crash,
     outbox_lag,
-    saga_aborts,
     stale_reads,
 )
 from servicelab.theory.logs import catch_up, lost_to_retention, shared_speedup
@@ -84,7 +83,6 @@ __all__ = [
     "outbox_lag",
     "poll_window",
     "retry_load",
-    "saga_aborts",
     "shared_speedup",
     "silence_window",
     "stale_reads",

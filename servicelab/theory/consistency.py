@@ -65,16 +65,6 @@ def dirty_window(lam, seconds):
     return -math.expm1(-lost_per_crash(lam, seconds))
 
 
-def saga_aborts(steps, f):
-    """``(share of the sagas that abort, compensations per saga)``, when each step fails with probability ``f``.
-
-    1 − (1 − f)ᵏ, and Σ j f (1 − f)ʲ for j < k: who fails at step j has j to undo. Source: Garcia-Molina and Salem,
-    "Sagas", SIGMOD 1987, for the order of compensations; the sums are those of a geometric law.
-    """
-    steps, f = whole("steps", steps, "steps"), probability(f)
-    return -math.expm1(steps * math.log1p(-f)) if f < 1 else 1.0, sum(j * f * (1 - f) ** j for j in range(steps))
-
-
 def stale_reads(n, r, w, versions=1):
     """Probability that a read of ``r`` of ``n`` replicas sees none of the last ``versions`` writes to ``w`` of them.
 
