@@ -27,8 +27,8 @@ def histogram_quantile(q, bounds, counts):
     q, bounds, counts = probability(q), np.asarray(bounds, float), np.asarray(counts, float)
     if len(bounds) < 1 or len(counts) != len(bounds) + 1 or np.any(np.diff(bounds) <= 0) or np.any(counts < 0):
         raise ValueError(
-            f"bounds={bounds.tolist()} and counts={counts.tolist()} do not fit: give ascending bounds, and one count >= 0 "
-            "for each of them and one more"
+            f"bounds={bounds.tolist()} and counts={counts.tolist()} do not fit: give ascending bounds, and "
+            "counts >= 0, one for each bound and one more"
         )
     if not counts.sum():
         return float("nan")
@@ -59,6 +59,6 @@ def time_to_alert(errors, rate, window, slo):
     rate × (1 − slo) × window / errors. Source: "The Site Reliability Workbook" (O'Reilly, 2018), chapter 5.
     """
     needed = positive("rate", rate, "times the budget") * (1 - probability(slo))
-    if needed > probability(errors):
+    if not errors or needed > probability(errors) * (1 + 1e-9):  # 1 − 0.999 is a little more than 0.001
         return float("inf")
-    return needed / errors * positive("window", window, "hours") if needed else 0.0
+    return needed / errors * positive("window", window, "hours")

@@ -37,7 +37,7 @@ class Hunt(LivePanel):
 
     def again(self):
         self.hidden += 1
-        self.refresh()
+        self.redraw()
 
     def draw(self, fig):
         left, right = fig.subplots(1, 2, width_ratios=(1.4, 1))
