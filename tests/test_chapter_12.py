@@ -38,11 +38,6 @@ def test_the_fan_out_of_the_plan(p, n, share):
     assert theory.fan_out(p, n) == pytest.approx(share, abs=1.5e-3)
 
 
-@pytest.mark.parametrize("requests, share", [(10_000, 0.095), (100_000, 0.632), (299_572, 0.95)])
-def test_a_rare_failure_in_a_sample_of_one_per_cent(requests, share):
-    assert theory.rare_kept(0.01, 0.001, requests) == pytest.approx(share, abs=5e-4)
-
-
 @pytest.mark.parametrize(
     "q, bounds, counts, read",
     [

@@ -13,7 +13,7 @@ with ValueError, never answered with a negative wait.
 | windows | how long the dead are believed alive: lease, poll, cache, watch, heartbeat |
 | streams | buffer growth, freshness, credit |
 | logs | a shared log: speed-up, retention, catching up |
-| telemetry | what samples, buckets and alerts can know |
+| telemetry | what buckets and alerts can know |
 """
 
 from servicelab.theory.backlog import Burst, burst, deliveries, window_rate
@@ -29,7 +29,7 @@ from servicelab.theory.queues import (
 )
 from servicelab.theory.retries import availability_parallel, availability_series, fan_out, layered_retries, retry_load
 from servicelab.theory.streams import buffer_growth, credit_rate, freshness_bound, time_to_fill
-from servicelab.theory.telemetry import burn_rate, histogram_quantile, rare_kept, time_to_alert
+from servicelab.theory.telemetry import burn_rate, histogram_quantile, time_to_alert
 from servicelab.theory.windows import (
     Window,
     cache_window,
@@ -70,7 +70,6 @@ __all__ = [
     "mmc_time",
     "mmc_wait",
     "poll_window",
-    "rare_kept",
     "retry_load",
     "shared_speedup",
     "silence_window",

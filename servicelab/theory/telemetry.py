@@ -1,19 +1,9 @@
-"""What samples, buckets and alerts can know."""
+"""What buckets and alerts can know."""
 
 import numpy as np
 
-from servicelab.arguments import positive, whole
+from servicelab.arguments import positive
 from servicelab.theory.arrays import probability
-from servicelab.theory.retries import fan_out
-
-
-def rare_kept(sampled, share, requests):
-    """Probability that at least one of the requests of a rare kind is kept, if each of them is with ``sampled``.
-
-    ``share`` of the ``requests`` is of that kind: 1 − (1 − sampled × share)ᴺ. 1 % of all, errors one in a thousand, ten
-    thousand requests: 9.5 %. Source: the complement of N independent misses, as in :func:`fan_out`.
-    """
-    return fan_out(probability(sampled) * probability(share), whole("requests", requests, "requests"))
 
 
 def histogram_quantile(q, bounds, counts):
