@@ -1,7 +1,9 @@
 """The numbers of chapter 12, each in its band, and what it says of the installed OpenTelemetry."""
 
+import logging
 import math
 import socket
+import sys
 import threading
 
 import grpc
@@ -210,6 +212,17 @@ def test_the_default_buckets():
     assert tuple(point.explicit_bounds[:4]) == (0, 5, 10, 25) and point.explicit_bounds[-1] == 10_000
     assert prometheus_client.Histogram.DEFAULT_BUCKETS[::14] == (0.005, math.inf)
     assert prometheus_client.Histogram.DEFAULT_BUCKETS[-2] == 10
+
+
+def test_what_a_label_adds_to_a_scrape_and_what_is_sampled_and_logged_by_default():
+    registry = prometheus_client.CollectorRegistry()
+    histogram, lines = prometheus_client.Histogram("h", "h", ["user"], registry=registry), []
+    for user in "ab":
+        histogram.labels(user)
+        lines.append(len(prometheus_client.generate_latest(registry).splitlines()))
+    assert lines[1] - lines[0] == 18
+    assert TracerProvider(shutdown_on_exit=False).sampler.get_description().startswith("ParentBased{root:AlwaysOn")
+    assert logging.lastResort.level == logging.WARNING and logging.lastResort.stream is sys.stderr
 
 
 # -- the panel ----------------------------------------------------------------------------------
