@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from servicelab.views.demos import burst, contract, fleet, partition, promises, retention, subscribers
+from servicelab.views.demos import burst, contract, fleet, hunt, partition, promises, retention, subscribers
 
 
 class Panel(NamedTuple):
@@ -66,6 +66,11 @@ PANELS = {
         promises.Promises,
         [{"writes": "outbox"}, {"gap": 200}, {"crashes": 30}, {"lost": 20}, *each("keys", promises.KEYS)],
         {"gap": 100, "lost": 30, "keys": "for a minute"},
+    ),
+    "12 hunt": Panel(
+        hunt.Hunt,
+        [*each("size", hunt.SIZES), *each("instrument", hunt.INSTRUMENTS), {"orders": 3000}],
+        {"size": "one article", "instrument": "logs"},
     ),
 }
 

@@ -14,6 +14,7 @@ with ValueError, never answered with a negative wait.
 | streams | buffer growth, freshness, credit |
 | logs | a shared log: speed-up, retention, catching up |
 | consistency | lost in a crash, done twice, forgotten keys, dirty windows, quorums |
+| telemetry | what buckets and alerts can know |
 """
 
 from servicelab.theory.backlog import Burst, burst, deliveries, window_rate
@@ -38,6 +39,7 @@ from servicelab.theory.queues import (
 )
 from servicelab.theory.retries import availability_parallel, availability_series, fan_out, layered_retries, retry_load
 from servicelab.theory.streams import buffer_growth, credit_rate, freshness_bound, time_to_fill
+from servicelab.theory.telemetry import burn_rate, histogram_quantile, time_to_alert
 from servicelab.theory.windows import (
     Window,
     cache_window,
@@ -56,6 +58,7 @@ __all__ = [
     "availability_parallel",
     "availability_series",
     "buffer_growth",
+    "burn_rate",
     "burst",
     "cache_window",
     "catch_up",
@@ -70,6 +73,7 @@ __all__ = [
     "fan_out",
     "forgotten",
     "freshness_bound",
+    "histogram_quantile",
     "layered_retries",
     "lease_window",
     "lookup_rate",
@@ -87,6 +91,7 @@ __all__ = [
     "silence_window",
     "stale_reads",
     "supermarket",
+    "time_to_alert",
     "time_to_fill",
     "watch_window",
     "window_rate",
