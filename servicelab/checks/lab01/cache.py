@@ -40,7 +40,7 @@ unlabelled: without an ETag there is no condition to send (rule 3)
     There is nothing to go by. What did you send in If-None-Match?
 error-hidden: a 404 or a 500 is passed on, status and body, even when there is a copy (rule 7)
     The caller must learn of it. What did it see instead?
-error-cached: … and is not kept: the page that appears is seen at once (rule 7)
+error-cached: … and is not kept, nor is anything else but a 200: the page that appears is seen at once (rule 7)
     Which answers are worth keeping?
 error-replaces: … and never takes the place of a copy (rule 7)
     When do you look at the status, and when do you write?
@@ -65,7 +65,7 @@ class Catalogue(Stage):
 
     def __init__(self, ask, caching_client):
         super().__init__(ask, caching_client)
-        self.clock, self.pages, self.asked, self.strangers = Clock(), {}, [], 0
+        self.clock, self.pages, self.asked, self.strangers, self.takes = Clock(), {}, [], 0, 0
         app = Flask("inventory")
         app.add_url_rule("/<name>", "page", self._page)
         self.server = self.use(serve(app, "inventory", trace=ask.trace))
@@ -79,6 +79,7 @@ class Catalogue(Stage):
     def _page(self, name):
         label = request.headers.get("If-None-Match")
         self.asked.append(label)
+        self.clock.now += self.takes  # seconds, until the answer comes
         parent = from_traceparent(request.headers.get("traceparent"))
         self.strangers += parent is None
         self.last = parent[1] if parent else self.last
@@ -133,6 +134,10 @@ def a_page_that_changes(c):
     yield "stale", c.get("mugs") == (200, b"eight mugs"), c.told
     again = c.get("mugs")
     yield "old-label", again[1] != b"nine mugs" and "v1" not in str(c.asked), c.told
+    c.put("mugs", "seven mugs")
+    c.get("mugs")
+    again = c.get("mugs")
+    yield "old-label", again[1] == b"seven mugs" and c.asked == [None], f"the newest page has no label; {c.told}"
 
 
 @check_cache.part
@@ -140,7 +145,9 @@ def fresh_for_a_while(c):
     for name, lasts in (("mugs", 60), ("cups", 7)):
         c.clock.now += 100  # what was fresh before is so no longer
         c.put(name, "nine", '"v1"', f"public, max-age={lasts}")
+        c.takes = 3  # and only then the seconds begin
         c.get(name)
+        c.takes = 0
         yield "max-age-ignored", (c.get(name, lasts - 1), c.asked) == ((200, b"nine"), []), c.told
         c.put(name, "eight", '"v2"', f"public, max-age={lasts}")
         yield "never-revalidates", c.get(name, 2) == (200, b"eight"), c.told
@@ -175,12 +182,18 @@ def no_label(c):
     c.get("time")
     c.put("time", "a quarter past", None, "max-age=5")
     yield "unlabelled", (c.get("time"), c.asked) == ((200, b"a quarter past"), [None]), c.told
-    c.get("time", 6)
+    c.get("time", 4)
+    yield "max-age-ignored", c.asked == [], f"it has a max-age of 5, and no label: {c.told}"
+    c.get("time", 2)
     yield "unlabelled", c.asked == [None], c.told
 
 
 @check_cache.part
 def errors(c):
+    c.put("jars", "half a list", '"h1"', "max-age=60", 203)
+    c.get("jars")
+    c.put("jars", "two jars", '"j1"')
+    yield "error-cached", (c.get("jars"), c.asked) == ((200, b"two jars"), [None]), f"after a 203: {c.told}"
     c.put("pots", "no such page", '"e1"', "max-age=60", 404)
     yield "error-hidden", c.get("pots") == (404, b"no such page"), c.told
     c.put("pots", "two pots", '"p1"', "max-age=60")
