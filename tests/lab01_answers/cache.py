@@ -199,17 +199,6 @@ class LabelOutlivesItsPage(Cache):
         return answer
 
 
-class SecondsOfTheQuestion(Cache):
-    """Looks at the clock once, before it asks."""
-
-    def get(self, url):
-        self.moment = self.clock()
-        return super().get(url)
-
-    def now(self):
-        return self.moment
-
-
 class KeepsAnyThatIsOk(Cache):
     def worth_keeping(self, response):
         return response.ok and "no-store" not in response.headers.get("Cache-Control", "")
@@ -317,7 +306,6 @@ WRONG = {
     "304 does not renew": (KeepsTheOldDate, {"304-does-not-renew"}),
     "keeps the old label": (KeepsTheOldLabel, {"old-label"}),
     "a label outlives its page": (LabelOutlivesItsPage, {"old-label"}),
-    "seconds of the question": (SecondsOfTheQuestion, {"max-age-ignored"}),
     "keeps any that is ok": (KeepsAnyThatIsOk, {"error-cached"}),
     "keeps only what has a label": (KeepsOnlyWithALabel, {"max-age-ignored"}),
     "sends no label": (NoLabel, {"no-condition"}),
