@@ -189,8 +189,6 @@ class KeepsTheOldLabel(Cache):
 
 
 class LabelOutlivesItsPage(Cache):
-    """A new page without a label inherits the old one's."""
-
     def get(self, url):
         old = self.copies.get(url, {"etag": None})["etag"]
         answer = super().get(url)
