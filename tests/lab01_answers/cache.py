@@ -87,7 +87,7 @@ class OtherHand:
             return 200, copy.body
         if answer.status_code in (404, 410):
             self.kept.pop(url, None)
-        elif answer.ok:
+        elif answer.status_code == 200:
             self.kept.pop(url, None)
             if "no-store" not in rules:
                 self.kept[url] = Copy(answer.content, answer.headers.get("ETag"), self.clock(), lasts)
@@ -109,7 +109,7 @@ def of_functions(session, clock):
             bodies.pop(url, None), rules.pop(url, None)
         if answer.status_code in (200, 304) and "no-store" not in control:
             bodies.setdefault(url, answer.content)
-            rules[url] = (clock() + lasts, answer.headers.get("ETag") or label)
+            rules[url] = (clock() + lasts, answer.headers.get("ETag"))
         return [200, bodies[url]] if answer.status_code == 304 else [answer.status_code, answer.content]
 
     return type("Functions", (), {"get": staticmethod(get)})()
@@ -159,7 +159,7 @@ class StoresErrors(Cache):
 
 class StoresServerErrors(Cache):
     def worth_keeping(self, response):
-        return response.status_code != 404 and "no-store" not in response.headers.get("Cache-Control", "")
+        return response.status_code in (200, 500) and "no-store" not in response.headers.get("Cache-Control", "")
 
 
 class StripsQuotes(Cache):
@@ -188,9 +188,23 @@ class KeepsTheOldLabel(Cache):
         return answer
 
 
-class NeedsALabel(Cache):
+class LabelOutlivesItsPage(Cache):
+    def get(self, url):
+        old = self.copies.get(url, {"etag": None})["etag"]
+        answer = super().get(url)
+        if url in self.copies:
+            self.copies[url]["etag"] = self.copies[url]["etag"] or old
+        return answer
+
+
+class KeepsAnyThatIsOk(Cache):
     def worth_keeping(self, response):
-        return response.headers["ETag"] and super().worth_keeping(response)
+        return response.ok and "no-store" not in response.headers.get("Cache-Control", "")
+
+
+class KeepsOnlyWithALabel(Cache):
+    def worth_keeping(self, response):
+        return "ETag" in response.headers and super().worth_keeping(response)
 
 
 class NoLabel(Cache):
@@ -281,7 +295,7 @@ WRONG = {
     "ignores max-age": (NeverFresh, {"max-age-ignored"}),
     "a clock of its own": (OwnClock, {"never-revalidates", "unlabelled", "error-hidden"}),
     "max-age is always a minute": (AlwaysAMinute, {"never-revalidates", "unlabelled"}),
-    "a minute after each 304": (AMinuteAfter304, {"never-revalidates"}),
+    "a minute after each 304": (AMinuteAfter304, {"never-revalidates", "old-label"}),
     "stores no-store": (StoresNoStore, {"no-store-stored"}),
     "stores errors": (StoresErrors, {"error-cached"}),
     "stores server errors": (StoresServerErrors, {"error-replaces"}),
@@ -289,9 +303,11 @@ WRONG = {
     "strips the W/": (StripsWeak, {"etag-altered"}),
     "304 does not renew": (KeepsTheOldDate, {"304-does-not-renew"}),
     "keeps the old label": (KeepsTheOldLabel, {"old-label"}),
-    "fails without a label": (NeedsALabel, {"exception"}),
+    "a label outlives its page": (LabelOutlivesItsPage, {"old-label"}),
+    "keeps any that is ok": (KeepsAnyThatIsOk, {"error-cached"}),
+    "keeps only what has a label": (KeepsOnlyWithALabel, {"max-age-ignored"}),
     "sends no label": (NoLabel, {"no-condition"}),
-    "invents a label": (InventsALabel, {"unlabelled"}),
+    "invents a label": (InventsALabel, {"old-label", "unlabelled"}),
     "returns text": (ReturnsText, {"wrong-type"}),
     "returns the body only": (ReturnsTheBody, {"wrong-type"}),
     "the first is empty": (StartsEmpty, {"first-answer", "no-store-stored", "one-slot", "error-cached"}),

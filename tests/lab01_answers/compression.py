@@ -1,6 +1,7 @@
 """Exercise 5: rules that look at body, line and processor, and rules that look at less."""
 
 import gzip
+import time
 import zlib
 
 
@@ -31,9 +32,9 @@ class ByPieces:
     def __call__(self, body, bytes_per_second, processor):
         line = bytes_per_second or float("inf")
         pieces = [body[at : at + 5000] for at in (0, len(body) // 2, max(0, len(body) - 5000))]
+        start, before = processor.seconds, sum(map(len, pieces))
         after = sum(len(processor.compress(piece)) for piece in pieces)
-        before = sum(map(len, pieces))
-        return 1 - after / before > line * processor.seconds / before
+        return 1 - after / before > line * (processor.seconds - start) / before
 
 
 def always(body, bytes_per_second, processor):
@@ -74,9 +75,22 @@ def ignores_small(body, bytes_per_second, processor):
 
 
 def tries_it_all(body, bytes_per_second, processor):
-    packed = processor.compress(body)
+    start, packed = processor.seconds, processor.compress(body)
     line = bytes_per_second or float("inf")
-    return processor.seconds + len(packed) / line < len(body) / line
+    return len(packed) / line + processor.seconds - start < len(body) / line
+
+
+def since_it_was_switched_on(body, bytes_per_second, processor):
+    """All that the processor has ever worked is taken for the work on the sample."""
+    shrunk = len(processor.compress(body[:8000])) / len(body[:8000])
+    return bytes_per_second is not None and (1 - shrunk) / bytes_per_second > processor.seconds / len(body[:8000])
+
+
+def the_wall_clock(body, bytes_per_second, processor):
+    start, sample = time.perf_counter(), body[:8000]
+    packed = len(processor.compress(sample))
+    took = time.perf_counter() - start
+    return bytes_per_second is not None and (len(sample) - packed) / bytes_per_second > took
 
 
 def whatever_shrinks(body, bytes_per_second, processor):
@@ -100,6 +114,8 @@ WRONG = {
     "None is a line like others": (ignores_none, {"loopback"}),
     "never a short text": (ignores_small, {"small"}),
     "compresses everything to see": (tries_it_all, {"too-much"}),
+    "all its seconds so far": (since_it_was_switched_on, YES),
+    "the wall clock": (the_wall_clock, {"slow-processor"}),
     "whatever shrinks": (whatever_shrinks, {"slow-processor", "fast-line", "loopback"}),
     "a ratio": (a_ratio, {"wrong-type"}),
 }

@@ -330,6 +330,31 @@ class FailsOnANumber(Service):
         return super().complaints(fields)
 
 
+class NumbersAreSkus(Service):
+    def complaints(self, fields):
+        wrong = super().complaints(fields)
+        if "sku" in wrong and isinstance(fields.get("sku"), int):
+            del wrong["sku"]
+        return wrong
+
+
+class ZeroIsNothing(Service):
+    def complaints(self, fields):
+        return super().complaints(fields) or ({} if fields["count"] else {"count": "none"})
+
+
+class RemembersSkus(Service):
+    """Every sku that there ever was is taken."""
+
+    def taken(self, sku, number=None):
+        self.ever = getattr(self, "ever", {})
+        return self.ever.setdefault(sku, number) != number or super().taken(sku, number)
+
+    def row(self, number, fields):
+        self.ever[fields["sku"]] = number
+        return super().row(number, fields)
+
+
 class TrueIsANumber(Service):
     def complaints(self, fields):
         wrong = super().complaints(fields)
@@ -593,6 +618,9 @@ WRONG = {
     "DELETE without the lock": (DeleteWithoutTheLock.make, {"delete-undone"}),
     "500 on a number": (FailsOnANumber.make, {"name-wrong"}),
     "null is text": (NullIsText.make, {"name-wrong"}),
+    "a number is a sku": (NumbersAreSkus.make, {"name-wrong"}),
+    "zero is nothing": (ZeroIsNothing.make, {"add-answer"}),
+    "a sku is taken for ever": (RemembersSkus.make, {"sku-kept"}),
     "true is a number": (TrueIsANumber.make, {"count-wrong"}),
     "2.5 is a number": (HalvesAreNumbers.make, {"count-wrong"}),
     "'3' is a number": (TextsAreNumbers.make, {"count-wrong"}),

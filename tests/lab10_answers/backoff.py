@@ -7,6 +7,8 @@ import time
 
 import requests
 
+from tests.lab10_answers import but
+
 
 def delays(base, cap, rng):
     step = base
@@ -138,11 +140,6 @@ def no_jitter(base, cap, rng):
         step = min(cap, step * 2)
 
 
-def constant(base, cap, rng):
-    while True:
-        yield base
-
-
 def equal_seeds(base, cap, rng):
     return delays(base, cap, random.Random(42))
 
@@ -164,7 +161,7 @@ def overflows(base, cap, rng):
 
 
 def equal_jitter(base, cap, rng):
-    step = base
+    step = min(base, cap)
     while True:
         yield rng.uniform(step / 2, step)
         step = min(cap, step * 2)
@@ -196,16 +193,46 @@ class NoBrim(Budget):
             self.tokens += self.ratio
 
 
+class OverTheBrim(Budget):
+    def deposit(self):
+        with self.lock:
+            self.tokens += self.ratio if self.tokens < self.reserve else 0
+
+
+class OnlyWholeDeposits(Budget):
+    """What fits in only in part stays outside."""
+
+    def deposit(self):
+        with self.lock:
+            self.tokens += self.ratio if self.tokens + self.ratio <= self.reserve else 0
+
+
+class TakesTheRest(Budget):
+    def withdraw(self):
+        paid = super().withdraw()
+        self.tokens *= paid
+        return paid
+
+
+class OneForAll(Budget):
+    """The tokens are the class's."""
+
+    tokens = property(lambda self: OneForAll.held, lambda self, many: setattr(OneForAll, "held", many))
+
+
+class TwoLocks(Budget):
+    """One for those who pay in, another for those who take."""
+
+    def deposit(self):
+        self.door = self.__dict__.setdefault("door", threading.Lock())
+        with self.door:
+            self.tokens = min(self.reserve, self.tokens + self.ratio)
+
+
 class StartsEmpty(Budget):
     def __init__(self, ratio, reserve):
         super().__init__(ratio, reserve)
         self.tokens = 0.0
-
-
-class AlwaysTrue(Budget):
-    def withdraw(self):
-        super().withdraw()
-        return True
 
 
 class HalfATokenIsEnough(Budget):
@@ -239,16 +266,6 @@ class UnlockedDeposit(Budget):
         self.tokens = min(self.reserve, self.tokens + self.ratio)
 
 
-class OnlyGet(Client):
-    def is_safe(self, method, key):
-        return method == "GET" or key is not None
-
-
-class RepeatsPatch(Client):
-    def is_safe(self, method, key):
-        return method != "POST" or key is not None
-
-
 class RepeatsPostAfter503(Client):
     """A 503 cannot have charged anybody, it thinks."""
 
@@ -264,20 +281,6 @@ class RepeatsPostAfter503(Client):
                 if not self.is_worth_it(response) or not self.may(attempt, "GET", key):
                     return response
             self.sleep(pause)
-
-
-class BudgetFirst(Client):
-    """Asks the budget before it looks whether the call may be repeated at all."""
-
-    def may(self, attempt, method, key):
-        return self.budget.withdraw() and attempt < self.tries and self.is_safe(method, key)
-
-
-class KeyNone(Client):
-    """`None` is a text here, and all orders without a key are the same order."""
-
-    def headers(self, key):
-        return {"Idempotency-Key": str(key)}
 
 
 class LastResponse(Client):
@@ -300,31 +303,6 @@ class LastResponse(Client):
             self.sleep(pause)
 
 
-class RepeatsPost(Client):
-    def is_safe(self, method, key):
-        return True
-
-
-class NeverPosts(Client):
-    def is_safe(self, method, key):
-        return method in ("GET", "PUT", "DELETE")
-
-
-class NewKeys(Client):
-    def headers(self, key):
-        return {"Idempotency-Key": f"{key}-{random.random()}"} if key else {}
-
-
-class NoKey(Client):
-    def headers(self, key):
-        return {}
-
-
-class Retries4xx(Client):
-    def is_worth_it(self, response):
-        return not response.ok
-
-
 class StatusOnly(Client):
     """Looks at the status, and forgets that a lost reply has none."""
 
@@ -337,9 +315,29 @@ class StatusOnly(Client):
             self.sleep(pause)
 
 
-class Only503(Client):
-    def is_worth_it(self, response):
-        return response.status_code == 503
+class OnlyBrokenReplies(StatusOnly):
+    """Catches what the report showed, and nothing else."""
+
+    def request(self, method, url, key=None):
+        try:
+            return super().request(method, url, key)
+        except requests.exceptions.ChunkedEncodingError:
+            return Client.request(self, method, url, key)
+
+
+class SleepsThenAsks(Client):
+    def delays(self):
+        self.pauses = super().delays()
+        return itertools.repeat(None)
+
+    def may(self, attempt, method, key):
+        if attempt == self.tries or not self.is_safe(method, key):
+            return False
+        self.sleep(next(self.pauses))
+        return self.budget.withdraw()
+
+    def __setattr__(self, name, value):
+        super().__setattr__(name, (lambda pause: pause and value(pause)) if name == "sleep" else value)
 
 
 class DepositsAtTheEnd(Client):
@@ -358,13 +356,7 @@ class FourRetries(Client):
     tries = 5
 
 
-class Once(Client):
-    tries = 1
-
-
-class SleepsFirst(Client):
-    """Sleeps, and then looks whether it may."""
-
+class SleepsLast(Client):
     def may(self, attempt, method, key):
         if attempt == self.tries:
             self.sleep(0.01)
@@ -379,11 +371,6 @@ class HidesTheError(Client):
             return None
 
 
-class OwnSeed(Client):
-    def delays(self):
-        return delays(0.05, 1.0, random.Random(7))
-
-
 class OneStream(Client):
     """The delays go on from call to call."""
 
@@ -395,25 +382,16 @@ class OneStream(Client):
         return self.stream
 
 
-class NoBudget(Client):
-    def may(self, attempt, method, key):
-        return attempt < self.tries and self.is_safe(method, key)
+class KeyOfTheSession(Client):
+    """The key stays with the session, for whoever comes next."""
 
-
-class BudgetPerCall(Client):
-    def request(self, method, url, key=None):
-        self.budget = Budget(0.5, 5)
-        return super().request(method, url, key)
+    def headers(self, key):
+        self.session.headers.update(super().headers(key))
 
 
 class DepositsEachAttempt(Client):
     def deposit(self, attempt):
         self.budget.deposit()
-
-
-class NeverDeposits(Client):
-    def deposit(self, attempt):
-        pass
 
 
 class NeverSleeps(Client):
@@ -428,7 +406,6 @@ RIGHT = {
 }
 WRONG = {
     "no jitter": ((no_jitter, Budget, Client), {"no-jitter"}),
-    "always the base": ((constant, Budget, Client), {"no-jitter"}),
     "equal seeds": ((equal_seeds, Budget, Client), {"equal-seeds"}),
     "the global generator": ((global_rng, Budget, Client), {"other-rng"}),
     "no cap": ((no_cap, Budget, Client), {"no-cap"}),
@@ -439,35 +416,106 @@ WRONG = {
     "three delays and no more": ((three, Budget, Client), {"delays-end"}),
     "a list": ((a_list, Budget, Client), {"wrong-type"}),
     "no brim": ((delays, NoBrim, Client), {"no-brim"}),
+    "over the brim": ((delays, OverTheBrim, Client), {"no-brim"}),
+    "only whole deposits": ((delays, OnlyWholeDeposits, Client), {"no-brim"}),
+    "a no takes the rest": ((delays, TakesTheRest, Client), {"ratio"}),
+    "one bucket for all budgets": ((delays, OneForAll, Client), {"another-budget"}),
+    "two locks": ((delays, TwoLocks, Client), {"deposit-race"}),
     "starts empty": ((delays, StartsEmpty, Client), {"reserve"}),
-    "always pays": ((delays, AlwaysTrue, Client), {"reserve"}),
     "debts": ((delays, HalfATokenIsEnough, Client), {"ratio"}),
     "deposits a whole token": ((delays, WholeDeposit, Client), {"ratio"}),
     "a budget without a lock": ((delays, Unlocked, Client), {"budget-race"}),
-    "repeats any POST": ((delays, Budget, RepeatsPost), {"post-repeated"}),
+    "repeats any POST": ((delays, Budget, but(Client, is_safe=lambda self, method, key: True)), {"post-repeated"}),
     "deposits without a lock": ((delays, UnlockedDeposit, Client), {"deposit-race"}),
-    "repeats only GET": ((delays, Budget, OnlyGet), {"put-not-retried"}),
-    "repeats PATCH": ((delays, Budget, RepeatsPatch), {"patch-repeated"}),
+    "repeats only GET": (
+        (delays, Budget, but(Client, is_safe=lambda self, method, key: method == "GET" or key is not None)),
+        {"put-not-retried"},
+    ),
+    "repeats PATCH": (
+        (delays, Budget, but(Client, is_safe=lambda self, method, key: method != "POST" or key is not None)),
+        {"patch-repeated"},
+    ),
     "repeats a POST after a 503": ((delays, Budget, RepeatsPostAfter503), {"post-repeated-503"}),
-    "asks the budget first": ((delays, Budget, BudgetFirst), {"tokens-wasted"}),
-    "None as a key": ((delays, Budget, KeyNone), {"key-invented"}),
+    "asks the budget first": (
+        (
+            delays,
+            Budget,
+            but(
+                Client,
+                may=lambda self, attempt, method, key: (
+                    self.budget.withdraw() and attempt < self.tries and self.is_safe(method, key)
+                ),
+            ),
+        ),
+        {"tokens-wasted"},
+    ),
+    "None as a key": (
+        (delays, Budget, but(Client, headers=lambda self, key: {"Idempotency-Key": str(key)})),
+        {"key-invented"},
+    ),
     "the last response there was": ((delays, Budget, LastResponse), {"error-hidden"}),
-    "never repeats a POST": ((delays, Budget, NeverPosts), {"key-not-used"}),
-    "a new key at each attempt": ((delays, Budget, NewKeys), {"key-changed"}),
-    "no key": ((delays, Budget, NoKey), {"key-changed"}),
-    "retries 4xx": ((delays, Budget, Retries4xx), {"retries-4xx"}),
+    "never repeats a POST": (
+        (delays, Budget, but(Client, is_safe=lambda self, method, key: method in ("GET", "PUT", "DELETE"))),
+        {"key-not-used"},
+    ),
+    "a new key at each attempt": (
+        (
+            delays,
+            Budget,
+            but(Client, headers=lambda self, key: {"Idempotency-Key": f"{key}-{random.random()}"} if key else {}),
+        ),
+        {"key-changed"},
+    ),
+    "retries 429": (
+        (
+            delays,
+            Budget,
+            but(Client, is_worth_it=lambda self, response: response.status_code >= 500 or response.status_code == 429),
+        ),
+        {"retries-4xx"},
+    ),
+    "only four of the 5xx": (
+        (delays, Budget, but(Client, is_worth_it=lambda self, response: response.status_code in (500, 502, 503, 504))),
+        {"no-retry"},
+    ),
+    "only replies that break off": ((delays, Budget, OnlyBrokenReplies), {"refused-not-retried"}),
+    "sleeps, then asks the budget": ((delays, Budget, SleepsThenAsks), {"sleeps-unpaid"}),
+    "the first delay each time": (
+        (delays, Budget, but(Client, delays=lambda self: (next(delays(0.05, 1.0, self.rng)) for _ in range(9)))),
+        {"steps-stay-short"},
+    ),
+    "a key for the session": ((delays, Budget, KeyOfTheSession), {"key-invented"}),
     "lost replies are not failures": ((delays, Budget, StatusOnly), {"lost-not-retried"}),
-    "only a 503": ((delays, Budget, Only503), {"no-retry"}),
-    "deposits at the end": ((delays, Budget, DepositsAtTheEnd), {"budget-too-tight"}),
+    "deposits at the end": ((delays, Budget, DepositsAtTheEnd), {"deposits"}),
     "four retries": ((delays, Budget, FourRetries), {"tries"}),
-    "never retries": ((delays, Budget, Once), {"no-retry"}),
-    "sleeps at the end": ((delays, Budget, SleepsFirst), {"sleeps"}),
+    "sleeps at the end": ((delays, Budget, SleepsLast), {"sleeps"}),
     "hides the error": ((delays, Budget, HidesTheError), {"wrong-type"}),
-    "a seed of its own": ((delays, Budget, OwnSeed), {"clients-alike"}),
+    "a seed of its own": (
+        (delays, Budget, but(Client, delays=lambda self: delays(0.05, 1.0, random.Random(7)))),
+        {"clients-alike"},
+    ),
     "delays that go on": ((delays, Budget, OneStream), {"steps-go-on"}),
-    "no budget": ((delays, Budget, NoBudget), {"not-shared"}),
-    "a budget for each call": ((delays, Budget, BudgetPerCall), {"not-shared"}),
-    "retries refill the budget": ((delays, Budget, DepositsEachAttempt), {"refilled-by-retries"}),
-    "never deposits": ((delays, Budget, NeverDeposits), {"budget-too-tight"}),
+    "no budget": (
+        (
+            delays,
+            Budget,
+            but(Client, may=lambda self, attempt, method, key: attempt < self.tries and self.is_safe(method, key)),
+        ),
+        {"not-shared"},
+    ),
+    "retries refill the budget": ((delays, Budget, DepositsEachAttempt), {"deposits"}),
+    "a token a call": (
+        (
+            delays,
+            Budget,
+            but(
+                Client,
+                may=lambda self, attempt, method, key: (
+                    attempt < self.tries and self.is_safe(method, key) and (attempt > 1 or self.budget.withdraw())
+                ),
+            ),
+        ),
+        {"refilled-by-retries"},
+    ),
     "never sleeps": ((delays, Budget, NeverSleeps), {"no-sleep"}),
 }

@@ -5,6 +5,8 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 
+from tests.lab10_answers import but
+
 
 class Breaker:
     """A right answer. A mistake is a subclass that overrides one part."""
@@ -172,27 +174,12 @@ class CountsAnswers(Breaker):
         return self.ticket()
 
 
-class NeverForgets(Breaker):
-    def new_window(self, size):
-        return deque()
-
-
-class ShortWindow(Breaker):
-    def new_window(self, size):
-        return deque(maxlen=self.minimum_calls if size == self.size else size)
-
-
 class FirstError(Breaker):
     def note(self, ok, now):
         if not ok:
             self.become("open", now)
         else:
             super().note(ok, now)
-
-
-class NoMinimum(Breaker):
-    def needed(self):
-        return self.probes if self.state == "half-open" else 2
 
 
 class InARow(Breaker):
@@ -222,23 +209,46 @@ class CountsFailures(Breaker):
         return self.failed >= (self.minimum_calls if self.state == "closed" else 2)
 
 
-class Strict(Breaker):
-    def is_bad(self):
-        return self.results.count(False) / len(self.results) > self.failure_rate
+class LooksAfterFailures(Breaker):
+    def note(self, ok, now):
+        if ok and self.state == "closed":
+            self.results.append(ok)
+        else:
+            super().note(ok, now)
 
 
-class OneBadProbe(Breaker):
-    """One failure in half-open is enough."""
+class WaitOfTheCall(Breaker):
+    """The wait counts from when the failed call began."""
 
-    def is_bad(self):
-        return False in self.results if self.state == "half-open" else super().is_bad()
+    def ticket(self):
+        return self.period, self.asked
+
+    def decide(self, now):
+        self.asked = now
+        return super().decide(now)
+
+    def counts(self, ticket):
+        self.began = ticket[1]
+        return super().counts(ticket[0])
+
+    def become(self, state, now):
+        super().become(state, self.began if state == "open" and self.state == "closed" else now)
 
 
-class OneGoodProbe(Breaker):
-    """One good probe is enough for half-open."""
+class ImpatientWithProbes(Breaker):
+    """Begins another half-open when the probes take too long."""
 
-    def is_bad(self):
-        return not any(self.results) if self.state == "half-open" else super().is_bad()
+    def turn_away(self, now):
+        if self.state == "half-open" and self.is_over(now):
+            self.become("half-open", now)
+            return self.decide(now)
+
+
+class LateSuccessCloses(Breaker):
+    def record(self, ticket, ok, now):
+        if self.state == "open" and ok:
+            self.become("closed", now)
+        super().record(ticket, ok, now)
 
 
 class StrictProbes(Breaker):
@@ -285,21 +295,11 @@ class AlwaysRations(Breaker):
         return super().decide(now)
 
 
-class NeverOpens(Breaker):
-    def is_bad(self):
-        return False
-
-
 class NeverCloses(Breaker):
     def note(self, ok, now):
         if self.state == "half-open" and ok:
             return
         super().note(ok, now)
-
-
-class NeverTries(Breaker):
-    def is_over(self, now):
-        return False
 
 
 class FirstGoodProbe(Breaker):
@@ -326,11 +326,6 @@ class KeepsTheWindow(Breaker):
             self.results = self.kept
 
 
-class WallClock(Breaker):
-    def time(self, now):
-        return time.monotonic()
-
-
 class OldWait(Breaker):
     """The wait counts from the first opening."""
 
@@ -347,11 +342,6 @@ class WaitOfTheProbes(Breaker):
 
     def become(self, state, now):
         super().become(state, self.since if state == "open" and self.period > 1 else now)
-
-
-class Impatient(Breaker):
-    def is_over(self, now):
-        return now - self.since >= self.wait_open / 2
 
 
 class RejectionsRenew(Breaker):
@@ -408,51 +398,67 @@ class HoldsTheLock(Breaker):
         self.lock.release()
 
 
-class NoLock(Breaker):
-    def allow(self, now):
-        return self.decide(now)
-
-
-class SaysFalse(Breaker):
-    def turn_away(self, now):
-        return False
-
-
 RIGHT = {"in small parts": (Breaker,), "periods": (Periods,), "tickets": (Tickets,)}
 WRONG = {
     "half-open lets everyone through": (EveryoneThrough, {"everyone-through"}),
     "one probe in place of three": (OneProbe, {"too-few-probes"}),
     "permits counted by the answers": (CountsAnswers, {"everyone-through"}),
-    "a window that never forgets": (NeverForgets, {"never-forgets"}),
-    "a window too short": (ShortWindow, {"window-too-short"}),
+    "a window that never forgets": (but(Breaker, new_window=lambda self, size: deque()), {"never-forgets"}),
+    "a window too short": (
+        but(Breaker, new_window=lambda self, size: deque(maxlen=self.minimum_calls if size == self.size else size)),
+        {"window-too-short"},
+    ),
     "opens on the first error": (FirstError, {"opens-on-first-error"}),
-    "no minimum": (NoMinimum, {"minimum-ignored"}),
+    "no minimum": (
+        but(Breaker, needed=lambda self: self.probes if self.state == "half-open" else 2),
+        {"minimum-ignored"},
+    ),
     "failures in a row": (InARow, {"at-the-threshold"}),
     "number of failures": (CountsFailures, {"rate-ignored"}),
-    "above the threshold": (Strict, {"at-the-threshold"}),
-    "never opens": (NeverOpens, {"never-opens"}),
+    "above the threshold": (
+        but(Breaker, is_bad=lambda self: self.results.count(False) / len(self.results) > self.failure_rate),
+        {"at-the-threshold"},
+    ),
+    "looks at the share after failures only": (LooksAfterFailures, {"at-the-threshold"}),
+    "the wait of the failed call": (WaitOfTheCall, {"waits-too-short"}),
+    "minimum_calls for the probes": (
+        but(Breaker, needed=lambda self: min(Breaker.needed(self), self.minimum_calls)),
+        {"minimum-of-probes"},
+    ),
+    "probes that expire": (ImpatientWithProbes, {"probes-expire"}),
+    "a late success closes": (LateSuccessCloses, {"late-reply-closes"}),
+    "never opens": (but(Breaker, is_bad=lambda self: False), {"never-opens"}),
     "never closes again": (NeverCloses, {"never-closes"}),
-    "never tries again": (NeverTries, {"never-half-opens"}),
+    "never tries again": (but(Breaker, is_over=lambda self, now: False), {"never-half-opens"}),
     "the first good probe closes": (FirstGoodProbe, {"first-probe-decides"}),
-    "one bad probe of three": (OneBadProbe, {"one-failure-reopens"}),
-    "one good probe of three": (OneGoodProbe, {"two-failures-close"}),
+    "one bad probe of three": (
+        but(Breaker, is_bad=lambda self: False in self.results if self.state == "half-open" else Breaker.is_bad(self)),
+        {"one-failure-reopens"},
+    ),
+    "one good probe of three": (
+        but(Breaker, is_bad=lambda self: not any(self.results) if self.state == "half-open" else Breaker.is_bad(self)),
+        {"two-failures-close"},
+    ),
     "half of the probes is not enough": (StrictProbes, {"two-failures-close"}),
     "numbers of its own": (NumbersOfItsOwn, {"settings-ignored"}),
     "late failures are probes": (LateFailuresCount, {"late-reply-decides"}),
     "permits that are not renewed": (OldPermits, {"opens-for-good"}),
     "permits while it is closed": (AlwaysRations, {"closed-rejects"}),
     "keeps the window": (KeepsTheWindow, {"window-kept"}),
-    "the wall clock": (WallClock, {"own-clock"}),
+    "the wall clock": (but(Breaker, time=lambda self, now: time.monotonic()), {"own-clock"}),
     "the first opening's wait": (OldWait, {"probes-ignored"}),
     "the wait of the probes": (WaitOfTheProbes, {"wait-not-renewed"}),
-    "half the wait": (Impatient, {"waits-too-short"}),
+    "half the wait": (
+        but(Breaker, is_over=lambda self, now: now - self.since >= self.wait_open / 2),
+        {"waits-too-short"},
+    ),
     "rejections begin the wait anew": (RejectionsRenew, {"rejections-prolong"}),
     "rejections count as failures": (RejectionsFail, {"rejections-count"}),
     "no tickets": (NoTicket, {"late-reply-decides"}),
     "the state as a ticket": (TicketIsTheState, {"late-reply-counts"}),
     "late failures begin the wait anew": (LateRepliesReopen, {"late-reply-prolongs"}),
     "a lock held during the call": (HoldsTheLock, {"lock-held"}),
-    "no lock": (NoLock, {"probes-in-a-race"}),
-    "says False": (SaysFalse, {"wrong-type"}),
+    "no lock": (but(Breaker, allow=lambda self, now: self.decide(now)), {"probes-in-a-race"}),
+    "says False": (but(Breaker, turn_away=lambda self, now: False), {"wrong-type"}),
 }
 WRONG = {name: ((answer,), codes) for name, (answer, codes) in WRONG.items()}

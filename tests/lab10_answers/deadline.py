@@ -6,6 +6,8 @@ import time
 import requests
 from flask import Flask, abort, g, request
 
+from tests.lab10_answers import but
+
 HEADER = "Time-Left"
 
 
@@ -121,50 +123,6 @@ def by_decorator(name, steps, below, web):
     return app
 
 
-class EachHopAnew(Hop):
-    """Two seconds at every hop: how the exercise begins."""
-
-    def allowed(self):
-        return 2.0
-
-
-class Restarts(Hop):
-    """Reads what came, and hands down a limit of its own."""
-
-    def headers(self, end):
-        return {HEADER: "4.900"}
-
-
-class Unchanged(Hop):
-    def headers(self, end):
-        return {HEADER: request.headers.get(HEADER, "2.0")}
-
-
-class Absolute(Hop):
-    def headers(self, end):
-        return {HEADER: f"{time.time() + self.left(end):.3f}"}
-
-
-class DropsIt(Hop):
-    def headers(self, end):
-        return {}
-
-
-class DropsItAtTheSecondHop(Hop):
-    def headers(self, end):
-        return super().headers(end) if self.name == "gateway" else {}
-
-
-class Milliseconds(Hop):
-    def headers(self, end):
-        return {HEADER: f"{int(self.left(end) * 1000)} ms"}
-
-
-class Halves(Hop):
-    def headers(self, end):
-        return {HEADER: f"{self.left(end) / 2:.3f}"}
-
-
 class ZeroIsNoHeader(Hop):
     """`or` takes 0 for nothing said."""
 
@@ -227,11 +185,6 @@ class WorksToTheEnd(Hop):
         return True
 
 
-class NoTimeout(Hop):
-    def timeout(self, end):
-        return None
-
-
 class TimeoutIs500(Hop):
     def call_below(self, end):
         answer = self.web.post(self.below, headers=self.headers(end), timeout=self.timeout(end))
@@ -242,11 +195,6 @@ class Says408(Hop):
     def handle(self):
         answer = super().handle()
         return ("too late", 408) if answer == ("too late", 504) else answer
-
-
-class NeedsTheHeader(Hop):
-    def allowed(self):
-        return float(request.headers[HEADER])
 
 
 class AnythingIs200(Hop):
@@ -279,18 +227,45 @@ class NoLookBeforeTheCall(Hop):
         return max(0.1, self.left(end))
 
 
-class TenSeconds(Hop):
-    """Without the header it allows ten."""
+class OnlyTheFirstStep(Hop):
+    def work(self, end):
+        self.steps = self.steps[:1]
+        return super().work(end)
 
-    def allowed(self):
-        return float(request.headers.get(HEADER, 10.0))
 
-
-class RefusesGoodOrders(Hop):
-    """Keeps a second in reserve, and calls that too late."""
+class StepsUsedUp(Hop):
+    """The second customer finds nothing left of them."""
 
     def work(self, end):
-        return super().work(end - 1.2)
+        while self.steps and not self.is_over(end):
+            self.steps.pop(0)()
+        return not self.steps
+
+
+class SessionOfItsOwn(Hop):
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.web = requests
+
+
+class LastStepForFree(Hop):
+    """Who has nobody to call does not look at the clock again."""
+
+    def is_over(self, end):
+        return super().is_over(end) and not (self.below is None and self.done)
+
+    def work(self, end):
+        self.done = False
+        self.done = super().work(end)
+        return self.done
+
+
+class HidesTheirTrouble(Hop):
+    """A 5xx of the next service becomes a 502 of its own."""
+
+    def call_below(self, end):
+        text, status = super().call_below(end)
+        return text, 502 if status in (500, 503) else status
 
 
 class NothingReturned(Hop):
@@ -301,28 +276,47 @@ class NothingReturned(Hop):
 
 RIGHT = {"in small parts": (Hop.make,), "hooks": (by_hooks,), "a decorator": (by_decorator,)}
 WRONG = {
-    "the clock restarts at each hop": (EachHopAnew, {"restarted"}),
-    "a limit of its own below": (Restarts, {"restarted"}),
-    "handed down unchanged": (Unchanged, {"unchanged"}),
-    "the time of day": (Absolute, {"absolute"}),
-    "no header below": (DropsIt, {"dropped"}),
-    "no header at the second hop": (DropsItAtTheSecondHop, {"dropped"}),
-    "milliseconds": (Milliseconds, {"no-number"}),
-    "half of it": (Halves, {"too-little"}),
+    "the clock restarts at each hop": (but(Hop, allowed=lambda self: 2.0), {"restarted"}),
+    "a limit of its own below": (but(Hop, headers=lambda self, end: {HEADER: "4.900"}), {"restarted"}),
+    "handed down unchanged": (
+        but(Hop, headers=lambda self, end: {HEADER: request.headers.get(HEADER, "2.0")}),
+        {"unchanged"},
+    ),
+    "the time of day": (
+        but(Hop, headers=lambda self, end: {HEADER: f"{time.time() + self.left(end):.3f}"}),
+        {"absolute"},
+    ),
+    "no header below": (but(Hop, headers=lambda self, end: {}), {"dropped"}),
+    "no header at the second hop": (
+        but(Hop, headers=lambda self, end: Hop.headers(self, end) if self.name == "gateway" else {}),
+        {"dropped"},
+    ),
+    "milliseconds": (but(Hop, headers=lambda self, end: {HEADER: f"{int(self.left(end) * 1000)} ms"}), {"no-number"}),
+    "half of it": (but(Hop, headers=lambda self, end: {HEADER: f"{self.left(end) / 2:.3f}"}), {"too-little"}),
     "zero is no header": (ZeroIsNoHeader, {"zero-calls"}),
     "zero left still calls": (ZeroStillCalls, {"zero-calls", "calls-too-late"}),
     "the first step for free": (FirstStepForFree, {"zero-works"}),
     "looks only at the door": (OnlyAtTheDoor, {"calls-too-late", "work-goes-on", "work-for-nobody"}),
     "works to the end": (WorksToTheEnd, {"work-goes-on", "work-for-nobody"}),
-    "no timeout": (NoTimeout, {"waits-too-long"}),
+    "no timeout": (but(Hop, timeout=lambda self, end: None), {"waits-too-long"}),
     "a timeout is a 500": (TimeoutIs500, {"timeout-is-500"}),
     "408": (Says408, {"zero-status", "late-status", "timeout-is-500"}),
     "anything is a 200": (AnythingIs200, {"answer-changed"}),
     "its own text": (OwnText, {"answer-changed"}),
     "no look between the last step and the call": (NoLookBeforeTheCall, {"calls-too-late"}),
-    "ten seconds without a header": (TenSeconds, {"no-default"}),
-    "a reserve of its own": (RefusesGoodOrders, {"leisure"}),
-    "needs the header": (NeedsTheHeader, {"needs-header"}),
+    "ten seconds without a header": (
+        but(Hop, allowed=lambda self: float(request.headers.get(HEADER, 10.0))),
+        {"no-default"},
+    ),
+    "a reserve of its own": (but(Hop, work=lambda self, end: Hop.work(self, end - 1.2)), {"leisure"}),
+    "needs the header": (but(Hop, allowed=lambda self: float(request.headers[HEADER])), {"needs-header"}),
+    "only the first step": (OnlyTheFirstStep, {"steps-left-out"}),
+    "steps that are used up": (StepsUsedUp, {"steps-left-out", "unchanged"}),
+    "a session of its own": (SessionOfItsOwn, {"other-session"}),
+    "the last step for free": (LastStepForFree, {"paid-too-late"}),
+    "waits as long as it had": (but(Hop, timeout=lambda self, end: self.allowed()), {"waits-too-long"}),
+    "two seconds at the most": (but(Hop, allowed=lambda self: min(2.0, Hop.allowed(self))), {"too-little"}),
+    "another 5xx": (HidesTheirTrouble, {"answer-changed"}),
     "returns nothing": (NothingReturned, {"wrong-type"}),
 }
 WRONG = {name: ((answer.make,), codes) for name, (answer, codes) in WRONG.items()}

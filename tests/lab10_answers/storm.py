@@ -147,8 +147,8 @@ def breaker_as_delivered():
 
 
 def breaker_around_the_retry():
-    """It counts three attempts as one call."""
-    return at_the_edge(payment=for_each_bank(lambda: breaker(Retry(Timeout(3.0), tries=3), minimum_calls=10)))
+    """It counts four attempts as one call."""
+    return at_the_edge(payment=for_each_bank(lambda: breaker(Retry(Timeout(3.0), tries=4), minimum_calls=10)))
 
 
 def a_minute_of_waiting():
@@ -270,6 +270,10 @@ CURES = {
     "a hasty timeout": (hasty, {"well"}),
     "no breaker": (no_breaker, {"keeps-asking"}),
     "the breaker as delivered": (breaker_as_delivered, {"keeps-asking"}),
+    "forty probes": (
+        lambda: at_the_edge(payment=for_each_bank(lambda: breaker(permitted_half_open=40))),
+        {"keeps-asking"},
+    ),
     "the breaker around the retry": (breaker_around_the_retry, {"keeps-asking"}),
     "a breaker at the edge": (breaker_at_the_edge, {"healthy-refused"}),
     "one breaker for both banks": (one_breaker, {"healthy-refused"}),

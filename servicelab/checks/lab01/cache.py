@@ -40,7 +40,7 @@ unlabelled: without an ETag there is no condition to send (rule 3)
     There is nothing to go by. What did you send in If-None-Match?
 error-hidden: a 404 or a 500 is passed on, status and body, even when there is a copy (rule 7)
     The caller must learn of it. What did it see instead?
-error-cached: … and is not kept: the page that appears is seen at once (rule 7)
+error-cached: … and is not kept, nor is anything else but a 200: the page that appears is seen at once (rule 7)
     Which answers are worth keeping?
 error-replaces: … and never takes the place of a copy (rule 7)
     When do you look at the status, and when do you write?
@@ -133,6 +133,10 @@ def a_page_that_changes(c):
     yield "stale", c.get("mugs") == (200, b"eight mugs"), c.told
     again = c.get("mugs")
     yield "old-label", again[1] != b"nine mugs" and "v1" not in str(c.asked), c.told
+    c.put("mugs", "seven mugs")
+    c.get("mugs")
+    again = c.get("mugs")
+    yield "old-label", again[1] == b"seven mugs" and c.asked == [None], f"the newest page has no label; {c.told}"
 
 
 @check_cache.part
@@ -175,12 +179,18 @@ def no_label(c):
     c.get("time")
     c.put("time", "a quarter past", None, "max-age=5")
     yield "unlabelled", (c.get("time"), c.asked) == ((200, b"a quarter past"), [None]), c.told
-    c.get("time", 6)
+    c.get("time", 4)
+    yield "max-age-ignored", c.asked == [], f"it has a max-age of 5, and no label: {c.told}"
+    c.get("time", 2)
     yield "unlabelled", c.asked == [None], c.told
 
 
 @check_cache.part
 def errors(c):
+    c.put("jars", "half a list", '"h1"', "max-age=60", 203)
+    c.get("jars")
+    c.put("jars", "two jars", '"j1"')
+    yield "error-cached", (c.get("jars"), c.asked) == ((200, b"two jars"), [None]), f"after a 203: {c.told}"
     c.put("pots", "no such page", '"e1"', "max-age=60", 404)
     yield "error-hidden", c.get("pots") == (404, b"no such page"), c.told
     c.put("pots", "two pots", '"p1"', "max-age=60")

@@ -16,7 +16,7 @@ PATIENCE = 3.0  # seconds for one answer: hundreds of times what any right answe
 RACES = 4  # a busy machine may keep ten clients apart once, not every time
 TRIALS = 8  # of a millisecond each: half of a taking lies between its reading and its writing
 MUG, CUP, POT = (
-    {"sku": s, "name": n, "count": c} for s, n, c in [("M1", "mug", 3), ("C1", "cup", 8), ("P1", "pot", 2)]
+    {"sku": s, "name": n, "count": c} for s, n, c in [("M1", "mug", 3), ("C1", "cup", 8), ("P1", "pot", 0)]
 )
 
 WORDS = words("""
@@ -70,6 +70,8 @@ delete-status: DELETE says 204 No Content, and sends no body
     Nothing is left to send back. Which status says so?
 deleted: a deleted item is gone: GET and a second DELETE say 404 (rule 3)
     Is it really off the shelf, and what does the handler say about an id that is not there?
+sku-kept: … and somebody else may have its sku (rule 5)
+    Who keeps your list of the skus that are taken, and what happens to it after a DELETE?
 take: take, without a body, leaves one less on the shelf
     What does your handler demand? And is the changed row back in its place?
 take-answer: take answers 200 with the item, one less
@@ -88,7 +90,7 @@ put-in-a-race: ten items are to get the same sku at once: one is first, nine get
     Is a change guarded as well as an addition?
 put-undone: what PUT wrote is not overwritten by somebody who took one meanwhile (rule 7)
     Somebody read the row before, and wrote it back afterwards. What keeps PUT from coming in between?
-delete-undone: an item whose DELETE was answered 204 does not come back, even if others take from it meanwhile (rule 7)
+delete-undone: an item whose DELETE was answered 204 does not come back, even if others take or PUT meanwhile (rule 7)
     Somebody read the row before, and wrote it back afterwards. What keeps DELETE from coming in between?
 """)
 
@@ -98,6 +100,8 @@ MISTAKES = [
     ("field-missing", "sku and count are missing", {"name": "mug"}, ["sku", "count"]),
     ("name-wrong", "the name is a number", {**MUG, "name": 7}, ["name"]),
     ("name-wrong", "the sku is null", {**MUG, "sku": None}, ["sku"]),
+    ("name-wrong", "the name is null", {**MUG, "name": None}, ["name"]),
+    ("name-wrong", "the sku is a number", {**MUG, "sku": 7}, ["sku"]),
     ("count-wrong", "the count is the text '3'", {**MUG, "count": "3"}, ["count"]),
     ("count-wrong", "the count is -1", {**MUG, "count": -1}, ["count"]),
     ("count-wrong", "the count is 2.5", {**MUG, "count": 2.5}, ["count"]),
@@ -160,9 +164,10 @@ class Inventory(Stage):
         self.last = self.ask.trace.since(before).calls[0].id
         return [one.answer for one in asked]
 
-    def amid_takers(self, path, phase, *request):
-        """The answer to a request that comes while others take from the item, one after the other."""
-        takers = [Aside(lambda: self.send("POST", f"{path}/take")).start() for _ in range(TAKERS)]
+    def amid_takers(self, path, phase, *request, theirs=None):
+        """The answer to a request that comes while others take from the item, one after the other, or do ``theirs``."""
+        theirs = theirs or ("POST", f"{path}/take")
+        takers = [Aside(lambda: self.send(*theirs)).start() for _ in range(TAKERS)]
         time.sleep(0.001 * (3 + phase))
         answer = self.send(*request)
         for one in takers:
@@ -215,7 +220,7 @@ def ids(s):
 @check_stock.part
 def mistakes(s):
     for number, (code, what, item, fields) in enumerate(MISTAKES):
-        if isinstance(item, dict) and item.get("sku"):
+        if isinstance(item, dict) and isinstance(item.get("sku"), str):
             item = {**item, "sku": f"X{number}"}  # so that one which gets in is in nobody's way
         answer = s.send("POST", "/items", item)
         yield code, answer.status_code in (400, 422), f"{what}: {s.said(answer)}"
@@ -281,6 +286,8 @@ def taking_and_deleting(s):
     for method in ("GET", "DELETE"):
         answer = s.send(method, path)
         yield "deleted", answer.status_code == 404, s.said(answer)
+    answer = s.send("POST", "/items", MUG)
+    yield "sku-kept", answer.status_code == 201, s.said(answer)
 
 
 @check_stock.part
@@ -324,7 +331,9 @@ def put_amid_takers(s, path, trial):
 
 def delete_amid_takers(s, trial):
     """What went wrong, in words."""
-    path = f"/items/{s.add({**CUP, 'sku': f'D{trial}'})['id']}"
-    answer, after = s.amid_takers(path, trial, "DELETE", path), s.send("GET", path).status_code
+    item = {**CUP, "sku": f"D{trial}"}
+    path = f"/items/{s.add(item)['id']}"
+    theirs = ("PUT", path, item) if trial % 2 else None
+    answer, after = s.amid_takers(path, trial, "DELETE", path, theirs=theirs), s.send("GET", path).status_code
     if answer.ok and after != 404:
         return f"{s.said(answer)}; GET then said {after}"

@@ -7,7 +7,7 @@ from servicelab.checks.slow_number import SlowNumber
 from servicelab.trace import new_id, reply_id
 
 SETTINGS = {"size": 10, "failure_rate": 0.5, "minimum_calls": 4, "wait_open": 30.0, "probes": 3}
-START = 100.0  # seconds, when the first call is made
+START = 100.0  # seconds, when the calls that open it have failed; they began two seconds earlier
 CLIENTS = 12
 
 WORDS = words("""
@@ -26,17 +26,17 @@ never-opens: the fourth failed call in a row opens it
 rate-ignored: every fourth call fails, which is below 0.5: it stays closed
     Not the number of failures decides but their share.
 at-the-threshold: two failures in four calls, wherever they stand, are a share of 0.5: it opens
-    Read rule 1 again: "the share", and "or more".
+    Read rule 1 again: "after each result", "the share", "or more".
 window-too-short: forty good calls, four bad ones: 4 of the last 10, it stays closed
     How many results does your window hold?
 never-forgets: a fifth bad one: 5 of the last 10, it opens
     What leaves the window when it is full?
+waits-too-short: 29.9 s after the opening it turns calls away
+    From when does wait_open count, and how long is it?
 own-clock: time is what `now` says, not what a clock says
     Where do you ask a clock of your own?
 never-half-opens: 30 s after the opening a call is made: the first probe
     Nothing happens by a timer here. Who can notice that the wait is over?
-waits-too-short: 29.9 s after the opening it turns calls away
-    From when does wait_open count, and how long is it?
 rejections-prolong: … and is over after 30 s also when it was asked every second meanwhile
     What does turning a call away change in your breaker? Rule 5.
 everyone-through, too-few-probes: half-open: of ten calls at once exactly three are made, the probes
@@ -51,17 +51,17 @@ one-failure-reopens: one probe of three failed, a share below 0.5: closed
     By which rule do the probes decide?
 two-failures-close: four probes, two of them failed, a share of 0.5: open
     By which rule do the probes decide?
-settings-ignored: another breaker: window of 6, open from 0.3 on and for 7 s, two probes
-    Which numbers stand in your code, and which come from the one who builds the breaker?
+settings-ignored, minimum-of-probes: another breaker: window of 6, minimum of 2, open from 0.3 on, 7 s, three probes
+    Which numbers stand in your code? And which of the settings is for the window, which for half-open?
 probes-ignored: all three probes failed: open again
     What follows from a bad share in half-open?
 wait-not-renewed: … for another 30 s
     When did *this* opening begin?
 opens-for-good: … and then it probes again
     How many permits does the second half-open have?
-rejections-count: six calls turned away beside three good probes: closed
-    Do you count calls that were never made?
-late-reply-prolongs: a late reply, 20 s after the opening, changes nothing
+probes-expire, rejections-count: three good probes that take 31 s, and six calls turned away meanwhile: closed
+    What ends half-open, by rule 3? Does time, or a call that was never made?
+late-reply-closes, late-reply-prolongs: late replies, 20 s after the opening, change nothing, good or bad
     In which period was this call allowed? Rule 4.
 late-reply-decides: late replies from before the opening are no probes
     How does record know in which period the call was allowed?
@@ -78,7 +78,7 @@ class Bench(Stage):
     def __init__(self, ask, make, **changed):
         super().__init__(ask, make)
         self.breaker = self.make(make, **{**SETTINGS, **changed}, methods=("allow", "record"))
-        self.now, self._state, self._drawn = START, None, 0.0
+        self.now, self._state, self._drawn = START - 2, None, 0.0
 
     def begin(self):
         """Ask whether a call may be made now: ``(ticket, id)``, the ticket None when it was turned away."""
@@ -123,7 +123,8 @@ class Bench(Stage):
 
     def opened(self, after=0.0, probes=0):
         """Four failed calls open it at START; then time passes, and so many probes are begun."""
-        self.end([self.begin() for _ in range(4)], "xxxx")
+        calls, self.now = [self.begin() for _ in range(4)], START
+        self.end(calls, "xxxx")
         self.now = START + after
         return [self.begin() for _ in range(probes)]
 
@@ -177,8 +178,10 @@ def share(b):
 
 @part
 def threshold(b):
-    b.calls("vxvx")
-    yield "at-the-threshold", not b.permits(), "well, failed, well, failed; and the next call was made"
+    for one, told in ((b, "well, failed, well, failed"), (Bench(b.ask, b.yours), "failed, failed, well, well")):
+        one.calls("vxvx" if one is b else "xxvv")
+        made, b.last = one.permits(), one.last
+        yield "at-the-threshold", not made, f"{told}; and the next call was made"
 
 
 @part
@@ -187,6 +190,12 @@ def window(b):
     yield "window-too-short", b.permits(), "the next call was turned away"
     b.calls("x")
     yield "never-forgets", not b.permits(), "forty good calls, five bad ones; the next call was made"
+
+
+@part
+def patience(b):
+    b.opened(after=29.9)
+    yield "waits-too-short", not b.permits(), "a call was made"
 
 
 @part
@@ -202,12 +211,6 @@ def clock(b):
 def waiting(b):
     b.opened(after=30)
     yield "never-half-opens", b.permits(), "it was turned away"
-
-
-@part
-def patience(b):
-    b.opened(after=29.9)
-    yield "waits-too-short", not b.permits(), "a call was made"
 
 
 @part
@@ -268,39 +271,45 @@ def two_bad_probes(b):
 
 @part
 def other_settings(b):
-    other = Bench(b.ask, b.yours, size=6, failure_rate=0.3, minimum_calls=2, wait_open=7.0, probes=2)
+    other = Bench(b.ask, b.yours, size=6, failure_rate=0.3, minimum_calls=2, wait_open=7.0, probes=3)
     made = [other.calls("vvvvvvxx"), other.permits()]  # 2 of the last 6
     other.now += 7.0
-    made, b.last = [*made, other.permits(5)], other.last
-    told = "six good calls, two bad ones, one more; 7 s later five at once: {} + {} + {} were made, not 8 + 0 + 2"
-    yield "settings-ignored", made == [8, 0, 2], told.format(*made)
+    probes = [other.begin() for _ in range(5)]
+    made, b.last = [*made, sum(ticket is not None for ticket, _ in probes)], other.last
+    told = "six good calls, two bad ones, one more; 7 s later five at once: {} + {} + {} were made, not 8 + 0 + 3"
+    yield "settings-ignored", made == [8, 0, 3], told.format(*made)
+    other.end(probes[:2], "vv")
+    made, b.last = other.permits(), other.last
+    yield "minimum-of-probes", not made, "a fourth call was made"
 
 
 @part
 def turned_away(b):
     probes = b.opened(after=30, probes=3)
-    b.permits(6)
+    b.now += 31
+    yield "probes-expire", not b.permits(6), "one of the six was made"
     b.end(probes, "vvv")
     yield "rejections-count", b.permits(4) == 4, "of four calls not all were made"
 
 
 @part
 def late_replies(b):
-    old = [b.begin() for _ in range(13)]
+    old = [b.begin() for _ in range(14)]
     b.opened(after=20)
-    b.end(old[:1], "x")
+    b.end(old[:2], "vx")
+    yield "late-reply-closes", not b.permits(), "a good one and a bad one came in, and the next call was made"
     b.now = START + 30
     probes = [b.begin()]
     yield "late-reply-prolongs", probes[0][0] is not None, "30 s after the opening a call was turned away"
     probes += [b.begin(), b.begin()]
-    b.end(old[1:5], "vvvv")
+    b.end(old[2:6], "vvvv")
     told = "four good replies to calls from before the opening came in, and a fourth call was made"
     yield "late-reply-decides", not b.permits(), told
-    b.end(old[5:9], "xxxx")
+    b.end(old[6:10], "xxxx")
     b.end(probes, "vvv")
     told = "four failed replies from before the opening came in among three good probes, and it did not close"
     yield "late-reply-decides", b.permits(), told
-    b.end(old[9:], "xxxx")
+    b.end(old[10:], "xxxx")
     told = "four failed replies from before the opening came in, and the breaker opened"
     yield "late-reply-counts", b.permits(), told
 

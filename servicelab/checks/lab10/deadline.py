@@ -24,8 +24,8 @@ SLACK = 0.02  # seconds for rounding; what else takes time is on the safe side o
 WORDS = words(f"""
 wrong-type: make_hop returns a Flask app, a fresh one each time
     Does it end with the app that it made?
-dropped: each hop hands the header down
-    Which headers does your call of the next service have?
+dropped, other-session: each hop calls the next one with its `web`, and hands the header down
+    What do you call the next service with, and which headers has this call?
 no-number: … as a number of seconds
     What would the next service make of it? Seconds, as text.
 unchanged: … with less in it than came in
@@ -38,6 +38,8 @@ too-little: … and no less than what came in minus what has passed since
     What else do you take off?
 no-default: without the header it hands down what is left of 2 s
     How long do you allow when nobody has said anything?
+steps-left-out: each did all of its steps, in order, for this customer and for the next
+    What is left of `steps` after the first order?
 leisure: with 1.5 s left and work of half a second the order goes through: 200 and what payment answers
     Nothing is late here.
 needs-header: without the header the order goes through
@@ -48,15 +50,15 @@ calls-too-late: its own work used up the time: the next service is not called
     Where do you look at the clock for the last time before the call?
 work-goes-on: … and it stops working when nobody waits any more
     How often do you look at the clock while you work?
-late-status: … and says 504
-    What does a caller learn from your status?
-waits-too-long: payment hangs for 1.8 s, 0.5 s are left: the gateway does not wait for it
-    How long is your call of the next service willing to wait?
+late-status, paid-too-late: … and it says 504, the last service, which has nobody to call, as well
+    What does a caller learn from your status? Where does your code say "paid"?
+waits-too-long: 1.5 s come to orders, 1.2 s of them are gone when it calls payment, which takes 0.9 s: it gives up
+    How long is your call of the next service willing to wait, and when do you work that out?
 timeout-is-500: … and answers 504
     What does requests do when the time is up, and what does Flask make of that?
 work-for-nobody: payment has 2.5 s of work, 0.6 s are left: it stops when nobody waits
     It is the last of the chain. Does it know how long it has, and does it look?
-answer-changed: payment says 402: its text and status come back to the client
+answer-changed: whatever payment says, its text and status come back to the client
     What do you return of an answer that came in time?
 """)
 
@@ -68,8 +70,7 @@ class Chain(Stage):
         super().__init__(ask, make_hop)
         self.urls, self.servers = {}, []
         self.did = dict.fromkeys(NAMES, 0)  # steps of work that were begun
-        self.worked = dict.fromkeys(NAMES, 0.0)  # seconds of work that were done
-        self.got = []  # (service, value of the header, id of the call), in order of arrival
+        self.order = []  # (service, number of the step)
         self.web = self.use(traced(requests.Session(), ask.trace, "client"))
 
     def start(self, payment_app=None, **steps):
@@ -88,13 +89,15 @@ class Chain(Stage):
     def _made(self, name, steps, below):
         web = self.use(traced(requests.Session(), self.ask.trace, name))
         seconds, count = (steps, 1) if isinstance(steps, float) else (STEP, steps)
-        app = self.call(self.yours, name, [lambda: self._step(name, seconds)] * count, below, web)
+        work = [lambda number=number: self._step(name, seconds, number) for number in range(count)]
+        app = self.call(self.yours, name, work, below, web)
         if not hasattr(app, "before_request"):
             self.refuse("wrong-type", f"it returned {shown(app)}")
         return app
 
-    def _step(self, name, seconds):
+    def _step(self, name, seconds, number):
         self.did[name] += 1
+        self.order.append((name, number))
         start = time.monotonic()
         time.sleep(seconds)
         self.worked[name] += time.monotonic() - start
@@ -105,6 +108,8 @@ class Chain(Stage):
 
     def send(self, left, to="gateway"):
         """One call with so much time left (a text, or None for no header): ``(status or None, text, how it went)``."""
+        self.got = []  # (service, value of the header, id of the call), in order of arrival, of this call alone
+        self.worked = dict.fromkeys(NAMES, 0.0)  # seconds of work that were done for it
         try:
             headers = {} if left is None else {HEADER: left}
             answer = self.web.post(self.urls[to], headers=headers, timeout=6)
@@ -136,6 +141,8 @@ class Chain(Stage):
             value = float(came)
         except ValueError:
             return "no-number", f"the header said {came!r}"
+        if name not in calls:
+            return "other-session", f"{name} was called, and not with it"
         since = calls[name].start - calls[above].start
         told = (
             f"{said:.3f} s came to {above}, which worked for {self.worked[above]:.3f} s and handed down {value:.3f} s"
@@ -167,6 +174,10 @@ def at_leisure(c):
     if status != 200:
         c.refuse("leisure", told)
     yield "leisure", True, told
+    c.send("1.500")
+    told = ", ".join(f"{name} {number + 1}" for name, number in c.order)
+    steps = [(name, number) for name in NAMES for number in range(1 if name == "payment" else 2)]
+    yield "steps-left-out", c.order == steps * 2, f"of 2, 2 and 1 steps these were done, twice: {told}"
 
 
 @part
@@ -175,7 +186,6 @@ def nothing_left(c):
     for name in NAMES:
         for left in ("0.000", "-0.200"):
             before = sum(c.did.values())
-            c.got.clear()
             status, _, told = c.send(left, name)
             worked = sum(c.did.values()) - before
             code = "zero-calls" if len(c.got) > 1 else "zero-works" if worked else "zero-status"
@@ -185,12 +195,15 @@ def nothing_left(c):
 
 @part
 def used_up_in_one_step(c):
-    c.start(gateway=0.6)
-    status, _, told = c.send("0.300")
+    c.start(gateway=0.4)
+    status, _, told = c.send("0.200")
     went_on = c.header_at("orders")
-    told += f" after one step of 0.6 s, and orders was called with {HEADER}: {went_on}"
+    told += f" after one step of 0.4 s, and orders was called with {HEADER}: {went_on}"
     yield "calls-too-late", len(c.got) == 1, told
     yield "late-status", status == 504, told
+    status, _, told = c.send("0.050", "payment")
+    code = "paid-too-late" if status == 200 else "late-status"
+    yield code, status == 504, f"{HEADER}: 0.050 came to payment, its one step takes 0.1 s. {told}"
 
 
 @part
@@ -202,8 +215,8 @@ def used_up_in_many_steps(c):
 
 @part
 def hangs_below(c):
-    c.start(payment=1.8)
-    status, _, told = c.send("0.500")
+    c.start(orders=1.2, payment=0.9)
+    status, _, told = c.send("1.500", "orders")
     ends = [work.end for work in c.ask.trace.work if work.who == "payment" and work.end is not None]
     waited = bool(ends) and c.client.end > min(ends)
     yield "waits-too-long", not waited, f"{told}, after payment was through"
@@ -232,8 +245,11 @@ def without_header(c):
 
 @part
 def passed_on(c):
-    declined = Flask("payment")
-    declined.add_url_rule("/charge", "charge", lambda: ("card declined", 402), methods=["POST"])
-    c.start(declined)
-    status, text, told = c.send("1.500")
-    yield "answer-changed", (status, text) == (402, "card declined"), f"{told}: {text[:60]!r}"
+    says, payment = [("card declined", 402), ("closed for tonight", 503), ("we will see", 202)], Flask("payment")
+    payment.add_url_rule("/charge", "charge", lambda: says[0], methods=["POST"])
+    c.start(payment)
+    while says:
+        status, text, told = c.send("4.000")
+        yield "answer-changed", (text, status) == says[0], f"payment said {says.pop(0)}; {told}: {text[:60]!r}"
+    code, happened = c.handed_down("gateway", "orders", 4.0)
+    yield code or "too-little", code is None, happened

@@ -159,6 +159,7 @@ def bank_is_down(c):
     before, sent, calls = len(c.ask.trace), 0, []
     c.shop.outage()
     while sent < CUSTOMERS and _count(calls, "bank") <= 3 * CUSTOMERS:
+        time.sleep(WAIT if sent == CUSTOMERS // 2 else 0)  # a breaker that has opened begins to probe
         c.served(10, clients=1)
         sent += 10
         calls = c.ask.trace.since(before).calls
