@@ -1,0 +1,297 @@
+"""Exercise 1, repair: a gateway that passes on what it gets. A service behind it records what arrives."""
+
+import gzip
+import threading
+import time
+from collections.abc import Callable
+from http.client import HTTPConnection, HTTPException
+from typing import NamedTuple
+
+from flask import Flask, Response, request
+
+from servicelab.checks.scenario import Stage, scenario, words
+from servicelab.faults import FaultProxy
+from servicelab.servers import serve
+from servicelab.trace import reply_id
+
+PAGE = b"mugs, cups and pots. " * 50
+PEOPLE = {"Bearer a-1": "alice", "Bearer b-2": "bob"}
+
+WORDS = words("""
+path: each path, method and body arrives as it came, and the reply comes back, for / too (rule 1)
+    Which paths does your route know, and which methods? Who reads the body of a form first?
+query: the query arrives as it came: order, repeated names, quotes (rule 1)
+    Is there a way to pass it on without taking it apart?
+status: a 201, 404 or 503 of the service comes back with its body (rule 2)
+    Whose status does your gateway return?
+encoding: a body in gzip comes back as it is, label and bytes (rule 2)
+    What does your client library do with the body before you see it? And what does the label still say then?
+cookies: two cookies remain two (rule 2)
+    A dict has one value for each name. What became of the other one?
+redirect: a redirect goes to the client, and nobody follows it (rule 2)
+    Who read the Location, and who should?
+headers: other headers arrive with the service, and with the client (rule 2)
+    Which headers do you copy, in each direction?
+host: the header Host names the service (rule 3)
+    Whose name does the client write into Host, and who gets to read it?
+unasked: who did not ask for gzip gets none (rule 3)
+    Which headers does your client library add when you leave them out?
+jar: no cookie of one customer goes out with another customer's request (rule 3)
+    Where does your client library keep what Set-Cookie brought, and for whom?
+chunked: a reply of unknown length comes back whole (rule 4)
+    In how many pieces a body travels is a matter of one connection. What did you tell the client about its own?
+hop-to-service, hop-to-client: headers of one connection stay there, and so do those that Connection names (rule 4)
+    Which names does rule 4 list, which are listed by the message itself, and in which of the two directions?
+impostor: X-User as the client wrote it never arrives (rule 5)
+    Who may say who somebody is? What becomes of the client's own header when nobody is known?
+unsigned: X-User says whom who() knows (rule 5)
+    What does who() get to read, and where does its answer go?
+no-502: nobody listens, or the service hangs up without an answer: 502 (rule 6)
+    What does your client library raise then, and what does Flask make of an exception?
+no-504: the service is silent for `timeout` seconds: 504 (rule 6)
+    Which exception says that there was silence, and what is it a kind of? How long did you wait?
+impatient: a service that takes less than `timeout` seconds is waited for (rule 6)
+    Whose number of seconds is it?
+twice: one request of the client is one request to the service (rule 7)
+    Who tries again here? What would become of an order that is sent twice?
+""")
+
+
+def who(authorization):
+    """What the gateway asks: the name of the customer with this header Authorization (a text or None), or None."""
+    return PEOPLE.get(authorization)
+
+
+class Got(NamedTuple):
+    """A reply as the client read it; ``told`` says in words what came, or why nothing did."""
+
+    status: int | None
+    headers: list[tuple[str, str]]
+    body: bytes
+    told: str
+
+    def all(self, name):
+        return [value for key, value in self.headers if key.lower() == name.lower()]
+
+
+class Door(Stage):
+    """A service and the learner's gateway in front of it. ``arrived`` has what came to the service: method, path, query,
+    headers and body."""
+
+    def __init__(self, ask, gateway):
+        super().__init__(ask, gateway)
+        self.arrived, self.reply, self.silence = [], None, threading.Event()
+        app = Flask("shop", static_folder=None)
+        app.before_request(self._answer)  # before a route is looked for: it serves all paths and methods
+        self.service = self.use(serve(app, "shop", workers=4))
+        ask.use(_released(self.silence))
+        self.open(self.service.url)
+
+    def _answer(self):
+        query, headers, body = request.query_string.decode(), request.headers, request.get_data()
+        self.arrived.append((request.method, request.path, query, headers, body))
+        id = self.ask.trace.send("gateway", "shop", f"{request.method} {request.path}")
+        self.ask.trace.receive(id, "shop")
+        return self.reply(request) if self.reply else Response("fine")
+
+    def open(self, upstream, timeout=5.0):
+        app = self.call(self.yours, upstream, timeout, who, returns=Callable)
+        self.gateway = self.use(serve(app, "gateway"))
+
+    def replies(self, body=b"fine", status=200, headers=()):
+        self.reply = lambda request: Response(body, status, list(headers))
+
+    def get(self, path="/mugs", method="GET", body=None, headers=(), limit=3.0) -> Got:
+        del self.arrived[:]
+        self.last = call = self.ask.trace.send("client", "gateway", f"{method} {path}")
+        connection = HTTPConnection("127.0.0.1", self.gateway.port, timeout=limit)
+        try:
+            connection.putrequest(method, path, skip_accept_encoding=True)
+            for name, value in [*headers, *([("Content-Length", len(body))] if body else [])]:
+                connection.putheader(name, value)
+            connection.endheaders(body)
+            answer = connection.getresponse()
+            got = Got(answer.status, answer.getheaders(), answer.read(), "")
+        except (OSError, HTTPException, ValueError) as error:
+            got = Got(None, [], b"", "")
+            told = f"the client got no whole reply: {type(error).__name__} {error}"[:120]
+        else:
+            text = got.body if len(got.body) <= 40 else f"{len(got.body)} bytes"
+            told = f"the client got {got.status} and {text}"
+            id = self.ask.trace.send("gateway", "client", str(got.status), kind="reply", id=reply_id(call))
+            self.ask.trace.receive(id, "client")
+        finally:
+            connection.close()
+        errors = [line for text in self.gateway.errors for line in text.strip().splitlines()[-1:]]
+        return got._replace(told=told + (f"; in the gateway: {errors[-1][:120]}" if errors else ""))
+
+    def at_service(self, name):
+        """The header as it arrived, or None."""
+        return self.arrived[-1][3].get(name) if self.arrived else None
+
+
+class _released:
+    """At the end, nobody waits any more."""
+
+    def __init__(self, event):
+        self.event = event
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.event.set()
+
+
+check_gateway = scenario("07", 1, "A gateway that passes on", WORDS, go_on=True, gateway=Door)
+part = check_gateway.part
+
+
+@part
+def what_is_asked(d):
+    form = [("Content-Type", "application/x-www-form-urlencoded")]
+    raw = bytes(range(256))
+    for method, path, body, headers in (
+        ("GET", "/mugs/7", None, []),
+        ("GET", "/", None, []),
+        ("POST", "/orders", b"mug=1&cup=2", form),
+        ("POST", "/orders", raw, [("Content-Type", "image/png")]),
+        ("PUT", "/orders/7", b'{"mug": 2}', [("Content-Type", "application/json")]),
+        ("PATCH", "/orders/7", raw, []),
+        ("DELETE", "/orders/7", None, []),
+    ):
+        got = d.get(path, method, body, headers)
+        came = [(m, p, b) for m, p, _, _, b in d.arrived]
+        told = (
+            f"{method} {path} with {len(body or b'')} bytes: {[(m, p, len(b)) for m, p, b in came]} arrived; {got.told}"
+        )
+        yield "path", came == [(method, path, body or b"")] and (got.status, got.body) == (200, b"fine"), told
+    for query in ("page=2&size=10", "tag=red&tag=blue&max=5", "q=a%20b&q=a%2Bb&empty=", "zoe=Zo%C3%AB&b&a"):
+        got = d.get(f"/mugs?{query}")
+        came = [query for _, _, query, _, _ in d.arrived]
+        yield "query", came == [query], f"?{query} was sent, {came} arrived; {got.told}"
+
+
+@part
+def what_comes_back(d):
+    for status in (201, 404, 503):
+        d.replies(PAGE, status)
+        got = d.get(method="POST", body=b"a mug")
+        yield "status", (got.status, got.body) == (status, PAGE), f"the service said {status}; {got.told}"
+        yield "twice", len(d.arrived) == 1, f"the service said {status}, and was asked {len(d.arrived)} times"
+
+
+@part
+def a_body_in_gzip(d):
+    packed = gzip.compress(PAGE, mtime=0)
+    d.replies(packed, headers=[("Content-Encoding", "gzip")])
+    got = d.get(headers=[("Accept-Encoding", "gzip")])
+    label = got.all("Content-Encoding")
+    told = f"{len(packed)} bytes of gzip; {got.told}, Content-Encoding {label}"
+    yield "encoding", (got.status, got.body, label) == (200, packed, ["gzip"]), told
+
+
+@part
+def a_body_in_pieces(d):
+    d.reply = lambda request: Response(iter([b"mugs, ", b"cups, ", b"pots"]))
+    got = d.get()
+    yield "chunked", (got.status, got.body) == (200, b"mugs, cups, pots"), got.told
+
+
+@part
+def cookies(d):
+    both = ["basket=a-1; Path=/", "seen=mug; Expires=Wed, 01 Jan 2031 00:00:00 GMT"]
+    d.replies(headers=[("Set-Cookie", one) for one in both])
+    got = d.get(headers=[("Authorization", "Bearer a-1")])
+    yield "cookies", got.all("Set-Cookie") == both, f"Set-Cookie came {len(got.all('Set-Cookie'))} times: {got.told}"
+    d.get(headers=[("Authorization", "Bearer b-2")])
+    yield "jar", d.at_service("Cookie") is None, f"bob sent no Cookie, and {d.at_service('Cookie')} arrived"
+
+
+@part
+def a_redirect(d):
+    inner = f"{d.service.url}/inner"
+    for status in (302, 307):
+        d.replies(b"there", status, [("Location", inner)])
+        got = d.get("/old")
+        came = [path for _, path, *_ in d.arrived]
+        told = f"the service said {status} and was asked for {came}; {got.told}, Location {got.all('Location')}"
+        yield "redirect", (got.status, got.all("Location"), came) == (status, [inner], ["/old"]), told
+
+
+@part
+def other_headers(d):
+    d.replies(headers=[("X-Stock", "7"), ("ETag", '"v1"'), ("Cache-Control", "private")])
+    got = d.get(headers=[("X-Tenant", "blue"), ("Accept-Language", "da, en;q=0.5"), ("Cookie", "seen=mug; a=1")])
+    arrived = [d.at_service(name) for name in ("X-Tenant", "Accept-Language", "Cookie")]
+    yield "headers", arrived == ["blue", "da, en;q=0.5", "seen=mug; a=1"], f"of three headers {arrived} arrived"
+    back = [got.all(name) for name in ("X-Stock", "ETag", "Cache-Control")]
+    yield "headers", back == [["7"], ['"v1"'], ["private"]], f"of three headers {back} came back; {got.told}"
+    netloc = d.service.url.split("//")[1]
+    yield "host", d.at_service("Host") == netloc, f"the service at {netloc} was asked for {d.at_service('Host')}"
+    d.reply = as_wished
+    got = d.get()
+    yield "unasked", (got.body, got.all("Content-Encoding")) == (PAGE, []), f"no gzip was asked for; {got.told}"
+
+
+def as_wished(request):
+    if "gzip" in request.headers.get("Accept-Encoding", ""):
+        return Response(gzip.compress(PAGE), headers={"Content-Encoding": "gzip"})
+    return Response(PAGE)
+
+
+@part
+def of_one_connection(d):
+    sent = [("Connection", "keep-alive, X-Hop"), ("X-Hop", "1"), ("Keep-Alive", "timeout=77"), ("TE", "trailers")]
+    d.replies(headers=[("Connection", "X-Side"), ("X-Side", "1"), ("Keep-Alive", "timeout=77")])
+    got = d.get(headers=sent)
+    came = [f"{name}: {d.at_service(name)}" for name in ("X-Hop", "Keep-Alive", "TE") if d.at_service(name)]
+    came += ["X-Hop in Connection"] * ("x-hop" in (d.at_service("Connection") or "").lower())
+    yield "hop-to-service", bool(d.arrived) and not came, f"{came or 'nothing'} arrived; {got.told}"
+    back = [name for name in ("X-Side", "Keep-Alive") if got.all(name)]
+    back += ["X-Side in Connection"] * ("x-side" in str(got.all("Connection")).lower())
+    yield "hop-to-client", got.status == 200 and not back, f"{back} came back; {got.told}"
+
+
+@part
+def whom_to_believe(d):
+    for name, claims, knows in (
+        (None, "admin", None),
+        ("Bearer x-9", "bob", None),
+        ("Bearer a-1", "bob", "alice"),
+        ("Bearer b-2", None, "bob"),
+    ):
+        sent = [("Authorization", name)] * bool(name) + [("X-User", claims)] * bool(claims)
+        got = d.get(headers=sent)
+        found = d.at_service("X-User")
+        told = f"with {dict(sent)} the service read X-User {found}; {got.told}"
+        yield "impostor", not claims or claims not in str(found), told
+        yield "unsigned", (found or None) == knows and len(d.arrived) == 1, told
+
+
+@part
+def nobody_there(d):
+    with serve(Flask("gone"), "gone") as gone:
+        url = gone.url
+    d.open(url)
+    got = d.get()
+    yield "no-502", got.status == 502, f"nobody listens; {got.told}"
+    proxy = d.use(FaultProxy(d.service))
+    proxy.add("limit_data", bytes=0)
+    d.open(proxy.url)
+    got = d.get(method="POST", body=b"a mug")
+    yield "no-502", got.status == 502, f"it hung up without an answer; {got.told}"
+    yield "twice", len(d.arrived) == 1, f"it hung up, and {len(d.arrived)} requests arrived"
+
+
+@part
+def a_silence(d):
+    d.reply = lambda request: Response("late") if d.silence.wait(4) else Response("very late")
+    d.open(d.service.url, 0.4)
+    got = d.get(method="POST", body=b"a mug")
+    yield "no-504", got.status == 504, f"the service was silent, the timeout 0.4 s; {got.told}"
+    yield "twice", len(d.arrived) == 1, f"the service was silent, and {len(d.arrived)} requests arrived"
+    d.reply = lambda request: time.sleep(1.2) or Response("at last")
+    d.open(d.service.url, 5.0)
+    got = d.get(limit=6.0)
+    yield "impatient", (got.status, got.body) == (200, b"at last"), f"it took 1.2 s, the timeout 5 s; {got.told}"

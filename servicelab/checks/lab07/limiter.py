@@ -1,0 +1,225 @@
+"""Exercise 4, build: a limiter for several gateways. The times are told, and all numbers are exact in binary."""
+
+from random import Random
+
+from servicelab.checks.scenario import Stage, scenario, words
+
+WORDS = words("""
+burst: burst calls at one moment are let through, and a part of one is no call (rules 1 and 2)
+    How full is the bucket of somebody whom nobody has seen yet? What if burst is 2.5?
+too-many: in no window are more than rate × window + burst calls let through (rule 1)
+    When did you last look how much time has passed, and what did it add?
+border: at the border of two seconds, too (rule 1)
+    What happens in your count when a new second begins?
+saved-up: however long the pause, no more than burst is saved up (rule 1)
+    What is the most that your bucket holds?
+refused: nobody is refused whom rule 1 would let through (rule 2)
+    Which part of a call is lost when you round? What do you compare when it fits just exactly?
+steady: who makes a call every 1 / rate seconds is never refused (rule 2)
+    What holds at exactly 1 / rate? What is left of the parts of a call that come in between?
+costs: a call that is refused costs nothing (rule 2)
+    What do you write down when you say no?
+others: each customer has a limit of his own (rule 3)
+    Whose calls did you count?
+gateways: several gateways with one store let as much through as one (rule 4)
+    What does one gateway know of what another one let through?
+store: what is known stands in the store, and nowhere else: with an empty one everybody begins anew (rule 4)
+    What do you keep outside of it, and who else can see that?
+race: another gateway writes between your read and your swap: nobody gets more than the limit (rule 5)
+    What does swap answer, and who listens?
+gives-up: … and nobody is refused for it (rule 5)
+    You have lost the race. What is true now, and how often may that happen to one call?
+grows: of each customer the store has one entry: a number, or a tuple of at most four (rule 6)
+    What do you need to know of a thousand calls to decide about the next one?
+clock: time is what you are told (rule 7)
+    How late is it for whoever calls you?
+""")
+
+
+class Store:
+    """What all gateways share; think of Redis.
+
+    ``read(key)`` is the value of a key, or None. ``swap(key, old, new)`` writes ``new`` if the value is still ``old``
+    (None: if there is none), in one step, and says whether it did."""
+
+    def __init__(self):
+        self.values, self.between, self.strange = {}, None, ""
+
+    def read(self, key):
+        found, between = self.values.get(key), self.between
+        if between:
+            self.between = None
+            self.between = between()  # what comes after the next read
+        return found
+
+    def swap(self, key, old, new):
+        numbers = new if isinstance(new, tuple) else (new,)
+        if len(numbers) > 4 or not all(isinstance(one, int | float) for one in numbers):
+            self.strange = f"swap was to write {str(new)[:80]}"
+        if self.values.get(key) != old:
+            return False
+        self.values[key] = new
+        return True
+
+
+class Bucket:
+    """What is right, for one customer."""
+
+    def __init__(self, rate, burst):
+        self.rate, self.burst, self.left, self.at = rate, burst, burst, None
+
+    def admit(self, now):
+        since = 0 if self.at is None else now - self.at
+        self.left, self.at = min(self.burst, self.left + self.rate * since), now
+        is_let = self.left >= 1
+        self.left -= is_let
+        return is_let
+
+
+class Doors(Stage):
+    """Gateways with one store, and what one exact bucket a customer says."""
+
+    def __init__(self, ask, Limiter):
+        super().__init__(ask, Limiter)
+        self.begin()
+
+    def begin(self, rate=2.0, burst=5, gateways=1):
+        self.rate, self.burst, self.store, self.right, self.log = rate, burst, Store(), {}, []
+        self.gateways = [self.new() for _ in range(gateways)]
+        return self
+
+    def new(self):
+        return self.make(self.yours, self.rate, self.burst, self.store, methods=("admit",))
+
+    def admit(self, now, customer="alice", gateway=0, within=None) -> bool:
+        self.last = self.ask.trace.send("client", "gateway", f"{customer}", at=now)
+        self.ask.trace.receive(self.last, "gateway", at=now + 0.01)
+        answer = self.call((within or self.gateways[gateway]).admit, customer, now, returns=bool)
+        self.log = [*self.log[-5:], f"{now:g} s {'let' if answer else 'refused'}"]
+        if self.store.strange or len(self.store.values) > len({customer, *self.right}):
+            self.refuse("grows", self.store.strange or f"the store has the entries {list(self.store.values)[:5]}")
+        return answer
+
+    def both(self, now, customer="alice", gateway=0):
+        """What the learner's says, and what is right."""
+        right = self.right.setdefault(customer, Bucket(self.rate, self.burst)).admit(now)
+        return self.admit(now, customer, gateway), right
+
+    def settings(self):
+        return f"rate {self.rate:g}, burst {self.burst:g}: … {', '.join(self.log)}"
+
+
+check_limiter = scenario("07", 4, "A limiter for several gateways", WORDS, Limiter=Doors)
+part = check_limiter.part
+
+
+@part
+def all_at_once(d):
+    for rate, burst, start in ((2.0, 5, 0.0), (4.0, 1, 100.0), (0.5, 2.5, -64.0)):
+        d.begin(rate, burst)
+        let = sum(d.admit(start) for _ in range(int(burst) + 3))
+        yield "burst", let == int(burst), f"{let} were let through at one moment; {d.settings()}"
+    d.begin(0.5, 2.5)
+    let = sum(d.admit(-64.0) for _ in range(9))
+    yield "store", let == 2, f"another store, and {let} were let through; {d.settings()}"
+
+
+@part
+def across_a_border(d):
+    d.begin(8.0, 8)
+    let = [sum(d.admit(now) for _ in range(12)) for now in (0.96875, 1.03125)]
+    yield "border" if sum(let) > 12 else "too-many", sum(let) <= 8, f"{let} in 63 ms; {d.settings()}"
+
+
+@part
+def after_a_pause(d):
+    for rate, burst in ((2.0, 5), (4.0, 1)):
+        d.begin(rate, burst).admit(0.0)
+        let = sum(d.admit(4000.0) for _ in range(20))
+        yield "saved-up", let <= burst, f"after 4000 s {let} were let through; {d.settings()}"
+        yield "clock", let == burst, f"4000 s later {let} were let through; {d.settings()}"
+
+
+@part
+def at_the_rate(d):
+    for rate, burst in ((2.0, 5), (0.5, 1), (8.0, 2.5)):
+        d.begin(rate, burst)
+        for _ in range(int(burst)):
+            d.admit(10.0)
+        for turn in range(1, 100):
+            yield "steady", d.admit(10.0 + turn / rate), f"one call every {1 / rate:g} s; {d.settings()}"
+
+
+@part
+def and_again_and_again(d):
+    for rate in (2.0, 0.5):
+        d.begin(rate, 3)
+        for _ in range(3):
+            d.admit(0.0)
+        early = [d.admit(0.75 * turn / 16 / rate) for turn in range(16)]
+        yield "costs", d.admit(1 / rate) or any(early), f"after 16 refusals; {d.settings()}"
+
+
+@part
+def days_of_calls(d):
+    for seed, (rate, burst) in enumerate(((2.0, 5), (4.0, 1), (0.5, 3), (8.0, 2.5))):
+        dice, now = Random(seed), 0.0
+        d.begin(rate, burst)
+        for _ in range(300):
+            now += dice.choice([0, 0, 1 / 8, 1 / 2, 1, 1, 6]) / rate
+            let, right = d.both(now)
+            yield "too-many", right or not let, d.settings()
+            yield "refused", let or not right, d.settings()
+
+
+@part
+def somebody_else(d):
+    d.begin()
+    for _ in range(9):
+        d.both(1.0, "alice")
+    let = [sum(d.both(1.0 + turn / 8, who)[0] for _ in range(9)) for turn, who in enumerate(["bob", "", "alice b"])]
+    yield "others", let == [5, 5, 5], f"alice had her five; of three others {let} were let through; {d.settings()}"
+    let = sum(d.both(1.25, "alice")[0] for _ in range(3))
+    yield "others", not let, f"others had theirs; {let} of hers were let through; {d.settings()}"
+
+
+@part
+def three_gateways(d):
+    d.begin(gateways=3)
+    let = right = 0
+    for turn in range(60):
+        mine, exact = d.both(turn / 16, gateway=turn % 3)
+        let, right = let + mine, right + exact
+        d.gateways[2] = d.new() if turn % 20 == 19 else d.gateways[2]  # begun anew
+    yield (
+        "gateways",
+        let == right,
+        f"three gateways let {let} of 60 through, and one would have {right}; {d.settings()}",
+    )
+    d.store.values.clear()
+    let = sum(d.admit(60 / 16) for _ in range(9))
+    yield "store", let == 5, f"the store was empty, and {let} were let through; {d.settings()}"
+
+
+@part
+def another_one_comes_between(d):
+    for burst, others in ((1, 1), (3, 1), (8, 3)):
+        for since in (None, 40.0):
+            d.begin(burst=burst, gateways=2)
+            if since:
+                d.admit(0.0)
+            now, let = since or 0.0, []
+
+            def between():
+                """Another gateway, as often as it is its turn."""
+                let.append(d.admit(now, gateway=1))
+                return between if len(let) < others else None
+
+            d.store.between = between
+            let.append(d.admit(now))
+            d.store.between = None
+            told = f"{sum(let)} of {len(let)} were let through, {others} of them by another gateway meanwhile"
+            yield "race", sum(let) <= burst, f"{told}; {d.settings()}"
+            yield "gives-up", sum(let) == min(burst, others + 1), f"{told}; {d.settings()}"
+            let += [d.admit(now) for _ in range(12)]
+            yield "race", sum(let) <= burst, f"afterwards {sum(let)} were let through; {d.settings()}"

@@ -1,0 +1,94 @@
+"""The days of exercise 5, and what is right for them: the log of a day, played again."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from math import inf
+from random import Random
+
+CASES = ("ceiling", "size", "ttl", "both", "cheapest")
+
+
+@dataclass(frozen=True)
+class Day:
+    """What a gateway wrote down on one day, and what is wanted of a cache.
+
+    | what    | unit    | meaning                                                                         |
+    |---------|---------|---------------------------------------------------------------------------------|
+    | calls   |         | pairs (second, page) in the order of time                                       |
+    | goal    | share   | of the calls that the cache has to answer                                       |
+    | fresh   | s       | for which a page may be shown, at most                                          |
+    | place   | cents   | that room for one page costs a day                                              |
+    | work    | cents   | that one call of the service costs                                              |
+    """
+
+    calls: tuple[tuple[float, str], ...]
+    goal: float
+    fresh: float
+    place: float
+    work: float
+
+    @property
+    def pages(self) -> int:
+        return len({page for _, page in self.calls})
+
+
+def hits(day, size=inf, ttl=inf) -> int:
+    """How many calls of the day a cache answers that has room for ``size`` pages and lets them live for ``ttl`` s."""
+    since, found = OrderedDict(), 0
+    for now, page in day.calls:
+        if page in since and now < since[page] + ttl:
+            found += 1
+        else:
+            since[page] = now
+        since.move_to_end(page)
+        if len(since) > size:
+            since.popitem(last=False)
+    return found
+
+
+def least(numbers, is_enough):
+    return next((number for number in numbers if is_enough(number)), None)
+
+
+def cost(day, size) -> float:
+    return size * day.place + (len(day.calls) - hits(day, size)) * day.work
+
+
+def right(day) -> dict[str, float | None]:
+    wanted, sizes = day.goal * len(day.calls) - 1e-9, range(1, day.pages + 1)
+    longest = int(day.calls[-1][0] - day.calls[0][0]) + 2
+    costs = {size: cost(day, size) for size in range(day.pages + 1)}
+    return {
+        "ceiling": hits(day) / len(day.calls),
+        "size": least(sizes, lambda size: hits(day, size) >= wanted),
+        "ttl": least(range(1, longest), lambda ttl: hits(day, ttl=ttl) >= wanted),
+        "both": least(sizes, lambda size: hits(day, size, day.fresh) >= wanted),
+        "cheapest": min(costs, key=costs.get),  # the least of equals
+    }
+
+
+def drawn(seed, calls, pages, skew, rate, *wanted, step=1 / 64) -> Day:
+    """Calls at random, the favourites more often (Zipf), in a log that tells times to ``step`` seconds."""
+    dice, now, log = Random(seed), 100.0 * seed, []
+    names = [f"/mugs/{dice.randrange(10**6)}" for _ in range(pages)]
+    for page in dice.choices(names, [1 / rank**skew for rank in range(1, pages + 1)], k=calls):
+        now += dice.expovariate(rate)
+        log.append((round(now / step) * step, page))
+    return Day(tuple(log), *wanted)
+
+
+PRACTICE = drawn(1, 500, 60, 1.0, 5, 0.6, 20, 2.0, 1.0)
+#: Hidden. The second log has half seconds, and its goal is just what one size reaches; of the third no cache reaches the
+#: goal; in the fourth a page is soon too old; in the last, room is dearer than work.
+CHECKED = (
+    drawn(11, 500, 70, 1.0, 5, 0.604, 15, 2.0, 1.0),
+    drawn(12, 512, 40, 1.0, 0.75, 358 / 512, 150, 4.0, 1.0, step=0.5),
+    drawn(13, 400, 120, 0.5, 2, 0.75, 60, 0.5, 1.0),
+    drawn(14, 500, 50, 1.2, 5, 0.7, 4, 0.5, 2.0),
+    drawn(15, 400, 60, 0.8, 5, 0.5, 40, 60.0, 0.5),
+)
+
+
+def practice_day() -> Day:
+    """A day to try things on; the check has others."""
+    return PRACTICE
