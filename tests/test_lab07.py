@@ -1,15 +1,12 @@
 """What is particular to lab 07. Its catalogue is tested in test_labs."""
 
 from bisect import bisect_left
-from random import Random
 
 import pytest
 
-from servicelab.checks import lab07
 from servicelab.checks.lab07.cache import CALLS, HITS, spend_day
-from servicelab.checks.lab07.limiter import Bucket, Store
+from servicelab.checks.lab07.limiter import Store
 from servicelab.checks.lab07.plans import CHECKED, PRACTICE, hits, right
-from servicelab.policies import TokenBucket
 from tests.lab07_answers.cache import ByPath, Cache
 from tests.lab07_answers.room import replay
 
@@ -34,20 +31,7 @@ def test_a_right_cache_has_hits_to_spare(seed):
     assert hit > HITS + 0.15 and wrong == 0
 
 
-# -- exercise 4: what is right ------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("rate, burst", [(2.0, 5), (4.0, 1), (8.0, 2.5)])
-def test_the_exact_bucket_keeps_to_every_window_and_is_the_one_of_the_package(rate, burst):
-    dice, mine, course, now, let = Random(1), Bucket(rate, burst), TokenBucket(rate, burst), 0.0, []
-    for _ in range(400):
-        now += dice.choice([0, 1 / 8, 1 / 2, 1, 6]) / rate
-        is_let = mine.admit(now)
-        assert is_let == course.admit(now)
-        let += [now] * is_let
-    for first, since in enumerate(let):
-        for number, until in enumerate(let[first:], 1):
-            assert number <= rate * (until - since) + burst
+# -- exercise 3: the store ----------------------------------------------------------------------------
 
 
 def test_a_store_swaps_what_is_still_there_and_says_whether_it_did():
@@ -57,7 +41,7 @@ def test_a_store_swaps_what_is_still_there_and_says_whether_it_did():
     assert store.swap("alice", (1.0, 2), 3) and store.read("alice") == 3
 
 
-# -- exercise 5: the days -----------------------------------------------------------------------------
+# -- exercise 4: the days -----------------------------------------------------------------------------
 
 
 @DAYS
@@ -79,7 +63,3 @@ def test_it_changes_no_number_whether_a_copy_that_is_too_old_keeps_its_place(day
     found, goal = right(day)["both"], day.goal * len(day.calls)
     sizes = (found - 1, found) if found else (day.pages,)
     assert [replay(day, size, day.fresh, "too old is gone") >= goal for size in sizes] == [False, True][: len(sizes)]
-
-
-def test_a_day_to_try_is_none_of_those_that_are_checked():
-    assert lab07.practice_day() not in CHECKED and len(set(CHECKED)) == 5

@@ -8,11 +8,10 @@ answer and the codes of the expectations that must refuse it, these and no other
 EXERCISES = {
     "gateway": "gateway",
     "cache": "Cache",
-    "coalescer": "Coalescer",
     "limiter": "Limiter",
     "room": "plan",
 }
 #: A learner's class that makes nothing lacks its methods.
-REFUSALS = {(name, "wrong-type"): "no-methods" for name in ("cache", "coalescer", "limiter")}
+REFUSALS = {(name, "wrong-type"): "no-methods" for name in ("cache", "limiter")}
 #: Wrong answers, and different messages, an exercise.
 LEAST_WRONG = 7

@@ -27,7 +27,7 @@ class Cache:
 
     def may_keep(self, request, reply):
         flaws, words = self.flaws, self.words(reply)
-        forbidden = {"private", "no-store", "no-cache"} - {word for word in flaws}
+        forbidden = {"private", "no-store", "no-cache"} - set(flaws)
         return (
             (request.method == "GET" or "each method" in flaws or (request.method == "HEAD" and "HEAD" in flaws))
             and (reply.status == 200 or "any status" in flaws or (reply.status < 400 and "below 400" in flaws))

@@ -11,7 +11,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-HOP = "connection keep-alive te trailer transfer-encoding upgrade proxy-authenticate proxy-authorization".split()
+HOP = ["connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"]
 
 
 def end_to_end(headers, hop=HOP, named=True):
@@ -34,11 +34,13 @@ class Gateway:
             self.app.add_url_rule("/", "root", self.forward, methods=methods)
 
     def forward(self, path=""):
+        silent = requests.Timeout if "all is 502" not in self.flaws else ()
+        broken = requests.RequestException if "no 502" not in self.flaws else ()
         try:
             return self.back(self.ask(path))
-        except requests.Timeout if "all is 502" not in self.flaws else ():
+        except silent:
             return "silent", 504
-        except requests.RequestException if "no 502" not in self.flaws else ():
+        except broken:
             return "broken", 504 if "all is 504" in self.flaws else 502
 
     def ask(self, path):

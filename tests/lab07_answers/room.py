@@ -1,4 +1,4 @@
-"""Exercise 5: plans written in three ways, and mistakes."""
+"""Exercise 4: plans written in three ways, and mistakes."""
 
 from bisect import bisect_left
 from collections import deque
@@ -6,8 +6,6 @@ from functools import partial
 from math import ceil, inf
 
 from cachetools import LRUCache
-
-NAMES = ("ceiling", "size", "ttl", "both", "cheapest")
 
 
 def replay(day, size=inf, ttl=inf, flaw=""):
@@ -25,15 +23,14 @@ def replay(day, size=inf, ttl=inf, flaw=""):
     return found
 
 
-def by_trying(day, flaw="", replay=None):
-    play = replay or partial(globals()["replay"], flaw=flaw)
+def by_trying(day, flaw="", play=None):
+    play = play or partial(replay, flaw=flaw)
     calls, pages = len(day.calls), len({page for _, page in day.calls})
     goal = day.goal * calls
 
-    def least(numbers, **settings):
+    def least(numbers, name, **settings):
         for number in numbers:
-            found = play(day, **{name: number if value is None else value for name, value in settings.items()})
-            if found > goal or (found == goal and flaw != "more than the goal"):
+            if play(day, **{name: number}, **settings) >= goal + (flaw == "more than the goal"):
                 return number
         return pages if flaw == "all pages" else None
 
@@ -44,9 +41,9 @@ def by_trying(day, flaw="", replay=None):
     sizes = range(5, pages + 5, 5) if flaw == "in fives" else range(1, pages + 1)
     found = {
         "ceiling": (calls - pages) / calls if flaw != "no ceiling" else 1.0,
-        "size": least(sizes, size=None),
-        "ttl": least(range(1, 61 if flaw == "a minute at most" else longest), ttl=None),
-        "both": least(range(1, pages + 1), size=None, ttl=day.fresh),
+        "size": least(sizes, "size"),
+        "ttl": least(range(1, 61 if flaw == "a minute at most" else longest), "ttl"),
+        "both": least(range(1, pages + 1), "size", ttl=day.fresh),
         "cheapest": min(range(flaw == "from one on", pages + 1), key=costs),
     }
     if flaw == "both is size":
@@ -75,7 +72,7 @@ def on_shelves(day, size=inf, ttl=inf):
 
 
 def with_shelves(day):
-    return by_trying(day, replay=on_shelves)
+    return by_trying(day, play=on_shelves)
 
 
 def by_distance(day):

@@ -4,6 +4,7 @@ import gzip
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from http.client import HTTPConnection, HTTPException
 from typing import NamedTuple
 
@@ -75,72 +76,54 @@ class Got(NamedTuple):
 
 
 class Door(Stage):
-    """A service and the learner's gateway in front of it. ``arrived`` has what came to the service: method, path, query,
-    headers and body."""
+    """A service and the learner's gateway before it. ``arrived``: method, path, query, headers, body of what came."""
 
     def __init__(self, ask, gateway):
         super().__init__(ask, gateway)
-        self.arrived, self.reply, self.silence = [], None, threading.Event()
+        self.arrived, self.silence, self.reply = [], threading.Event(), lambda request: Response("fine")
         app = Flask("shop", static_folder=None)
         app.before_request(self._answer)  # before a route is looked for: it serves all paths and methods
         self.service = self.use(serve(app, "shop", workers=4))
-        ask.use(_released(self.silence))
+        self.use(ExitStack()).callback(self.silence.set)  # at the end nobody waits any more
         self.open(self.service.url)
 
     def _answer(self):
         query, headers, body = request.query_string.decode(), request.headers, request.get_data()
         self.arrived.append((request.method, request.path, query, headers, body))
-        id = self.ask.trace.send("gateway", "shop", f"{request.method} {request.path}")
-        self.ask.trace.receive(id, "shop")
-        return self.reply(request) if self.reply else Response("fine")
+        self.ask.trace.receive(self.ask.trace.send("gateway", "shop", f"{request.method} {request.path}"), "shop")
+        return self.reply(request)
 
     def open(self, upstream, timeout=5.0):
-        app = self.call(self.yours, upstream, timeout, who, returns=Callable)
-        self.gateway = self.use(serve(app, "gateway"))
+        self.gateway = self.use(serve(self.call(self.yours, upstream, timeout, who, returns=Callable), "gateway"))
 
     def replies(self, body=b"fine", status=200, headers=()):
         self.reply = lambda request: Response(body, status, list(headers))
 
     def get(self, path="/mugs", method="GET", body=None, headers=(), limit=3.0) -> Got:
         del self.arrived[:]
-        self.last = call = self.ask.trace.send("client", "gateway", f"{method} {path}")
-        connection = HTTPConnection("127.0.0.1", self.gateway.port, timeout=limit)
-        try:
-            connection.putrequest(method, path, skip_accept_encoding=True)
-            for name, value in [*headers, *([("Content-Length", len(body))] if body else [])]:
-                connection.putheader(name, value)
-            connection.endheaders(body)
-            answer = connection.getresponse()
-            got = Got(answer.status, answer.getheaders(), answer.read(), "")
-        except (OSError, HTTPException, ValueError) as error:
-            got = Got(None, [], b"", "")
-            told = f"the client got no whole reply: {type(error).__name__} {error}"[:120]
-        else:
-            text = got.body if len(got.body) <= 40 else f"{len(got.body)} bytes"
-            told = f"the client got {got.status} and {text}"
-            id = self.ask.trace.send("gateway", "client", str(got.status), kind="reply", id=reply_id(call))
-            self.ask.trace.receive(id, "client")
-        finally:
-            connection.close()
-        errors = [line for text in self.gateway.errors for line in text.strip().splitlines()[-1:]]
-        return got._replace(told=told + (f"; in the gateway: {errors[-1][:120]}" if errors else ""))
+        self.last = self.ask.trace.send("client", "gateway", f"{method} {path}")
+        with closing(HTTPConnection("127.0.0.1", self.gateway.port, timeout=limit)) as connection:
+            try:
+                connection.putrequest(method, path, skip_accept_encoding=True)
+                for name, value in [*headers, *([("Content-Length", len(body))] if body else [])]:
+                    connection.putheader(name, value)
+                connection.endheaders(body)
+                answer = connection.getresponse()
+                got = Got(answer.status, answer.getheaders(), answer.read(), "")
+                told = f"the client got {got.status} and {got.body if len(got.body) <= 40 else len(got.body)} bytes"
+            except (OSError, HTTPException, ValueError) as error:
+                got, told = (
+                    Got(None, [], b"", ""),
+                    f"the client got no whole reply: {type(error).__name__} {error}"[:120],
+                )
+        id = self.ask.trace.send("gateway", "client", str(got.status), kind="reply", id=reply_id(self.last))
+        self.ask.trace.receive(id, "client")
+        errors = [f"; in the gateway: {text.strip().splitlines()[-1][:120]}" for text in self.gateway.errors[-1:]]
+        return got._replace(told="".join([told, *errors]))
 
-    def at_service(self, name):
+    def came(self, name):
         """The header as it arrived, or None."""
         return self.arrived[-1][3].get(name) if self.arrived else None
-
-
-class _released:
-    """At the end, nobody waits any more."""
-
-    def __init__(self, event):
-        self.event = event
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        self.event.set()
 
 
 check_gateway = scenario("07", 1, "A gateway that passes on", WORDS, go_on=True, gateway=Door)
@@ -149,22 +132,13 @@ part = check_gateway.part
 
 @part
 def what_is_asked(d):
-    form = [("Content-Type", "application/x-www-form-urlencoded")]
-    raw = bytes(range(256))
-    for method, path, body, headers in (
-        ("GET", "/mugs/7", None, []),
-        ("GET", "/", None, []),
-        ("POST", "/orders", b"mug=1&cup=2", form),
-        ("POST", "/orders", raw, [("Content-Type", "image/png")]),
-        ("PUT", "/orders/7", b'{"mug": 2}', [("Content-Type", "application/json")]),
-        ("PATCH", "/orders/7", raw, []),
-        ("DELETE", "/orders/7", None, []),
-    ):
+    raw, form = bytes(range(256)), [("Content-Type", "application/x-www-form-urlencoded")]
+    asked = [("GET", "/mugs/7", None, []), ("GET", "/", None, []), ("POST", "/orders", b"mug=1&cup=2", form)]
+    asked += [("POST", "/orders", raw, [("Content-Type", "image/png")]), ("PUT", "/orders/7", b'{"mug": 2}', [])]
+    for method, path, body, headers in [*asked, ("PATCH", "/orders/7", raw, []), ("DELETE", "/orders/7", None, [])]:
         got = d.get(path, method, body, headers)
         came = [(m, p, b) for m, p, _, _, b in d.arrived]
-        told = (
-            f"{method} {path} with {len(body or b'')} bytes: {[(m, p, len(b)) for m, p, b in came]} arrived; {got.told}"
-        )
+        told = f"{method} {path} with {len(body or b'')} bytes: {str(came)[:90]} arrived; {got.told}"
         yield "path", came == [(method, path, body or b"")] and (got.status, got.body) == (200, b"fine"), told
     for query in ("page=2&size=10", "tag=red&tag=blue&max=5", "q=a%20b&q=a%2Bb&empty=", "zoe=Zo%C3%AB&b&a"):
         got = d.get(f"/mugs?{query}")
@@ -205,7 +179,7 @@ def cookies(d):
     got = d.get(headers=[("Authorization", "Bearer a-1")])
     yield "cookies", got.all("Set-Cookie") == both, f"Set-Cookie came {len(got.all('Set-Cookie'))} times: {got.told}"
     d.get(headers=[("Authorization", "Bearer b-2")])
-    yield "jar", d.at_service("Cookie") is None, f"bob sent no Cookie, and {d.at_service('Cookie')} arrived"
+    yield "jar", d.came("Cookie") is None, f"bob sent no Cookie, and {d.came('Cookie')} arrived"
 
 
 @part
@@ -214,21 +188,23 @@ def a_redirect(d):
     for status in (302, 307):
         d.replies(b"there", status, [("Location", inner)])
         got = d.get("/old")
-        came = [path for _, path, *_ in d.arrived]
+        came = [path for _, path, *_ in d.arrived][:3]
         told = f"the service said {status} and was asked for {came}; {got.told}, Location {got.all('Location')}"
         yield "redirect", (got.status, got.all("Location"), came) == (status, [inner], ["/old"]), told
 
 
 @part
 def other_headers(d):
-    d.replies(headers=[("X-Stock", "7"), ("ETag", '"v1"'), ("Cache-Control", "private")])
-    got = d.get(headers=[("X-Tenant", "blue"), ("Accept-Language", "da, en;q=0.5"), ("Cookie", "seen=mug; a=1")])
-    arrived = [d.at_service(name) for name in ("X-Tenant", "Accept-Language", "Cookie")]
-    yield "headers", arrived == ["blue", "da, en;q=0.5", "seen=mug; a=1"], f"of three headers {arrived} arrived"
-    back = [got.all(name) for name in ("X-Stock", "ETag", "Cache-Control")]
-    yield "headers", back == [["7"], ['"v1"'], ["private"]], f"of three headers {back} came back; {got.told}"
+    sent = {"X-Tenant": "blue", "Accept-Language": "da, en;q=0.5", "Cookie": "seen=mug; a=1"}
+    back = {"X-Stock": "7", "ETag": '"v1"', "Cache-Control": "private"}
+    d.replies(headers=back.items())
+    got = d.get(headers=sent.items())
+    lost = [name for name in sent if d.came(name) != sent[name]] + [
+        name for name in back if got.all(name) != [back[name]]
+    ]
+    yield "headers", not lost, f"{lost} did not arrive as they were; {got.told}"
     netloc = d.service.url.split("//")[1]
-    yield "host", d.at_service("Host") == netloc, f"the service at {netloc} was asked for {d.at_service('Host')}"
+    yield "host", d.came("Host") == netloc, f"the service at {netloc} was asked for {d.came('Host')}"
     d.reply = as_wished
     got = d.get()
     yield "unasked", (got.body, got.all("Content-Encoding")) == (PAGE, []), f"no gzip was asked for; {got.told}"
@@ -245,25 +221,18 @@ def of_one_connection(d):
     sent = [("Connection", "keep-alive, X-Hop"), ("X-Hop", "1"), ("Keep-Alive", "timeout=77"), ("TE", "trailers")]
     d.replies(headers=[("Connection", "X-Side"), ("X-Side", "1"), ("Keep-Alive", "timeout=77")])
     got = d.get(headers=sent)
-    came = [f"{name}: {d.at_service(name)}" for name in ("X-Hop", "Keep-Alive", "TE") if d.at_service(name)]
-    came += ["X-Hop in Connection"] * ("x-hop" in (d.at_service("Connection") or "").lower())
-    yield "hop-to-service", bool(d.arrived) and not came, f"{came or 'nothing'} arrived; {got.told}"
+    came = [name for name in ("X-Hop", "Keep-Alive", "TE") if d.came(name)]
+    yield "hop-to-service", d.arrived and not came, f"{came or 'nothing'} arrived; {got.told}"
     back = [name for name in ("X-Side", "Keep-Alive") if got.all(name)]
-    back += ["X-Side in Connection"] * ("x-side" in str(got.all("Connection")).lower())
     yield "hop-to-client", got.status == 200 and not back, f"{back} came back; {got.told}"
 
 
 @part
 def whom_to_believe(d):
-    for name, claims, knows in (
-        (None, "admin", None),
-        ("Bearer x-9", "bob", None),
-        ("Bearer a-1", "bob", "alice"),
-        ("Bearer b-2", None, "bob"),
-    ):
+    told_of = {(None, "admin"): None, ("Bearer x-9", "bob"): None, ("Bearer a-1", "bob"): "alice"}
+    for (name, claims), knows in {**told_of, ("Bearer b-2", None): "bob"}.items():
         sent = [("Authorization", name)] * bool(name) + [("X-User", claims)] * bool(claims)
-        got = d.get(headers=sent)
-        found = d.at_service("X-User")
+        got, found = d.get(headers=sent), d.came("X-User")
         told = f"with {dict(sent)} the service read X-User {found}; {got.told}"
         yield "impostor", not claims or claims not in str(found), told
         yield "unsigned", (found or None) == knows and len(d.arrived) == 1, told
@@ -286,7 +255,7 @@ def nobody_there(d):
 
 @part
 def a_silence(d):
-    d.reply = lambda request: Response("late") if d.silence.wait(4) else Response("very late")
+    d.reply = lambda request: Response(f"late: {d.silence.wait(4)}")
     d.open(d.service.url, 0.4)
     got = d.get(method="POST", body=b"a mug")
     yield "no-504", got.status == 504, f"the service was silent, the timeout 0.4 s; {got.told}"

@@ -1,8 +1,11 @@
-"""Exercise 4, build: a limiter for several gateways. The times are told, and all numbers are exact in binary."""
+"""Exercise 3, build: a limiter for several gateways. The times are told, and all numbers are exact in binary."""
 
+from functools import partial
+from itertools import product
 from random import Random
 
 from servicelab.checks.scenario import Stage, scenario, words
+from servicelab.policies import TokenBucket
 
 WORDS = words("""
 burst: burst calls at one moment are let through, and a part of one is no call (rules 1 and 2)
@@ -62,22 +65,8 @@ class Store:
         return True
 
 
-class Bucket:
-    """What is right, for one customer."""
-
-    def __init__(self, rate, burst):
-        self.rate, self.burst, self.left, self.at = rate, burst, burst, None
-
-    def admit(self, now):
-        since = 0 if self.at is None else now - self.at
-        self.left, self.at = min(self.burst, self.left + self.rate * since), now
-        is_let = self.left >= 1
-        self.left -= is_let
-        return is_let
-
-
 class Doors(Stage):
-    """Gateways with one store, and what one exact bucket a customer says."""
+    """Gateways with one store; ``is_right`` is what one bucket a customer says, which is exact in binary."""
 
     def __init__(self, ask, Limiter):
         super().__init__(ask, Limiter)
@@ -91,73 +80,64 @@ class Doors(Stage):
     def new(self):
         return self.make(self.yours, self.rate, self.burst, self.store, methods=("admit",))
 
-    def admit(self, now, customer="alice", gateway=0, within=None) -> bool:
+    def admit(self, now, customer="alice", gateway=0) -> bool:
         self.last = self.ask.trace.send("client", "gateway", f"{customer}", at=now)
         self.ask.trace.receive(self.last, "gateway", at=now + 0.01)
-        answer = self.call((within or self.gateways[gateway]).admit, customer, now, returns=bool)
+        self.is_right = self.right.setdefault(customer, TokenBucket(self.rate, self.burst)).admit(now)
+        answer = self.call(self.gateways[gateway].admit, customer, now, returns=bool)
         self.log = [*self.log[-5:], f"{now:g} s {'let' if answer else 'refused'}"]
-        if self.store.strange or len(self.store.values) > len({customer, *self.right}):
+        self.told = f"rate {self.rate:g}, burst {self.burst:g}: … {', '.join(self.log)}"
+        if self.store.strange or len(self.store.values) > len(self.right):
             self.refuse("grows", self.store.strange or f"the store has the entries {list(self.store.values)[:5]}")
         return answer
 
-    def both(self, now, customer="alice", gateway=0):
-        """What the learner's says, and what is right."""
-        right = self.right.setdefault(customer, Bucket(self.rate, self.burst)).admit(now)
-        return self.admit(now, customer, gateway), right
-
-    def settings(self):
-        return f"rate {self.rate:g}, burst {self.burst:g}: … {', '.join(self.log)}"
+    def let(self, times, now, customer="alice"):
+        """How many of so many calls at one moment are let through."""
+        return sum(self.admit(now, customer) for _ in range(times))
 
 
-check_limiter = scenario("07", 4, "A limiter for several gateways", WORDS, Limiter=Doors)
+check_limiter = scenario("07", 3, "A limiter for several gateways", WORDS, Limiter=Doors)
 part = check_limiter.part
 
 
 @part
 def all_at_once(d):
     for rate, burst, start in ((2.0, 5, 0.0), (4.0, 1, 100.0), (0.5, 2.5, -64.0)):
-        d.begin(rate, burst)
-        let = sum(d.admit(start) for _ in range(int(burst) + 3))
-        yield "burst", let == int(burst), f"{let} were let through at one moment; {d.settings()}"
-    d.begin(0.5, 2.5)
-    let = sum(d.admit(-64.0) for _ in range(9))
-    yield "store", let == 2, f"another store, and {let} were let through; {d.settings()}"
+        let = d.begin(rate, burst).let(8, start)
+        yield "burst", let == int(burst), f"{let} of 8 were let through at one moment; {d.told}"
+    let = d.begin(rate, burst).let(8, start)
+    yield "store", let == int(burst), f"another store, and {let} of 8 were let through; {d.told}"
 
 
 @part
 def across_a_border(d):
     d.begin(8.0, 8)
-    let = [sum(d.admit(now) for _ in range(12)) for now in (0.96875, 1.03125)]
-    yield "border" if sum(let) > 12 else "too-many", sum(let) <= 8, f"{let} in 63 ms; {d.settings()}"
+    let = [d.let(12, now) for now in (0.96875, 1.03125)]
+    yield "border" if sum(let) > 12 else "too-many", sum(let) <= 8, f"{let} in 63 ms; {d.told}"
 
 
 @part
 def after_a_pause(d):
     for rate, burst in ((2.0, 5), (4.0, 1)):
         d.begin(rate, burst).admit(0.0)
-        let = sum(d.admit(4000.0) for _ in range(20))
-        yield "saved-up", let <= burst, f"after 4000 s {let} were let through; {d.settings()}"
-        yield "clock", let == burst, f"4000 s later {let} were let through; {d.settings()}"
+        let = d.let(20, 4000.0)
+        yield "saved-up" if let > burst else "clock", let == burst, f"after 4000 s {let} were let through; {d.told}"
 
 
 @part
 def at_the_rate(d):
     for rate, burst in ((2.0, 5), (0.5, 1), (8.0, 2.5)):
-        d.begin(rate, burst)
-        for _ in range(int(burst)):
-            d.admit(10.0)
+        d.begin(rate, burst).let(int(burst), 10.0)
         for turn in range(1, 100):
-            yield "steady", d.admit(10.0 + turn / rate), f"one call every {1 / rate:g} s; {d.settings()}"
+            yield "steady", d.admit(10.0 + turn / rate), f"one call every {1 / rate:g} s; {d.told}"
 
 
 @part
 def and_again_and_again(d):
     for rate in (2.0, 0.5):
-        d.begin(rate, 3)
-        for _ in range(3):
-            d.admit(0.0)
-        early = [d.admit(0.75 * turn / 16 / rate) for turn in range(16)]
-        yield "costs", d.admit(1 / rate) or any(early), f"after 16 refusals; {d.settings()}"
+        d.begin(rate, 3).let(3, 0.0)
+        early = sum(d.admit(0.75 * turn / 16 / rate) for turn in range(16))
+        yield "costs", d.admit(1 / rate) or early, f"after 16 refusals; {d.told}"
 
 
 @part
@@ -167,20 +147,17 @@ def days_of_calls(d):
         d.begin(rate, burst)
         for _ in range(300):
             now += dice.choice([0, 0, 1 / 8, 1 / 2, 1, 1, 6]) / rate
-            let, right = d.both(now)
-            yield "too-many", right or not let, d.settings()
-            yield "refused", let or not right, d.settings()
+            let = d.admit(now)
+            yield "too-many" if let else "refused", let == d.is_right, d.told
 
 
 @part
 def somebody_else(d):
-    d.begin()
-    for _ in range(9):
-        d.both(1.0, "alice")
-    let = [sum(d.both(1.0 + turn / 8, who)[0] for _ in range(9)) for turn, who in enumerate(["bob", "", "alice b"])]
-    yield "others", let == [5, 5, 5], f"alice had her five; of three others {let} were let through; {d.settings()}"
-    let = sum(d.both(1.25, "alice")[0] for _ in range(3))
-    yield "others", not let, f"others had theirs; {let} of hers were let through; {d.settings()}"
+    d.begin().let(9, 1.0)
+    let = [d.let(9, 1.0 + turn / 8, who) for turn, who in enumerate(["bob", "", "alice b"])]
+    yield "others", let == [5, 5, 5], f"alice had her five; of three others {let} were let through; {d.told}"
+    let = d.let(3, 1.25)
+    yield "others", not let, f"others had theirs; {let} of hers were let through; {d.told}"
 
 
 @part
@@ -188,38 +165,30 @@ def three_gateways(d):
     d.begin(gateways=3)
     let = right = 0
     for turn in range(60):
-        mine, exact = d.both(turn / 16, gateway=turn % 3)
-        let, right = let + mine, right + exact
+        let += d.admit(turn / 16, gateway=turn % 3)
+        right += d.is_right
         d.gateways[2] = d.new() if turn % 20 == 19 else d.gateways[2]  # begun anew
-    yield (
-        "gateways",
-        let == right,
-        f"three gateways let {let} of 60 through, and one would have {right}; {d.settings()}",
-    )
+    yield "gateways", let == right, f"three let {let} of 60 through, and one would have {right}; {d.told}"
     d.store.values.clear()
-    let = sum(d.admit(60 / 16) for _ in range(9))
-    yield "store", let == 5, f"the store was empty, and {let} were let through; {d.settings()}"
+    let = d.let(9, 60 / 16)
+    yield "store", let == 5, f"the store was empty, and {let} of 9 were let through; {d.told}"
 
 
 @part
 def another_one_comes_between(d):
-    for burst, others in ((1, 1), (3, 1), (8, 3)):
-        for since in (None, 40.0):
-            d.begin(burst=burst, gateways=2)
-            if since:
-                d.admit(0.0)
-            now, let = since or 0.0, []
+    for burst, others, is_known in product((1, 3, 8), (1, 3), (False, True)):
+        let, now = [], 40.0
+        d.begin(burst=burst, gateways=2).let(is_known, 0.0)
+        d.store.between = partial(between, d, others, now, let)
+        let.append(d.admit(now))
+        d.store.between = None
+        told = f"of {len(let)} calls {sum(let)} were let through, {others} of them by another gateway meanwhile"
+        yield "race", sum(let) <= burst, f"{told}; {d.told}"
+        yield "gives-up", sum(let) == min(burst, len(let)), f"{told}; {d.told}"
+        yield "race", sum(let) + d.let(12, now) <= burst, f"and then more than the burst in all; {d.told}"
 
-            def between():
-                """Another gateway, as often as it is its turn."""
-                let.append(d.admit(now, gateway=1))
-                return between if len(let) < others else None
 
-            d.store.between = between
-            let.append(d.admit(now))
-            d.store.between = None
-            told = f"{sum(let)} of {len(let)} were let through, {others} of them by another gateway meanwhile"
-            yield "race", sum(let) <= burst, f"{told}; {d.settings()}"
-            yield "gives-up", sum(let) == min(burst, others + 1), f"{told}; {d.settings()}"
-            let += [d.admit(now) for _ in range(12)]
-            yield "race", sum(let) <= burst, f"afterwards {sum(let)} were let through; {d.settings()}"
+def between(d, others, now, let):
+    """Another gateway, as often as it is its turn."""
+    let.append(d.admit(now, gateway=1))
+    return partial(between, d, others, now, let) if len(let) < others else None
