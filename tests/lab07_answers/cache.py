@@ -30,7 +30,7 @@ class Cache:
         forbidden = {"private", "no-store", "no-cache"} - set(flaws)
         return (
             (request.method == "GET" or "each method" in flaws or (request.method == "HEAD" and "HEAD" in flaws))
-            and (reply.status == 200 or "any status" in flaws or (reply.status < 400 and "below 400" in flaws))
+            and (reply.status == 200 or "any status" in flaws)
             and not forbidden & {*words}
             and ("set-cookie" not in reply.headers or "cookies" in flaws)
             and ("authorization" not in request.headers or "public" in words or "who asks" in flaws)
@@ -54,9 +54,7 @@ class Cache:
         return all(there.get(name) == value for name, value in values.items())
 
     def key(self, path):
-        if "no query" in self.flaws:
-            return path.split("?")[0]
-        return path.lower() if "small paths" in self.flaws else path
+        return path.split("?")[0] if "no query" in self.flaws else path
 
     def answer(self, request, ask, now):
         copies = self.copies.setdefault(self.key(request.path), [])
@@ -71,9 +69,8 @@ class Cache:
             values = {name: request.headers.get(name) for name in self.names(reply)}
             kept = [copy for copy in copies if copy[1] != values] if "one variant" not in self.flaws else []
             copies[:] = [*kept, (reply, values, now)]
-        elif request.method in WRITES and reply.status < 400 and "deaf" not in self.flaws:
-            if "a POST only" not in self.flaws or request.method == "POST":
-                copies[:] = [copy for copy in copies if "its variant" in self.flaws and not self.same(copy, request)]
+        elif request.method in WRITES and (reply.status < 400 or "fails" in self.flaws) and "deaf" not in self.flaws:
+            copies[:] = [copy for copy in copies if "its variant" in self.flaws and not self.same(copy, request)]
             if "all paths" in self.flaws:
                 self.copies.clear()
         return reply
@@ -101,7 +98,7 @@ class TwoSteps:
         control = parse_cache_control_header(reply.headers.get("cache-control", "").lower())
         names = [name.lower() for name in parse_list_header(reply.headers.get("vary", ""))]
         if not get:
-            if request.method != "HEAD":
+            if request.method != "HEAD" and reply.status < 400:
                 self.store = {key: copy for key, copy in self.store.items() if key[0] != request.path}
         elif (
             reply.status == 200
@@ -131,7 +128,7 @@ class Plain:
         labels = reply.headers.get("cache-control", "").lower()
         age = re.search(r"max-age=(\d+)", labels)
         public, vary = "public" in labels, re.findall(r"[\w*-]+", reply.headers.get("vary", "").lower())
-        if request.method not in ("GET", "HEAD"):
+        if request.method not in ("GET", "HEAD") and reply.status < 400:
             self.log = [copy for copy in self.log if copy[0] != request.path]
         forbidden = re.search(r"private|no-store|no-cache", labels) or "set-cookie" in reply.headers or "*" in vary
         if (request.method, reply.status) == ("GET", 200) and age and not forbidden and (public or not who):
@@ -157,16 +154,6 @@ class ByPath:
         return self.copies[request.path]
 
 
-class Each:
-    """Each customer has a cache of his own."""
-
-    def __init__(self):
-        self.caches = {}
-
-    def answer(self, request, ask, now):
-        return self.caches.setdefault(request.headers.get("authorization"), Cache()).answer(request, ask, now)
-
-
 class Nothing:
     def answer(self, request, ask, now):
         return ask(request)
@@ -186,7 +173,6 @@ WRONG = {
     "each method": (flawed("each method"), {"method", "not-told"}),
     "HEAD, too": (flawed("HEAD"), {"method"}),
     "any status": (flawed("any status"), {"error-kept"}),
-    "all below 400": (flawed("below 400"), {"error-kept"}),
     "private": (flawed("private"), {"forbidden"}),
     "no-store": (flawed("no-store"), {"forbidden"}),
     "no-cache": (flawed("no-cache"), {"forbidden"}),
@@ -194,18 +180,16 @@ WRONG = {
     "cookies": (flawed("cookies"), {"cookie-kept"}),
     "who asks is nothing": (flawed("who asks"), {"unsaid"}),
     "a stranger's copy for all": (flawed("to all"), {"for-strangers"}),
-    "each his own": (Each, {"public-unused", "few-hits"}),
     "no Vary": (flawed("no vary"), {"vary", "mixed", "not-told"}),
     "the first of Vary": (flawed("first of Vary"), {"vary"}),
     "Vary as it is written": (flawed("large Vary"), {"vary", "mixed", "not-told"}),
     "missing is anything": (flawed("missing is any"), {"vary"}),
     "one variant": (flawed("one variant"), {"other-variants"}),
     "star": (flawed("star"), {"star"}),
-    "without the query": (flawed("no query"), {"key", "mixed"}),
-    "small paths": (flawed("small paths"), {"key"}),
+    "without the query": (flawed("no query"), {"forgets", "key", "mixed"}),
     "deaf to writers": (flawed("deaf"), {"not-told"}),
-    "a POST only": (flawed("a POST only"), {"not-told"}),
     "its own variant": (flawed("its variant"), {"not-told"}),
+    "told by failures": (flawed("fails"), {"forgets"}),
     "forgets all": (flawed("all paths"), {"forgets"}),
     "by path": (ByPath, {"expired", "forbidden", "method", "mixed", "not-told", "unsaid", "vary"}),
     "nothing": (Nothing, {"few-hits", "forgets", "other-variants", "public-unused"}),
