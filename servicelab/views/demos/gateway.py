@@ -35,7 +35,7 @@ class Door(LivePanel):
     controls = (
         Slider("load", "calls/s at the door", 50, 400, 300, 50),
         Choice("key", "answers are kept", tuple(KEYS)),
-        Choice("rule", "a copy too old:", tuple(RULES)),
+        Choice("rule", "a copy too old", tuple(RULES)),
         Choice("limit", "limit", LIMITS),
         Slider("gateways", "gateways", 1, 4, 1),
     )
@@ -81,8 +81,9 @@ class Door(LivePanel):
             share = 100 * max(0, count) / calls
             bar.set_width(share)
             text.set(text=f"{share:.0f}", x=min(share + 2, 90))
+        per_second, turned_away = behind / UNTIL, 100 * refused / calls
         return (
             f"{load} calls/s at {gateways} gateway{'s' * (gateways > 1)}, kept {key}, {rule}, limit {limit}: behind "
-            f"the door {behind / UNTIL:.0f} calls/s on average, {100 * refused / calls:.0f} of 100 calls were turned away, "
-            f"and {wrong} customers saw another's basket."
+            f"the door {per_second:.0f} calls/s on average, {turned_away:.0f} of 100 calls were turned away, and "
+            f"{wrong} customers saw another's basket."
         )
