@@ -51,9 +51,9 @@ COUNTER = {
     "C50": [
         # Every page is wanted as often as every other: little is found again.
         Change(
-            "g-kept-measure",
-            "wanted = theory.zipf(PRODUCTS)",
-            "wanted = theory.zipf(PRODUCTS, 0)",
+            "g-kept-catalogue",
+            "theory.zipf(PRODUCTS)",
+            "theory.zipf(PRODUCTS, 0)",
             "holds if one counter sees all calls and if one fetches for all",
         ),
         # The three ask the first one's bucket.
