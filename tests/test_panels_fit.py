@@ -13,6 +13,7 @@ PANELS = (
     "contract.ContractChange",
     "fleet.FleetPanel",
     "flood.Flood",
+    "gateway.Door",
     "knee.Knee",
     "partition.Partition",
     "retention.Race",

@@ -13,9 +13,11 @@ with ValueError, never answered with a negative wait.
 | windows | how long the dead are believed alive: lease, poll, cache, watch, heartbeat |
 | streams | buffer growth, freshness, credit |
 | logs | a shared log: speed-up, retention, catching up |
+| caches | kept answers, stampedes, the slowest of several, a token bucket's most |
 """
 
 from servicelab.theory.backlog import Burst, burst, deliveries, window_rate
+from servicelab.theory.caches import lru_hits, most_admitted, slowest, stampede, ttl_hits, zipf
 from servicelab.theory.logs import catch_up, lost_to_retention, shared_speedup
 from servicelab.theory.queues import (
     erlang_c,
@@ -60,17 +62,23 @@ __all__ = [
     "lease_window",
     "lookup_rate",
     "lost_to_retention",
+    "lru_hits",
     "mg1_wait",
     "mm1_time",
     "mm1_wait",
     "mmc_time",
     "mmc_wait",
+    "most_admitted",
     "poll_window",
     "retry_load",
     "shared_speedup",
     "silence_window",
+    "slowest",
+    "stampede",
     "supermarket",
     "time_to_fill",
+    "ttl_hits",
     "watch_window",
     "window_rate",
+    "zipf",
 ]
