@@ -49,6 +49,10 @@ class Cache:
         if "public" not in self.words(reply) and "authorization" in request.headers and "to all" not in self.flaws:
             return False
         there = request.headers
+        if "small values" in self.flaws:
+            return all(str(there.get(name)).lower() == str(value).lower() for name, value in values.items())
+        if "missing is empty" in self.flaws:
+            return all(there.get(name, "") == (value or "") for name, value in values.items())
         if "missing is any" in self.flaws:
             return all(there.get(name, value) == value for name, value in values.items())
         return all(there.get(name) == value for name, value in values.items())
@@ -159,6 +163,25 @@ class Nothing:
         return ask(request)
 
 
+class BodyOnly(Cache):
+    """It keeps the bodies, and makes replies of them."""
+
+    def answer(self, request, ask, now):
+        asked = []
+        reply = super().answer(request, lambda request: asked.append(ask(request)) or asked[0], now)
+        return reply if asked else Reply(200, {}, reply.body)
+
+
+class One(Cache):
+    """The copies are the class's."""
+
+    all_copies = {}
+
+    def __init__(self):
+        super().__init__()
+        self.copies = self.all_copies
+
+
 def flawed(*flaws):
     return partial(Cache, flaws)
 
@@ -166,31 +189,35 @@ def flawed(*flaws):
 RIGHT = {"a list for each path": Cache, "two steps": TwoSteps, "one list, and regular expressions": Plain}
 WRONG = {
     "gives the body alone": (type("Body", (Cache,), {"answer": lambda *a: Cache.answer(*a).body}), {"wrong-type"}),
+    "keeps the body alone": (BodyOnly, {"wrong-type"}),
+    "all caches are one": (One, {"wrong-type"}),
     "fresh at max-age, still": (flawed("at"), {"expired"}),
     "each use makes it younger": (flawed("younger"), {"expired"}),
     "a minute, always": (flawed("a minute"), {"expired"}),
-    "a minute, if nothing is said": (flawed("a default"), {"no-max-age"}),
-    "each method": (flawed("each method"), {"method", "not-told"}),
-    "HEAD, too": (flawed("HEAD"), {"method"}),
-    "any status": (flawed("any status"), {"error-kept"}),
+    "a minute, if nothing is said": (flawed("a default"), {"expired"}),
+    "each method": (flawed("each method"), {"not-kept", "not-told"}),
+    "HEAD, too": (flawed("HEAD"), {"not-kept"}),
+    "any status": (flawed("any status"), {"not-kept"}),
     "private": (flawed("private"), {"forbidden"}),
     "no-store": (flawed("no-store"), {"forbidden"}),
     "no-cache": (flawed("no-cache"), {"forbidden"}),
     "large and small": (flawed("large and small"), {"forbidden", "public-unused"}),
-    "cookies": (flawed("cookies"), {"cookie-kept"}),
-    "who asks is nothing": (flawed("who asks"), {"unsaid"}),
-    "a stranger's copy for all": (flawed("to all"), {"for-strangers"}),
-    "no Vary": (flawed("no vary"), {"vary", "mixed", "not-told"}),
+    "cookies": (flawed("cookies"), {"forbidden"}),
+    "who asks is nothing": (flawed("who asks"), {"not-public"}),
+    "a stranger's copy for all": (flawed("to all"), {"not-public"}),
+    "no Vary": (flawed("no vary"), {"not-told", "two-days", "vary"}),
     "the first of Vary": (flawed("first of Vary"), {"vary"}),
-    "Vary as it is written": (flawed("large Vary"), {"vary", "mixed", "not-told"}),
+    "Vary as it is written": (flawed("large Vary"), {"not-told", "two-days", "vary"}),
     "missing is anything": (flawed("missing is any"), {"vary"}),
+    "missing is empty": (flawed("missing is empty"), {"vary"}),
+    "large and small values": (flawed("small values"), {"vary"}),
     "one variant": (flawed("one variant"), {"other-variants"}),
-    "star": (flawed("star"), {"star"}),
-    "without the query": (flawed("no query"), {"forgets", "key", "mixed"}),
+    "star": (flawed("star"), {"forbidden"}),
+    "without the query": (flawed("no query"), {"forgets", "two-days", "vary"}),
     "deaf to writers": (flawed("deaf"), {"not-told"}),
     "its own variant": (flawed("its variant"), {"not-told"}),
     "told by failures": (flawed("fails"), {"forgets"}),
     "forgets all": (flawed("all paths"), {"forgets"}),
-    "by path": (ByPath, {"expired", "forbidden", "method", "mixed", "not-told", "unsaid", "vary"}),
-    "nothing": (Nothing, {"few-hits", "forgets", "other-variants", "public-unused"}),
+    "by path": (ByPath, {"expired", "forbidden", "not-kept", "not-public", "not-told", "two-days", "vary"}),
+    "nothing": (Nothing, {"forgets", "other-variants", "public-unused", "two-days"}),
 }

@@ -47,11 +47,14 @@ class GCRA:
         is_written = False
         while not is_written:
             full = self.store.read(f"limit/{customer}")
-            start = now if full is None else max(full, now)
+            start = self.begin(full, now)
             if start - now > self.ahead:
                 return False
             is_written = self.store.swap(f"limit/{customer}", full, start + self.step)
         return True
+
+    def begin(self, full, now):
+        return now if full is None else max(full, now)
 
 
 def debts():
@@ -216,6 +219,11 @@ class OwnClock(Limiter):
         return super().admit(customer, time.monotonic())
 
 
+class ZeroIsNothing(GCRA):
+    def begin(self, full, now):
+        return max(full or now, now)
+
+
 class Number(Limiter):
     def admit(self, customer, now):
         return int(super().admit(customer, now))
@@ -225,12 +233,13 @@ RIGHT = {"a token bucket": Limiter, "GCRA": GCRA, "debts in fractions": debts()}
 WRONG = {
     "a number": (Number, {"wrong-type"}),
     "a part is a call": (Parts, {"burst"}),
+    "zero is nothing": (ZeroIsNothing, {"burst"}),
     "whole calls": (Rounds, {"refused"}),
     "whole calls, upwards": (RoundsUp, {"too-many"}),
-    "a margin": (Margin, {"steady"}),
+    "a margin": (Margin, {"refused"}),
     "saves up": (SavesUp, {"saved-up"}),
     "a refusal is paid for": (Pays, {"costs"}),
-    "a fixed window": (Second, {"border"}),
+    "a fixed window": (Second, {"too-many"}),
     "one for all": (OneForAll, {"others"}),
     "each for itself": (Mine, {"gateways"}),
     "knows better": (KnowsBetter, {"store"}),

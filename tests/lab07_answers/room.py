@@ -13,8 +13,12 @@ def replay(day, size=inf, ttl=inf, flaw=""):
     copies, found = {}, 0
     for now, page in day.calls:
         born = copies.get(page) if flaw == "first in, first out" else copies.pop(page, None)
-        is_hit = born is not None and (now - born < ttl or (flaw == "at the end" and now - born == ttl))
-        found += is_hit
+        is_hit = (
+            born is not None
+            and (born or flaw != "second 0")
+            and (now - born < ttl or (flaw == "at the end" and now - born == ttl))
+        )
+        found += bool(is_hit)
         if flaw == "too old is gone":
             copies = {name: at for name, at in copies.items() if now - at < ttl}
         copies[page] = born if is_hit and flaw != "use renews" else now
@@ -38,13 +42,14 @@ def by_trying(day, flaw="", play=None):
         return size * day.place + (calls - play(day, size=size)) * day.work
 
     longest = ceil(day.calls[-1][0] - day.calls[0][0]) + 1
-    sizes = range(5, pages + 5, 5) if flaw == "in fives" else range(1, pages + 1)
+    sizes = range(5, pages + 5, 5) if flaw == "in fives" else range(1, pages + (flaw != "not the last"))
+    rooms = range(flaw == "from one on", pages + (flaw != "not all"))
     found = {
         "ceiling": (calls - pages) / calls if flaw != "no ceiling" else 1.0,
         "size": least(sizes, "size"),
         "ttl": least(range(1, 61 if flaw == "a minute at most" else longest), "ttl"),
         "both": least(range(1, pages + 1), "size", ttl=day.fresh),
-        "cheapest": min(range(flaw == "from one on", pages + 1), key=costs),
+        "cheapest": min(rooms[::-1] if flaw == "the larger" else rooms, key=costs),
     }
     if flaw == "both is size":
         found["both"] = found["size"]
@@ -114,5 +119,9 @@ WRONG = {
     "all pages": (flawed("all pages"), {"no-number"}),
     "both is size": (flawed("both is size"), {"both"}),
     "goal is cheapest": (flawed("goal is cheapest"), {"cheapest"}),
+    "not the last": (flawed("not the last"), {"no-number"}),
+    "second 0": (flawed("second 0"), {"size"}),
+    "the larger": (flawed("the larger"), {"cheapest"}),
+    "not all": (flawed("not all"), {"cheapest"}),
     "from one on": (flawed("from one on"), {"cheapest"}),
 }

@@ -7,12 +7,12 @@
 """
 
 from servicelab.checks.lab07.cache import Reply, Request, check_cache, try_day
-from servicelab.checks.lab07.gateway import check_gateway, who
+from servicelab.checks.lab07.gateway import check_gateway
 from servicelab.checks.lab07.limiter import Store, check_limiter
 from servicelab.checks.lab07.plans import Day, practice_day
 from servicelab.checks.lab07.room import check_room
 
 __all__ = [
     "Day", "Reply", "Request", "Store", "check_cache", "check_gateway", "check_limiter", "check_room", "practice_day",
-    "try_day", "who",
+    "try_day",
 ]  # fmt: skip
