@@ -242,7 +242,7 @@ WRONG = {
     "a fixed window": (Second, {"too-many"}),
     "one for all": (OneForAll, {"others"}),
     "each for itself": (Mine, {"gateways"}),
-    "knows better": (KnowsBetter, {"store"}),
+    "knows better": (KnowsBetter, {"gateways"}),
     "deaf": (Deaf, {"race"}),
     "tries twice": (TriesTwice, {"gives-up"}),
     "insists": (Insists, {"race"}),

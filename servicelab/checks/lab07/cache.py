@@ -198,10 +198,6 @@ def variants(c):
             yield "vary", c.get(1, **labels), c.told
         for labels in variants:
             yield "other-variants", not c.get(2, user_agent="new", **labels), c.told
-
-
-@part
-def addresses(c):
     c.begin("max-age=60")
     for code, now in (("vary", 0), ("forgets", 1)):
         for path in ("/mugs", "/mugs?page=2", "/mugs?page=3", "/cups", "/Mugs"):

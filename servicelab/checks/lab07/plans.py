@@ -10,16 +10,9 @@ CASES = ("ceiling", "size", "ttl", "both", "cheapest")
 
 @dataclass(frozen=True)
 class Day:
-    """What a gateway wrote down on one day, and what is wanted of a cache.
-
-    | what    | unit    | meaning                                                                         |
-    |---------|---------|---------------------------------------------------------------------------------|
-    | calls   |         | pairs (second, page) in the order of time                                       |
-    | goal    | share   | of the calls that the cache has to answer                                       |
-    | fresh   | s       | for which a page may be shown, at most                                          |
-    | place   | cents   | that room for one page costs a day                                              |
-    | work    | cents   | that one call of the service costs                                              |
-    """
+    """What a gateway wrote down on one day, and what is wanted of a cache. ``calls`` are pairs (second, page) in the
+    order of time, ``goal`` is the share of them to be answered, ``fresh`` the life of a copy in seconds; ``place`` is
+    what room for one page costs a day, ``work`` what a call of the service costs, both in cents."""
 
     calls: tuple[tuple[float, str], ...]
     goal: float
