@@ -188,7 +188,6 @@ def flawed(*flaws):
 
 RIGHT = {"a list for each path": Cache, "two steps": TwoSteps, "one list, and regular expressions": Plain}
 WRONG = {
-    "gives the body alone": (type("Body", (Cache,), {"answer": lambda *a: Cache.answer(*a).body}), {"wrong-type"}),
     "keeps the body alone": (BodyOnly, {"wrong-type"}),
     "all caches are one": (One, {"wrong-type"}),
     "fresh at max-age, still": (flawed("at"), {"expired"}),

@@ -45,7 +45,7 @@ class Gateway:
         except silent:
             return "silent", 504
         except broken:
-            return "broken", 504 if "all is 504" in self.flaws else 502
+            return "broken", 502
 
     def ask(self, path):
         flaws, headers = self.flaws, self.headers()
@@ -55,9 +55,7 @@ class Gateway:
             session.mount("http://", HTTPAdapter(max_retries=retry))
         query = request.query_string.decode()
         url, options = f"{self.upstream}/{path}", {"timeout": self.timeout}
-        if "query as a dict" in flaws:
-            options["params"] = request.args.to_dict()
-        elif "query parsed" in flaws:
+        if "query parsed" in flaws:
             options["params"] = [(name, value) for name, value in request.args.items(multi=True)]
         elif query:
             url += f"?{query}"
@@ -68,15 +66,8 @@ class Gateway:
             body = urlencode(parse_qsl(body.decode()))
         if "no body" in flaws and request.method == "DELETE":
             body = None
-        return session.request(
-            request.method,
-            url,
-            headers=headers,
-            data=body,
-            stream=True,
-            allow_redirects="follows" in flaws,
-            **options,
-        )
+        options |= {"stream": True, "allow_redirects": "follows" in flaws}
+        return session.request(request.method, url, headers=headers, data=body, **options)
 
     def headers(self):
         flaws = self.flaws
@@ -90,7 +81,7 @@ class Gateway:
         if "gzip for all" not in flaws:
             headers.setdefault("accept-encoding", "identity")
         name = self.who(headers.get("authorization", "" if "no name is a text" in flaws else None))
-        if "believes" not in flaws and not ("believes strangers" in flaws and not name):
+        if name or "believes strangers" not in flaws:
             headers.pop("x-user", None)
         if name and "signs nobody" not in flaws:
             headers.setdefault("x-user", name)
@@ -98,13 +89,11 @@ class Gateway:
 
     def back(self, reply):
         flaws, raw = self.flaws, reply.raw
-        body = reply.content if "unpacked" in flaws or "unpacks all" in flaws else raw.read(decode_content=False)
+        body = reply.content if "unpacked" in flaws else raw.read(decode_content=False)
         pairs = list(reply.headers.items() if "glued" in flaws else raw.headers.iteritems())
         pairs = end_to_end(pairs, ["transfer-encoding"] if "hop to client" in flaws else HOP, named(flaws))
         if "chunked" in flaws and "Transfer-Encoding" in reply.headers:
             pairs.append(("Transfer-Encoding", "chunked"))
-        if "unpacks all" in flaws:
-            pairs = [(name, value) for name, value in pairs if name not in ("content-encoding", "content-length")]
         if "type only" in flaws:
             kept = ("content-type", "content-encoding", "set-cookie", "location")
             pairs = [(name, value) for name, value in pairs if name in kept]
@@ -205,12 +194,10 @@ WRONG = {
     "the body as text": (flawed("text"), {"request"}),
     "a form read and written anew": (flawed("form"), {"request"}),
     "no body with DELETE": (flawed("no body"), {"request"}),
-    "the query as a dict": (flawed("query as a dict"), {"request"}),
     "the query taken apart": (flawed("query parsed"), {"request"}),
     "200 with an error's text": (flawed("always 200"), {"reply"}),
     "every 5xx is a 502": (flawed("hides errors"), {"reply"}),
     "unpacks, and says gzip": (flawed("unpacked"), {"gzip"}),
-    "unpacks, and says so": (flawed("unpacks all"), {"gzip"}),
     "two cookies in one": (flawed("glued"), {"cookies"}),
     "follows": (flawed("follows"), {"redirect"}),
     "few headers to the service": (flawed("few headers"), {"headers"}),
@@ -223,12 +210,10 @@ WRONG = {
     "hop by hop, to the client": (flawed("hop to client"), {"hop"}),
     "what Connection names": (flawed("only the list"), {"hop"}),
     "a comma and a space": (flawed("comma and space"), {"hop"}),
-    "believes": (flawed("believes"), {"user"}),
     "believes strangers": (flawed("believes strangers"), {"user"}),
     "nobody is an empty text": (flawed("no name is a text"), {"user"}),
     "signs nobody": (flawed("signs nobody"), {"user"}),
     "no 502": (flawed("no 502"), {"no-502"}),
-    "a refusal is a 504": (flawed("all is 504"), {"no-502"}),
     "a silence is a 502": (flawed("all is 502"), {"no-504"}),
     "its own second": (flawed("one second"), {"no-504"}),
     "tries a POST again": (flawed("retries"), {"twice"}),

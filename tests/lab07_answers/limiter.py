@@ -2,7 +2,7 @@
 
 import time
 from fractions import Fraction
-from math import ceil, floor
+from math import floor
 
 
 class Limiter:
@@ -93,22 +93,6 @@ class Rounds(Limiter):
 
     def filled(self, old, now):
         return floor(super().filled(old, now)) if old else self.burst
-
-
-class RoundsUp(Limiter):
-    """What has come since is rounded up."""
-
-    def filled(self, old, now):
-        left, at = old or (self.burst, now)
-        return min(self.burst, left + ceil(self.rate * (now - at)))
-
-
-class Margin(Limiter):
-    """Less than it says, to be sure."""
-
-    def filled(self, old, now):
-        left, at = old or (self.burst, now)
-        return min(self.burst, left + 0.99 * self.rate * (now - at))
 
 
 class SavesUp(Limiter):
@@ -235,8 +219,6 @@ WRONG = {
     "a part is a call": (Parts, {"burst"}),
     "zero is nothing": (ZeroIsNothing, {"burst"}),
     "whole calls": (Rounds, {"refused"}),
-    "whole calls, upwards": (RoundsUp, {"too-many"}),
-    "a margin": (Margin, {"refused"}),
     "saves up": (SavesUp, {"saved-up"}),
     "a refusal is paid for": (Pays, {"costs"}),
     "a fixed window": (Second, {"too-many"}),

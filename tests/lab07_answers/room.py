@@ -13,12 +13,9 @@ def replay(day, size=inf, ttl=inf, flaw=""):
     copies, found = {}, 0
     for now, page in day.calls:
         born = copies.get(page) if flaw == "first in, first out" else copies.pop(page, None)
-        is_hit = (
-            born is not None
-            and (born or flaw != "second 0")
-            and (now - born < ttl or (flaw == "at the end" and now - born == ttl))
-        )
-        found += bool(is_hit)
+        born = None if flaw == "second 0" and not born else born
+        is_hit = born is not None and (now - born < ttl or (flaw == "at the end" and now - born == ttl))
+        found += is_hit
         if flaw == "too old is gone":
             copies = {name: at for name, at in copies.items() if now - at < ttl}
         copies[page] = born if is_hit and flaw != "use renews" else now
@@ -42,7 +39,7 @@ def by_trying(day, flaw="", play=None):
         return size * day.place + (calls - play(day, size=size)) * day.work
 
     longest = ceil(day.calls[-1][0] - day.calls[0][0]) + 1
-    sizes = range(5, pages + 5, 5) if flaw == "in fives" else range(1, pages + (flaw != "not the last"))
+    sizes = range(1, pages + (flaw != "not the last"))
     rooms = range(flaw == "from one on", pages + (flaw != "not all"))
     found = {
         "ceiling": (calls - pages) / calls if flaw != "no ceiling" else 1.0,
@@ -53,8 +50,6 @@ def by_trying(day, flaw="", play=None):
     }
     if flaw == "both is size":
         found["both"] = found["size"]
-    if flaw == "goal is cheapest":
-        found["cheapest"] = found["size"] or 0
     if flaw == "texts":
         found = {case: str(number) for case, number in found.items()}
     return found
@@ -111,14 +106,12 @@ WRONG = {
     "texts": (flawed("texts"), {"wrong-type"}),
     "no ceiling": (flawed("no ceiling"), {"ceiling"}),
     "first in, first out": (flawed("first in, first out"), {"size"}),
-    "in fives": (flawed("in fives"), {"size"}),
     "more than the goal": (flawed("more than the goal"), {"size"}),
     "use renews": (flawed("use renews"), {"ttl"}),
     "at the end": (flawed("at the end"), {"ttl"}),
     "a minute at most": (flawed("a minute at most"), {"no-number"}),
     "all pages": (flawed("all pages"), {"no-number"}),
     "both is size": (flawed("both is size"), {"both"}),
-    "goal is cheapest": (flawed("goal is cheapest"), {"cheapest"}),
     "not the last": (flawed("not the last"), {"no-number"}),
     "second 0": (flawed("second 0"), {"size"}),
     "the larger": (flawed("the larger"), {"cheapest"}),

@@ -119,10 +119,6 @@ def at_the_rate(d):
         d.begin(rate, burst).let(int(burst), -10.0)
         for turn in range(1, 100):
             yield "refused", d.admit(-10.0 + turn / rate), f"one call every {1 / rate:g} s; {d.told}"
-
-
-@part
-def and_again_and_again(d):
     for rate in (2.0, 0.5):
         d.begin(rate, 3).let(3, 0.0)
         early = sum(d.admit(0.75 * turn / 16 / rate) for turn in range(16))
