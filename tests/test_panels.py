@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from servicelab.views.demos import burst, contract, fleet, hunt, partition, promises, retention, subscribers
+from servicelab.views.demos import burst, contract, fleet, gateway, hunt, partition, promises, retention, subscribers
 
 
 class Panel(NamedTuple):
@@ -45,6 +45,17 @@ PANELS = {
     ),
     "05 retention": Panel(
         retention.Race, [{"pace": 10}, {"outage": 40}, {"retention": 10}], {"retention": 10}, ticks=1
+    ),
+    "07 door": Panel(
+        gateway.Door,
+        [
+            {"load": 100},
+            *each("key", gateway.KEYS),
+            *each("rule", gateway.RULES),
+            *each("limit", gateway.LIMITS),
+            {"gateways": 3},
+        ],
+        {"load": 400, "key": "not at all", "gateways": 4},
     ),
     "08 partition": Panel(
         partition.Partition,

@@ -13,6 +13,7 @@ PANELS = (
     "contract.ContractChange",
     "fleet.FleetPanel",
     "flood.Flood",
+    "gateway.Door",
     "hunt.Hunt",
     "knee.Knee",
     "partition.Partition",

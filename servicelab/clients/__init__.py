@@ -9,6 +9,7 @@
 | adapter_stack    | the order of what is put around a session |
 | errors           | what a call raises that its policy has ended |
 | balanced         | one of several servers each time, as a balancer says |
+| copies           | copies of answers, as an expiry policy says |
 | load             | open and closed loops of real requests |
 | sse              | server-sent events: a parser and one open stream |
 | streams          | readers of streams that break and go on where they stopped |
@@ -22,6 +23,7 @@
 
 from servicelab.clients.adapters import guard, guard_channel, guard_session
 from servicelab.clients.balanced import Balanced
+from servicelab.clients.copies import Copies
 from servicelab.clients.deadline import propagated
 from servicelab.clients.errors import CallFailed, DeadlineExceeded, RequestFailed
 from servicelab.clients.load import Sample, Samples, closed_loop, open_loop
@@ -30,6 +32,7 @@ from servicelab.clients.session import attempt, traced
 __all__ = [
     "Balanced",
     "CallFailed",
+    "Copies",
     "DeadlineExceeded",
     "RequestFailed",
     "Sample",

@@ -17,6 +17,7 @@ SimPy process and for asyncio. Policies nest, the outer one first::
 | deadline | how long a call may take in all, attempts and sleeps included, here and further down    |
 | hedge    | the same question to a second server when the first is slow to answer                   |
 | limiter  | how many calls in how much time: token bucket, sliding window                           |
+| expiry   | what to do with a copy of an answer that is too old, or nearly                          |
 | throttle | asking less when the server says no often                                               |
 | breaker  | when to stop asking a service, and when to ask it again                                 |
 | bulkhead | how many calls of a service may be under way at once                                    |
@@ -56,6 +57,7 @@ from servicelab.policies.buffer import BoundedBuffer, Offer
 from servicelab.policies.bulkhead import Bulkhead
 from servicelab.policies.deadline import Deadline, InheritedDeadline, current_deadline, remaining
 from servicelab.policies.drive import Result, acall, call, sim_call
+from servicelab.policies.expiry import Coalesce, Expire, FetchEarly
 from servicelab.policies.heartbeat import Heartbeat
 from servicelab.policies.hedge import Hedge
 from servicelab.policies.keys import IdempotencyKeys
@@ -85,10 +87,13 @@ __all__ = [
     "Bulkhead",
     "CircuitBreaker",
     "Deadline",
+    "Coalesce",
     "DecorrelatedJitter",
     "Entry",
     "EqualJitter",
+    "Expire",
     "Exponential",
+    "FetchEarly",
     "Found",
     "Freshness",
     "FullJitter",

@@ -23,7 +23,8 @@ Three more are imported from their own modules: ``sweep`` (an experiment at ever
 Service discovery has modules of its own, too: ``registry`` (leases, heartbeats, a network that can be cut) and
 ``discovery`` (clients that find out by asking, watching, polling or DNS, and what a dead instance costs them).
 
-``fleet`` runs many instances behind a balancer, long enough for a mean.
+``fleet`` runs many instances behind a balancer, long enough for a mean; ``gateway`` a flood at gateways with copies
+and limits.
 
 ``stream`` has a producer, a bounded buffer, a slow reader, credit, dead peers and reconnect storms; ``pubsub`` one
 publisher and subscribers who come too late or read too slowly.

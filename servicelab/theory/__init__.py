@@ -13,11 +13,13 @@ with ValueError, never answered with a negative wait.
 | windows | how long the dead are believed alive: lease, poll, cache, watch, heartbeat |
 | streams | buffer growth, freshness, credit |
 | logs | a shared log: speed-up, retention, catching up |
+| caches | kept answers, stampedes, the slowest of several, a token bucket's most |
 | consistency | lost in a crash, done twice, forgotten keys, dirty windows, quorums |
 | telemetry | what buckets and alerts can know |
 """
 
 from servicelab.theory.backlog import Burst, burst, deliveries, window_rate
+from servicelab.theory.caches import lru_hits, most_admitted, slowest, stampede, ttl_hits, zipf
 from servicelab.theory.consistency import (
     dirty_window,
     executions,
@@ -79,20 +81,26 @@ __all__ = [
     "lookup_rate",
     "lost_per_crash",
     "lost_to_retention",
+    "lru_hits",
     "mg1_wait",
     "mm1_time",
     "mm1_wait",
     "mmc_time",
     "mmc_wait",
+    "most_admitted",
     "outbox_lag",
     "poll_window",
     "retry_load",
     "shared_speedup",
     "silence_window",
+    "slowest",
     "stale_reads",
+    "stampede",
     "supermarket",
     "time_to_alert",
     "time_to_fill",
+    "ttl_hits",
     "watch_window",
     "window_rate",
+    "zipf",
 ]
