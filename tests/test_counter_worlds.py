@@ -34,9 +34,10 @@ def everything_stops(no_progress_of_mine):
 
 
 def is_said(expected: str | tuple[str, ...], verdict: str) -> bool:
-    """Conditions are named by how they begin; "holds" is another verdict than "holds if …"."""
+    """Conditions are named by how they begin; "holds" is another than "holds if …". A full stop ends one."""
     several = (expected,) if isinstance(expected, str) else expected
-    return any(verdict == one or one.startswith("holds if") and verdict.startswith(one) for one in several)
+    verdict = f"{verdict}."
+    return any(verdict == f"{one}." or one.startswith("holds if") and verdict.startswith(one) for one in several)
 
 
 @pytest.mark.parametrize("number", CHAPTERS)

@@ -40,8 +40,8 @@ def ttl_hits(popularity, lam: float, ttl: float) -> float:
     """Share of the calls that find a copy, when each is kept for ``ttl`` seconds, however many they are.
 
     Σ qᵢ λᵢT / (1 + λᵢT): after a fetch λᵢT calls find the copy on average, and the next one fetches again. ``lam``
-    calls/s in all, Poisson, of which page i gets λᵢ = qᵢλ. Source: the ratio of a renewal process's rewards to its
-    cycle (Cox, "Renewal Theory", Methuen 1962), as Fricker, Robert and Roberts 2012 use it.
+    calls/s in all, Poisson, of which page i gets λᵢ = qᵢλ. Source of the model: Jung, Berger and Balakrishnan,
+    "Modeling TTL-based Internet Caches" (INFOCOM 2003), whose times between calls need not be exponential.
     """
     q = _shares(popularity)
     found = q * not_negative("lam", lam, "calls/s") * not_negative("ttl", ttl, "seconds")
@@ -51,8 +51,9 @@ def ttl_hits(popularity, lam: float, ttl: float) -> float:
 def stampede(lam: float, cost: float) -> float:
     """Fetches at each end of a copy, when everybody who finds it too old fetches it: 1 + λδ.
 
-    ``lam`` calls/s for one page; a fetch takes ``cost`` seconds, δ. One call comes first, and λδ more until it is back.
-    Source: Vattani, Chierichetti and Lowenstein, "Optimal Probabilistic Cache Stampede Prevention" (PVLDB 8(8), 2015).
+    ``lam`` calls/s for one page, Poisson; a fetch takes ``cost`` seconds, δ. One call comes first, and λδ more on
+    average until it is back. The scene (with 10 calls/s and 3 s) is that of Vattani, Chierichetti and Lowenstein,
+    "Optimal Probabilistic Cache Stampede Prevention" (PVLDB 8(8), 2015).
     """
     return 1 + not_negative("lam", lam, "calls/s") * not_negative("cost", cost, "seconds")
 
@@ -61,7 +62,7 @@ def slowest(n: int) -> float:
     """Mean time of the slowest of ``n`` calls at once, in mean times of one: Hₙ = 1 + 1/2 + … + 1/n.
 
     The times are exponential and independent: the first of n is there after 1/n, the first of those left after
-    1/(n − 1), and so on. Source: Rényi, "On the theory of order statistics" (Acta Math. Hung. 4, 1953).
+    1/(n − 1), and so on. Source: Rényi, "On the theory of order statistics" (Acta Math. Acad. Sci. Hung. 4, 1953).
     """
     return float(sum(1 / k for k in range(1, whole("n", n, "calls") + 1)))
 
@@ -69,7 +70,8 @@ def slowest(n: int) -> float:
 def most_admitted(rate: float, burst: float, window: float) -> float:
     """Calls that a full token bucket lets through in any ``window`` (s), at the most: r × w + b.
 
-    Source: Cruz, "A Calculus for Network Delay, Part I" (IEEE Trans. Inf. Theory 37(1), 1991), the (σ, ρ) bound.
+    Source: Cruz, "A Calculus for Network Delay, Part I" (IEEE Trans. Inf. Theory 37(1), 1991): its burstiness
+    constraint, with σ = b and ρ = r.
     """
     rate, burst = positive("rate", rate, "calls/s"), positive("burst", burst, "calls")
     return rate * not_negative("window", window, "seconds") + burst

@@ -36,7 +36,8 @@ from tools.form import cells_of
 class Change:
     """In the cell with the id ``cell`` the text ``old`` becomes ``new``; the verdict of the claim is then ``verdict``.
 
-    ``verdict`` is the whole of it, or how a "holds if …" begins; a tuple of such, where luck decides between them.
+    ``verdict`` is the whole of it, or how a "holds if …" begins; with a full stop it ends there, too. A tuple of such,
+    where luck decides between them.
     ``also`` are ids of further cells that the claim needs.
     """
 
