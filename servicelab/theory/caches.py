@@ -40,8 +40,8 @@ def ttl_hits(popularity, lam: float, ttl: float) -> float:
     """Share of the calls that find a copy, when each is kept for ``ttl`` seconds, however many they are.
 
     Σ qᵢ λᵢT / (1 + λᵢT): after a fetch λᵢT calls find the copy on average, and the next one fetches again. ``lam``
-    calls/s in all, Poisson, of which page i gets λᵢ = qᵢλ. Source of the model: Jung, Berger and Balakrishnan,
-    "Modeling TTL-based Internet Caches" (INFOCOM 2003), whose times between calls need not be exponential.
+    calls/s in all, Poisson, of which page i gets λᵢ = qᵢλ. Source: Jung, Berger and Balakrishnan, "Modeling
+    TTL-based Internet Caches" (INFOCOM 2003), whose times between calls need not be exponential.
     """
     q = _shares(popularity)
     found = q * not_negative("lam", lam, "calls/s") * not_negative("ttl", ttl, "seconds")
@@ -52,8 +52,8 @@ def stampede(lam: float, cost: float) -> float:
     """Fetches at each end of a copy, when everybody who finds it too old fetches it: 1 + λδ.
 
     ``lam`` calls/s for one page, Poisson; a fetch takes ``cost`` seconds, δ. One call comes first, and λδ more on
-    average until it is back. The scene (with 10 calls/s and 3 s) is that of Vattani, Chierichetti and Lowenstein,
-    "Optimal Probabilistic Cache Stampede Prevention" (PVLDB 8(8), 2015).
+    average until it is back. Source: Vattani, Chierichetti and Lowenstein, "Optimal Probabilistic Cache Stampede
+    Prevention" (PVLDB 8(8), 2015), where 10 calls/s and 3 s are the example.
     """
     return 1 + not_negative("lam", lam, "calls/s") * not_negative("cost", cost, "seconds")
 
