@@ -74,8 +74,8 @@ class Loops:
         merged = []
         for times in instances:
             merged.extend(times)
-        for one in sorted(merged):
-            if 100 * sum(other <= one for other in merged) >= 99 * len(merged):
+        for place, one in enumerate(sorted(merged), 1):
+            if 100 * place >= 99 * len(merged):
                 return one
 
     def rate(self, instances):
@@ -230,7 +230,7 @@ WRONG = {
     "weighted p99s": (but(p99=weighted_p99s), {"p99"}),
     "the worst p99": (but(p99=worst_p99), {"p99"}),
     "one further": (but(p99=one_further), {"rank"}),
-    "between two": (but(p99=between), {"p99"}),
+    "between two": (but(p99=between), {"rank"}),
     "sorts": (but(p99=sorts), {"changed"}),
     "a sum of counters": (but(rate=sum_first), {"reset"}),
     "always a minute": (but(rate=one_minute), {"rate"}),

@@ -10,7 +10,7 @@ def calls(least, *rules):
 
 RIGHT = {
     "the workbook's": [FAST, MIDDLE, SLOW],
-    "fast and slow": (FAST, SLOW),
+    "fast and slow, in a tuple": ((FAST, SLOW),),
     "a day for the slow": [FAST, [2, 1440, 120, 500]],
     "four": [(100, 10, 1, 150), (20, 60, 5, 500), (6, 360, 30, 500), (2.5, 1440, 180, 500)],
 }
@@ -21,8 +21,8 @@ WRONG = {
     "half a minute": ([FAST, (6, 360, 30.5, 500), SLOW], {"not-rules"}),
     "three numbers": ([rule[:3] for rule in (FAST, MIDDLE, SLOW)], {"not-rules"}),
     "only the slow": ([SLOW], {"sudden"}),
-    "a third of the calls": ([(300, 60, 5, 500), MIDDLE[:3] + (9000,), SLOW], {"sudden"}),
-    "too many calls": (calls(4000, FAST, MIDDLE, SLOW), {"sudden"}),
+    "for outages, and the slow": ([(300, 60, 5, 500), SLOW], {"sudden"}),
+    "too many calls": (calls(20_000, FAST, MIDDLE, SLOW), {"sudden"}),
     "a hole between": ([FAST, (3, 2000, 300, 500)], {"one-in-a-hundred"}),
     "only the fast": ([FAST], {"one-in-a-hundred"}),
     "none for days": ([FAST, MIDDLE], {"one-in-250"}),

@@ -251,8 +251,13 @@ class NeverForgets(Sampler):
 
 class ForgetsTheDroppedNever(Sampler):
     def forget(self, now):
-        for trace in [one for one, (kept, at) in self.decided.items() if kept and now - at > 60]:
-            del self.decided[trace]
+        pass
+
+    def add(self, span, now):
+        kept, at = self.decided.get(span.trace, (False, now))
+        if kept and now - at > 60:
+            del self.decided[span.trace]
+        return super().add(span, now)
 
 
 class LateSpanProlongs(Sampler):

@@ -72,7 +72,7 @@ class Panels(Stage):
         before = repr(given)
         self.last = self.ask.trace.send("dashboard", "services", name)
         self.ask.trace.receive(self.last)
-        found = self.call(getattr(self.board, name), *given)
+        found = self.call(getattr(self.board, name), *given, limit=6.0)
         numbers = found if name == "times" and isinstance(found, list | tuple) else [found]
         fits = all(isinstance(one, Real) or (one is None and name != "times") for one in numbers)
         if not fits or (name == "times") != isinstance(found, list | tuple):
@@ -108,12 +108,12 @@ def p99(instances):
 
 @part
 def the_slowest_hundredth(d):
-    for given in (two_instances(7), [[0.01] * 50 + [3.0], [0.02] * 5000], [[1.0] * 98 + [5.0], [], [2.0] * 3]):
-        yield "p99", *d.about("p99", given, p99(given))
-        yield "changed", not d.changed, "the times that p99 was given are in another order now, or others"
     for count in (1, 2, 99, 100, 101, 250, 300):
         given = [[float(one) for one in range(count, 0, -1)]]
         yield "rank", *d.about("p99", given, p99(given))
+    for given in (two_instances(7), [[0.01] * 50 + [3.0], [0.02] * 5000], [[1.0] * 98 + [5.0], [], [2.0] * 3]):
+        yield "p99", *d.about("p99", given, p99(given))
+        yield "changed", not d.changed, "the times that p99 was given are in another order now, or others"
     for given in ([[], []], []):
         yield "nobody", *d.about("p99", given, None)
 
