@@ -1,6 +1,6 @@
 """Exercise 5: rules of four kinds, and mistakes."""
 
-#: The rates and windows of Google's workbook (sre.google/workbook/alerting-on-slos), and a least number of calls.
+#: The rates and windows of Google's Site Reliability Workbook, and a least number of calls.
 FAST, MIDDLE, SLOW = (14.4, 60, 5, 500), (6, 360, 30, 500), (1, 4320, 360, 1000)
 
 

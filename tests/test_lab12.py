@@ -1,0 +1,50 @@
+"""What is particular to lab 12. Its catalogue is tested in test_labs."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from math import isnan
+
+import pytest
+from opentelemetry import trace
+
+from servicelab.checks import lab12
+from servicelab.checks.lab12 import months
+from servicelab.checks.lab12.histogram import errors, quantile
+from tests.lab12_answers import histogram, page, rules
+
+pytestmark = pytest.mark.usefixtures("nothing_is_left")
+
+
+def test_the_quantiles_are_those_of_prometheus():
+    """The worked examples of its documentation (practices/histograms), and the special cases of promql/quantile.go."""
+    for bounds, due in (((0.3, 0.45), 442.5), ((0.2, 0.3), 295.0)):
+        buckets = [(bounds[0], 0), (bounds[1], 10), (float("inf"), 10)]
+        assert 1000 * quantile(0.95, buckets) == pytest.approx(due)
+    assert isnan(quantile(0.5, [])) and isnan(quantile(0.5, [(1, 5)]))
+    assert quantile(0.99, lab12.counted(lab12.answer_times()["orders"], lab12.OTEL)) == pytest.approx(4.95)
+
+
+@pytest.mark.parametrize("which", histogram.RIGHT)
+def test_right_bounds_are_right_on_any_day(which):
+    _, bounds = histogram.RIGHT[which]
+    assert max(error for seed in range(1, 7) for *_, error in errors(bounds, seed)) < 0.1
+
+
+@pytest.mark.parametrize("which", rules.RIGHT)
+def test_right_rules_are_right_in_any_month(which):
+    (found,) = rules.RIGHT[which] if isinstance(rules.RIGHT[which], tuple) else (rules.RIGHT[which],)
+    for seed in range(1, 7):
+        recorded = lab12.month(seed)
+        sent = months.pages(found, recorded)
+        after = months.delays(sent, recorded)
+        assert all(after[one.kind] is not None and one.begin + after[one.kind] <= one.by for one in recorded.incidents)
+        assert len(months.false_pages(sent)) <= 1
+
+
+def test_nothing_global_is_left_by_a_page_that_patches_threads():
+    def things():
+        return threading.Thread.start, threading.Thread.run, ThreadPoolExecutor.submit, trace.get_tracer_provider()
+
+    before = things()
+    assert lab12.check_page.report(page.Instrumented).refused == ["patched"]
+    assert all(one is other for one, other in zip(before, things()))
