@@ -168,7 +168,7 @@ class EachSpan(Sampler):
     """One draw for each span: two in a hundred."""
 
     def keeps(self, spans):
-        return any([super(EachSpan, self).keeps([span]) for span in spans])
+        return sum(super(EachSpan, self).keeps([span]) for span in spans) >= 1
 
 
 class OnlyTheOddSpans(Sampler):

@@ -12,10 +12,9 @@ from servicelab.checks.lab12.histogram import OTEL, answer_times, check_histogra
 from servicelab.checks.lab12.months import month, replayed
 from servicelab.checks.lab12.page import check_page, spans_of
 from servicelab.checks.lab12.rules import check_rules
-from servicelab.checks.lab12.sampler import Span, check_sampler, minute, replay
+from servicelab.checks.lab12.sampler import Span, check_sampler
 
 __all__ = [
     "OTEL", "Frozen", "Span", "answer_times", "check_dashboard", "check_histogram", "check_page", "check_rules",
-    "check_sampler", "counted", "customers", "errors", "minute", "month", "replay", "replayed", "spans_of",
-    "two_instances",
+    "check_sampler", "counted", "customers", "errors", "month", "replayed", "spans_of", "two_instances",
 ]  # fmt: skip

@@ -1,10 +1,11 @@
-"""Exercise 1, repair: a trace that a thread pool and a queue have torn. Stock answers on a socket, messages are JSON."""
+"""Exercise 1, repair: a trace that a thread pool and a queue have torn. Stock answers on a socket."""
 
 import contextvars
 import json
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from functools import partial
 
 import requests
@@ -99,10 +100,8 @@ class Shop:
             return ("no", 500) if shard == self.fails else str(10 + ord(shard) - ord("a"))
 
     def fetch(self, shard, headers):
-        try:
+        with suppress(threading.BrokenBarrierError):
             self.line.wait(PATIENCE)
-        except threading.BrokenBarrierError:
-            pass
         answer = requests.get(f"{self.url}/stock/{shard}", headers=headers, timeout=5)
         answer.raise_for_status()
         return int(answer.text)
@@ -132,8 +131,6 @@ def parent_of(span, by_id):
 
 def spans_of(Page) -> Table:
     """One page and its mail: its spans, each with its trace and its parent."""
-    from contextlib import ExitStack
-
     with ExitStack() as stack:
         shop = Shop(stack.enter_context)
         page = shop.made(Page)
@@ -141,9 +138,7 @@ def spans_of(Page) -> Table:
         for message in shop.queue:
             shop.worker.submit(page.mail, json.loads(message)).result()
         traces, by_id = shop.traces()
-    rows = [
-        (number, span.name, parent_of(span, by_id) or "—") for number, one in enumerate(traces, 1) for span in one
-    ]
+    rows = [(number, span.name, parent_of(span, by_id) or "—") for number, one in enumerate(traces, 1) for span in one]
     return Table(("trace", "span", "parent"), rows, f"{len(rows)} spans in {len(traces)} traces")
 
 
@@ -199,7 +194,7 @@ class Shown(Stage):
         traces, by_id = self.shop.traces()
         names = Counter(span.name for span in by_id.values())
         pages = max(1, names["page"])
-        if names != Counter({name: pages for name in PARENTS}):
+        if names != Counter(dict.fromkeys(PARENTS, pages)):
             self.draw()
             return "other-spans", f"the spans are {', '.join(sorted(names.elements()))}"
         for span in by_id.values():
