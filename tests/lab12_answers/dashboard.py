@@ -160,6 +160,14 @@ def sorts(self, instances):
     return Dashboard.p99(self, instances)
 
 
+def forgets_the_first(self, samples):
+    """A loop that takes the samples away."""
+    found = Dashboard.one_rate(self, samples)
+    while samples and found:
+        samples.pop()
+    return found
+
+
 def sum_first(self, instances):
     """The counters are added up, and then compared: an instance's fall is lost in the sum."""
     if len({tuple(at for at, _ in samples) for samples in instances}) > 1 or not instances[0]:
@@ -232,6 +240,7 @@ WRONG = {
     "one further": (but(p99=one_further), {"rank"}),
     "between two": (but(p99=between), {"rank"}),
     "sorts": (but(p99=sorts), {"changed"}),
+    "takes away": (but(one_rate=forgets_the_first), {"changed"}),
     "a sum of counters": (but(rate=sum_first), {"reset"}),
     "always a minute": (but(rate=one_minute), {"rate"}),
     "last less first": (but(one_rate=last_less_first), {"reset"}),

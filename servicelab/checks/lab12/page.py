@@ -55,16 +55,16 @@ patched: the threads of everybody else are as they were
 
 
 class Pool(ThreadPoolExecutor):
-    """A pool that counts what it was given. Its threads begin to work when ``gate`` is open."""
+    """A pool that counts what it was given. Its threads begin to work when it was given so many as it waits for."""
 
     def __init__(self, size, name="pool"):
         super().__init__(size, f"servicelab lab12 {name}")
-        self.size, self.given, self.gate, self.full = size, 0, threading.Event(), threading.Semaphore(0)
-        self.gate.set()
+        self.size, self.given, self.waits_for, self.gate = size, 0, 0, threading.Event()
 
     def submit(self, function, /, *args, **options):
         self.given += 1
-        self.full.release()
+        if self.given >= self.waits_for:
+            self.gate.set()
         return super().submit(self._begin, function, *args, **options)
 
     def _begin(self, function, *args, **options):
@@ -242,16 +242,8 @@ def one_page(s):
 
 @part
 def two_pages_at_once(s):
-    s.shop.pool.gate.clear()
-    contexts = [contextvars.copy_context() for _ in range(2)]
-
-    def open_the_gate():
-        for _ in range(6):
-            s.shop.pool.full.acquire(timeout=PATIENCE)
-        s.shop.pool.gate.set()
-
-    calls = [partial(one.run, s.page.show, list(SHARDS)) for one in contexts]
-    s.at_once(*calls, open_the_gate, limit=8.0)
+    s.shop.pool.waits_for = 6
+    s.at_once(*[partial(contextvars.copy_context().run, s.page.show, list(SHARDS)) for _ in range(2)], limit=8.0)
     for message in reversed(s.shop.queue):
         s.mail(message)
     stray = s.strays()
