@@ -118,14 +118,6 @@ def nan_times_nought(self, instances):
     return sum(count * mean for count, mean in instances) / calls if calls else None
 
 
-def nought(self, instances):
-    return Dashboard.mean(self, instances) or 0.0
-
-
-def p99_nought(self, instances):
-    return Dashboard.p99(self, instances) or 0.0
-
-
 def p99s(self, instances):
     return [(len(times), Dashboard.p99(self, [times])) for times in instances if times]
 
@@ -145,13 +137,6 @@ def worst_p99(self, instances):
 def one_further(self, instances):
     times = sorted(one for times in instances for one in times)
     return times[min(len(times) - 1, int(0.99 * len(times)))] if times else None
-
-
-def between(self, instances):
-    times = sorted(one for times in instances for one in times)
-    place = 0.99 * (len(times) - 1)
-    low = int(place)
-    return times[low] + (place - low) * (times[min(low + 1, len(times) - 1)] - times[low]) if times else None
 
 
 def sorts(self, instances):
@@ -184,14 +169,6 @@ def last_less_first(self, samples):
     return (samples[-1][1] - samples[0][1]) / (samples[-1][0] - samples[0][0]) if len(samples) > 1 else 0.0
 
 
-def never_negative(self, pair):
-    return max(0, pair[1][1] - pair[0][1])
-
-
-def absolute(self, pair):
-    return abs(pair[1][1] - pair[0][1])
-
-
 def young_from_nought(self, samples):
     return samples[0][1] / 60 if len(samples) == 1 else Dashboard.one_rate(self, samples)
 
@@ -210,18 +187,6 @@ def closed_loop(self, call, come):
     return found
 
 
-def closed_but_since(self, call, come):
-    now, found = 0.0, []
-    for at in come:
-        now = call(max(now, at))
-        found.append(now - at)
-    return found
-
-
-def without_the_slow(self, call, come):
-    return [min(1.0, call(at) - at) for at in come]
-
-
 def since_the_one_before(self, call, come):
     ends = [call(at) for at in come]
     return [end - max(at, before) for end, at, before in zip(ends, come, [0.0, *ends])]
@@ -232,25 +197,23 @@ WRONG = {
     "the mean of means": (but(mean=mean_of_means), {"mean"}),
     "idle is a call": (but(mean=idle_is_a_call), {"idle"}),
     "0 · NaN": (but(mean=nan_times_nought), {"idle"}),
-    "no calls, no time": (but(mean=nought), {"nobody"}),
-    "no calls, no p99": (but(p99=p99_nought), {"nobody"}),
+    "no calls, no time": (but(mean=lambda self, instances: Dashboard.mean(self, instances) or 0.0), {"nobody"}),
+    "no calls, no p99": (but(p99=lambda self, instances: Dashboard.p99(self, instances) or 0.0), {"nobody"}),
     "the mean of p99s": (but(p99=mean_of_p99s), {"p99"}),
     "weighted p99s": (but(p99=weighted_p99s), {"p99"}),
     "the worst p99": (but(p99=worst_p99), {"p99"}),
     "one further": (but(p99=one_further), {"rank"}),
-    "between two": (but(p99=between), {"rank"}),
     "sorts": (but(p99=sorts), {"changed"}),
     "takes away": (but(one_rate=forgets_the_first), {"changed"}),
     "a sum of counters": (but(rate=sum_first), {"reset"}),
     "always a minute": (but(rate=one_minute), {"rate"}),
     "last less first": (but(one_rate=last_less_first), {"reset"}),
-    "never negative": (but(step=never_negative), {"reset"}),
-    "absolute": (but(step=absolute), {"reset"}),
+    "never negative": (but(step=lambda self, pair: max(0, pair[1][1] - pair[0][1])), {"reset"}),
+    "absolute": (but(step=lambda self, pair: abs(pair[1][1] - pair[0][1])), {"reset"}),
     "the young one began at nought": (but(one_rate=young_from_nought), {"young"}),
     "nothing is None": (but(rate=young_is_nothing), {"young"}),
     "a closed loop": (but(times=closed_loop), {"closed"}),
-    "a closed loop with his clock": (but(times=closed_but_since), {"closed"}),
-    "a second at most": (but(times=without_the_slow), {"since"}),
+    "a second at most": (but(times=lambda self, call, come: [min(1.0, call(at) - at) for at in come]), {"since"}),
     "since the one before": (but(times=since_the_one_before), {"since"}),
     "a text": (but(mean=lambda self, instances: f"{Dashboard.mean(self, instances)} s"), {"wrong-type"}),
 }

@@ -214,12 +214,6 @@ class OneMoreSpan(Page):
             return self.ask(shard)
 
 
-class NeverDetaches(Page):
-    def ask_in(self, here, shard):
-        context.attach(here)
-        return self.ask(shard)
-
-
 class WorkerNeverDetaches(Page):
     def mail(self, message):
         context.attach(propagate.extract(message.get("headers", {})))
@@ -256,17 +250,6 @@ class Instrumented(Page):
     show = Torn.show
 
 
-class TextInTheEnvelope(Page):
-    def tell(self, text):
-        with self.tracer.start_as_current_span("publish"):
-            headers = {}
-            propagate.inject(headers)
-            self.publish({"body": {"text": text}, "headers": headers})
-
-    def mail(self, message):
-        return super().mail(message.get("body", {}) | message)
-
-
 class AsTheyCome(Page):
     def show(self, shards):
         return super().show(shards)[::-1]
@@ -290,13 +273,11 @@ WRONG = {
     "a context in the message": (ContextInTheMessage, {"not-json"}),
     "the object's context": (ContextOfTheObject, {"mixed"}),
     "one more span": (OneMoreSpan, {"other-spans"}),
-    "never detaches": (NeverDetaches, {"left-on"}),
     "the worker never detaches": (WorkerNeverDetaches, {"left-on"}),
     "detaches when all is well": (DetachesWhenAllIsWell, {"left-on"}),
     "nothing from the failed": (NoneForTheFailed, {"error-lost"}),
     "headers, always": (HeadersAlways, {"old-message"}),
     "everybody's threads": (Instrumented, {"patched"}),
-    "another envelope": (TextInTheEnvelope, {"other-page"}),
     "another order": (AsTheyCome, {"other-page"}),
     "mail says nothing": (MailSaysNothing, {"other-page"}),
 }

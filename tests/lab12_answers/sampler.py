@@ -128,6 +128,10 @@ class Objects:
 # -- mistakes ------------------------------------------------------------------------------------------
 
 
+def but(**changes):
+    return type("Mistaken", (Sampler,), changes)
+
+
 class AGenerator(Sampler):
     def add(self, span, now):
         yield from super().add(span, now)
@@ -139,29 +143,11 @@ class FirstSpan(Sampler):
         return spans[0].error or slow or self.rng.random() < self.share
 
 
-class LastSpanSlow(Sampler):
-    def keeps(self, spans):
-        odd = any(span.error for span in spans) or spans[-1].seconds >= 1
-        return odd or self.rng.random() < self.share
-
-
-class MoreThanASecond(Sampler):
-    slow = 1.0000001
-
-
 class SumOfSeconds(Sampler):
     """Slow is what takes a tenth of a second in all."""
 
     def keeps(self, spans):
         return super().keeps(spans) or sum(span.seconds for span in spans) >= 0.1
-
-
-class NoOthers(Sampler):
-    share = 0.0
-
-
-class TenInAHundred(Sampler):
-    share = 0.1
 
 
 class EachSpan(Sampler):
@@ -199,11 +185,6 @@ class EverybodysDice(Sampler):
         super().__init__(random)
 
 
-class DiceOfItsOwn(Sampler):
-    def __init__(self, rng):
-        super().__init__(random.Random(1))
-
-
 class AtTheError(Sampler):
     def add(self, span, now):
         found = super().add(span, now)
@@ -218,19 +199,6 @@ class SinceTheLast(Sampler):
         return found
 
 
-class ElevenSeconds(Sampler):
-    wait = 10.01
-
-
-class ForgetsAtOnce(Sampler):
-    remembers = 10.0
-
-
-class LateAreLost(Sampler):
-    def add(self, span, now):
-        return [] if span.trace in self.decided else super().add(span, now)
-
-
 class LateErrorsCount(Sampler):
     def add(self, span, now):
         found = super().add(span, now)
@@ -243,10 +211,6 @@ class NoMemoryOfTheDropped(Sampler):
         if not found:
             del self.decided[trace]
         return found
-
-
-class NeverForgets(Sampler):
-    remembers = float("inf")
 
 
 class ForgetsTheDroppedNever(Sampler):
@@ -268,23 +232,6 @@ class LateSpanProlongs(Sampler):
         if span.trace in self.decided and self.decided[span.trace][0]:
             self.decided[span.trace] = self.decided.pop(span.trace)[0], now
         return found
-
-
-class NoLimit(Sampler):
-    most = 10**6
-
-
-class ThousandAtMost(Sampler):
-    most = 1000
-
-
-class OneLess(Sampler):
-    most = 499
-
-
-class NewestGoes(Sampler):
-    def oldest(self):
-        return list(self.open)[-1]
 
 
 class LeastRecentlyUsed(Sampler):
@@ -323,52 +270,33 @@ class Hoards(Sampler):
         return self.all[-1]
 
 
-class KeepsTheDropped(Sampler):
-    def __init__(self, rng):
-        super().__init__(rng)
-        self.bin = []
-
-    def add(self, span, now):
-        self.bin.append(span)
-        return super().add(span, now)
-
-    def due(self, now):
-        self.bin = []
-        return super().due(now)
-
-
 RIGHT = {"dicts": Sampler, "drawn at the beginning": Drawn, "objects": Objects}
 WRONG = {
     "a generator": (AGenerator, {"wrong-type"}),
     "the first span": (FirstSpan, {"error-lost"}),
-    "slow at the end": (LastSpanSlow, {"slow-lost"}),
-    "more than a second": (MoreThanASecond, {"slow-lost"}),
+    "more than a second": (but(slow=1.0000001), {"slow-lost"}),
     "a tenth is slow": (SumOfSeconds, {"share"}),
-    "no others": (NoOthers, {"share"}),
-    "ten in a hundred": (TenInAHundred, {"share"}),
+    "no others": (but(share=0.0), {"share"}),
+    "ten in a hundred": (but(share=0.1), {"share"}),
     "each span draws": (EachSpan, {"share"}),
     "only the odd spans": (OnlyTheOddSpans, {"torn"}),
     "stored again": (Stays, {"torn"}),
     "by its name": (ByName, {"chance"}),
     "everybody's dice": (EverybodysDice, {"chance"}),
-    "dice of its own": (DiceOfItsOwn, {"chance"}),
     "at the error": (AtTheError, {"too-soon"}),
     "since the last": (SinceTheLast, {"too-late"}),
-    "eleven seconds": (ElevenSeconds, {"too-late"}),
-    "forgets at once": (ForgetsAtOnce, {"late-kept"}),
-    "late ones are lost": (LateAreLost, {"late-kept"}),
+    "eleven seconds": (but(wait=10.01), {"too-late"}),
+    "forgets at once": (but(remembers=10.0), {"late-kept"}),
     "late errors count": (LateErrorsCount, {"late-dropped"}),
     "the dropped are new": (NoMemoryOfTheDropped, {"late-dropped"}),
-    "never forgets": (NeverForgets, {"forgotten"}),
+    "never forgets": (but(remembers=1e9), {"forgotten"}),
     "never forgets the dropped": (ForgetsTheDroppedNever, {"forgotten"}),
     "a late one prolongs": (LateSpanProlongs, {"forgotten"}),
-    "no limit": (NoLimit, {"no-room", "memory"}),
-    "a thousand": (ThousandAtMost, {"no-room", "memory"}),
-    "one less": (OneLess, {"too-soon"}),
-    "the newest goes": (NewestGoes, {"no-room"}),
+    "no limit": (but(most=10**6), {"no-room", "memory"}),
+    "one less": (but(most=499), {"too-soon"}),
+    "the newest goes": (but(oldest=lambda self: list(self.open)[-1]), {"no-room"}),
     "least recently used": (LeastRecentlyUsed, {"no-room"}),
     "the oldest is thrown away": (ThrowsTheOldestAway, {"no-room"}),
     "full and forgotten": (FullAndForgotten, {"late-kept"}),
     "hoards": (Hoards, {"memory"}),
-    "keeps the dropped": (KeepsTheDropped, {"memory"}),
 }
