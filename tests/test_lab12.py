@@ -41,10 +41,17 @@ def test_right_rules_are_right_in_any_month(which):
         assert len(months.false_pages(sent)) <= 1
 
 
+class AndRaises(page.Instrumented):
+    def __init__(self, *given):
+        super().__init__(*given)
+        raise LookupError("and then it raised")
+
+
 def test_nothing_global_is_left_by_a_page_that_patches_threads():
     def things():
         return threading.Thread.start, threading.Thread.run, ThreadPoolExecutor.submit, trace.get_tracer_provider()
 
     before = things()
-    assert lab12.check_page.report(page.Instrumented).refused == ["patched"]
+    for kind, code in ((page.Instrumented, "patched"), (AndRaises, "exception")):
+        assert lab12.check_page.report(kind).refused == [code]
     assert all(one is other for one, other in zip(before, things()))

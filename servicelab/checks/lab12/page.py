@@ -148,6 +148,7 @@ class Shown(Stage):
         self.last = ask.trace.send("customer", "gateway", "page")
         self.ask.trace.receive(self.last, "gateway")
         self.before = threading.Thread.start, threading.Thread.run, ThreadPoolExecutor.submit
+        ask.use(ExitStack()).callback(self.restore)
         self.shop = Shop(ask.use)
         self.page = self.make(Page, self.shop.tracer, self.shop.pool, self.shop.fetch, self.shop.publish,
                               methods=("show", "mail"))  # fmt: skip
@@ -166,11 +167,17 @@ class Shown(Stage):
 
         return self.call(mail, json.loads(text), limit=4.0)
 
-    def unpatch(self):
+    def restore(self) -> bool:
+        """Take away what an instrumentor has put around everybody's threads. Was there anything?"""
         now = threading.Thread.start, threading.Thread.run, ThreadPoolExecutor.submit
-        if any(one is not other for one, other in zip(now, self.before)):  # a wrapper says that it equals what it wraps
-            ThreadingInstrumentor().uninstrument()
-            threading.Thread.start, threading.Thread.run, ThreadPoolExecutor.submit = self.before
+        if all(one is other for one, other in zip(now, self.before)):  # a wrapper says that it equals what it wraps
+            return False
+        ThreadingInstrumentor().uninstrument()
+        threading.Thread.start, threading.Thread.run, ThreadPoolExecutor.submit = self.before
+        return True
+
+    def unpatch(self):
+        if self.restore():
             self.refuse("patched", "threading.Thread or ThreadPoolExecutor are others than before")
 
     def message(self):

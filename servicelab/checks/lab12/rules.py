@@ -35,9 +35,9 @@ quiet: nothing has happened: one false page a month at most
 class Replayed(Stage):
     def __init__(self, ask, RULES):
         super().__init__(ask, RULES)
-        self.draw("shop", shown(RULES, 80))
+        self.draw("shop", shown(RULES, 80), at=0.0)
 
-    def draw(self, sender, label, at=None):
+    def draw(self, sender, label, at):
         self.last = self.ask.trace.send(sender, "pager", label, at=at)
         self.ask.trace.receive(self.last, at=at)
 
