@@ -10,6 +10,7 @@ from servicelab.table import Table
 
 DAYS, BUDGET, MOST, QUIET, AFTER = 30, 0.001, 4, 60, 480  # days, share of the calls, rules, minutes, minutes
 HOURS = 60  # minutes
+REASONS = {"blip": HOURS, "night": 6 * HOURS}  # for how long a false page is put down to it
 
 #: What goes wrong: the share of calls that fail, for how long, by when it must be known (minutes), and how it begins.
 KINDS = {
@@ -131,7 +132,7 @@ def _why(recorded, minute):
     for one in recorded.incidents:
         if one.begin <= minute < one.end + AFTER:
             return one.kind
-    return next((what for at, what in recorded.harmless if 0 <= minute - at <= QUIET), "quiet")
+    return next((what for at, what in recorded.harmless if 0 <= minute - at <= REASONS[what]), "quiet")
 
 
 def delays(sent: list[Page], recorded: Month) -> dict[str, int | None]:
