@@ -30,6 +30,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat.v4 import new_code_cell
 
+from tests.counter_worlds import needed
+
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("notebooks", "solutions", "labs", "docs")
 LOOPBACK = "127.0.0.1"
@@ -157,7 +159,7 @@ class Watcher(threading.Thread):
         memory = 0
         for process in self._processes:
             try:
-                memory += process.memory_info().rss
+                memory += own_memory(process, process is not self._processes[0])
             except psutil.Error:
                 continue
             for ip, port in listening(process) if all_of_it else ():
@@ -280,6 +282,12 @@ class Session:
                 self.run_cell(index)
             if not interrupted and twice(index):
                 self.run_cell(index)
+
+    def run_what_it_needs(self, last: int) -> None:
+        """Run the cells before the cell ``last`` whose names it needs, and those that they need, in order."""
+        code = {index: self.nb.cells[index].source for index in self.code_cells}
+        for index in needed(code, last)[:-1]:
+            self.run_cell(index)
 
     def run_code(self, source: str) -> str:
         """Run ``source`` beside the notebook's cells; returns what it printed."""
@@ -451,6 +459,12 @@ def family(process: psutil.Process) -> list[psutil.Process]:
         return [process] + [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
     except psutil.NoSuchProcess:
         return []
+
+
+def own_memory(process: psutil.Process, is_child: bool) -> int:
+    """Bytes that a process needs. A child maps the libraries that its kernel has mapped: they are in memory once."""
+    info = process.memory_info()
+    return info.rss - (getattr(info, "shared", 0) if is_child else 0)  # told by Linux alone
 
 
 def listening(process: psutil.Process) -> list[tuple[str, int]]:

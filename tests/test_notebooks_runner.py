@@ -67,6 +67,11 @@ def test_memory_counts_that_is_seen_twice_in_a_row(looks, peak):
     assert watcher.peak_memory == peak
 
 
+def test_what_a_child_shares_with_the_kernel_counts_once():
+    process = SimpleNamespace(memory_info=lambda: SimpleNamespace(rss=80, shared=30))
+    assert [notebooks.own_memory(process, is_child) for is_child in (False, True)] == [80, 50]
+
+
 CHILD = "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
 
 
