@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from servicelab.views.demos import burst, contract, fleet, partition, retention, subscribers
+from servicelab.views.demos import burst, contract, fleet, hunt, partition, retention, subscribers
 
 
 class Panel(NamedTuple):
@@ -61,6 +61,11 @@ PANELS = {
             {"balancer": "the less busy of two", "news": 5},
         ],
         {"callers": 40, "state": "slow, and right"},
+    ),
+    "12 hunt": Panel(
+        hunt.Hunt,
+        [*each("size", hunt.SIZES), *each("instrument", hunt.INSTRUMENTS), {"orders": 3000}],
+        {"size": "one article", "instrument": "logs"},
     ),
 }
 

@@ -13,6 +13,7 @@ PANELS = (
     "contract.ContractChange",
     "fleet.FleetPanel",
     "flood.Flood",
+    "hunt.Hunt",
     "knee.Knee",
     "partition.Partition",
     "retention.Race",

@@ -16,6 +16,7 @@
 | feed_readers     | one feed six ways: readers, what an event and an idle connection cost |
 | amqp             | pika's connection with stamps, a consumer in a thread |
 | discovery        | a resolver: whom to call, from a registry or a name server, with a policy that says when |
+| telemetry        | OpenTelemetry: spans in memory, as one of our traces; libraries that are let go again |
 | instance_sources | how a registry (Consul's HTTP API) and a name server (SRV) are asked |
 """
 

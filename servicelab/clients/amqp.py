@@ -97,7 +97,7 @@ class Consumer(Component):
     ``auto_ack``. ``prefetch`` messages at most are sent to it unacknowledged; 0 is AMQP's default: no limit. Further
     ``options`` go to pika's ``basic_consume`` (``arguments``, ``exclusive``, ``consumer_tag``). ``trace`` as for
     :func:`connect`; ``name`` is its lane there, or ``lane`` if several consumers share one. One of the same name is
-    replaced.
+    replaced. ``prepare(channel)`` is called before it consumes: to instrument the channel, say.
 
     It ends by :meth:`stop`, which lets the message in hand be finished (with ``auto_ack``, all that pika holds: for
     the broker they are done) and gives up on it after a second; by :meth:`crash`; when ``on_message`` raises;
@@ -120,6 +120,7 @@ class Consumer(Component):
         auto_ack=False,
         trace=None,
         lane=None,
+        prepare=None,
         **options,
     ):
         super().__init__(name, lane)
@@ -135,6 +136,7 @@ class Consumer(Component):
         self.prefetch = prefetch
         self.auto_ack = auto_ack
         self.trace = trace
+        self.prepare = prepare
         self.options = options
         self.handled = 0
         self.errors: list[str] = []
@@ -176,6 +178,8 @@ class Consumer(Component):
         self._is_over = False
         self._connection = connect(self.broker, self.lane, self.trace)
         self._channel = self._connection.channel()
+        if self.prepare is not None:
+            self.prepare(self._channel)
         if self.prefetch:
             self._channel.basic_qos(prefetch_count=self.prefetch)
         self._channel.basic_consume(self.queue, self._handle, auto_ack=self.auto_ack, **self.options)

@@ -13,6 +13,7 @@ with ValueError, never answered with a negative wait.
 | windows | how long the dead are believed alive: lease, poll, cache, watch, heartbeat |
 | streams | buffer growth, freshness, credit |
 | logs | a shared log: speed-up, retention, catching up |
+| telemetry | what samples, buckets and alerts can know |
 """
 
 from servicelab.theory.backlog import Burst, burst, deliveries, window_rate
@@ -28,6 +29,7 @@ from servicelab.theory.queues import (
 )
 from servicelab.theory.retries import availability_parallel, availability_series, fan_out, layered_retries, retry_load
 from servicelab.theory.streams import buffer_growth, credit_rate, freshness_bound, time_to_fill
+from servicelab.theory.telemetry import burn_rate, histogram_quantile, rare_kept, time_to_alert
 from servicelab.theory.windows import (
     Window,
     cache_window,
@@ -46,6 +48,7 @@ __all__ = [
     "availability_parallel",
     "availability_series",
     "buffer_growth",
+    "burn_rate",
     "burst",
     "cache_window",
     "catch_up",
@@ -56,6 +59,7 @@ __all__ = [
     "false_expiries",
     "fan_out",
     "freshness_bound",
+    "histogram_quantile",
     "layered_retries",
     "lease_window",
     "lookup_rate",
@@ -66,10 +70,12 @@ __all__ = [
     "mmc_time",
     "mmc_wait",
     "poll_window",
+    "rare_kept",
     "retry_load",
     "shared_speedup",
     "silence_window",
     "supermarket",
+    "time_to_alert",
     "time_to_fill",
     "watch_window",
     "window_rate",
