@@ -126,14 +126,6 @@ def mean_of_p99s(self, instances):
     return mean_of_means(self, p99s(self, instances))
 
 
-def weighted_p99s(self, instances):
-    return Dashboard.mean(self, p99s(self, instances))
-
-
-def worst_p99(self, instances):
-    return max((one for _, one in p99s(self, instances)), default=None)
-
-
 def one_further(self, instances):
     times = sorted(one for times in instances for one in times)
     return times[min(len(times) - 1, int(0.99 * len(times)))] if times else None
@@ -145,14 +137,6 @@ def sorts(self, instances):
     return Dashboard.p99(self, instances)
 
 
-def forgets_the_first(self, samples):
-    """A loop that takes the samples away."""
-    found = Dashboard.one_rate(self, samples)
-    while samples and found:
-        samples.pop()
-    return found
-
-
 def sum_first(self, instances):
     """The counters are added up, and then compared: an instance's fall is lost in the sum."""
     if len({tuple(at for at, _ in samples) for samples in instances}) > 1 or not instances[0]:
@@ -161,12 +145,9 @@ def sum_first(self, instances):
     return self.one_rate(summed)
 
 
-def one_minute(self, instances):
-    return sum(self.one_rate(one) * (one[-1][0] - one[0][0]) / 60 for one in instances if len(one) > 1)
-
-
-def last_less_first(self, samples):
-    return (samples[-1][1] - samples[0][1]) / (samples[-1][0] - samples[0][0]) if len(samples) > 1 else 0.0
+def each_interval(self, samples):
+    rates = [self.step(pair) / (pair[1][0] - pair[0][0]) for pair in pairwise(samples)]
+    return fmean(rates) if rates else 0.0
 
 
 def young_from_nought(self, samples):
@@ -195,25 +176,19 @@ def since_the_one_before(self, call, come):
 RIGHT = {"short": Dashboard, "the library": Library, "loops": Loops}
 WRONG = {
     "the mean of means": (but(mean=mean_of_means), {"mean"}),
-    "idle is a call": (but(mean=idle_is_a_call), {"idle"}),
-    "0 · NaN": (but(mean=nan_times_nought), {"idle"}),
+    "idle is a call": (but(mean=idle_is_a_call), {"mean"}),
+    "0 · NaN": (but(mean=nan_times_nought), {"mean"}),
     "no calls, no time": (but(mean=lambda self, instances: Dashboard.mean(self, instances) or 0.0), {"nobody"}),
-    "no calls, no p99": (but(p99=lambda self, instances: Dashboard.p99(self, instances) or 0.0), {"nobody"}),
     "the mean of p99s": (but(p99=mean_of_p99s), {"p99"}),
-    "weighted p99s": (but(p99=weighted_p99s), {"p99"}),
-    "the worst p99": (but(p99=worst_p99), {"p99"}),
     "one further": (but(p99=one_further), {"rank"}),
     "sorts": (but(p99=sorts), {"changed"}),
-    "takes away": (but(one_rate=forgets_the_first), {"changed"}),
     "a sum of counters": (but(rate=sum_first), {"reset"}),
-    "always a minute": (but(rate=one_minute), {"rate"}),
-    "last less first": (but(one_rate=last_less_first), {"reset"}),
+    "no more is a fall": (but(step=lambda self, pair: pair[1][1] - pair[0][1] * (pair[1][1] > pair[0][1])), {"rate"}),
+    "each interval alike": (but(one_rate=each_interval), {"rate"}),
     "never negative": (but(step=lambda self, pair: max(0, pair[1][1] - pair[0][1])), {"reset"}),
-    "absolute": (but(step=lambda self, pair: abs(pair[1][1] - pair[0][1])), {"reset"}),
-    "the young one began at nought": (but(one_rate=young_from_nought), {"young"}),
-    "nothing is None": (but(rate=young_is_nothing), {"young"}),
+    "the young one began at nought": (but(one_rate=young_from_nought), {"rate"}),
+    "nothing is None": (but(rate=young_is_nothing), {"rate"}),
     "a closed loop": (but(times=closed_loop), {"closed"}),
-    "a second at most": (but(times=lambda self, call, come: [min(1.0, call(at) - at) for at in come]), {"since"}),
     "since the one before": (but(times=since_the_one_before), {"since"}),
     "a text": (but(mean=lambda self, instances: f"{Dashboard.mean(self, instances)} s"), {"wrong-type"}),
 }

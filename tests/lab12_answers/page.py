@@ -1,4 +1,4 @@
-"""Exercise 1: pages mended in four ways, and mistakes."""
+"""Exercise 1: pages mended in three ways, and mistakes."""
 
 import contextvars
 from concurrent.futures import ThreadPoolExecutor
@@ -108,31 +108,6 @@ class Attaches(Page):
             context.detach(token)
 
 
-class Ids(Page):
-    """Numbers in the message, a span context made of them, and the span of the page as an argument."""
-
-    def show(self, shards):
-        with self.tracer.start_as_current_span("page") as span:
-            work = [self.pool.submit(self.ask_in, trace.set_span_in_context(span), shard) for shard in shards]
-            counts = [one.result() for one in work]
-            self.tell(f"{sum(counts)} in stock")
-        return counts
-
-    def tell(self, text):
-        with self.tracer.start_as_current_span("publish") as span:
-            own = span.get_span_context()
-            self.publish({"text": text, "trace": f"{own.trace_id:x}", "span": f"{own.span_id:x}"})
-
-    def mail(self, message):
-        parent = None
-        if "trace" in message:
-            ids = int(message["trace"], 16), int(message["span"], 16)
-            own = trace.SpanContext(*ids, is_remote=True, trace_flags=trace.TraceFlags(1))
-            parent = trace.set_span_in_context(trace.NonRecordingSpan(own))
-        with self.tracer.start_as_current_span("mail", context=parent):
-            return message["text"]
-
-
 # -- mistakes ------------------------------------------------------------------------------------------
 
 
@@ -142,13 +117,6 @@ class OnlyTheQueue(Page):
 
 class OnlyThePool(Page):
     mail = Torn.mail
-
-
-class LinkOnly(Page):
-    def mail(self, message):
-        parent = trace.get_current_span(propagate.extract(message.get("headers", {}))).get_span_context()
-        with self.tracer.start_as_current_span("mail", links=[trace.Link(parent)]):
-            return message["text"]
 
 
 class ChildOfThePage(Page):
@@ -167,13 +135,6 @@ class HeadersTooSoon(Page):
         propagate.inject(headers, context=here)
         with self.tracer.start_as_current_span(f"ask {shard}", context=here):
             return self.fetch(shard, headers)
-
-
-class PublishedOutside(Page):
-    """The message is sent in the pool, where nobody knows the page."""
-
-    def tell(self, text):
-        self.pool.submit(super().tell, text).result()
 
 
 class OneAfterAnother(Page):
@@ -236,6 +197,23 @@ class NoneForTheFailed(Page):
             return 0
 
 
+class EndsWhenAllIsWell(Page):
+    def show(self, shards):
+        page = self.tracer.start_span("page")
+        with trace.use_span(page):
+            here = context.get_current()
+            counts = list(self.pool.map(lambda shard: self.ask_in(here, shard), shards))
+            self.tell(f"{sum(counts)} in stock")
+        page.end()
+        return counts
+
+
+class TheLastHeaders(Page):
+    def mail(self, message):
+        self.headers = message.get("headers", getattr(self, "headers", {}))
+        return super().mail({"text": message["text"], "headers": self.headers})
+
+
 class HeadersAlways(Page):
     def mail(self, message):
         with self.tracer.start_as_current_span("mail", context=propagate.extract(message["headers"])):
@@ -255,29 +233,23 @@ class AsTheyCome(Page):
         return super().show(shards)[::-1]
 
 
-class MailSaysNothing(Page):
-    def mail(self, message):
-        super().mail(message)
-
-
-RIGHT = {"an argument": Page, "copies": Copies, "attach and detach": Attaches, "ids": Ids}
+RIGHT = {"an argument": Page, "copies": Copies, "attach and detach": Attaches}
 WRONG = {
     "only the queue": (OnlyTheQueue, {"pool"}),
     "only the pool": (OnlyThePool, {"queue"}),
-    "a link": (LinkOnly, {"queue"}),
     "child of the page": (ChildOfThePage, {"queue"}),
     "headers too soon": (HeadersTooSoon, {"was-whole"}),
-    "published outside": (PublishedOutside, {"was-whole"}),
     "one after another": (OneAfterAnother, {"not-at-once"}),
     "a pool of its own": (PoolOfItsOwn, {"not-at-once"}),
-    "a context in the message": (ContextInTheMessage, {"not-json"}),
+    "a context in the message": (ContextInTheMessage, {"exception"}),
     "the object's context": (ContextOfTheObject, {"mixed"}),
     "one more span": (OneMoreSpan, {"other-spans"}),
     "the worker never detaches": (WorkerNeverDetaches, {"left-on"}),
     "detaches when all is well": (DetachesWhenAllIsWell, {"left-on"}),
     "nothing from the failed": (NoneForTheFailed, {"error-lost"}),
+    "ends when all is well": (EndsWhenAllIsWell, {"other-spans"}),
+    "the last headers": (TheLastHeaders, {"old-message"}),
     "headers, always": (HeadersAlways, {"old-message"}),
     "everybody's threads": (Instrumented, {"patched"}),
     "another order": (AsTheyCome, {"other-page"}),
-    "mail says nothing": (MailSaysNothing, {"other-page"}),
 }

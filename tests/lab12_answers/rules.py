@@ -11,7 +11,7 @@ def calls(least, *rules):
 RIGHT = {
     "the workbook's": [FAST, MIDDLE, SLOW],
     "fast and slow, in a tuple": ((FAST, SLOW),),
-    "a day for the slow": [FAST, [2, 1440, 120, 500]],
+    "a day for the slow": [FAST, [2, 1440, 120, 5000]],
     "four": [(100, 10, 1, 150), (20, 60, 5, 500), (6, 360, 30, 500), (2.5, 1440, 180, 500)],
 }
 WRONG = {
@@ -24,7 +24,7 @@ WRONG = {
     "for outages, and the slow": ([(300, 60, 5, 500), SLOW], {"sudden"}),
     "too many calls": (calls(20_000, FAST, MIDDLE, SLOW), {"sudden"}),
     "a hole between": ([FAST, (3, 2000, 300, 500)], {"one-in-a-hundred"}),
-    "only the fast": ([FAST], {"one-in-a-hundred"}),
+    "only the fast": ([FAST], {"one-in-250"}),
     "none for days": ([FAST, MIDDLE], {"one-in-250"}),
     "long windows only": ([(14.4, 60, 60, 500), (6, 360, 360, 500), (1, 4320, 4320, 1000)], {"hidden"}),
     "short windows only": ([(14.4, 5, 5, 500), (6, 30, 30, 500), (1, 360, 360, 500)], {"blips"}),

@@ -1,8 +1,7 @@
-"""Exercise 3: samplers written in three ways, and mistakes."""
+"""Exercise 3: samplers written in two ways, and mistakes."""
 
 import heapq
 import random
-from collections import OrderedDict, deque
 from types import SimpleNamespace
 
 
@@ -63,7 +62,7 @@ class Drawn:
             self.traces[span.trace] = one
             heapq.heappush(self.queue, (now, self.number, span.trace))
         if one.spans is None:
-            return (span,) if one.kept else ()
+            return {span} if one.kept else set()
         one.spans.append(span)
         one.kept |= span.error or span.seconds >= 1
         return self.next(now) if self.count > 500 else ()
@@ -79,49 +78,6 @@ class Drawn:
         while self.queue and now - self.queue[0][0] >= 10:
             found += self.next(now)
         self.traces = {key: one for key, one in self.traces.items() if one.spans is not None or now - one.decided <= 60}
-        return found
-
-
-class Trace:
-    def __init__(self, since):
-        self.since, self.spans, self.is_odd = since, [], False
-
-    def add(self, span):
-        self.spans.append(span)
-        self.is_odd |= span.error or not span.seconds < 1.0
-
-
-class Objects:
-    """Objects, two sets of ids and a queue of decisions; it answers with sets."""
-
-    def __init__(self, rng):
-        self.rng, self.open, self.stored, self.dropped, self.diary = rng, OrderedDict(), set(), set(), deque()
-
-    def add(self, span, now):
-        while self.diary and self.diary[0][0] < now - 60.0:
-            old = self.diary.popleft()[1]
-            self.stored.discard(old)
-            self.dropped.discard(old)
-        if span.trace in self.stored | self.dropped if len(self.diary) < 50 else self.knows(span.trace):
-            return {span} & ({span} if span.trace in self.stored else set())
-        if span.trace not in self.open:
-            self.open[span.trace] = Trace(now)
-        self.open[span.trace].add(span)
-        return set(self.end(*self.open.popitem(last=False), now)) if len(self.open) == 501 else set()
-
-    def knows(self, trace):
-        return trace in self.stored or trace in self.dropped
-
-    def end(self, name, trace, now):
-        kept = trace.is_odd or self.rng.uniform(0, 1) <= 0.01
-        (self.stored if kept else self.dropped).add(name)
-        self.diary.append((now, name))
-        return trace.spans if kept else []
-
-    def due(self, now):
-        found = set()
-        while self.open and next(iter(self.open.values())).since <= now - 10.0:
-            found |= set(self.end(*self.open.popitem(last=False), now))
         return found
 
 
@@ -144,17 +100,61 @@ class FirstSpan(Sampler):
 
 
 class SumOfSeconds(Sampler):
-    """Slow is what takes a tenth of a second in all."""
-
     def keeps(self, spans):
-        return super().keeps(spans) or sum(span.seconds for span in spans) >= 0.1
+        return super().keeps(spans) or sum(span.seconds for span in spans) >= self.slow
 
 
-class EachSpan(Sampler):
-    """One draw for each span: two in a hundred."""
+class AddDecides(Sampler):
+    def add(self, span, now):
+        return self.due(now) + super().add(span, now)
 
-    def keeps(self, spans):
-        return sum(super(EachSpan, self).keeps([span]) for span in spans) >= 1
+
+class WhatCameInTime(Sampler):
+    """It looks at the spans of ten seconds only."""
+
+    def add(self, span, now):
+        since, _ = self.open.get(span.trace, (now, []))
+        return super().add(span, now) if now - since <= self.wait else []
+
+
+class SinceItWasDue(Sampler):
+    def decide(self, trace, now):
+        since = self.open[trace][0]
+        spans = super().decide(trace, now)
+        self.decided[trace] = self.decided[trace][0], min(now, since + self.wait)
+        return spans
+
+
+class ForgetsInDue(Sampler):
+    def forget(self, now):
+        pass
+
+    def due(self, now):
+        super().forget(now)
+        return super().due(now)
+
+
+class NoLotWhenFull(Sampler):
+    def add(self, span, now):
+        self.share = 0.0
+        found = super().add(span, now)
+        self.share = 0.01
+        return found
+
+
+class HoldsTheLate(Sampler):
+    def add(self, span, now):
+        if span.trace in self.decided:
+            self.late = [*getattr(self, "late", []), span]
+        return super().add(span, now)
+
+
+class SpansAreCounted(Sampler):
+    def add(self, span, now):
+        found = super().add(span, now)
+        if not found and sum(len(spans) for _, spans in self.open.values()) > self.most:
+            found = self.decide(self.oldest(), now)
+        return found
 
 
 class OnlyTheOddSpans(Sampler):
@@ -205,25 +205,6 @@ class LateErrorsCount(Sampler):
         return found or [span] * (span.trace in self.decided and span.error)
 
 
-class NoMemoryOfTheDropped(Sampler):
-    def decide(self, trace, now):
-        found = super().decide(trace, now)
-        if not found:
-            del self.decided[trace]
-        return found
-
-
-class ForgetsTheDroppedNever(Sampler):
-    def forget(self, now):
-        pass
-
-    def add(self, span, now):
-        kept, at = self.decided.get(span.trace, (False, now))
-        if kept and now - at > 60:
-            del self.decided[span.trace]
-        return super().add(span, now)
-
-
 class LateSpanProlongs(Sampler):
     """A late span is a reason to remember the decision for another minute."""
 
@@ -270,33 +251,36 @@ class Hoards(Sampler):
         return self.all[-1]
 
 
-RIGHT = {"dicts": Sampler, "drawn at the beginning": Drawn, "objects": Objects}
+RIGHT = {"dicts": Sampler, "drawn at the beginning": Drawn}
 WRONG = {
     "a generator": (AGenerator, {"wrong-type"}),
-    "the first span": (FirstSpan, {"error-lost"}),
-    "more than a second": (but(slow=1.0000001), {"slow-lost"}),
-    "a tenth is slow": (SumOfSeconds, {"share"}),
+    "the first span": (FirstSpan, {"lost", "decided"}),
+    "more than a second": (but(slow=1.0000001), {"lost"}),
     "no others": (but(share=0.0), {"share"}),
-    "ten in a hundred": (but(share=0.1), {"share"}),
-    "each span draws": (EachSpan, {"share"}),
+    "a second in all": (SumOfSeconds, {"share"}),
+    "add decides": (AddDecides, {"decided"}),
+    "what came in time": (WhatCameInTime, {"decided"}),
+    "since it was due": (SinceItWasDue, {"late"}),
+    "not quite a minute": (but(remembers=59.9), {"late"}),
+    "forgets in due": (ForgetsInDue, {"forgotten"}),
+    "no lot when full": (NoLotWhenFull, {"share"}),
+    "holds the late": (HoldsTheLate, {"memory"}),
+    "spans are counted": (SpansAreCounted, {"no-room"}),
     "only the odd spans": (OnlyTheOddSpans, {"torn"}),
     "stored again": (Stays, {"torn"}),
     "by its name": (ByName, {"chance"}),
     "everybody's dice": (EverybodysDice, {"chance"}),
-    "at the error": (AtTheError, {"too-soon"}),
-    "since the last": (SinceTheLast, {"too-late"}),
-    "eleven seconds": (but(wait=10.01), {"too-late"}),
-    "forgets at once": (but(remembers=10.0), {"late-kept"}),
-    "late errors count": (LateErrorsCount, {"late-dropped"}),
-    "the dropped are new": (NoMemoryOfTheDropped, {"late-dropped"}),
+    "at the error": (AtTheError, {"decided", "no-room"}),
+    "since the last": (SinceTheLast, {"decided"}),
+    "forgets at once": (but(remembers=10.0), {"late"}),
+    "late errors count": (LateErrorsCount, {"late"}),
     "never forgets": (but(remembers=1e9), {"forgotten"}),
-    "never forgets the dropped": (ForgetsTheDroppedNever, {"forgotten"}),
     "a late one prolongs": (LateSpanProlongs, {"forgotten"}),
     "no limit": (but(most=10**6), {"no-room", "memory"}),
-    "one less": (but(most=499), {"too-soon"}),
+    "one less": (but(most=499), {"no-room"}),
     "the newest goes": (but(oldest=lambda self: list(self.open)[-1]), {"no-room"}),
     "least recently used": (LeastRecentlyUsed, {"no-room"}),
-    "the oldest is thrown away": (ThrowsTheOldestAway, {"no-room"}),
-    "full and forgotten": (FullAndForgotten, {"late-kept"}),
+    "the oldest is thrown away": (ThrowsTheOldestAway, {"no-room", "share"}),
+    "full and forgotten": (FullAndForgotten, {"late"}),
     "hoards": (Hoards, {"memory"}),
 }

@@ -8,7 +8,7 @@
 """
 
 from servicelab.checks.lab12.dashboard import Frozen, check_dashboard, customers, two_instances
-from servicelab.checks.lab12.histogram import OTEL, answer_times, check_histogram, counted, errors
+from servicelab.checks.lab12.histogram import OTEL, answer_times, check_histogram, errors
 from servicelab.checks.lab12.months import month, replayed
 from servicelab.checks.lab12.page import check_page, spans_of
 from servicelab.checks.lab12.rules import check_rules
@@ -16,5 +16,5 @@ from servicelab.checks.lab12.sampler import Span, check_sampler
 
 __all__ = [
     "OTEL", "Frozen", "Span", "answer_times", "check_dashboard", "check_histogram", "check_page", "check_rules",
-    "check_sampler", "counted", "customers", "errors", "month", "replayed", "spans_of", "two_instances",
+    "check_sampler", "customers", "errors", "month", "replayed", "spans_of", "two_instances",
 ]  # fmt: skip

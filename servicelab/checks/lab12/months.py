@@ -1,10 +1,9 @@
 """Thirty recorded days of a shop, minute by minute, and what alert rules make of them (exercise 5)."""
 
-import random
 from functools import cache
-from itertools import accumulate
-from math import cos, pi
 from typing import NamedTuple
+
+import numpy as np
 
 from servicelab.table import Table
 
@@ -51,80 +50,59 @@ class Page(NamedTuple):
 @cache
 def month(seed: int = 1) -> Month:
     """A month. Another ``seed`` is another month of the same kind."""
-    dice, minutes = random.Random(seed), DAYS * 24 * HOURS
-    calls = [_traffic(minute % (24 * HOURS), dice) for minute in range(minutes)]
-    share, kinds, incidents, harmless = [0.0002] * minutes, list(KINDS), [], []
-    dice.shuffle(kinds)
-    for day, kind in zip((1, 7, 8, 19, 25), kinds):  # each has some days of its own, but for the third
+    dice, day_long = np.random.default_rng(seed), 24 * HOURS
+    minute = np.arange(DAYS * day_long) % day_long
+    by_day = 300 * (1 + 0.3 * np.cos(2 * np.pi * (minute / day_long - 0.6))) * dice.uniform(0.9, 1.1, len(minute))
+    is_night = (minute >= 30) & (minute < 330)  # from half past twelve to half past five
+    calls = np.where(is_night, dice.integers(4, size=len(minute)), np.rint(by_day).astype(int))
+    share, incidents, harmless = np.full(len(minute), 0.0002), [], []
+    for day, kind in zip((1, 7, 8, 19, 25), dice.permutation(list(KINDS)).tolist()):  # with days of its own, each
         part, lasts, by = KINDS[kind]
-        if day == 8:  # it comes in the morning after the second
-            day = incidents[-1].end // (24 * HOURS) + 1
-        begin = day * 24 * HOURS + 8 * HOURS + dice.randrange(2 * HOURS)
+        if day == 8:  # but for this one: it comes in the morning after the second
+            day = incidents[-1].end // day_long + 1
+        begin = day * day_long + 8 * HOURS + int(dice.integers(2 * HOURS))
         incidents.append(Incident(kind, begin, begin + lasts, begin + by))
-        share[begin : begin + lasts] = [part] * lasts
+        share[begin : begin + lasts] = part
     for day in range(DAYS):
-        at = day * 24 * HOURS + 12 * HOURS + dice.randrange(8 * HOURS)  # a deployment
+        at = day * day_long + 12 * HOURS + int(dice.integers(8 * HOURS))  # a deployment
         if share[at] < BUDGET:
             share[at], harmless = 0.15, [*harmless, (at, "blip")]
-    failed = [_some(number, part, dice) for number, part in zip(calls, share)]
+    failed = dice.binomial(calls, share)
     for day in range(1, DAYS, 3):
-        at = day * 24 * HOURS + 2 * HOURS + dice.randrange(HOURS)  # one customer's script, in the night
+        at = day * day_long + 2 * HOURS + int(dice.integers(HOURS))  # one customer's script, in the night
         if share[at] < BUDGET:
             harmless.append((at, "night"))
-            for step in range(0, 15, 3):
-                calls[at + step], failed[at + step] = calls[at + step] + 1, failed[at + step] + 1
-    return Month(calls, failed, incidents, harmless)
+            calls[at : at + 15 : 3] += 1
+            failed[at : at + 15 : 3] += 1
+    return Month(calls.tolist(), failed.tolist(), incidents, harmless)
 
 
-def _traffic(minute, dice):
-    """Calls in a minute of the day: some 300 by day, two from half past twelve to half past five in the night."""
-    if 30 <= minute < 330:
-        return dice.randrange(4)
-    return round(300 * (1 + 0.3 * cos(2 * pi * (minute / 1440 - 0.6))) * dice.uniform(0.9, 1.1))
-
-
-def _some(number, share, dice):
-    if share == 1.0:
-        return number
-    mean = number * share
-    return min(number, max(0, round(dice.gauss(mean, mean**0.5)))) if mean > 5 else _poisson(mean, dice)
-
-
-def _poisson(mean, dice):
-    count, left = 0, dice.expovariate(1)
-    while left < mean:
-        count, left = count + 1, left + dice.expovariate(1)
-    return count
-
-
-def firing(rules, recorded: Month) -> bytearray:
-    """For each minute, 1 if a rule fires.
+def firing(rules, recorded: Month) -> np.ndarray:
+    """For each minute, whether a rule fires.
 
     A rule is ``(burn, long, short, calls)``. It fires in a minute when the share of failed calls is at least
     ``burn`` × 0.1 %, both over the last ``long`` minutes and over the last ``short`` minutes, and there were at least
     ``calls`` calls in the short ones. Before the recording begins there were no calls.
     """
-    calls, failed = ([0, *accumulate(one)] for one in (recorded.calls, recorded.failed))
-    fires = bytearray(len(recorded.calls))
+    upto = [np.cumsum([0, *counts]) for counts in (recorded.calls, recorded.failed)]
+    now = np.arange(1, len(upto[0]))
+    fires = np.zeros(len(now), bool)
     for burn, long, short, least in rules:
+        (calls, of), (failed, bad) = (
+            [counts[now] - counts[np.maximum(0, now - window)] for window in (long, short)] for counts in upto
+        )
         part = burn * BUDGET
-        for now in range(1, len(calls)):
-            before = max(0, now - short)
-            of, bad = calls[now] - calls[before], failed[now] - failed[before]
-            if of >= least and 0 < bad >= part * of:
-                before = max(0, now - long)
-                if failed[now] - failed[before] >= part * (calls[now] - calls[before]):
-                    fires[now - 1] = 1
+        fires |= (of >= least) & (bad > 0) & (bad >= part * of) & (failed >= part * calls)
     return fires
 
 
 def pages(rules, recorded: Month) -> list[Page]:
     """When the rules would have sent a page: one fires, and none has fired within the hour before."""
     found, last = [], -QUIET - 1
-    for minute, fire in enumerate(firing(rules, recorded)):
-        if fire and minute - last > QUIET:
+    for minute in np.flatnonzero(firing(rules, recorded)).tolist():
+        if minute - last > QUIET:
             found.append(Page(minute, _why(recorded, minute)))
-        last = minute if fire else last
+        last = minute
     return found
 
 

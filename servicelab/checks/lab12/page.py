@@ -3,7 +3,7 @@
 import contextvars
 import json
 import threading
-from collections import Counter
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from functools import partial
@@ -29,8 +29,8 @@ PARENTS |= {f"ask {one}": "page" for one in SHARDS} | {f"stock {one}": f"ask {on
 WORDS = words("""
 other-page: show and mail return what they returned, and the message has the text that it had
     Compare with the code as you got it: the order of the list, what goes into the message, what mail returns.
-other-spans: the nine spans have their names: no one is missing, none is new
-    List the names. A trace is mended by parents; no new span is needed for that.
+other-spans: the nine spans have their names and end, whatever happens: no one is missing, none is new
+    List the names. A trace is mended by parents; no new span is needed for that. Who ends those that you begin?
 pool: each of the three `ask` spans is a child of `page`
     The current span is kept in a context variable. What does a thread of the pool see of those of its caller?
 queue: `mail` is a child of `publish`
@@ -39,8 +39,6 @@ was-whole: the hops that were whole are whole: page has no parent, publish has p
     Which span is current when you fill the headers, and which one when you begin `publish`?
 not-at-once: the three shards are asked at once, in the pool that was handed in
     Who runs `ask`, and who waits for whom?
-not-json: a message is JSON
-    What would json.dumps make of each thing that you put into it?
 mixed: two pages at once are two traces of nine spans
     What do two calls of `show` share? Let each call hand its own context on.
 error-lost: a shard fails: show raises what fetch raised
@@ -62,24 +60,23 @@ class Pool(ThreadPoolExecutor):
         self.size, self.given, self.waits_for, self.gate = size, 0, 0, threading.Event()
 
     def submit(self, function, /, *args, **options):
+        def begin():
+            self.gate.wait(PATIENCE)
+            return function(*args, **options)
+
         self.given += 1
         if self.given >= self.waits_for:
             self.gate.set()
-        return super().submit(self._begin, function, *args, **options)
-
-    def _begin(self, function, *args, **options):
-        self.gate.wait(PATIENCE)
-        return function(*args, **options)
+        return super().submit(begin)
 
     def current_spans(self):
-        """The current span in each of the threads, when all that was given before is done."""
+        """Has a thread a current span, when all that was given before is done? One answer for each of the threads."""
         line = threading.Barrier(self.size)
+        return [one.result() for one in [self.submit(self._look, line) for _ in range(self.size)]]
 
-        def look():
-            line.wait(PATIENCE)
-            return trace.get_current_span().get_span_context().is_valid
-
-        return [one.result() for one in [ThreadPoolExecutor.submit(self, look) for _ in range(self.size)]]
+    def _look(self, line):
+        line.wait(PATIENCE)
+        return trace.get_current_span().get_span_context().is_valid
 
 
 class Shop:
@@ -88,58 +85,62 @@ class Shop:
     def __init__(self, use):
         self.spans, provider = InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)
         provider.add_span_processor(SimpleSpanProcessor(self.spans))
-        self.tracer, self.queue, self.fails, self.unfit = provider.get_tracer("shop"), [], "", ""
+        self.tracer, self.queue, self.fails = provider.get_tracer("shop"), [], ""
         self.line = threading.Barrier(1)  # of those who have to be there at once
         app = Flask("inventory")
         app.add_url_rule("/stock/<shard>", "stock", self._stock)
         self.url = use(serve(app, "inventory")).url
         self.pool, self.worker = use(Pool(6)), use(Pool(1, "worker"))
+        self.given = self.tracer, self.pool, self.fetch, self.publish  # to the page
 
     def _stock(self, shard):
         with self.tracer.start_as_current_span(f"stock {shard}", propagate.extract(request.headers)):
-            return ("no", 500) if shard == self.fails else str(10 + ord(shard) - ord("a"))
+            return ("no", 500) if shard == self.fails else str(10 + SHARDS.index(shard))
 
     def fetch(self, shard, headers):
         with suppress(threading.BrokenBarrierError):
             self.line.wait(PATIENCE)
         answer = requests.get(f"{self.url}/stock/{shard}", headers=headers, timeout=5)
         answer.raise_for_status()
+        time.sleep(0.03 * (len(SHARDS) - SHARDS.index(shard)))  # the last one answers first
         return int(answer.text)
 
     def publish(self, message):
-        try:
-            self.queue.append(json.dumps(message))
-        except (TypeError, ValueError):
-            self.unfit = shown(message)
-            raise
-
-    def made(self, Page):
-        return Page(self.tracer, self.pool, self.fetch, self.publish)
+        self.queue.append(json.dumps(message))
 
     def traces(self):
-        """The finished spans of each trace, and all of them by id, in order of their beginnings."""
-        spans = sorted(self.spans.get_finished_spans(), key=lambda span: span.start_time)
-        found = {}
-        for span in spans:
+        """The finished spans of each trace, and the names of all spans by their ids, in order of their beginnings."""
+        found, names = {}, {}
+        for span in sorted(self.spans.get_finished_spans(), key=lambda span: span.start_time):
             found.setdefault(span.context.trace_id, []).append(span)
-        return list(found.values()), {span.context.span_id: span for span in spans}
+            names[span.context.span_id] = span.name
+        return list(found.values()), names
 
 
-def parent_of(span, by_id):
-    return by_id[span.parent.span_id].name if span.parent and span.parent.span_id in by_id else None
+def parent_of(span, names):
+    """The name of its parent: None if it has none, "unknown" if that is none of these."""
+    return names.get(span.parent.span_id, "unknown") if span.parent else None
 
 
 def spans_of(Page) -> Table:
     """One page and its mail: its spans, each with its trace and its parent."""
     with ExitStack() as stack:
         shop = Shop(stack.enter_context)
-        page = shop.made(Page)
+        page = Page(*shop.given)
         page.show(SHARDS)
         for message in shop.queue:
             shop.worker.submit(page.mail, json.loads(message)).result()
-        traces, by_id = shop.traces()
-    rows = [(number, span.name, parent_of(span, by_id) or "—") for number, one in enumerate(traces, 1) for span in one]
+        traces, names = shop.traces()
+    rows = [(number, span.name, parent_of(span, names) or "—") for number, one in enumerate(traces, 1) for span in one]
     return Table(("trace", "span", "parent"), rows, f"{len(rows)} spans in {len(traces)} traces")
+
+
+def take_away() -> bool:
+    """Take away what an instrumentor has put around everybody's threads. Was there anything?"""
+    was_there = ThreadingInstrumentor().is_instrumented_by_opentelemetry
+    if was_there:
+        ThreadingInstrumentor().uninstrument()
+    return was_there
 
 
 class Shown(Stage):
@@ -147,13 +148,10 @@ class Shown(Stage):
         super().__init__(ask, Page)
         self.last = ask.trace.send("customer", "gateway", "page")
         self.ask.trace.receive(self.last, "gateway")
-        self.before = threading.Thread.start, threading.Thread.run, ThreadPoolExecutor.submit
-        ask.use(ExitStack()).callback(self.restore)
+        ask.use(ExitStack()).callback(take_away)
         self.shop = Shop(ask.use)
-        self.page = self.make(Page, self.shop.tracer, self.shop.pool, self.shop.fetch, self.shop.publish,
-                              methods=("show", "mail"))  # fmt: skip
+        self.page = self.make(Page, *self.shop.given, methods=("show", "mail"))
         self.context = contextvars.copy_context()
-        self.unpatch()
 
     def show(self):
         def show(*shards):
@@ -167,57 +165,29 @@ class Shown(Stage):
 
         return self.call(mail, json.loads(text), limit=4.0)
 
-    def restore(self) -> bool:
-        """Take away what an instrumentor has put around everybody's threads. Was there anything?"""
-        now = threading.Thread.start, threading.Thread.run, ThreadPoolExecutor.submit
-        if all(one is other for one, other in zip(now, self.before)):  # a wrapper says that it equals what it wraps
-            return False
-        ThreadingInstrumentor().uninstrument()
-        threading.Thread.start, threading.Thread.run, ThreadPoolExecutor.submit = self.before
-        return True
-
-    def unpatch(self):
-        if self.restore():
-            self.refuse("patched", "threading.Thread or ThreadPoolExecutor are others than before")
-
-    def message(self):
-        if self.shop.unfit or not self.shop.queue:
-            self.refuse("not-json" if self.shop.unfit else "other-page", self.shop.unfit or "nothing was published")
-        return self.shop.queue[-1]
-
-    def draw(self, wrong=None):
-        """Each span as an arrow from its parent's service; the one that is wrong is marked."""
-        traces, by_id = self.shop.traces()
-        for span in by_id.values():
-            sender = LANES.get((parent_of(span, by_id) or "nobody").split()[0], "nobody")
-            sent = self.ask.trace.send(sender, LANES.get(span.name.split()[0], "somewhere"), span.name)
+    def draw(self):
+        """Each span as an arrow from its parent's service. What is wrong with the first one that has not the parent
+        that is due is returned as (code, what happened), and its arrow is marked."""
+        traces, names = self.shop.traces()
+        stray = None
+        for span in sum(traces, []):
+            parent = parent_of(span, names)
+            sender, to = (LANES.get((name or "nobody").split()[0], "nobody") for name in (parent, span.name))
+            sent = self.ask.trace.send(sender, to, span.name)
             self.ask.trace.receive(sent)
-            if wrong is None or span is wrong:
-                self.last, wrong = sent, span
-        return traces, by_id
+            if stray is None:
+                self.last = sent
+                if parent != PARENTS.get(span.name):
+                    code = {"ask": "pool", "mail": "queue"}.get(span.name.split()[0], "was-whole")
+                    stray = code, f"the parent of `{span.name}` is {parent}; there are {len(traces)} traces"
+        return stray, list(names.values()), [len(one) for one in traces]
 
-    def strays(self):
-        """What is wrong with the spans of each page, as (code, what happened), or None."""
-        traces, by_id = self.shop.traces()
-        names = Counter(span.name for span in by_id.values())
-        pages = max(1, names["page"])
-        if names != Counter(dict.fromkeys(PARENTS, pages)):
-            self.draw()
-            return "other-spans", f"the spans are {', '.join(sorted(names.elements()))}"
-        for span in by_id.values():
-            parent = parent_of(span, by_id)
-            if parent != PARENTS[span.name] or (span.parent is not None) != (parent is not None):
-                self.draw(span)
-                code = {"ask": "pool", "mail": "queue"}.get(span.name.split()[0], "was-whole")
-                return code, f"the parent of `{span.name}` is {parent}; there are {len(traces)} traces"
-        self.draw()
-        return None
-
-    def left_on(self):
+    def left_on(self, when):
         found = {"the caller's thread": self.context.run(trace.get_current_span).get_span_context().is_valid}
         found["a thread of the pool"] = any(self.call(self.shop.pool.current_spans, limit=6.0))
         found["the worker's thread"] = any(self.call(self.shop.worker.current_spans, limit=6.0))
-        return ", ".join(who for who, is_on in found.items() if is_on)
+        on = ", ".join(who for who, is_on in found.items() if is_on)
+        return "left-on", not on, f"after {when}, {on} still has a current span"
 
 
 check_page = scenario("12", 1, "A torn trace", WORDS, Page=Shown)
@@ -227,24 +197,19 @@ part = check_page.part
 @part
 def one_page(s):
     s.shop.line = threading.Barrier(3)
-    answer = s.ask.run(partial(s.context.run, s.page.show, list(SHARDS)), limit=8.0)
-    s.unpatch()
-    if s.shop.unfit:
-        s.message()
-    if not answer.returned:
-        s.show()
-    yield "other-page", answer.value == [10, 11, 12], f"show returned {shown(answer.value)}"
+    counts = s.show()
+    yield "patched", not take_away(), "ThreadingInstrumentor had been at work"
+    yield "other-page", counts == [10, 11, 12], f"show returned {shown(counts)}"
     told = f"{s.shop.pool.given} calls came to the pool" + ", one after another" * s.shop.line.broken
     yield "not-at-once", s.shop.pool.given >= 3 and not s.shop.line.broken, told
-    message = s.message()
-    text = json.loads(message).get("text") if isinstance(json.loads(message), dict) else None
-    yield "other-page", len(s.shop.queue) == 1 and text == "33 in stock", f"published was {shown(s.shop.queue)}"
-    mailed = s.mail(message)
+    told = [one.get("text") if isinstance(one, dict) else one for one in map(json.loads, s.shop.queue)]
+    yield "other-page", told == ["33 in stock"], f"published was {shown(s.shop.queue)}"
+    mailed = s.mail(s.shop.queue[0])
     yield "other-page", mailed == "33 in stock", f"mail returned {shown(mailed)}"
-    stray = s.strays()
+    stray, names, _ = s.draw()
+    yield "other-spans", sorted(names) == sorted(PARENTS), f"the spans are {', '.join(sorted(names))}"
     yield stray[0] if stray else "pool", not stray, stray[1] if stray else ""
-    on = s.left_on()
-    yield "left-on", not on, f"{on} still has a current span"
+    yield s.left_on("a page and its mail")
 
 
 @part
@@ -253,11 +218,9 @@ def two_pages_at_once(s):
     s.at_once(*[partial(contextvars.copy_context().run, s.page.show, list(SHARDS)) for _ in range(2)], limit=8.0)
     for message in reversed(s.shop.queue):
         s.mail(message)
-    stray = s.strays()
-    told = stray[1] if stray else ""
-    traces = s.shop.traces()[0]
-    told = told or f"the traces have {' and '.join(str(len(one)) for one in traces)} spans"
-    yield "mixed", not stray and [len(one) for one in traces] == [9, 9], told
+    stray, _, spans = s.draw()
+    told = stray[1] if stray else f"the traces have {' and '.join(map(str, spans))} spans"
+    yield "mixed", not stray and spans == [9, 9], told
 
 
 @part
@@ -265,19 +228,21 @@ def a_shard_fails(s):
     s.shop.fails = "b"
     outcome = s.ask.run(s.context.run, s.page.show, list(SHARDS), limit=8.0)
     s.shop.pool.current_spans()  # the others have ended, too
-    s.draw()
+    _, names, _ = s.draw()
     is_raised = isinstance(outcome.error, requests.HTTPError)
     yield "error-lost", is_raised and not s.shop.queue, f"{outcome}; {len(s.shop.queue)} messages were published"
-    on = s.left_on()
-    yield "left-on", not on, f"a shard had failed, and {on} still has a current span"
+    told = f"fetch raised, and these spans have ended: {', '.join(sorted(names))}"
+    yield "other-spans", {"page", "ask b"} <= set(names), told
+    yield s.left_on("fetch raised")
 
 
 @part
 def an_old_message(s):
+    s.show()
+    for message in s.shop.queue:  # a new one, before it
+        s.mail(message)
     outcome = s.ask.run(lambda: s.shop.worker.submit(s.page.mail, {"text": "7 in stock"}).result(), limit=4.0)
-    _, by_id = s.draw()
-    spans = [(span.name, span.parent) for span in by_id.values()]
-    is_mailed = outcome.returned and outcome.value == "7 in stock" and spans == [("mail", None)]
-    yield "old-message", is_mailed, f"{outcome}; the spans are {', '.join(name for name, _ in spans) or 'none'}"
-    on = s.left_on()
-    yield "left-on", not on, f"{on} still has a current span"
+    _, names, spans = s.draw()
+    is_mailed = outcome.returned and outcome.value == "7 in stock" and spans == [9, 1] and names[-1] == "mail"
+    yield "old-message", is_mailed, f"{outcome}; after a page with its mail, the traces have {spans} spans"
+    yield s.left_on("an old message")

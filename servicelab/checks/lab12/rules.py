@@ -8,7 +8,8 @@ from servicelab.checks.lab12.months import DAYS, KINDS, MOST, QUIET, delays, fal
 from servicelab.checks.learner_traceback import shown
 from servicelab.checks.scenario import Stage, scenario, words
 
-SEEDS = (201, 202, 203)  # hidden: other months of the same kind
+SEEDS = (201, 202, 203)  # other months of the same kind
+LATE, FALSE = 1.2, 2  # the task allows the time, and one false page a month; the rest is chance
 CODES = dict(zip(KINDS, ("sudden", "sudden", "sudden", "one-in-a-hundred", "one-in-250")))
 
 WORDS = words(f"""
@@ -61,22 +62,22 @@ def what_they_are(r):
     fits = isinstance(found, list | tuple) and 1 <= len(found) <= MOST and all(map(is_rule, found))
     if not fits:
         r.refuse("not-rules", f"RULES is {shown(found)}")
-    for number, seed in enumerate(SEEDS, 1):
+    for seed in SEEDS:
         recorded = month(seed)
         sent = r.call(pages, found, recorded, limit=8.0)
         after, on = delays(sent, recorded), None
         for one in recorded.incidents:
             delay = after[one.kind]
             r.draw(one.kind, "never" if delay is None else f"after {delay} min", at=one.begin / 1000)
-            is_late = delay is None or one.begin + delay > one.by
+            is_late = delay is None or delay > LATE * (one.by - one.begin)
             on = on or (firing(found, recorded) if delay is None else None)
             is_hidden = delay is None and any(on[one.begin - QUIET : one.begin])
             told = "there was no page" if delay is None else f"the page came after {delay} min"
-            told = f"other month {number}, {one.kind}: {told}; {one.by - one.begin} min were allowed"
+            told = f"month {seed}, {one.kind}: {told}; {one.by - one.begin} min were allowed"
             told += "; the rules still fired when it began" * is_hidden
             yield "hidden" if is_hidden else CODES[one.kind], not is_late, told
         wrong = Counter(page.why for page in false_pages(sent))
         why, many = max(wrong.items(), key=lambda pair: pair[1], default=("quiet", 0))
         r.draw("shop", f"{wrong.total()} false pages", at=50.0)
-        told = f"other month {number}: {wrong.total()} false pages, {many} of them for {why}"
-        yield {"blip": "blips", "night": "nights"}.get(why, "quiet"), wrong.total() <= 1, told
+        told = f"month {seed}: {wrong.total()} false pages, {many} of them for {why}"
+        yield {"blip": "blips", "night": "nights"}.get(why, "quiet"), wrong.total() <= FALSE, told

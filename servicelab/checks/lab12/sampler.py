@@ -15,24 +15,18 @@ MANY, LEAST, TOO_MANY = 10_000, 50, 150  # ordinary traces; those kept are 100 Â
 WORDS = words("""
 wrong-type: add and due return a list, tuple or set of spans that they were given
     Does every path through both end with a return, also when there is nothing to store?
-error-lost: a trace with an error in any of its spans is stored
-    Which of its spans do you look at, and when?
-slow-lost: a trace with a span that took a second or more is stored
-    Which of its spans do you look at? Is just one second slow?
+lost: a trace is stored with an error in any of its spans, or with a span that took a second or more
+    Which of its spans do you look at? Is just one second slow? And when is nothing looked at any more?
 share: of 10 000 other traces, from 50 to 150 are stored
     How often do you draw for one trace? And what is drawn for those of which you need not draw?
 torn: of each trace all spans are stored or none, and each of them once
     What comes back when the decision falls, and what stays in store after it?
 chance: all chance is from rng: the same seed stores the same, another seed others, and nobody else's dice are moved
     What else do you draw from, or compute, besides rng?
-too-soon: nothing of a trace is stored before ten seconds have passed since its first span
-    What may still come, after an error?
-too-late: due(now) stores a trace as soon as ten seconds have passed since its first span
-    Since which of its spans do you count? And is ten seconds ten seconds?
-late-kept: a late span of a trace that was stored is stored at once, by add
-    What do you still know of a trace when its spans are gone?
-late-dropped: a late span of a trace that was dropped is dropped, whatever it is like
-    A decision has two outcomes, and both have to be remembered.
+decided: a trace is decided by the first due(now) from ten seconds after its first span on; nothing is stored before
+    Since which of its spans do you count, and is ten seconds ten seconds? What may still come, after an error?
+late: a late span follows the decision: of a stored trace it is stored at once, by add, and of a dropped one dropped
+    A decision has two outcomes, and both have to be remembered, from the moment at which it fell.
 no-room: the 501st undecided trace makes the one decided whose first span is the oldest, and no other
     How many are there when the new one is in? Whose turn is it, if an old trace has just got another span?
 memory: it holds the spans of 500 undecided traces at most, and none of one that was decided
@@ -85,8 +79,8 @@ class Sampled(Stage):
 
 
 def spans(trace, count=3, odd_one=0, **odd):
-    """Spans of a trace, one of them unlike the others."""
-    return [Span(trace, f"step {one}", **(odd if one == odd_one else {})) for one in range(count)]
+    """Spans of a trace, one of them unlike the others. Together they take more than a second."""
+    return [Span(trace, f"step {one}", **({"seconds": 0.6} | (odd if one == odd_one else {}))) for one in range(count)]
 
 
 def with_due(events, until, since=0):
@@ -97,7 +91,7 @@ def with_due(events, until, since=0):
 
 def ordinary(count=MANY):
     """Traces of two spans that are neither slow nor wrong, 40 a second."""
-    events = [(at / 40 + step / 4, one) for at in range(count) for step, one in enumerate(spans(f"t{at}", 2))]
+    events = [(at / 40 + 1.5 * step, one) for at in range(count) for step, one in enumerate(spans(f"t{at}", 2))]
     return with_due(events, count // 40 + 12)
 
 
@@ -107,14 +101,12 @@ part = check_sampler.part
 
 @part
 def errors_and_slow_ones(s):
-    for code, odd in ("error-lost", {"error": True}), ("slow-lost", {"seconds": SLOW}), ("slow-lost", {"seconds": 9.0}):
+    for odd in {"error": True}, {"seconds": SLOW}, {"seconds": 9.0}:
         traces = [spans(f"t{number}", 3, number % 3, **odd) for number in range(30)]
-        events = [
-            (number / 10 + 3 * step, one) for number, trace in enumerate(traces) for step, one in enumerate(trace)
-        ]
+        events = [(at / 10 + 3 * step, one) for at, trace in enumerate(traces) for step, one in enumerate(trace)]
         found = s.feed(with_due(events, 30), s.new())
         lost = 30 - len({one.trace for one in found})
-        yield code, not lost, f"of 30 such traces, {lost} were not stored"
+        yield "lost", not lost, f"of 30 traces with {odd} in a span, {lost} were not stored"
         yield "torn", len(found) == 90 == len(set(found)), f"of 30 traces of three spans, {len(found)} were stored"
 
 
@@ -134,34 +126,45 @@ def one_in_a_hundred(s):
 
 @part
 def when_it_is_decided(s):
-    first, *more = spans("slow one", error=True)
+    first, *more = spans("bad one", error=True)
     early = s.feed([(100.0, first), (104.0, more[0]), (109.0, more[1]), (109.9, None)])
-    yield "too-soon", not early, f"{len(early)} spans were stored within 9.9 s of the first"
+    yield "decided", not early, f"{len(early)} spans were stored within 9.9 s of the first"
     found = s.feed([(110.0, None)])
     told = f"due(110.0) gave {len(found)} of the 3 spans; the first came at 100.0"
-    yield "too-late", found, told
+    yield "decided", found, told
     yield "torn", len(found) == 3, told
-    found = s.feed([(111.0, None), (120.5, None)])
+    found = s.feed([(111.0, None), (119.5, None)])
     yield "torn", not found, f"{len(found)} of them were stored once more"
 
 
 @part
-def who_comes_late(s):
-    kept, names = spans("kept", 6, error=True), [f"t{number}" for number in range(100)]
+def asked_late(s):
+    """The error comes when the trace is due, but nobody has asked yet."""
+    one = spans("bad one", 6, 1, error=True)
+    early = s.feed([(100.0, one[0]), (115.0, one[1]), (116.0, Span("another"))])
+    yield "decided", not early, f"from 100 s to 116 s there was no due(now), and add stored {len(early)} spans"
+    found = s.feed([(120.0, None)])
+    told = f"first span at 100 s, an error at 115 s, due(120.0) gave {len(found)} of 2 spans"
+    yield "decided", one[1] in found, told
+    yield "torn", len(found) == 2, told
+    for at, span in ((125.0, one[2]), (175.0, one[3]), (180.0, one[4])):
+        found = s.feed([(at, span)])
+        yield "late", found == [span], f"it was stored at 120 s; of a span at {at:g} s, {len(found)} were stored by add"
+    found = s.feed([(180.5, one[5])])
+    yield "forgotten", not found, "it was stored at 120 s; a span at 180.5 s was stored at once"
+
+
+@part
+def who_was_dropped(s):
+    names = [f"t{number}" for number in range(100)]
     events = [(0.0, one) for name in names for one in spans(name, 2)]
-    known = {one.trace for one in s.feed(with_due([*events, (0.0, kept[0]), (0.0, kept[1])], 11))}
+    known = {one.trace for one in s.feed(with_due(events, 11))}
     dropped = [name for name in names if name not in known]
     yield "share", dropped, f"all {len(names)} ordinary traces were stored"
-    for at, one in ((15.0, kept[2]), (60.0, kept[3])):
-        found = s.feed([(at, one)])
-        yield "late-kept", found == [one], f"decided at 10 s; a span at {at:g} s: {len(found)} were stored"
     odd = {"error": True}, {"seconds": 5.0}, {}
     late = [(61.0 + step, Span(name, **odd[at % 3])) for at, name in enumerate(dropped) for step in (0, 1)]
-    found = s.feed(with_due(late, 74, 62))
-    yield "late-dropped", not found, f"{len(found)} late spans of traces that had been dropped were stored"
-    found = s.feed([(75.0, kept[4]), (79.0, None), (84.9, kept[5])])
-    yield "forgotten", not found, f"decided at 10 s; of spans at 75 s and 84.9 s, {len(found)} were stored before 85 s"
-    s.feed([(85.0, None)])
+    found = s.feed(with_due(late, 84, 62))
+    yield "late", not found, f"{len(found)} late spans of traces that had been dropped were stored"
     new = Span(dropped[0], error=True)
     found = s.feed(with_due([(90.0, new)], 104, 91))
     yield "forgotten", set(found) == {new}, f"dropped at 10 s; of an error at 90 s, {len(found)} spans were stored"
@@ -170,32 +173,34 @@ def who_comes_late(s):
 @part
 def five_hundred_traces(s):
     traces = [spans(f"t{number}", error=True) for number in range(MOST + 2)]
-    found = s.feed([*((number / 1000, one[0]) for number, one in enumerate(traces[:MOST])), (0.6, traces[0][1])])
-    yield "too-soon", not found, f"with {MOST} undecided traces, {len(found)} spans were stored"
+    begin = [(number / 1000, span) for number, one in enumerate(traces[:MOST]) for span in one[:2]]
+    found = s.feed([*begin, (0.6, traces[0][2])])
+    yield "no-room", not found, f"with {MOST} undecided traces, {len(found)} spans were stored"
     for number in (0, 1):
         found = s.feed([(0.7 + number, traces[MOST + number][0])])
-        told = f"one more than {MOST}: of {', '.join(one.trace for one in found) or 'no trace'} a span was stored"
+        told = f"one more than {MOST}: {len(found)} spans were stored, of {shown({one.trace for one in found})}"
         yield "no-room", {one.trace for one in found} == {f"t{number}"}, told
-        yield "torn", len(found) == 2 - number, f"{len(found)} spans of {2 - number} were stored"
-    found = s.feed([(2.0, traces[0][2])])
-    yield "late-kept", found == [traces[0][2]], f"decided for want of room; of a late span, {len(found)} were stored"
+        yield "torn", len(found) == 3 - number, told
+    found = s.feed([(2.0, traces[1][2])])
+    yield "late", found == [traces[1][2]], f"decided for want of room; of a late span, {len(found)} were stored"
 
 
 @part
 def what_is_held(s):
-    held, most = weakref.WeakSet(), 0
+    held, most, kept = weakref.WeakSet(), 0, 0
     for lot in range(20):
         events = [(lot / 10 + number / 1000, one) for number in range(100) for one in spans(f"t{lot} {number}", 2)]
         held.update(one for _, one in events)
-        s.feed(events)
+        kept += len(s.feed(events))
         events = None
         if len({span.trace for span in held}) > MOST:
             gc.collect()
         most = max(most, len({span.trace for span in held}))
     yield "memory", most <= MOST, f"after 2000 traces in two seconds it held spans of {most} traces"
-    events = [(20.0, Span(f"bad {number}", error=True)) for number in range(50)]
+    yield "share", kept, "of 1500 ordinary traces that were decided for want of room none was stored"
+    events = [(at, Span(f"bad {number}", error=True)) for number in range(50) for at in (20.0, 35.0)]
     held = weakref.WeakSet(one for _, one in events)
     s.feed(with_due(events, 42, 20))
     events = None
     gc.collect()
-    yield "memory", not held, f"ten seconds after the decision it still holds {len(held)} of 50 spans that were stored"
+    yield "memory", not held, f"when all was decided it still holds {len(held)} of 100 spans that were stored"
