@@ -49,15 +49,12 @@ class Span:
 class Sampled(Stage):
     def __init__(self, ask, Sampler):
         super().__init__(ask, Sampler)
-        self.draw("service", "sampler", "spans")
+        self.last = ask.trace.send("service", "sampler", "spans")
+        ask.trace.receive(self.last)
         self.sampler = self.new()
 
     def new(self, seed=12):
         return self.make(self.yours, random.Random(seed), methods=("add", "due"))
-
-    def draw(self, sender, receiver, label):
-        self.last = self.ask.trace.send(sender, receiver, label)
-        self.ask.trace.receive(self.last)
 
     def feed(self, events, sampler=None) -> list[Span]:
         """What is stored of ``(at, span)``; at ``(at, None)`` it is asked who is due. Nothing here keeps a span."""
@@ -72,7 +69,8 @@ class Sampled(Stage):
             return ""
 
         wrong, until = self.call(your_sampler, limit=8.0), events[-1][0]
-        self.draw("sampler", "store", f"{until:g} s: {len(found)} spans")
+        self.last = self.ask.trace.send("sampler", "store", f"{until:g} s: {len(found)} spans")
+        self.ask.trace.receive(self.last)
         if wrong:
             self.refuse("wrong-type", wrong)
         return found
@@ -111,17 +109,26 @@ def errors_and_slow_ones(s):
 
 
 @part
-def one_in_a_hundred(s):
+def ordinary_traces(s):
     before = random.getstate()
     found = s.feed(ordinary())
     traces = Counter(one.trace for one in found)
     yield "share", LEAST <= len(traces) <= TOO_MANY, f"{len(traces)} of {MANY} were stored"
     is_whole = set(traces.values()) == {2} and len(set(found)) == len(found)
     yield "torn", is_whole, f"of traces of two spans, {dict(Counter(traces.values()))} were stored (spans: traces)"
+    is_untouched, _ = random.getstate() == before, random.setstate(before)
+    dropped = [name for name in (f"t{at}" for at in range(MANY - 100, MANY)) if name not in traces]
+    odd = {"error": True}, {"seconds": 5.0}, {}
+    late = [(263.0 + step, Span(name, **odd[at % 3])) for at, name in enumerate(dropped) for step in (0, 1)]
+    found = s.feed(with_due(late, 320, 264))
+    yield "late", not found, f"{len(found)} late spans of traces that had been dropped were stored"
+    new = Span(dropped[0], error=True)
+    found = s.feed(with_due([(325.0, new)], 340, 326))
+    told = f"dropped before 260 s; of an error at 325 s, {len(found)} spans were stored"
+    yield "forgotten", set(found) == {new}, told
     stored = [{one.trace for one in s.feed(ordinary(2000), s.new(seed))} for seed in (1, 1, 2)]
-    same, _ = random.getstate() == before, random.setstate(before)
     told = "the same seed stored others, or another seed the same, or the module random was used"
-    yield "chance", same and stored[0] == stored[1] != stored[2], told
+    yield "chance", is_untouched and stored[0] == stored[1] != stored[2], told
 
 
 @part
@@ -152,22 +159,6 @@ def asked_late(s):
         yield "late", found == [span], f"it was stored at 120 s; of a span at {at:g} s, {len(found)} were stored by add"
     found = s.feed([(180.5, one[5])])
     yield "forgotten", not found, "it was stored at 120 s; a span at 180.5 s was stored at once"
-
-
-@part
-def who_was_dropped(s):
-    names = [f"t{number}" for number in range(100)]
-    events = [(0.0, one) for name in names for one in spans(name, 2)]
-    known = {one.trace for one in s.feed(with_due(events, 11))}
-    dropped = [name for name in names if name not in known]
-    yield "share", dropped, f"all {len(names)} ordinary traces were stored"
-    odd = {"error": True}, {"seconds": 5.0}, {}
-    late = [(61.0 + step, Span(name, **odd[at % 3])) for at, name in enumerate(dropped) for step in (0, 1)]
-    found = s.feed(with_due(late, 84, 62))
-    yield "late", not found, f"{len(found)} late spans of traces that had been dropped were stored"
-    new = Span(dropped[0], error=True)
-    found = s.feed(with_due([(90.0, new)], 104, 91))
-    yield "forgotten", set(found) == {new}, f"dropped at 10 s; of an error at 90 s, {len(found)} spans were stored"
 
 
 @part
