@@ -12,6 +12,7 @@ RIGHT = {
     "the workbook's": [FAST, MIDDLE, SLOW],
     "fast and slow, in a tuple": ((FAST, SLOW),),
     "a day for the slow": [FAST, [2, 1440, 120, 5000]],
+    "only one": [(3, 360, 60, 2000)],
     "four": [(100, 10, 1, 150), (20, 60, 5, 500), (6, 360, 30, 500), (2.5, 1440, 180, 500)],
 }
 WRONG = {
