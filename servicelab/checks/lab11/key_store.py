@@ -1,0 +1,201 @@
+"""Exercise 2, build: payments with idempotency keys. The bank takes its time, and the process may die in between."""
+
+import threading
+import time
+
+from servicelab.checks.crashing import World
+from servicelab.checks.scenario import Aside, scenario, words
+
+KEEP = 100.0  # seconds
+ALIKE = [(("a", f"b{sep}c"), (f"a{sep}b", "c")) for sep in ("", *":-/|_ ,.#;")]
+
+WORDS = words("""
+wrong-answer: a new key: the bank is asked once to charge that amount, and its answer is the answer
+    What does bank.charge get, and what does it return?
+not-replayed, in-memory: the same request again, also to the next process: the same answer, and nothing is charged
+    What do you look at before you charge? What is left of it when the process ends?
+declined-again: an answer of the bank that is no 200 is saved, too
+    Which answers do you take for final?
+no-key: without a key, or with an empty one: 400, and nothing is charged
+    What do you look at first?
+other-amount: the same key with another amount: 422, and nothing is charged
+    What must you keep of a request, besides its key?
+customers: the same key of another customer is another key, whatever customers and keys look like
+    What is the whole name of a key? Can two of them be spelled alike when you put them together?
+references: each payment has a reference of its own at the bank
+    When do two payments share what your reference is made of?
+race, pair-answer: two at once with the same key, 25 times: 25 charges, and each answer is the bank's, or 409
+    The second one looked before the first had written. What makes the two one step, and what does the loser hear?
+outstanding: while the bank is at work, the same key is answered with 409, at once
+    What does the second one find, or wait for?
+blocks-others: while the bank is at work, another key is charged, at once
+    What do you hold while you wait for the bank: a lock, a transaction that has written?
+charged-twice, race-after-crash: the process dies after any step, and the next one gets it, or two at once: one charge
+    Nobody knows whether it was charged, but somebody can be asked. Under which name? Who takes over what was left?
+stuck: the process dies after any step, and the next one gets it: the answer is the bank's
+    Who is still working on it when a process has just been started?
+too-soon, kept-on: a key is kept for `keep` seconds from its first request on, and then it is a new one
+    From which moment do you count? What does a repetition change?
+not-deleted: what is older than `keep` seconds is deleted when the next payment comes
+    Who deletes? How many rows has your table after a year?
+""")
+
+
+class Bank:
+    """Charges as often as it is asked to. ``hold`` is called while it is at work."""
+
+    def __init__(self, world):
+        self.world, self.charges, self.hold, self.slow = world, [], lambda: time.sleep(0.005), 0.0
+
+    def charge(self, reference, cents):
+        self.asked("charge", reference)
+        answer = (402, "declined") if cents > 100_000 else (200, f"receipt {len(self.charges) + 1}")
+        self.charges.append((reference, cents, answer))
+        self.world.process.step("charge")
+        self.hold()
+        return answer
+
+    def find(self, reference):
+        self.asked("find", reference)
+        found = next((answer for mine, _, answer in self.charges if mine == reference), None)
+        time.sleep(self.slow)
+        return found
+
+    def asked(self, what, reference):
+        self.world.process.alive()
+        if not isinstance(reference, str):
+            raise TypeError(f"bank.{what}({reference!r}, …): a reference is a text")
+        self.world.say("payment", "bank", f"{what} {reference[:20]}")
+
+
+class Till(World):
+    def fresh(self):
+        super().fresh()
+        self.bank = Bank(self)
+
+    def start(self, dies=None, pause=0.0):
+        self.begin(pause)
+        self.payments = self.make(self.yours, self.connect, self.bank, KEEP, methods=("pay",))
+        self.process.arm(dies)
+
+    def pay(self, customer="ada", key="k-1", cents=500, now=1000.0):
+        self.say("client", "payment", f"{customer} {key}")
+        return self.live(self.payments.pay, customer, key, cents, now, returns=(tuple,))
+
+    def pair(self, key):
+        """What two at once were answered, or the errors that they raised."""
+        self.say("client", "payment", f"ada {key}, twice")
+        both = self.at_once(*[lambda: self.payments.pay("ada", key, 500, 1000.0)] * 2)
+        return [one.error or one.answer for one in both]
+
+    def rows(self):
+        tables = self.db.read("select name from sqlite_master where type = 'table' and name not like 'sqlite_%'")
+        return sum(self.db.read(f'select count(*) from "{name}"')[0][0] for (name,) in tables)
+
+
+def is_fine(answer, charges):
+    return answer == charges[-1][2] or isinstance(answer, tuple) and answer[0] == 409
+
+
+check_key_store = scenario("11", 2, "The key store", WORDS, Payments=Till)
+part = check_key_store.part
+
+
+@part
+def one_after_another(t):
+    t.start()
+    first, charges = t.pay(), t.bank.charges
+    fits = first == (200, "receipt 1") and [cents for _, cents, _ in charges] == [500]
+    yield "wrong-answer", fits, f"the answer was {first}, and the bank had {charges}"
+    for code in ("not-replayed", "in-memory"):
+        again = t.pay()
+        yield code, again == first and len(charges) == 1, f"first {first}, then {again}; {len(charges)} times charged"
+        t.start()
+    for code, status, request in (
+        ("no-key", 400, ("ada", None)),
+        ("no-key", 400, ("ada", "")),
+        ("other-amount", 422, ("ada", "k-1", 501)),
+        ("other-amount", 422, ("ada", "k-1", 5)),
+    ):
+        answer = t.pay(*request)
+        yield code, answer[:1] == (status,) and len(charges) == 1, f"{request}: {answer}, {len(charges)} times charged"
+    answers = [t.pay("eve", "k-2", 200_000) for _ in range(2)]
+    told = f"the bank declined; the answers were {answers}, and the bank was asked {len(charges) - 1} times"
+    yield "declined-again", answers == [(402, "declined")] * 2 and len(charges) == 2, told
+
+
+@part
+def keys_of_two_customers(t):
+    t.start()
+    charges = t.bank.charges
+    for names in ((("ada", "k-1"), ("bob", "k-1"), ("ada", "k-2")), *ALIKE):
+        before, answers = len(charges), [t.pay(*name) for name in names]
+        fine = len(charges) == before + len(names) and answers == [answer for *_, answer in charges[before:]]
+        yield "customers", fine, f"customers and keys {names}: the answers were {answers}"
+    references = [reference for reference, *_ in charges]
+    yield "references", len(set(references)) == len(charges), f"the references were {references}"
+
+
+@part
+def twenty_five_pairs(t):
+    t.start(pause=0.002)
+    for number in range(1, 26):
+        answers, charges = t.pair(f"k-{number}"), t.bank.charges
+        yield "race", len(charges) <= number, f"after {number} pairs the bank has charged {len(charges)} times"
+        fine = len(charges) == number and all(is_fine(one, charges) for one in answers)
+        yield "pair-answer", fine, f"the answers were {answers}"
+
+
+@part
+def while_the_bank_is_at_work(t):
+    t.start()
+    free, begun = threading.Event(), threading.Event()
+    t.bank.hold = lambda: len(t.bank.charges) > 1 or begun.set() or free.wait(4.0)
+    first = Aside(lambda: t.payments.pay("ada", "k-1", 500, 1000.0)).start()
+    begun.wait(4.0)
+    try:
+        for code, key, status in (("outstanding", "k-1", 409), ("blocks-others", "k-2", 200)):
+            t.say("client", "payment", f"ada {key}")
+            outcome = t.ask.run(t.payments.pay, "ada", key, 500, 1000.0, limit=1.5)
+            fine = isinstance(outcome.value, tuple) and outcome.value[:1] == (status,)
+            yield code, fine, f"while k-1 was outstanding, key {key}: {outcome}"
+    finally:
+        free.set()
+        first.wait(4.0)
+    yield "pair-answer", first.answer == (200, "receipt 1"), f"the first one: {first.error or first.answer}"
+
+
+@part
+def dies_after_each_step(t):
+    for at in t.each_death():
+        for twice in (False, True):
+            t.fresh()
+            t.start(at)
+            t.pay()
+            t.start(pause=0.002 if twice else 0.0)
+            t.bank.slow = 0.1 if twice else 0.0
+            answers, charges = t.pair("k-1") if twice else [t.pay(), t.pay()], t.bank.charges
+            told = f"{t.died}then the answers were {answers}, and the bank has charged {len(charges)} times"
+            yield "race-after-crash" if twice else "charged-twice", len(charges) < 2, told
+            fine = charges and all(one == charges[0][2] or twice and is_fine(one, charges) for one in answers)
+            yield "stuck", fine, told
+
+
+@part
+def after_their_time(t):
+    t.start()
+    first = t.pay()
+    for code, now, receipt in (("too-soon", 1060, 1), ("too-soon", 1095, 1), ("kept-on", 1105, 2)):
+        again = t.pay(now=now)
+        told = f"a key of second 1000, kept for {KEEP:.0f} s: {first}; in second {now}: {again}"
+        yield code, again == (200, f"receipt {receipt}"), told
+    references = [reference for reference, *_ in t.bank.charges]
+    yield "references", len(set(references)) == 2, f"the references of two payments were {references}"
+    for number in range(20):
+        t.pay("ada", f"k-{number + 2}", now=1110.0 + number)
+    t.pay("bob", now=1400.0)
+    rows = t.rows()
+    t.fresh()
+    t.start()
+    t.pay("bob")
+    yield "not-deleted", rows <= t.rows(), f"{rows} rows are left of 22 keys; one alone has {t.rows()}"

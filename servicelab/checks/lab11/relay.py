@@ -1,0 +1,142 @@
+"""Exercise 3, repair: a relay that skips what was written late. Two writers take ids, and commit when they like."""
+
+from servicelab.checks.crashing import World
+from servicelab.checks.scenario import scenario, words
+
+WORDS = words("""
+not-sent: when poll has returned, each row that was committed before has been published, just as it is
+    Compare the rows of the outbox with the arguments of publish.
+again, again-later: what was published and did not raise is not published again, by this process or the next
+    Where do you note that it is out? What is left of it when the process ends?
+waits: a smaller id is missing: what is committed is published by the next poll all the same
+    Somebody has rolled back, and this id never comes. How long do you wait for it?
+skipped, skipped-late: a smaller id is committed after larger ones, sooner or later: the next poll publishes it
+    What do you know of a row when you know the largest id that you have seen? How far do you look back?
+order: the rows of one customer are published in the order of their ids
+    In which order does the database give you the rows, and in which do you publish them?
+poll-raises: publish raises ConnectionError: poll does not
+    Which message has failed, and who waits behind it?
+holds-up: publish raises for one customer: those of the others are published by the same poll
+    What becomes of the rest of the rows when one has failed?
+overtakes: publish raises for a row: what the same customer has behind it waits
+    The first is still to go. In which order will the customer's two messages arrive?
+marked-first: publish raised for a row: the next poll publishes it, and what is behind it, in order
+    What had you noted when it raised?
+lost: the process dies after any step: the next one publishes what is left
+    What was on the disk at that moment, and what was with the broker?
+""")
+HUNDRED = """insert into outbox (id, customer, text)
+    with recursive n(i) as (select ? union all select i + 1 from n where i < ?) select i, 'ada', '' from n"""
+
+
+class Outbox(World):
+    """An outbox, its writers, and a broker that may refuse to confirm."""
+
+    schema = (
+        "create table outbox (id integer primary key, customer text not null, text text not null, "
+        "sent integer not null default 0)"
+    )
+
+    def fresh(self):
+        super().fresh()
+        self.rows, self.published, self.refused = [], [], ""
+
+    def start(self, dies=None):
+        self.begin()
+        self.relay = self.make(self.yours, self.connect(), self.publish, methods=("poll",))
+        self.process.arm(dies)
+
+    def write(self, *rows, text="hello"):
+        """Writers that took these ids some time ago commit: pairs of an id and a customer."""
+        for id, customer in rows:
+            self.rows.append((id, customer, text))
+            self.say("writer", "outbox", f"commit {id}")
+            self.db.write("insert into outbox (id, customer, text) values (?, ?, ?)", id, customer, text)
+
+    def publish(self, id, customer, text):
+        self.process.alive()
+        is_refused, self.refused = customer == self.refused, self.refused.replace(customer, "")
+        self.say("outbox", "broker", f"{id}, {customer}", not is_refused)
+        if is_refused:
+            raise ConnectionError(f"no confirm for {id}")
+        self.published.append((id, customer, text))
+        self.process.step("publish")
+
+    def poll(self):
+        """The ids that one poll published."""
+        before = len(self.published)
+        self.live(self.relay.poll)
+        return self.ids()[before:]
+
+    def ids(self, *customers):
+        return [id for id, customer, _ in self.published if not customers or customer in customers]
+
+
+check_relay = scenario("11", 3, "A relay that skips", WORDS, Relay=Outbox)
+part = check_relay.part
+
+
+@part
+def one_after_another(o):
+    o.start()
+    o.write((1, "cat"), (2, "ada"))
+    o.write((3, "bob"), (4, "ada"), text="")
+    for code in ("again", "again-later"):
+        o.poll()
+        yield "not-sent", set(o.published) == set(o.rows), f"rows {o.rows}, published {o.published}"
+        yield code, not o.poll() and len(o.published) == 4, f"four rows, and published {o.published}"
+        o.start()
+
+
+@part
+def committed_late(o):
+    o.start()
+    o.write((1, "ada"), (3, "ada"))
+    got = o.poll()
+    yield "waits", got == [1, 3], f"1 and 3 are committed, 2 is not yet: a poll published {got}"
+    o.write((2, "bob"))
+    got = o.poll()
+    yield "skipped", got == [2], f"1 and 3 were out, then 2 was committed: a poll published {got}"
+    for start in (5, 105, 205):
+        o.db.write(HUNDRED, start, start + 99)
+        got = o.poll()
+        yield "waits", len(got) == 100, f"a hundred rows, from {start} on; 4 is not there: a poll published {len(got)}"
+        o.start()
+    o.write((4, "bob"))
+    got = o.poll()
+    yield "skipped-late", got == [4], f"three hundred were out, then 4 was committed: a poll published {got}"
+
+
+@part
+def in_order(o):
+    o.start()
+    for id, text in ((2, "z"), (12, "a"), (9, "k"), (31, "b")):
+        o.write((id, "ada"), (id + 1, "bob"), text=text)
+    o.poll()
+    yield "order", o.ids("ada") == [2, 9, 12, 31], f"ada's rows were published in the order {o.ids('ada')}"
+
+
+@part
+def one_is_refused(o):
+    o.start()
+    o.write((1, "ada"), (2, "bob"), (3, "ada"), (4, "bob"), (5, "cat"))
+    o.refused = "ada"
+    outcome = o.ask.run(o.relay.poll, limit=2.0)
+    yield "poll-raises", not isinstance(outcome.error, ConnectionError), str(outcome)
+    got = o.ids()
+    yield "overtakes", 3 not in got or 1 in got[: got.index(3)], f"publish raised for ada's 1; then came {got}"
+    yield "holds-up", set(o.ids("bob", "cat")) == {2, 4, 5}, f"publish raised for ada's 1; published were {got}"
+    o.poll()
+    yield "marked-first", o.ids("ada") == [1, 3], f"publish had raised for ada's 1; after a poll more: {o.ids('ada')}"
+    yield "again", not o.poll() and len(o.published) == 5, f"five rows, and published {o.ids()}"
+
+
+@part
+def dies_after_each_step(o):
+    for at in o.each_death():
+        o.start(at)
+        o.write((1, "ada"), (2, "bob"), (3, "ada"))
+        o.poll()
+        o.start()
+        o.poll()
+        yield "lost", set(o.ids()) == {1, 2, 3}, f"{o.died}the next one polled, and published were {o.ids()}"

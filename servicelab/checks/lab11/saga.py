@@ -1,0 +1,193 @@
+"""Exercise 4, build: a saga. Each step is refused, or its reply is lost, and the process may die after any."""
+
+from servicelab.checks.crashing import World
+from servicelab.checks.scenario import scenario, words
+
+NAMES = ("payment", "stock", "parcel", "mail", "points")
+
+WORDS = words("""
+forward: all is well: each step is done once, in order, and nothing is undone
+    What do you call do with, and how often?
+said: run returns True when all is well, and False when a step raised
+    What does it return on each of its ways?
+goes-on: a step raised: those behind it are not begun, and it is not done again
+    What ends your loop?
+not-undone: a step raised: those that were done before it are undone
+    What do you remember of the way that you came?
+timed-out: a step raised something else than Refused: it may have been done, so it is undone, too
+    The reply was lost. Was the work done?
+not-begun, undoes-refused: neither a step that was refused is undone, nor one that was not begun
+    Which steps do you know of when you turn back? What does each kind of exception tell you?
+reverse: steps are undone in reverse order, the next one only when the one before has returned
+    In what order did they happen? Which one rests on which?
+twice, recovers-twice: an undo that has returned is not called again, nor by a later recover
+    Where do you note that it has returned?
+given-up: an undo that raises is called again, until it returns
+    How often do you try? What do you do about an exception of another kind?
+half-done: the process dies after any step, and the next one recovers: all steps are done, or none
+    What was on the disk when it died, and what was done outside? Which of the two came first?
+undoes-finished: recover leaves alone what run has returned True for
+    How does the next process see that it was over?
+""")
+
+
+class Refused(Exception):
+    """The step was not done, and will not be."""
+
+
+class Step:
+    """One service: what was done, and not undone, is in ``done``. ``fails`` says how do fails, ``undo_fails`` is the
+    number of calls of undo that fail before one returns."""
+
+    def __init__(self, world, number):
+        self.world, self.number, self.done, self.fails, self.undo_fails = world, number, set(), "", 0
+
+    def do(self, order):
+        self._begin("do", order)
+        if self.fails == "refused":
+            raise Refused(f"{NAMES[self.number]} says no")
+        if self.fails != "lost request":
+            self.done.add(order)
+        self.world.process.step(f"{NAMES[self.number]}.do")
+        if self.fails:
+            raise (TimeoutError, ConnectionError, OSError, RuntimeError)[self.number]("no reply")
+
+    def undo(self, order):
+        self._begin("undo", order)
+        if self.undo_fails:
+            self.undo_fails -= 1
+            if self.undo_fails % 2:
+                self.done.discard(order)
+            raise (TimeoutError, RuntimeError)[self.undo_fails // 2 % 2]("no reply")
+        self.done.discard(order)
+        self.world.events.append(("undone", self.number, order))
+        self.world.process.step(f"{NAMES[self.number]}.undo")
+
+    def _begin(self, what, order):
+        self.world.process.alive()
+        if order not in self.world.orders:
+            raise ValueError(f"{what}({order!r}): there is no such order; it is what run was called with")
+        self.world.events.append((what, self.number, order))
+        self.world.say("saga", NAMES[self.number], f"{what} {order}")
+
+
+class Orchestra(World):
+    orders = ("o-1", "o-2", "0")
+
+    def fresh(self, count=4, fails="", failed=2):
+        super().fresh()
+        self.events, self.steps = [], [Step(self, number) for number in range(count)]
+        if count > failed:
+            self.steps[failed].fails = fails
+
+    def start(self, dies=None):
+        self.begin()
+        self.saga = self.make(self.yours, self.connect(), list(self.steps), methods=("run", "recover"))
+        self.process.arm(dies)
+
+    def run(self, order="o-1"):
+        return self.live(self.saga.run, order, returns=(bool,))
+
+    def of(self, what, order="o-1", since=0):
+        """The numbers of the steps of which this is noted, in order, from event ``since`` on."""
+        return [number for kind, number, one in self.events[since:] if (kind, one) == (what, order)]
+
+    def done(self, order="o-1"):
+        return [step.number for step in self.steps if order in step.done]
+
+    def turned(self, told, since=0):
+        """Were they undone in reverse order, each until it returned, and then no more?"""
+        calls, back = self.of("undo", since=since), self.of("undone", since=since)
+        yield "reverse", calls == sorted(calls, reverse=True), told
+        yield "twice", len(set(back)) == len(back), told
+
+    def recovered(self, told):
+        """What must be true when the next process has recovered. It cannot know whether one more step was begun."""
+        self.start()
+        since = len(self.events)
+        self.live(self.saga.recover)
+        undone = self.of("undo", since=since)
+        told += f"then recover called undo for {undone}, and done are {self.done()}"
+        yield "half-done", len(self.done()) in (0, 4), told
+        yield "not-begun", max(undone, default=0) <= max(self.of("do"), default=-1) + 1, told
+        yield "undoes-finished", len(self.done("o-2")) == 4, f"{told}, and of a finished order {self.done('o-2')}"
+        yield from self.turned(told, since)
+        for _ in range(2):
+            since = len(self.events)
+            self.live(self.saga.recover)
+            yield "recovers-twice", len(self.events) == since, f"{told}; then again: {self.events[since:]}"
+            self.start()
+
+
+check_saga = scenario("11", 4, "A saga", WORDS, Saga=Orchestra)
+part = check_saga.part
+
+
+@part
+def all_is_well(o):
+    for count in (1, 3, 5):
+        o.fresh(count)
+        o.start()
+        for order in o.orders:
+            said = o.run(order)
+            told = f"{count} steps: done were {o.of('do', order)}, undone {o.of('undo', order)}; it returned {said}"
+            yield "forward", o.of("do", order) == list(range(count)) and not o.of("undo", order), told
+            yield "said", said is True, told
+
+
+@part
+def each_step_fails(o):
+    for fails in ("refused", "lost reply", "lost request"):
+        for failed in range(4):
+            o.fresh(4, fails, failed)
+            o.start()
+            said, undone = o.run(), o.of("undo")
+            told = f"step {failed} of 4, {fails}: called were do {o.of('do')}, undo {undone}; it returned {said}"
+            yield "goes-on", o.of("do") == list(range(failed + 1)), told
+            yield "not-begun", all(number <= failed for number in undone), told
+            if fails == "refused":
+                yield "undoes-refused", failed not in undone, told
+            else:
+                yield "timed-out", failed in undone, told
+            yield "not-undone", set(range(failed)) <= set(undone), told
+            yield from o.turned(told)
+            yield "said", said is False, told
+
+
+@part
+def an_undo_fails(o):
+    for failing in range(3):
+        o.fresh(4, "refused", 3)
+        o.start()
+        o.steps[failing].undo_fails = 12
+        outcome = o.ask.run(o.saga.run, "o-1", limit=2.0)
+        told = f"undo of step {failing} raised twelve times; undo was called for {o.of('undo')}: {outcome}"
+        yield "given-up", outcome.returned and set(o.of("undone")) == {0, 1, 2}, told
+        yield "said", outcome.value is False, told
+        yield from o.turned(told)
+
+
+@part
+def dies_after_each_step(o):
+    for fails, undo_fails in (("", 0), ("refused", 0), ("lost reply", 3)):
+        for at in o.each_death():
+            o.start()
+            o.run("o-2")
+            o.process.arm(at)
+            o.steps[2].fails, o.steps[1].undo_fails = fails, undo_fails
+            said = o.run()
+            yield from o.recovered(o.died or f"it returned {said}; ")
+            yield "undoes-finished", said is not True or len(o.done()) == 4, f"run had returned True: {o.done()}"
+
+
+@part
+def dies_while_it_recovers(o):
+    for at in o.each_death():
+        o.start()
+        o.run("o-2")
+        o.process.arm(6)
+        o.run()
+        o.died = ""
+        o.start(at)
+        o.live(o.saga.recover)
+        yield from o.recovered("run died after step 6, and recover, too: " + o.died)
