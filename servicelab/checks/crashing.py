@@ -161,9 +161,10 @@ DIED = type("Died", (), {})()  # what a process says that died
 
 
 class World(Stage):
-    """A database with the tables of ``schema``, and the learner's processes, one after another."""
+    """A database with the tables of ``schema``, and the learner's processes, one after another: each an object that is
+    made with what :meth:`given` returns, and has the ``methods``."""
 
-    schema = ""
+    schema, methods = "", ()
 
     def __init__(self, ask, *yours):
         super().__init__(ask, *yours)
@@ -174,10 +175,16 @@ class World(Stage):
         self.db, self.died = self.use(closing(Database(self.schema))), ""
         self.say("client", "shop", "hello")
 
-    def begin(self, pause=0.0) -> None:
-        """A new process; the one before is gone, and with it all that was not committed."""
+    def given(self) -> tuple:
+        """What a process is made with."""
+        return (self.connect(),)
+
+    def start(self, dies: int | None = None, pause: float = 0.0) -> None:
+        """A new process, which dies after so many steps; the one before is gone, and all that it had not committed."""
         self.db.cut()
         self.process = Process(pause)
+        self.mine = self.make(self.yours, *self.given(), methods=self.methods)
+        self.process.arm(dies)
 
     def connect(self):
         return self.db.open(self.process.step, self.process.alive)

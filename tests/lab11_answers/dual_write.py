@@ -2,7 +2,18 @@
 
 import json
 
+from tests.lab11_answers import but
+
 OUTBOX = "create table if not exists outbox (n integer primary key, id text, item text, sent integer default 0)"
+INBOX = "create table if not exists inbox (id text primary key)"
+
+
+def quietly(publish, order, item) -> bool:
+    try:
+        publish(order, item)
+    except ConnectionError:
+        return False
+    return True
 
 
 class Orders:
@@ -10,44 +21,38 @@ class Orders:
 
     def __init__(self, db, publish):
         self.db, self.publish = db, publish
-        with db:
-            db.execute(OUTBOX)
+        db.execute(OUTBOX)
 
     def place(self, order, item):
-        with self.db:
-            self.db.execute("insert into orders values (?, ?)", (order, item))
-            self.db.execute("insert into outbox (id, item) values (?, ?)", (order, item))
-
-    def waiting(self):
-        return self.db.execute("select n, id, item from outbox where not sent order by n").fetchall()
+        self.db.execute("insert into orders values (?, ?)", (order, item))  # order
+        self.db.execute("insert into outbox (id, item) values (?, ?)", (order, item))
+        self.db.commit()  # saved
 
     def relay(self):
-        for n, order, item in self.waiting():
+        for n, order, item in self.db.execute("select n, id, item from outbox where not sent").fetchall():
             self.publish(order, item)
-            self.mark(n)
-
-    def mark(self, n):
-        with self.db:
-            self.db.execute("update outbox set sent = 1 where n = ?", (n,))
+            self.db.execute("update outbox set sent = 1 where n = ?", (n,))  # out
+            self.db.commit()
 
 
 class Eager(Orders):
     """It tries at once, and what fails is left to the relay. What is out is deleted."""
 
     def place(self, order, item):
-        super().place(order, item)
-        try:
-            self.relay()
-        except OSError:
-            pass
+        with self.db:
+            self.db.executemany("insert into orders values (?, ?)", [(order, item)])
+            self.db.execute("insert into outbox (id, item) values (?, ?)", [order, item])
+        self.relay()
 
-    def mark(self, n):
-        self.db.execute("delete from outbox where n = ?", [n])
-        self.db.commit()
+    def relay(self):
+        for n, order, item in list(self.db.execute("select n, id, item from outbox order by n")):
+            if quietly(self.publish, order, item):
+                self.db.cursor().execute("delete from outbox where n = ?", [n])
+                self.db.commit()
 
 
 class ByOrders:
-    """No outbox: the orders that are out have a row of their own. By hand, without transactions of Python's."""
+    """No outbox: the orders that are out have a row of their own. Without Python's transactions."""
 
     def __init__(self, db, publish):
         db.isolation_level = None
@@ -55,14 +60,12 @@ class ByOrders:
         self.db, self.publish = db, publish
 
     def place(self, *order):
-        self.db.cursor().execute("insert into orders values (?, ?)", order)
+        self.db.execute("insert into orders values (?, ?)", order)
 
     def relay(self):
         for order in self.db.execute("select id, item from orders").fetchall():
             if not self.db.execute("select 1 from out where message = ?", [json.dumps(order)]).fetchone():
-                try:
-                    self.publish(*order)
-                except ConnectionError:
+                if not quietly(self.publish, *order):
                     return
                 self.db.execute("insert or replace into out values (?)", [json.dumps(order)])
 
@@ -72,230 +75,81 @@ class Shipping:
 
     def __init__(self, db):
         self.db = db
-        with db:
-            db.execute("create table if not exists inbox (id text primary key)")
+        db.execute(INBOX)
 
     def on_message(self, order, item):
-        with self.db:
-            if self.db.execute("insert or ignore into inbox values (?)", (order,)).rowcount:
-                self.take(item)
-
-    def take(self, item):
-        self.db.execute("update stock set left = left - 1 where item = ?", (item,))
+        if self.db.execute("insert or ignore into inbox values (?)", (order,)).rowcount:
+            self.db.execute("update stock set left = left - 1 where item = ?", (item,))
+        self.db.commit()
 
 
 class Looks(Shipping):
     """It looks, and writes the effect first."""
 
     def on_message(self, order, item):
-        known = self.db.execute("select count(*) from inbox where id = ?", (order,)).fetchone()[0]
-        if not known:
-            self.take(item)
-            self.db.execute("insert into inbox values (?)", (order,))
-            self.db.commit()
+        with self.db:
+            if not self.db.execute("select count(*) from inbox where id = ?", (order,)).fetchone()[0]:
+                self.db.execute("update stock set left = left - 1 where item = ?", (item,))
+                self.db.execute("insert into inbox values (?)", (order,))
 
 
 class Catches(Shipping):
-    """The second insert raises, and is rolled back."""
+    """The second insert raises, and all is rolled back."""
 
     def on_message(self, order, item):
         try:
             self.db.execute("begin immediate")
-            self.take(item)
+            self.db.execute("update stock set left = left - 1 where item = ?", (item,))
             self.db.execute("insert into inbox values (?)", (order,))
             self.db.execute("commit")
         except Exception:
             self.db.rollback()
 
 
-# -- mistakes ------------------------------------------------------------------------------------------
-
-
-class NeverCommits(Orders):
-    def place(self, order, item):
-        self.db.execute("insert into orders values (?, ?)", (order, item))
-        self.db.execute("insert into outbox (id, item) values (?, ?)", (order, item))
-
-
-class FirstOnly(Orders):
-    def waiting(self):
-        return super().waiting()[:1]
-
-
-class ItemFirst(Orders):
-    def relay(self):
-        for n, order, item in self.waiting():
-            self.publish(item, order)
-            self.mark(n)
-
-
-class NeverMarks(Orders):
-    def mark(self, n):
-        pass
-
-
-class MarksInMemory(Orders):
-    def __init__(self, *args):
-        super().__init__(*args)
-        self.out = set()
-
-    def waiting(self):
-        return [row for row in super().waiting() if row[0] not in self.out]
-
-    def mark(self, n):
-        self.out.add(n)
-
-
-class Waits(Eager):
-    """The broker's error goes to the customer."""
-
-    def place(self, order, item):
-        Orders.place(self, order, item)
-        self.relay()
-
-
-class RollsBack(Orders):
-    """No broker, no order."""
-
-    def place(self, order, item):
-        with self.db:
-            self.db.execute("insert into orders values (?, ?)", (order, item))
-            self.publish(order, item)
-
-    def relay(self):
-        pass
-
-
-class PublishesInTheTransaction(Orders):
-    """Between the insert and the commit it tries to publish."""
-
-    def place(self, order, item):
-        with self.db:
-            self.db.execute("insert into orders values (?, ?)", (order, item))
-            try:
-                self.publish(order, item)
-            except ConnectionError:
-                self.db.execute("insert into outbox (id, item) values (?, ?)", (order, item))
-
-
-class TwoCommits(Orders):
-    def place(self, order, item):
-        with self.db:
-            self.db.execute("insert into orders values (?, ?)", (order, item))
-        with self.db:
-            self.db.execute("insert into outbox (id, item) values (?, ?)", (order, item))
-
-
-class DualWrite(Orders):
-    """The stub: saved, and then published; now with an error that is swallowed."""
-
-    def place(self, order, item):
-        with self.db:
-            self.db.execute("insert into orders values (?, ?)", (order, item))
-        try:
-            self.publish(order, item)
-        except ConnectionError:
-            with self.db:
-                self.db.execute("insert into outbox (id, item) values (?, ?)", (order, item))
-
-
-class Swallows(Orders):
-    """Whatever publish raises, it counts as out."""
-
-    def relay(self):
-        for n, order, item in self.waiting():
-            try:
-                self.publish(order, item)
-            except ConnectionError:
-                pass
-            self.mark(n)
-
-
-class MarksFirst(Orders):
-    """And takes the mark back when publish raises."""
-
-    def relay(self):
-        for n, order, item in self.waiting():
-            self.mark(n)
-            try:
-                self.publish(order, item)
-            except ConnectionError:
-                with self.db:
-                    self.db.execute("update outbox set sent = 0 where n = ?", (n,))
-
-
-class ByItem(Shipping):
-    def on_message(self, order, item):
-        super().on_message(item, item)
-
-
-class TakesAgain(Shipping):
-    def on_message(self, order, item):
-        with self.db:
-            self.take(item)
-
-
-class InMemory(Shipping):
-    def __init__(self, db):
-        super().__init__(db)
-        self.known = set()
-
-    def on_message(self, order, item):
-        if order not in self.known:
-            with self.db:
-                self.take(item)
-            self.known.add(order)
-
-
-class Raises(Shipping):
-    def on_message(self, order, item):
-        with self.db:
-            self.db.execute("insert into inbox values (?)", (order,))
-            self.take(item)
-
-
-class NotesFirst(Shipping):
-    def on_message(self, order, item):
-        with self.db:
-            new = self.db.execute("insert or ignore into inbox values (?)", (order,)).rowcount
-        with self.db:
-            if new:
-                self.take(item)
-
-
-class NotesApart(Shipping):
-    def on_message(self, order, item):
-        if not self.db.execute("select 1 from inbox where id = ?", (order,)).fetchone():
-            with self.db:
-                self.take(item)
-            with self.db:
-                self.db.execute("insert into inbox values (?)", (order,))
-
+MARK = 'self.db.execute("update outbox set sent = ? where id = ?", (sent, order))'
+LOOK = 'self.db.execute("insert or ignore into inbox values (?)", (order,)).rowcount'
+KNOWN = 'not self.db.execute("select 1 from inbox where id = ?", (order,)).fetchone()'
+TAKE = 'self.db.execute("update stock set left = left - 1 where item = ?", (item,))'
 
 RIGHT = {
     "an outbox that is marked, an inbox whose key decides": (Orders, Shipping),
     "eager, and an inbox that is looked at": (Eager, Looks),
     "orders that are out, and an insert that raises": (ByOrders, Catches),
 }
-WRONG = {
-    "never commits": (NeverCommits, {"not-saved"}),
-    "one a call": (FirstOnly, {"not-sent"}),
-    "item and order": (ItemFirst, {"not-sent"}),
-    "never marks": (NeverMarks, {"again"}),
-    "marks in memory": (MarksInMemory, {"again-later"}),
-    "the customer hears of the broker": (Waits, {"needs-broker"}),
-    "no broker, no order": (RollsBack, {"needs-broker"}),
-    "published in the transaction": (PublishesInTheTransaction, {"ghost"}),
-    "two commits": (TwoCommits, {"lost"}),
-    "dual write": (DualWrite, {"lost"}),
-    "swallows the error": (Swallows, {"lost-when-down"}),
-    "marks first": (MarksFirst, {"lost-in-relay"}),
-}
-WRONG = {name: ((answer, Shipping), codes) for name, (answer, codes) in WRONG.items()} | {
-    "by item": ((Orders, ByItem), {"not-taken"}),
-    "takes again": ((Orders, TakesAgain), {"no-memory"}),
-    "known in memory": ((Orders, InMemory), {"in-memory"}),
-    "the second insert raises": ((Orders, Raises), {"repeat-raises"}),
-    "noted in a transaction before": ((Orders, NotesFirst), {"noted-first"}),
-    "noted in a transaction after": ((Orders, NotesApart), {"noted-apart"}),
-}
+ORDERS = {
+    "never commits": (["self.db.commit()  # saved => pass"], "not-saved"),
+    "two a call": ([".fetchall() => .fetchmany(2)"], "not-sent"),
+    "item and order": (["self.publish(order, item) => self.publish(item, order)"], "not-sent"),
+    "never marks": (["sent = 1 => sent = 0"], "again"),
+    "marks are gone": (["(OUTBOX) => (OUTBOX); db.execute('update outbox set sent = 0'); db.commit()"], "again-later"),
+    "the customer hears of the broker": (["# saved => ; self.relay()"], "needs-broker"),
+    "no broker, no order": (["self.db.commit()  # saved => self.relay()"], "needs-broker"),
+    "published in the transaction": (
+        [f"self.db.commit()  # saved => sent = quietly(self.publish, order, item); {MARK}; self.db.commit()"],
+        "ghost",
+    ),
+    "two commits": (["# order => ; self.db.commit()"], "lost"),
+    "dual write": (
+        ['self.db.execute("insert into outbox => self.db.commit(); quietly(self.publish, order, item) or '
+         'self.db.execute("insert into outbox'],
+        "lost",
+    ),
+    "swallows the error": (["self.publish(order, item) => quietly(self.publish, order, item)"], "lost-when-down"),
+    "marks first": (
+        [f"self.publish(order, item) => sent = 1; {MARK}; self.db.commit(); "
+         "sent = quietly(self.publish, order, item)",
+         f'self.db.execute("update outbox set sent = 1 where n = ?", (n,))  # out => {MARK}'],
+        "lost-in-relay",
+    ),
+}  # fmt: skip
+SHIPPING = {
+    "by item": (["(order,) => (item,)"], "not-taken"),
+    "takes again": ([".rowcount => "], "no-memory"),
+    "marks are gone there": (["(INBOX) => (INBOX); db.execute('delete from inbox'); db.commit()"], "in-memory"),
+    "the second insert raises": (["insert or ignore => insert"], "exception"),
+    "noted in a transaction before": ([f"{TAKE} => self.db.commit(); {TAKE}"], "noted-first"),
+    "noted in a transaction after": (
+        [f"{TAKE} => {TAKE}; self.db.commit(); {LOOK}", f"if {LOOK} => if {KNOWN}"], "noted-apart"),
+}  # fmt: skip
+WRONG = {name: ((but(Orders, *changes), Shipping), {code}) for name, (changes, code) in ORDERS.items()}
+WRONG |= {name: ((Orders, but(Shipping, *changes)), {code}) for name, (changes, code) in SHIPPING.items()}

@@ -4,6 +4,7 @@ import json
 from functools import partial
 
 from servicelab.checks.lab11 import Refused
+from tests.lab11_answers import but
 
 TABLE = "create table if not exists begun (order_id text, number integer, primary key (order_id, number))"
 
@@ -13,50 +14,39 @@ class Saga:
 
     def __init__(self, db, steps):
         self.db, self.steps = db, steps
-        with db:
-            db.execute(TABLE)
+        db.execute(TABLE)
+
+    def write(self, statement, *values):
+        self.db.execute(statement, values)
+        self.db.commit()
 
     def run(self, order):
         for number, step in enumerate(self.steps):
-            self.note(order, number)
+            self.write("insert into begun values (?, ?)", order, number)  # note
             try:
                 step.do(order)
             except Refused:
-                self.forget(order, number)
+                self.write("delete from begun where order_id = ? and number = ?", order, number)  # was not done
                 return self.back(order)
             except Exception:
                 return self.back(order)
-        self.over(order)
+        self.write("delete from begun where order_id = ?", order)  # over
         return True
 
-    def note(self, order, number):
-        with self.db:
-            self.db.execute("insert into begun values (?, ?)", (order, number))
-
-    def forget(self, order, number):
-        with self.db:
-            self.db.execute("delete from begun where order_id = ? and number = ?", (order, number))
-
-    def over(self, order):
-        with self.db:
-            self.db.execute("delete from begun where order_id = ?", (order,))
-
-    def begun(self, order):
-        rows = self.db.execute("select number from begun where order_id = ? order by number desc", (order,))
-        return [number for (number,) in rows.fetchall()]
-
     def back(self, order):
-        for number in self.begun(order):
-            self.undo(order, number)
-            self.forget(order, number)
+        rows = self.db.execute("select number from begun where order_id = ? order by number desc", (order,)).fetchall()
+        for (number,) in rows:
+            while not self.undone(self.steps[number], order):
+                pass
+            self.write("delete from begun where order_id = ? and number = ?", order, number)  # undone
         return False
 
-    def undo(self, order, number):
-        while True:
-            try:
-                return self.steps[number].undo(order)
-            except Exception:
-                pass
+    def undone(self, step, order):
+        try:
+            step.undo(order)
+        except Exception:
+            return False
+        return True
 
     def recover(self):
         for (order,) in self.db.execute("select distinct order_id from begun").fetchall():
@@ -158,218 +148,46 @@ class Counter:
             self.back(order, far)
 
 
-# -- mistakes ------------------------------------------------------------------------------------------
-
-
-class Backwards(Saga):
-    """The steps, from the last."""
-
-    def __init__(self, db, steps):
-        super().__init__(db, steps[::-1])
-
-
-class SaysNothingNew(Saga):
-    def back(self, order):
-        super().back(order)
-        return True
-
-
-class Repeats(Saga):
-    """Another try for the step."""
-
-    def __init__(self, db, steps):
-        super().__init__(db, [Twice(step) for step in steps])
-
-
-class Twice:
-    def __init__(self, step):
-        self.step, self.undo = step, step.undo
-
-    def do(self, order):
-        try:
-            self.step.do(order)
-        except Refused:
-            raise
-        except Exception:
-            self.step.do(order)
-
-
-class NoWayBack(Saga):
-    """Only the one that raised is looked after."""
-
-    def begun(self, order):
-        return super().begun(order)[:1] if self.is_running else super().begun(order)
-
-    is_running = False
-
-    def run(self, order):
-        self.is_running = True
-        try:
-            return super().run(order)
-        finally:
-            self.is_running = False
-
-
-class OnlyFinished(Saga):
-    """What raised was not done, it thinks."""
-
-    def run(self, order):
-        for number, step in enumerate(self.steps):
-            self.note(order, number)
-            try:
-                step.do(order)
-            except Exception:
-                self.forget(order, number)
-                return self.back(order)
-        self.over(order)
-        return True
-
-
-class OnlyTimeouts(Saga):
-    """It knows of one way to lose a reply."""
-
-    def run(self, order):
-        for number, step in enumerate(self.steps):
-            self.note(order, number)
-            try:
-                step.do(order)
-            except TimeoutError:
-                return self.back(order)
-            except Exception:
-                self.forget(order, number)
-                return self.back(order)
-        self.over(order)
-        return True
-
-
-class UndoesAll(Saga):
-    def begun(self, order):
-        return list(range(len(self.steps)))[::-1]
-
-
-class UndoesTheRefused(Saga):
-    def forget(self, order, number):
-        if number in self.undone:
-            super().forget(order, number)
-
-    undone = ()
-
-    def undo(self, order, number):
-        super().undo(order, number)
-        self.undone = {*self.undone, number}
-
-
-class InOrder(Saga):
-    def begun(self, order):
-        return super().begun(order)[::-1]
-
-
-class AndOn(Saga):
+class UndoesTheRest(Saga):
     """One undo fails: the next one, and that one later."""
 
     def back(self, order):
-        while numbers := self.begun(order):
-            for number in numbers:
-                try:
-                    self.steps[number].undo(order)
-                except Exception:
-                    continue
-                self.forget(order, number)
+        ask = "select number from begun where order_id = ? order by number desc"
+        while rows := self.db.execute(ask, (order,)).fetchall():
+            for (number,) in rows:
+                if self.undone(self.steps[number], order):
+                    self.write("delete from begun where order_id = ? and number = ?", order, number)
         return False
 
 
-class ToBeSure(Saga):
-    def undo(self, order, number):
-        super().undo(order, number)
-        super().undo(order, number)
-
-
-class KeepsTheNotes(Saga):
-    """What was undone stays in the table."""
-
-    def back(self, order):
-        for number in self.begun(order):
-            self.undo(order, number)
-        return False
-
-
-class TenTries(Saga):
-    def undo(self, order, number):
-        for _ in range(10):
-            try:
-                return self.steps[number].undo(order)
-            except Exception:
-                pass
-
-
-class FireAndForget(Saga):
-    def undo(self, order, number):
-        try:
-            self.steps[number].undo(order)
-        except Exception:
-            pass
-
-
-class WhatItKnows(Saga):
-    """It tries again when there was no time."""
-
-    def undo(self, order, number):
-        while True:
-            try:
-                return self.steps[number].undo(order)
-            except TimeoutError:
-                pass
-
-
-class NotesAfter(Saga):
-    """Done, and then noted."""
-
-    def run(self, order):
-        for number, step in enumerate(self.steps):
-            try:
-                step.do(order)
-            except Refused:
-                return self.back(order)
-            except Exception:
-                self.note(order, number)
-                return self.back(order)
-            self.note(order, number)
-        self.over(order)
-        return True
-
-
-class InMemory(Saga):
-    """A list would do, it thinks."""
-
-    def __init__(self, db, steps):
-        super().__init__(db, steps)
-        db.execute("delete from begun")
-        db.commit()
-
-
-class NeverOver(Saga):
-    def over(self, order):
-        pass
-
+DO, NOTE = "step.do(order)", 'self.write("insert into begun values (?, ?)", order, number)'
+UNDO, LOST = "self.undone(self.steps[number], order)", "except Exception:\n                "
+WHILE = f"while not {UNDO}:\n                pass"
+GONE = 'self.write("delete from begun where order_id = ? and number = ?", order, number)'
 
 RIGHT = {"notes that go": Saga, "a journal": Journal, "one row an order": Counter}
 WRONG = {
-    "from the last": (Backwards, {"forward"}),
-    "always true": (SaysNothingNew, {"said"}),
-    "tries a step again": (Repeats, {"goes-on"}),
-    "only the one that raised": (NoWayBack, {"not-undone"}),
-    "only what was finished": (OnlyFinished, {"timed-out"}),
-    "only timeouts": (OnlyTimeouts, {"timed-out"}),
-    "undoes all": (UndoesAll, {"not-begun"}),
-    "undoes the refused": (UndoesTheRefused, {"undoes-refused"}),
-    "in order": (InOrder, {"reverse"}),
-    "and on to the next": (AndOn, {"reverse"}),
-    "to be sure": (ToBeSure, {"twice"}),
-    "keeps the notes": (KeepsTheNotes, {"recovers-twice"}),
-    "ten tries": (TenTries, {"given-up"}),
-    "fire and forget": (FireAndForget, {"given-up"}),
-    "one kind of error": (WhatItKnows, {"given-up"}),
-    "notes after": (NotesAfter, {"half-done"}),
-    "in memory": (InMemory, {"half-done"}),
-    "never over": (NeverOver, {"undoes-finished"}),
-}
+    "from the last": (["= db, steps => = db, steps[::-1]"], "forward"),
+    "always true": (["return False\n\n    def undone => return True\n\n    def undone"], "said"),
+    "goes on": ([f"{LOST}return => {LOST}"], "goes-on"),
+    "only the one that raised": (["(order,)).fetchall() => (order,)).fetchmany(1)"], "not-undone"),
+    "only what was finished": (["except Refused => except Exception"], "timed-out"),
+    "only timeouts": (
+        [f"except Refused: => except TimeoutError:\n                return self.back(order)\n            {LOST[:17]}"],
+        "timed-out"),
+    "undoes all": (["for (number,) in rows => for number in reversed(range(len(self.steps)))"], "not-begun"),
+    "undoes the refused": ([f"{GONE}  # was => pass  #"], "undoes-refused"),
+    "in order": (["number desc => number"], "reverse"),
+    "to be sure": ([f"{WHILE} => {WHILE}\n            {UNDO}"], "twice"),
+    "keeps the notes": ([f"{GONE}  # undone => pass"], "recovers-twice"),
+    "ten tries": ([f"{WHILE} => any({UNDO} for _ in range(10))"], "given-up"),
+    "fire and forget": ([f"{WHILE} => {UNDO}"], "given-up"),
+    "one kind of error": (["        except Exception:\n            return False => "
+                           "        except TimeoutError:\n            return False"], "given-up"),
+    "notes after": ([f"{NOTE}  # note => pass", f"{DO} => {DO}; {NOTE}",
+                     f"{LOST}return => {LOST}{NOTE}\n                return"], "half-done"),
+    "in memory": (["(TABLE) => (TABLE); db.execute('delete from begun'); db.commit()"], "half-done"),
+    "never over": (['self.write("delete from begun where order_id = ?", order)  # over => pass'], "undoes-finished"),
+}  # fmt: skip
+WRONG = {name: (but(Saga, *changes), {code}) for name, (changes, code) in WRONG.items()}
+WRONG |= {"and on to the next": (UndoesTheRest, {"reverse"})}

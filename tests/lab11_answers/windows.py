@@ -130,7 +130,7 @@ WRONG = {
     "one mean": (one_mean, {"forgets-the-late"}),
     "the largest": (the_largest, {"too-wide"}),
     "the mean lag": (half_is_the_mean, {"late", "falls-behind"}),
-    "on the average": (on_the_average, {"late"}),
+    "on the average": (on_the_average, {"late", "falls-behind"}),
     "without the batch": (without_the_batch, {"falls-behind"}),
     "often": (often, {"too-often"}),
     "half of it": (half_of_it, {"too-often"}),

@@ -5,8 +5,6 @@
 ``relay``       3, repair: a relay that skips what was committed late
 ``saga``        4, build: steps that are undone, whatever fails
 ``windows``     5, measure and decide: how long an inbox remembers, how often a relay polls (``days``: the shops)
-
-``world`` is what the first four share: processes that die after any of their steps.
 """
 
 from servicelab.checks.lab11.days import practice_shop
@@ -17,5 +15,11 @@ from servicelab.checks.lab11.saga import Refused, check_saga
 from servicelab.checks.lab11.windows import check_windows
 
 __all__ = [
-    "Refused", "check_dual_write", "check_key_store", "check_relay", "check_saga", "check_windows", "practice_shop",
-]  # fmt: skip
+    "Refused",
+    "check_dual_write",
+    "check_key_store",
+    "check_relay",
+    "check_saga",
+    "check_windows",
+    "practice_shop",
+]

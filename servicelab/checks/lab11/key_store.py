@@ -42,13 +42,14 @@ not-deleted: what is older than `keep` seconds is deleted when the next payment 
 
 
 class Bank:
-    """Charges as often as it is asked to. ``hold`` is called while it is at work."""
+    """Charges as often as it is asked to. ``hold`` is called while it charges, and a look takes ``slow`` seconds."""
 
     def __init__(self, world):
         self.world, self.charges, self.hold, self.slow = world, [], lambda: time.sleep(0.005), 0.0
 
     def charge(self, reference, cents):
-        self.asked("charge", reference)
+        self.world.process.alive()
+        self.world.say("payment", "bank", f"charge {reference}"[:30])
         answer = (402, "declined") if cents > 100_000 else (200, f"receipt {len(self.charges) + 1}")
         self.charges.append((reference, cents, answer))
         self.world.process.step("charge")
@@ -56,36 +57,31 @@ class Bank:
         return answer
 
     def find(self, reference):
-        self.asked("find", reference)
-        found = next((answer for mine, _, answer in self.charges if mine == reference), None)
-        time.sleep(self.slow)
-        return found
-
-    def asked(self, what, reference):
         self.world.process.alive()
-        if not isinstance(reference, str):
-            raise TypeError(f"bank.{what}({reference!r}, …): a reference is a text")
-        self.world.say("payment", "bank", f"{what} {reference[:20]}")
+        self.world.say("payment", "bank", f"find {reference}"[:30])
+        found = [answer for mine, _, answer in self.charges if mine == reference]
+        time.sleep(self.slow)
+        return found[0] if found else None
 
 
 class Till(World):
+    methods = ("pay",)
+
     def fresh(self):
         super().fresh()
         self.bank = Bank(self)
 
-    def start(self, dies=None, pause=0.0):
-        self.begin(pause)
-        self.payments = self.make(self.yours, self.connect, self.bank, KEEP, methods=("pay",))
-        self.process.arm(dies)
+    def given(self):
+        return self.connect, self.bank, KEEP
 
     def pay(self, customer="ada", key="k-1", cents=500, now=1000.0):
         self.say("client", "payment", f"{customer} {key}")
-        return self.live(self.payments.pay, customer, key, cents, now, returns=(tuple,))
+        return self.live(self.mine.pay, customer, key, cents, now, returns=(tuple,))
 
     def pair(self, key):
         """What two at once were answered, or the errors that they raised."""
         self.say("client", "payment", f"ada {key}, twice")
-        both = self.at_once(*[lambda: self.payments.pay("ada", key, 500, 1000.0)] * 2)
+        both = self.at_once(*[lambda: self.mine.pay("ada", key, 500, 1000.0)] * 2)
         return [one.error or one.answer for one in both]
 
     def rows(self):
@@ -111,13 +107,9 @@ def one_after_another(t):
         again = t.pay()
         yield code, again == first and len(charges) == 1, f"first {first}, then {again}; {len(charges)} times charged"
         t.start()
-    for code, status, request in (
-        ("no-key", 400, ("ada", None)),
-        ("no-key", 400, ("ada", "")),
-        ("other-amount", 422, ("ada", "k-1", 501)),
-        ("other-amount", 422, ("ada", "k-1", 5)),
-    ):
-        answer = t.pay(*request)
+    for code, status, *request in (("no-key", 400, None), ("no-key", 400, ""), ("other-amount", 422, "k-1", 501),
+                                   ("other-amount", 422, "k-1", 5)):  # fmt: skip
+        answer = t.pay("ada", *request)
         yield code, answer[:1] == (status,) and len(charges) == 1, f"{request}: {answer}, {len(charges)} times charged"
     answers = [t.pay("eve", "k-2", 200_000) for _ in range(2)]
     told = f"the bank declined; the answers were {answers}, and the bank was asked {len(charges) - 1} times"
@@ -151,12 +143,12 @@ def while_the_bank_is_at_work(t):
     t.start()
     free, begun = threading.Event(), threading.Event()
     t.bank.hold = lambda: len(t.bank.charges) > 1 or begun.set() or free.wait(4.0)
-    first = Aside(lambda: t.payments.pay("ada", "k-1", 500, 1000.0)).start()
+    first = Aside(lambda: t.mine.pay("ada", "k-1", 500, 1000.0)).start()
     begun.wait(4.0)
     try:
         for code, key, status in (("outstanding", "k-1", 409), ("blocks-others", "k-2", 200)):
             t.say("client", "payment", f"ada {key}")
-            outcome = t.ask.run(t.payments.pay, "ada", key, 500, 1000.0, limit=1.5)
+            outcome = t.ask.run(t.mine.pay, "ada", key, 500, 1000.0, limit=1.5)
             fine = isinstance(outcome.value, tuple) and outcome.value[:1] == (status,)
             yield code, fine, f"while k-1 was outstanding, key {key}: {outcome}"
     finally:

@@ -6,7 +6,7 @@ from servicelab.checks.lab11.days import CHECKED, GOAL, Shop, p99, right
 from servicelab.checks.learner_traceback import shown
 from servicelab.checks.scenario import Stage, scenario, words
 
-REPEATS, WIDER, LATE, OFTEN = 1.5, 1.3, 0.55, 0.8  # what the task lets pass
+REPEATS, WIDER, LATE, OFTEN = 1.5, 1.3, 0.55, 0.75  # what the task lets pass
 
 WORDS = words("""
 wrong-type: decide returns the window and the interval: two numbers of seconds above 0
