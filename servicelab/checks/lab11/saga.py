@@ -110,6 +110,7 @@ class Orchestra(World):
         yield "not-begun", max(undone, default=0) <= max(self.of("do"), default=-1) + 1, told
         yield "undoes-finished", len(self.done("o-2")) == 4, f"{told}, and of a finished order {self.done('o-2')}"
         yield from self.turned(told, since)
+        yield "recovers-twice", self.died or not undone, told
         for _ in range(2):
             since = len(self.events)
             self.live(self.mine.recover)
