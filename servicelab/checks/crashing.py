@@ -173,6 +173,7 @@ class World(Stage):
     def fresh(self) -> None:
         """Begin anew: nothing has happened, and no process runs."""
         self.db, self.died = self.use(closing(Database(self.schema))), ""
+        self.published, self.refuses = [], lambda *message: False
         self.say("client", "shop", "hello")
 
     def given(self) -> tuple:
@@ -217,6 +218,17 @@ class World(Stage):
             with self.ask.new_trace(self.ask.trace_of):
                 self.fresh()
                 yield at
+
+    def publish(self, *message, **named):
+        """The broker, which a process is given: it confirms, unless it ``refuses(*message)``."""
+        message = (*message, *named.values())
+        self.process.alive()
+        is_refused = self.refuses(*message)
+        self.say("orders", "broker", " ".join(map(str, message))[:24], not is_refused)
+        if is_refused:
+            raise ConnectionError("the broker does not confirm")
+        self.published.append(message)
+        self.process.step("publish")
 
     def say(self, sender, receiver, label, arrives=True):
         self.last = self.ask.trace.send(sender, receiver, label)

@@ -143,13 +143,13 @@ ORDERS = {
     ),
 }  # fmt: skip
 SHIPPING = {
-    "by item": (["(order,) => (item,)"], "not-taken"),
-    "takes again": ([".rowcount => "], "no-memory"),
-    "marks are gone there": (["(INBOX) => (INBOX); db.execute('delete from inbox'); db.commit()"], "in-memory"),
+    "by item": (["(order,) => (item,)"], "too-few"),
+    "takes again": ([".rowcount => "], "too-many"),
+    "marks are gone there": (["(INBOX) => (INBOX); db.execute('delete from inbox'); db.commit()"], "too-many"),
     "the second insert raises": (["insert or ignore => insert"], "exception"),
-    "noted in a transaction before": ([f"{TAKE} => self.db.commit(); {TAKE}"], "noted-first"),
+    "noted in a transaction before": ([f"{TAKE} => self.db.commit(); {TAKE}"], "too-few"),
     "noted in a transaction after": (
-        [f"{TAKE} => {TAKE}; self.db.commit(); {LOOK}", f"if {LOOK} => if {KNOWN}"], "noted-apart"),
+        [f"{TAKE} => {TAKE}; self.db.commit(); {LOOK}", f"if {LOOK} => if {KNOWN}"], "too-many"),
 }  # fmt: skip
 WRONG = {name: ((but(Orders, *changes), Shipping), {code}) for name, (changes, code) in ORDERS.items()}
 WRONG |= {name: ((Orders, but(Shipping, *changes)), {code}) for name, (changes, code) in SHIPPING.items()}

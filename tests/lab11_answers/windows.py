@@ -54,86 +54,22 @@ def poll_is_late(shop, poll):
     return sum(lag >= LAG for lag in shop.lags(poll)) > 0.01 * len(shop.lags(poll))
 
 
-# -- mistakes ------------------------------------------------------------------------------------------
-
-
-def of_the_repeated(shop):
-    """One in 10 000 of those that come again."""
-    _, delays = shop.again()
-    return log(1 / GOAL) * mean(delays), poll_of(shop)
-
-
-def five_minutes(shop):
-    return 300.0, poll_of(shop)
-
-
-def a_day(shop):
-    return 86_400.0, poll_of(shop)
-
-
-def ninety_nine(shop):
-    """99 % of those that come again."""
-    _, delays = shop.again()
-    return sorted(delays)[int(0.99 * len(delays))], poll_of(shop)
-
-
-def one_mean(shop):
-    """All of them as if from one exponential distribution."""
-    count, delays = shop.again()
-    return mean(delays) * log(len(delays) / count / GOAL), poll_of(shop)
-
-
-def the_largest(shop):
-    return 1.1 * max(shop.again()[1]), poll_of(shop)
-
-
-def half_is_the_mean(shop):
-    """The mean lag is half of the interval."""
-    return window_of(shop), 2 * LAG
-
-
-def on_the_average(shop):
-    return window_of(shop), poll_of(shop, share=0.5)
-
-
-def without_the_batch(shop):
-    return window_of(shop), 0.45
-
-
-def often(shop):
-    return window_of(shop), 0.02
-
-
-def half_of_it(shop):
-    return window_of(shop), poll_of(shop) / 2
-
-
-def only_the_window(shop):
-    return window_of(shop)
-
-
-def three(shop):
-    return (*counted(shop), GOAL)
-
-
-def in_words(shop):
-    window, poll = counted(shop)
-    return f"{window} s", f"{poll} s"
-
-
 RIGHT = {"counted and halved": counted, "fitted, in steps": fitted, "a little more": a_little_more}
 WRONG = {
-    "one in 10 000 of the repeated": (of_the_repeated, {"forgets-the-late", "too-wide"}),
-    "five minutes": (five_minutes, {"too-wide"}),
-    "a day": (a_day, {"too-wide"}),
-    "99 % of the repeated": (ninety_nine, {"forgets"}),
-    "one mean": (one_mean, {"forgets-the-late"}),
-    "the largest": (the_largest, {"too-wide"}),
-    "the mean lag": (half_is_the_mean, {"late", "falls-behind"}),
-    "on the average": (on_the_average, {"late", "falls-behind"}),
-    "without the batch": (without_the_batch, {"falls-behind"}),
-    "often": (often, {"too-often"}),
-    "half of it": (half_of_it, {"too-often"}),
-    "three numbers": (three, {"wrong-type"}),
-    "in words": (in_words, {"wrong-type"}),
-}
+    "one in 10 000 of the repeated": (
+        lambda shop: (log(1 / GOAL) * mean(shop.again()[1]), poll_of(shop)), {"forgets-the-late", "too-wide"}),
+    "five minutes": (lambda shop: (300.0, poll_of(shop)), {"too-wide"}),
+    "a day": (lambda shop: (86_400.0, poll_of(shop)), {"too-wide"}),
+    "99 % of the repeated": (lambda shop: (quantiles(shop.again()[1], n=100)[98], poll_of(shop)), {"forgets"}),
+    "one mean": (
+        lambda shop: (mean(shop.again()[1]) * log(len(shop.again()[1]) / 1e6 / GOAL), poll_of(shop)),
+        {"forgets-the-late"}),
+    "the largest": (lambda shop: (1.1 * max(shop.again()[1]), poll_of(shop)), {"too-wide"}),
+    "the mean lag is half of it": (lambda shop: (window_of(shop), 2 * LAG), {"late", "falls-behind"}),
+    "half of the lags": (lambda shop: (window_of(shop), poll_of(shop, share=0.5)), {"late", "falls-behind"}),
+    "without the batch": (lambda shop: (window_of(shop), 0.45), {"falls-behind"}),
+    "often": (lambda shop: (window_of(shop), 0.02), {"too-often"}),
+    "half of it": (lambda shop: (window_of(shop), poll_of(shop) / 2), {"too-often"}),
+    "three numbers": (lambda shop: (*counted(shop), GOAL), {"wrong-type"}),
+    "in words": (lambda shop: tuple(f"{one} s" for one in counted(shop)), {"wrong-type"}),
+}  # fmt: skip

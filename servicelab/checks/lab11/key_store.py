@@ -84,13 +84,13 @@ class Till(World):
         both = self.at_once(*[lambda: self.mine.pay("ada", key, 500, 1000.0)] * 2)
         return [one.error or one.answer for one in both]
 
+    def fits(self, answer):
+        """Is this the bank's last answer, or 409?"""
+        return answer == self.bank.charges[-1][2] or isinstance(answer, tuple) and answer[0] == 409
+
     def rows(self):
         tables = self.db.read("select name from sqlite_master where type = 'table' and name not like 'sqlite_%'")
         return sum(self.db.read(f'select count(*) from "{name}"')[0][0] for (name,) in tables)
-
-
-def is_fine(answer, charges):
-    return answer == charges[-1][2] or isinstance(answer, tuple) and answer[0] == 409
 
 
 check_key_store = scenario("11", 2, "The key store", WORDS, Payments=Till)
@@ -114,12 +114,7 @@ def one_after_another(t):
     answers = [t.pay("eve", "k-2", 200_000) for _ in range(2)]
     told = f"the bank declined; the answers were {answers}, and the bank was asked {len(charges) - 1} times"
     yield "declined-again", answers == [(402, "declined")] * 2 and len(charges) == 2, told
-
-
-@part
-def keys_of_two_customers(t):
-    charges = t.bank.charges
-    for names in ((("ada", "k-1"), ("bob", "k-1"), ("ada", "k-2"), ("ada", "k-1 "), ("Ada", "k-1")), *ALIKE):
+    for names in ((("bob", "k-1"), ("ada", "k-2"), ("ada", "k-1 "), ("Ada", "k-1")), *ALIKE):
         t.start()
         before, answers = len(charges), [t.pay(*name) for name in names]
         fine = len(charges) == before + len(names) and answers == [answer for *_, answer in charges[before:]]
@@ -134,7 +129,7 @@ def twenty_five_pairs(t):
     for number in range(1, 26):
         answers, charges = t.pair(f"k-{number}"), t.bank.charges
         yield "race", len(charges) <= number, f"after {number} pairs the bank has charged {len(charges)} times"
-        fine = len(charges) == number and all(is_fine(one, charges) for one in answers)
+        fine = len(charges) == number and all(t.fits(one) for one in answers)
         yield "pair-answer", fine, f"the answers were {answers}"
 
 
@@ -173,27 +168,23 @@ def dies_after_each_step(t):
             answers, charges = t.pair("k-1") if twice else [t.pay(), t.pay()], t.bank.charges
             told = f"{t.died}then the answers were {answers}, and the bank has charged {len(charges)} times"
             yield "race-after-crash" if twice else "charged-twice", len(charges) < 2, told
-            fine = charges and all(one == charges[0][2] or twice and is_fine(one, charges) for one in answers)
+            fine = charges and all(one == charges[0][2] or twice and t.fits(one) for one in answers)
             yield "stuck", fine, told
 
 
 @part
 def after_their_time(t):
     t.start()
+    rows = []
     for code, customer, now, receipt in (
         ("wrong-answer", "ada", 1000, 1), ("too-soon", "ada", 1060, 1), ("wrong-answer", "bob", 1080, 2),
         ("too-soon", "ada", 1095, 1), ("kept-on", "ada", 1105, 3), ("too-soon", "bob", 1150, 2),
+        *[("wrong-answer", f"cat {number}", 1160, number) for number in range(4, 24)], ("kept-on", "bob", 1400, 24),
     ):  # fmt: skip
         answer = t.pay(customer, now=now)
-        told = f"keys of the seconds 1000 (ada) and 1080 (bob), kept for {KEEP:.0f} s; {customer} in {now}: {answer}"
+        told = f"keys of second 1000 (ada), 1080 (bob), … kept for {KEEP:.0f} s; {customer} in second {now}: {answer}"
         yield code, answer == (200, f"receipt {receipt}"), told
+        rows.append(t.rows())
+    yield "not-deleted", rows[-1] <= rows[0], f"{rows[-1]} rows are left of 24 keys; one alone had {rows[0]}"
     references = [reference for reference, *_ in t.bank.charges]
-    yield "references", len(set(references)) == 3, f"the references of three payments were {references}"
-    for number in range(20):
-        t.pay("ada", f"k-{number + 2}", now=1160.0 + number)
-    t.pay("bob", now=1400.0)
-    rows = t.rows()
-    t.fresh()
-    t.start()
-    t.pay("bob")
-    yield "not-deleted", rows <= t.rows(), f"{rows} rows are left of 22 keys; one alone has {t.rows()}"
+    yield "references", len(set(references)) == 24, f"the references of 24 payments were {references}"
