@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from functools import cache
 from itertools import accumulate
-from math import exp
+from math import ceil, exp
 from random import Random
 from typing import NamedTuple
 
@@ -44,14 +44,14 @@ class Shop:
         poll that takes longer than that skips the next ones. Raises ValueError for an interval not 0.005 to 60 s."""
         if not 0.005 <= poll <= 60:
             raise ValueError(f"poll={poll!r} must be 0.005 to 60 seconds")
-        dice, setting = Random(2), self._setting
+        dice, setting, found, now, tick = Random(2), self._setting, [], 0.0, 0
         commits = list(accumulate(dice.expovariate(setting.rate) for _ in range(ORDERS)))
-        found, now, tick = [], 0.0, 0
         self.told.append(f"a poll every {poll:.3g} s")
         while len(found) < ORDERS:
-            tick = max(tick + 1, -int(-now // poll))
+            tick = max(tick + 1, ceil(now / poll))
             now = tick * poll
-    XX
+            there = bisect_right(commits, now, lo=len(found))
+            for commit in commits[len(found) : min(there, len(found) + setting.batch)]:
                 now += setting.publish
                 found.append(now - commit)
         return found
