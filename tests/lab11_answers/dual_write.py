@@ -121,6 +121,11 @@ ORDERS = {
     "two a call": ([".fetchall() => .fetchmany(2)"], "not-sent"),
     "item and order": (["self.publish(order, item) => self.publish(item, order)"], "not-sent"),
     "never marks": (["sent = 1 => sent = 0"], "again"),
+    "first publishes all, and then marks": (
+        ["            self.publish(order, item)\n => ", "relay(self): => relay(self):\n        for order in "
+         "self.db.execute('select id, item from outbox where not sent').fetchall():\n            self.publish(*order)"],
+        "again",
+    ),
     "marks are gone": (["(OUTBOX) => (OUTBOX); db.execute('update outbox set sent = 0'); db.commit()"], "again-later"),
     "the customer hears of the broker": (["# saved => ; self.relay()"], "needs-broker"),
     "no broker, no order": (["self.db.commit()  # saved => self.relay()"], "needs-broker"),
