@@ -162,9 +162,9 @@ DIED = type("Died", (), {})()  # what a process says that died
 
 class World(Stage):
     """A database with the tables of ``schema``, and the learner's processes, one after another: each an object that is
-    made with what :meth:`given` returns, and has the ``methods``."""
+    made with what :meth:`given` returns, and has the ``methods``. The diagram shows it as ``lane``."""
 
-    schema, methods = "", ()
+    schema, methods, lane = "", (), "process"
 
     def __init__(self, ask, *yours):
         super().__init__(ask, *yours)
@@ -174,7 +174,7 @@ class World(Stage):
         """Begin anew: nothing has happened, and no process runs."""
         self.db, self.died = self.use(closing(Database(self.schema))), ""
         self.published, self.refuses = [], lambda *message: False
-        self.say("client", "shop", "hello")
+        self.ask.trace.clear()
 
     def given(self) -> tuple:
         """What a process is made with."""
@@ -184,11 +184,17 @@ class World(Stage):
         """A new process, which dies after so many steps; the one before is gone, and all that it had not committed."""
         self.db.cut()
         self.process = Process(pause)
+        self.say("system", self.lane, "start")
         self.mine = self.make(self.yours, *self.given(), methods=self.methods)
         self.process.arm(dies)
 
     def connect(self):
-        return self.db.open(self.process.step, self.process.alive)
+        def step(what):
+            self.say(self.lane, "database", what)
+            process.step(what)
+
+        process = self.process
+        return self.db.open(step, process.alive)
 
     def live(self, function, *args, returns=None):
         """What the learner's function returns, or DIED when the process died in it; ``died`` is that in words."""
@@ -206,6 +212,7 @@ class World(Stage):
         answer = self.call(call)
         if process.is_dead:
             self.died = f"it died after step {len(process.steps)} ({process.steps[-1]}); "
+            self.say(self.lane, "system", "dies")
         elif returns:
             self.call(_named(call.__name__, answer), returns=returns)
         return answer
@@ -215,24 +222,25 @@ class World(Stage):
         at, self.died = 0, "not yet"
         while self.died:
             at += 1
-            with self.ask.new_trace(self.ask.trace_of):
-                self.fresh()
-                yield at
+            self.fresh()
+            yield at
 
     def publish(self, *message, **named):
         """The broker, which a process is given: it confirms, unless it ``refuses(*message)``."""
         message = (*message, *named.values())
         self.process.alive()
         is_refused = self.refuses(*message)
-        self.say("orders", "broker", " ".join(map(str, message))[:24], not is_refused)
+        self.say(self.lane, "broker", " ".join(map(str, message))[:24], not is_refused)
         if is_refused:
             raise ConnectionError("the broker does not confirm")
         self.published.append(message)
         self.process.step("publish")
 
     def say(self, sender, receiver, label, arrives=True):
-        self.last = self.ask.trace.send(sender, receiver, label)
+        """Draw a message. The diagram's time counts messages: what happened when is not what it is about."""
+        now = len(self.ask.trace.events) / 1000
+        self.last = self.ask.trace.send(sender, receiver, label, at=now)
         if arrives:
-            self.ask.trace.receive(self.last, receiver)
+            self.ask.trace.receive(self.last, receiver, at=now + 0.001)
         else:
-            self.ask.trace.lose(self.last, "no confirm")
+            self.ask.trace.lose(self.last, "no confirm", at=now + 0.001)

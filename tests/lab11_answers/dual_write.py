@@ -128,7 +128,6 @@ ORDERS = {
     ),
     "marks are gone": (["(OUTBOX) => (OUTBOX); db.execute('update outbox set sent = 0'); db.commit()"], "again-later"),
     "the customer hears of the broker": (["# saved => ; self.relay()"], "needs-broker"),
-    "no broker, no order": (["self.db.commit()  # saved => self.relay()"], "needs-broker"),
     "published in the transaction": (
         [f"self.db.commit()  # saved => sent = quietly(self.publish, order, item); {MARK}; self.db.commit()"],
         "ghost",

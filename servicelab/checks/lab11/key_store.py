@@ -65,7 +65,7 @@ class Bank:
 
 
 class Till(World):
-    methods = ("pay",)
+    methods, lane = ("pay",), "payment"
 
     def fresh(self):
         super().fresh()
@@ -80,6 +80,7 @@ class Till(World):
 
     def pair(self, key):
         """What two at once were answered, or the errors that they raised."""
+        self.ask.trace.clear()
         self.say("client", "payment", f"ada {key}, twice")
         both = self.at_once(*[lambda: self.mine.pay("ada", key, 500, 1000.0)] * 2)
         return [one.error or one.answer for one in both]

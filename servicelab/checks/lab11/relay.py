@@ -36,7 +36,7 @@ class Outbox(World):
         "create table outbox (id integer primary key, customer text not null, text text not null, "
         "sent integer not null default 0)"
     )
-    methods = ("poll",)
+    methods, lane = ("poll",), "relay"
 
     def given(self):
         return self.connect(), self.publish
@@ -87,6 +87,7 @@ def committed_late(o):
         o.db.write(HUNDRED, start, start + 99)
         got = o.poll()
         yield "waits", len(got) == 100, f"a hundred rows, from {start} on; 4 is not there: a poll published {len(got)}"
+        o.ask.trace.clear()
         o.start()
     o.write((4, "bob", ""))
     got = o.poll()

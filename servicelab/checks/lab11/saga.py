@@ -75,7 +75,7 @@ class Step:
 
 
 class Orchestra(World):
-    methods = ("run", "recover")
+    methods, lane = ("run", "recover"), "saga"
 
     def fresh(self, count=4, fails="", failed=2):
         super().fresh()
