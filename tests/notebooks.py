@@ -30,6 +30,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat.v4 import new_code_cell
 
+from tests.counter_worlds import needed
+
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("notebooks", "solutions", "labs", "docs")
 LOOPBACK = "127.0.0.1"
@@ -157,7 +159,7 @@ class Watcher(threading.Thread):
         memory = 0
         for process in self._processes:
             try:
-                memory += process.memory_info().rss
+                memory += own_memory(process, process is not self._processes[0])
             except psutil.Error:
                 continue
             for ip, port in listening(process) if all_of_it else ():
@@ -181,7 +183,14 @@ class Watcher(threading.Thread):
 
 #: What belongs to joblib in a process's command line.
 JOBLIB = re.compile("loky|resource_tracker")
-IN_THE_COLLECTOR = re.compile(r"Exception ignored in: .*KeyboardInterrupt:?", re.S)
+#: An interrupt that meets the garbage collector, and what tqdm's destructor says of a bar that was interrupted while it
+#: was made, and so lacks what its ``close`` wants.
+IN_THE_COLLECTOR = re.compile(
+    r"Exception ignored in: (.*KeyboardInterrupt:?|<function tqdm\.__del__ .*\nAttributeError: [^\n]*)", re.S
+)
+#: What became of an interrupt: ``str`` of a string looks for signals (CPython's ``PyObject_Str``), and whoever calls it
+#: in C and takes any failure for a wrong type raises an error of its own in place of KeyboardInterrupt.
+REPLACED = {("TypeError", "expected list of unicode strings")}  # confluent-kafka 2.16, Consumer.subscribe
 
 
 class Session:
@@ -274,6 +283,12 @@ class Session:
             if not interrupted and twice(index):
                 self.run_cell(index)
 
+    def run_what_it_needs(self, last: int) -> None:
+        """Run the cells before the cell ``last`` whose names it needs, and those that they need, in order."""
+        code = {index: self.nb.cells[index].source for index in self.code_cells}
+        for index in needed(code, last)[:-1]:
+            self.run_cell(index)
+
     def run_code(self, source: str) -> str:
         """Run ``source`` beside the notebook's cells; returns what it printed."""
         self.nb.cells.append(new_code_cell(source))
@@ -291,7 +306,7 @@ class Session:
                 self.run_cell(index)
             return False
         except CellExecutionError as error:
-            if error.ename != "KeyboardInterrupt":
+            if error.ename != "KeyboardInterrupt" and (error.ename, error.evalue) not in REPLACED:
                 raise
             self.report.interrupted.append(index)
             return True
@@ -431,7 +446,7 @@ def poll_in_slices(channel, step: float = 1.0) -> None:
 def stderr_of(cell) -> list[str]:
     """What the last run of a cell wrote to standard error.
 
-    An interrupt that meets the garbage collector cannot be raised there: Python says so in three lines and goes on.
+    An interrupt that meets a destructor cannot be raised there: Python says so in some lines and goes on.
     """
     said = [out.text.strip() for out in cell.get("outputs", []) if out.output_type == "stream" and out.name == "stderr"]
     return [f"cell {cell.get('id')}: {text[:300]}" for text in said if text and not IN_THE_COLLECTOR.fullmatch(text)]
@@ -444,6 +459,12 @@ def family(process: psutil.Process) -> list[psutil.Process]:
         return [process] + [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
     except psutil.NoSuchProcess:
         return []
+
+
+def own_memory(process: psutil.Process, is_child: bool) -> int:
+    """Bytes that a process needs. A child maps the libraries that its kernel has mapped: they are in memory once."""
+    info = process.memory_info()
+    return info.rss - (getattr(info, "shared", 0) if is_child else 0)  # told by Linux alone
 
 
 def listening(process: psutil.Process) -> list[tuple[str, int]]:

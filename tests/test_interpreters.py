@@ -17,7 +17,7 @@ from tests.conftest import ROOT
 
 KINDS = ["http", "events", "websocket", "socketio", "fault_proxy"]
 SCRIPT = """
-import gc, socket, struct, sys, time
+import asyncio, gc, socket, struct, sys, time
 
 def http():
     from servicelab.servers import serve
@@ -63,6 +63,8 @@ def ask(server, kind):
     return client
 
 from servicelab.lifecycle import stop_all
+# Python's development mode tells of each callback of a loop that took 0.1 s: on a busy machine any does.
+asyncio.base_events.BaseEventLoop.slow_callback_duration = property(lambda loop: 60.0, lambda loop, value: None)
 
 for kind in sys.argv[1:]:
     server = globals()[kind]()

@@ -7,7 +7,7 @@ import nbformat
 import psutil
 import pytest
 from nbclient.exceptions import CellExecutionError
-from nbformat.v4 import new_code_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from tests import notebooks
 from tests.notebooks import Session
@@ -65,6 +65,11 @@ def test_memory_counts_that_is_seen_twice_in_a_row(looks, peak):
     for _ in looks:
         watcher.look(all_of_it=False)
     assert watcher.peak_memory == peak
+
+
+def test_what_a_child_shares_with_the_kernel_counts_once():
+    process = SimpleNamespace(memory_info=lambda: SimpleNamespace(rss=80, shared=30))
+    assert [notebooks.own_memory(process, is_child) for is_child in (False, True)] == [80, 50]
 
 
 CHILD = "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
@@ -131,6 +136,35 @@ def test_interrupt_in_a_cell_then_run_on(session):
     assert run.interrupt_cell(0, after=0.5)
     run.run_cell(1)
     assert run.leaks() == []
+
+
+INTERRUPTED = "try:\n    time.sleep(30)\nexcept KeyboardInterrupt:\n    raise {} from None"
+
+
+def test_an_interrupt_that_a_library_replaces_is_one(session):
+    serve = SERVE + "import time\nlistener = listen()\n"
+    run = session(
+        serve + INTERRUPTED.format("TypeError('expected list of unicode strings')"),
+        serve + INTERRUPTED.format("TypeError('another')"),
+    )
+    assert run.interrupt_cell(0, after=0.2)
+    with pytest.raises(CellExecutionError):
+        run.interrupt_cell(1, after=0.2)
+
+
+@pytest.mark.parametrize(
+    ("where", "error", "said"),
+    [
+        ("Half.__del__", "KeyboardInterrupt", False),
+        ("tqdm.__del__", "AttributeError: 'tqdm_notebook' object has no attribute 'disp'", False),
+        ("tqdm.__del__", "OSError: closed", True),
+        ("Half.__del__", "AttributeError: 'Half' object has no attribute 'disp'", True),
+    ],
+)
+def test_what_a_destructor_says_of_an_interrupt_is_no_warning(where, error, said):
+    text = f"Exception ignored in: <function {where} at 0x7f>\nTraceback (most recent call last):\n  File …\n{error}\n"
+    cell = {"outputs": [new_output("stream", name="stderr", text=text)]}
+    assert bool(notebooks.stderr_of(cell)) == said
 
 
 def test_cells_that_serve_for_long_are_interrupted_before_they_run(session):

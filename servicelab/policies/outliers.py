@@ -18,10 +18,10 @@ class OutlierEjection:
     | max_share | 0.1     | of the servers at most so many are out at once, and never all: when all fail, it is not |
     |           |         | the servers, and the shop stays open                                                    |
 
-    The defaults are Envoy's (envoyproxy.io, "Outlier detection"), which looks every 10 s; this one looks at every
-    answer. ``max_share`` × servers is rounded down, so 0.1 of nine servers is nobody. To ``inner`` an ejected server is
-    shown with ``inf`` calls under way, and where it picks one all the same it is asked again. Raises ValueError
-    for a setting out of range, TypeError when ``inner`` cannot pick.
+    The defaults are Envoy's (envoyproxy.io, "Outlier detection"), which lets a server back at its next look, every
+    10 s; here it is back at once. ``max_share`` × servers is rounded down, so 0.1 of nine servers is nobody. To
+    ``inner`` an ejected server is shown with ``inf`` calls under way, and where it picks one all the same it is asked
+    again. Raises ValueError for a setting out of range, TypeError when ``inner`` cannot pick.
     """
 
     def __init__(self, inner, failures: int = 5, ejection: float = 30.0, max_share: float = 0.1):

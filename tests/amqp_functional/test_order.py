@@ -79,6 +79,8 @@ ORDERS = {
     "delivery and commit": ([Tx.Select(), DECLARE, CONSUME], [message(), Tx.Commit()], "Basic.Deliver, Tx.CommitOk"),
     "return and commit": ([Tx.Select()], [returned(), Tx.Commit()], "Basic.Return, Tx.CommitOk"),
 }  # fmt: skip
+#: Where two processes of RabbitMQ speak of one message: the queue's first as a rule, the other first on a busy machine.
+RACED = ("delivery and confirm", "delivery and commit")
 
 
 def marshalled(step, names):
@@ -118,6 +120,8 @@ def test_what_comes_first(broker, case):
             each = wire.receive()[1]
             if not isinstance(each, (header.ContentHeader, body.ContentBody)):
                 found.append(each.name)
+        if broker.kind == "rabbitmq" and case in RACED:
+            found, expected = sorted(found), sorted(expected)
         assert found == expected
         assert answers(wire, 0.05) == []
 
