@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from servicelab.views.demos import burst, contract, fleet, partition, retention, subscribers
+from servicelab.views.demos import burst, contract, fleet, partition, promises, retention, subscribers
 
 
 class Panel(NamedTuple):
@@ -61,6 +61,11 @@ PANELS = {
             {"balancer": "the less busy of two", "news": 5},
         ],
         {"callers": 40, "state": "slow, and right"},
+    ),
+    "11 promises": Panel(
+        promises.Promises,
+        [{"writes": "outbox"}, {"gap": 200}, {"crashes": 30}, {"lost": 20}, *each("keys", promises.KEYS)],
+        {"gap": 100, "lost": 30, "keys": "for a minute"},
     ),
 }
 

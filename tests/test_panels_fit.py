@@ -15,6 +15,7 @@ PANELS = (
     "flood.Flood",
     "knee.Knee",
     "partition.Partition",
+    "promises.Promises",
     "retention.Race",
     "storm.Storm",
     "subscribers.Subscribers",

@@ -29,6 +29,7 @@ SimPy process and for asyncio. Policies nest, the outer one first::
 | reconnect | when to come back after a lost connection, and from where in its stream to go on       |
 | heartbeat | is the peer of a silent connection still there                                         |
 | buffer   | what waits for a slower reader, and what is given up when it is too much                |
+| keys     | who has asked this before: idempotency keys, and how long they are remembered            |
 | lookup   | what a resolver says (Lookup, Sleep) and hears (Found), and its two drivers             |
 | resolver | who is there: a memory of instances with last known good, and asking on demand          |
 | watch    | keeping that memory fresh: polling, and watching with blocking queries                  |
@@ -57,6 +58,7 @@ from servicelab.policies.deadline import Deadline, InheritedDeadline, current_de
 from servicelab.policies.drive import Result, acall, call, sim_call
 from servicelab.policies.heartbeat import Heartbeat
 from servicelab.policies.hedge import Hedge
+from servicelab.policies.keys import IdempotencyKeys
 from servicelab.policies.least_time import LeastTime
 from servicelab.policies.limiter import RateLimiter, SlidingWindow, TokenBucket
 from servicelab.policies.lookup import Found, Lookup, Told, find, sim_find
@@ -93,6 +95,7 @@ __all__ = [
     "HashRing",
     "Heartbeat",
     "Hedge",
+    "IdempotencyKeys",
     "InheritedDeadline",
     "InstanceCache",
     "LeastOutstanding",

@@ -13,9 +13,20 @@ with ValueError, never answered with a negative wait.
 | windows | how long the dead are believed alive: lease, poll, cache, watch, heartbeat |
 | streams | buffer growth, freshness, credit |
 | logs | a shared log: speed-up, retention, catching up |
+| consistency | lost in a crash, done twice, forgotten keys, dirty windows, quorums |
 """
 
 from servicelab.theory.backlog import Burst, burst, deliveries, window_rate
+from servicelab.theory.consistency import (
+    dirty_window,
+    executions,
+    failed_but_done,
+    forgotten,
+    lost_per_crash,
+    outbox_lag,
+    saga_aborts,
+    stale_reads,
+)
 from servicelab.theory.logs import catch_up, lost_to_retention, shared_speedup
 from servicelab.theory.queues import (
     erlang_c,
@@ -51,24 +62,32 @@ __all__ = [
     "catch_up",
     "credit_rate",
     "deliveries",
+    "dirty_window",
     "erlang_c",
+    "executions",
+    "failed_but_done",
     "failed_calls",
     "false_expiries",
     "fan_out",
+    "forgotten",
     "freshness_bound",
     "layered_retries",
     "lease_window",
     "lookup_rate",
+    "lost_per_crash",
     "lost_to_retention",
     "mg1_wait",
     "mm1_time",
     "mm1_wait",
     "mmc_time",
     "mmc_wait",
+    "outbox_lag",
     "poll_window",
     "retry_load",
+    "saga_aborts",
     "shared_speedup",
     "silence_window",
+    "stale_reads",
     "supermarket",
     "time_to_fill",
     "watch_window",
