@@ -66,7 +66,7 @@ class Database:
             return _Stepping(step, before, *args, **more)
 
         connection = sqlite3.connect(self._path, check_same_thread=False, factory=stepping, timeout=timeout)
-        sqlite3.Connection.execute(connection, "pragma synchronous = off")  # the disk is not what this is about
+        sqlite3.Connection.cursor(connection).execute("pragma synchronous = off")  # the disk is not what this is about
         self._open.append(connection)
         return connection
 
@@ -75,19 +75,17 @@ class Database:
         while self._open:
             self._open.pop().close()
 
-    def read(self, query: str, *values) -> list[tuple]:
-        """The rows that are on disk."""
-        return self.write(query, *values)
-
     def write(self, statement: str, *values) -> list[tuple]:
-        """Somebody else's statement, committed."""
-        other = sqlite3.connect(self._path)
+        """Somebody else's statement, committed; the rows that it finds on disk."""
+        other = sqlite3.connect(self._path, timeout=1.0)
         other.execute("pragma synchronous = off")
         try:
             with other:
                 return other.execute(statement, values).fetchall()
         finally:
             other.close()
+
+    read = write
 
     def close(self) -> None:
         self.cut()

@@ -119,6 +119,13 @@ RIGHT = {
 ORDERS = {
     "never commits": (["self.db.commit()  # saved => pass"], "not-saved"),
     "two a call": ([".fetchall() => .fetchmany(2)"], "not-sent"),
+    "tries until it is up": (["self.publish(order, item)\n => "
+                              "while not quietly(self.publish, order, item):\n                pass\n"], "needs-broker"),
+    "goes on behind an error": (
+        ["self.publish(order, item)\n => if not quietly(self.publish, order, item):\n                continue\n",
+         "where not sent => where n > (select coalesce(max(n), 0) from outbox where sent)"], "lost-when-down"),
+    "in quotes": (['"insert into orders values (?, ?)", (order, item) => '
+                   'f"insert into orders values (\'{order}\', \'{item}\')"'], "exception"),
     "item and order": (["self.publish(order, item) => self.publish(item, order)"], "not-sent"),
     "never marks": (["sent = 1 => sent = 0"], "again"),
     "first publishes all, and then marks": (
@@ -147,13 +154,13 @@ ORDERS = {
     ),
 }  # fmt: skip
 SHIPPING = {
-    "by item": (["(order,) => (item,)"], "too-few"),
-    "takes again": ([".rowcount => "], "too-many"),
-    "marks are gone there": (["(INBOX) => (INBOX); db.execute('delete from inbox'); db.commit()"], "too-many"),
+    "by item": (["(order,) => (item,)"], "pieces"),
+    "takes again": ([".rowcount => "], "pieces"),
+    "marks are gone there": (["(INBOX) => (INBOX); db.execute('delete from inbox'); db.commit()"], "pieces"),
     "the second insert raises": (["insert or ignore => insert"], "exception"),
-    "noted in a transaction before": ([f"{TAKE} => self.db.commit(); {TAKE}"], "too-few"),
+    "noted in a transaction before": ([f"{TAKE} => self.db.commit(); {TAKE}"], "pieces"),
     "noted in a transaction after": (
-        [f"{TAKE} => {TAKE}; self.db.commit(); {LOOK}", f"if {LOOK} => if {KNOWN}"], "too-many"),
+        [f"{TAKE} => {TAKE}; self.db.commit(); {LOOK}", f"if {LOOK} => if {KNOWN}"], "pieces"),
 }  # fmt: skip
 WRONG = {name: ((but(Orders, *changes), Shipping), {code}) for name, (changes, code) in ORDERS.items()}
 WRONG |= {name: ((Orders, but(Shipping, *changes)), {code}) for name, (changes, code) in SHIPPING.items()}

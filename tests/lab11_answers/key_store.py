@@ -98,8 +98,8 @@ class TakesOver:
             db.execute("delete from k where at < ?", [now - self.keep])
             new = [customer, key, cents, now, uuid.uuid4().hex, None, None, self.me]
             mine = db.execute("insert or ignore into k values (?, ?, ?, ?, ?, ?, ?, ?)", new).rowcount
-            old = "update k set me = ? where who = ? and key = ? and me <> ? and a is null"
-            left = db.execute(old, [self.me, customer, key, self.me]).rowcount
+            old = "update k set me = ? where who = ? and key = ? and cents = ? and me <> ? and a is null"
+            left = db.execute(old, [self.me, customer, key, cents, self.me]).rowcount
             was, ref, a, b = db.execute("select cents, ref, a, b from k where who = ? and key = ?", new[:2]).fetchone()
             db.execute("commit")
             if was != cents or a or not mine + left:
@@ -159,28 +159,42 @@ WRONG = {
     "dollars": (["charge(reference, cents) => charge(reference, cents // 100)"], "wrong-answer"),
     "saves nothing": ([f"(*answer, *name)) => (*answer, *name)); {DELETE}"], "not-replayed"),
     "answers are gone": (["(TABLE) => (TABLE); db.execute('delete from keys where status')"], "in-memory"),
-    "only good answers": ([f"(*answer, *name)) => (*answer, *name)); answer[0] == 200 or {DELETE}"], "declined-again"),
+    "only good answers": ([f"(*answer, *name)) => (*answer, *name)); answer[0] == 200 or {DELETE}"], "not-replayed"),
+    "5xx is not final": ([f"(*answer, *name)) => (*answer, *name)); answer[0] < 500 or {DELETE}"], "not-replayed"),
     "an empty key is a key": (["if not key => if key is None"], "no-key"),
     "any amount": (["if row and row[0] != cents => if False"], "other-amount"),
     "less is the same": (["row[0] != cents => row[0] < cents"], "other-amount"),
     "the key alone": ([f"{NAME} => name = ('', key)"], "customers"),
+    "a blank key is none": (["if not key => if not (key and key.strip())"], "customers"),
     "glued with a colon": ([NAME + " => name = ('', f'{customer}:{key}')"], "customers"),
     "the key as the reference": ([f"{REFERENCE} => key"], "references"),
+    "another amount after a death": (["row[0] != cents => row[0] != cents and (row[2] or name in self.mine)"],
+                                     "other-amount"),
+    "another amount while at work": (["row[0] != cents => row[0] != cents and name not in self.mine",
+                                      "if name in self.mine => if row and row[0] == cents and name in self.mine"],
+                                     "other-amount"),
     "the same reference next time": ([f"{REFERENCE} => json.dumps(name)"], "references"),
-    "never asks the bank": (["if row else None) or => if False else None) or"], "charged-twice"),
-    "outstanding for ever": ([f"{LEFT} => if row"], "stuck"),
+    "never asks the bank": (["if row else None) or => if False else None) or"], "after-crash"),
+    "asks again what was declined": (
+        [") or self.bank.charge => ) or None; answer = answer if answer and answer[0] == 200 else self.bank.charge"],
+        "after-crash"),
+    "outstanding for ever": ([f"{LEFT} => if row"], "after-crash"),
     "taken over twice": (["self.mine.add(name) => self.mine.update([] if row else [name])"], "race-after-crash"),
     "half the time": (["- self.keep => - self.keep / 2"], "too-soon"),
     "repeats prolong it": (
         [f"if row and row[2]: => if row and row[2] and db.execute('{PAID}', (now, *name)):"],
         "kept-on",
     ),
+    "whoever takes over begins anew": (
+        ["values (?, ?, ?, ?, ?, null, null)\", new) => values (?, ?, ?, ?, ?, null, null)\", new)\n"
+         f"                else:\n                    db.execute('{PAID}', (now, *name))"], "kept-on"),
+    "what has no answer stays": ([f"{OLD} => {OLD.replace('at <=', 'status and at <=')}"], "not-deleted"),
     "the others stay": ([f"{OLD} => {OWN}"], "not-deleted"),
 }  # fmt: skip
 WRONG = {name: (but(Payments, *changes), {code}) for name, (changes, code) in WRONG.items()}
 WRONG |= {
     "looks first": (LooksFirst, {"race"}),
-    "the loser raises": (but(LooksFirst, "insert or replace => insert"), {"pair-answer"}),
+    "the loser raises": (but(LooksFirst, "insert or replace => insert"), {"race"}),
     "the second one waits": (OneAtATime, {"outstanding"}),
     "one lock for all": (OneLock, {"blocks-others"}),
 }

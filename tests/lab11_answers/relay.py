@@ -93,6 +93,7 @@ class RemembersGaps(Relay):
 
 MARK = 'self.db.execute("update outbox set sent = 1 where id = ?", (id,))'
 UNMARK = MARK.replace("1", "0")
+ALL = "self.db.execute('update outbox set sent = 1 where customer = ?', row[1:2])"
 TRY, FAIL = "            try:\n", "failed.add(customer)"
 
 RIGHT = {
@@ -101,7 +102,8 @@ RIGHT = {
     "a table of its own": OwnTable,
 }
 WRONG = {
-    "three a poll": ([".fetchall() => .fetchmany(3)"], "not-sent"),
+    "a hundred a poll": ([".fetchall() => .fetchmany(100)"], "not-sent"),
+    "strips": (["customer, text)\n => customer, text.strip())\n"], "not-sent"),
     "no empty texts": (["if customer in failed => if not text or customer in failed"], "not-sent"),
     "never marks": (["sent = 1 => sent = 0"], "again"),
     "marks are gone": (
@@ -113,7 +115,11 @@ WRONG = {
     "raises": ([f"{FAIL} => raise"], "poll-raises"),
     "stops at the first": ([f"{FAIL}\n                continue => return"], "holds-up"),
     "goes on": ([f"{FAIL} => pass"], "overtakes"),
-    "marks what was not confirmed": ([f"{FAIL}\n                continue => {FAIL}"], "marked-first"),
+    "one row waits": (["if customer in failed => if customer in failed and not failed.remove(customer)"], "overtakes"),
+    "waits for ever": (["failed = set() => failed = self.__dict__.setdefault('failed', set())"], "marked-first"),
+    "marks all at the end": ([f"{MARK}\n            self.db.commit() => pass\n        "
+                              f"[{ALL} for row in rows if row[1] not in failed]; self.db.commit()"], "skipped"),
+    "marks what was not confirmed": ([f"{FAIL}\n                continue => {FAIL}"], "overtakes"),
     "marks first": ([f"{TRY} => {' ' * 12}{MARK}; self.db.commit()\n{TRY}",
                      f"{FAIL} => {FAIL}; {UNMARK}; self.db.commit()"], "lost"),
 }  # fmt: skip

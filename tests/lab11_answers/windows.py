@@ -54,6 +54,12 @@ def poll_is_late(shop, poll):
     return sum(lag >= LAG for lag in shop.lags(poll)) > 0.01 * len(shop.lags(poll))
 
 
+def line(shop):
+    """What two intervals show, and a line through them."""
+    one, two = (sorted(shop.lags(poll))[9900] for poll in (0.1, 0.2))
+    return 0.1 + 0.1 * (LAG - one) / (two - one)
+
+
 RIGHT = {"counted and halved": counted, "fitted, in steps": fitted, "a little more": a_little_more}
 WRONG = {
     "one in 10 000 of the repeated": (
@@ -68,6 +74,7 @@ WRONG = {
     "the mean lag is half of it": (lambda shop: (window_of(shop), 2 * LAG), {"late", "falls-behind"}),
     "half of the lags": (lambda shop: (window_of(shop), poll_of(shop, share=0.5)), {"late", "falls-behind"}),
     "without the batch": (lambda shop: (window_of(shop), 0.45), {"falls-behind"}),
+    "a line through two": (lambda shop: (window_of(shop), line(shop)), {"falls-behind"}),
     "often": (lambda shop: (window_of(shop), 0.02), {"too-often"}),
     "half of it": (lambda shop: (window_of(shop), poll_of(shop) / 2), {"too-often"}),
     "three numbers": (lambda shop: (*counted(shop), GOAL), {"wrong-type"}),

@@ -7,37 +7,28 @@ from servicelab.checks.crashing import World
 from servicelab.checks.scenario import Aside, scenario, words
 
 KEEP = 100.0  # seconds
-ALIKE = [(("a", f"b{sep}c"), (f"a{sep}b", "c")) for sep in ("", *":-/|_ ,.#;")]
+REFUSED = {200_000: (402, "declined"), 300_000: (503, "try later")}  # cents, and what the bank answers
+ALIKE = [(("a", f"b{sep}c"), (f"a{sep}b", "c")) for sep in ("", *":-/|_ ,.#;\0")]
 
 WORDS = words("""
 wrong-answer: a new key: the bank is asked once to charge that amount, and its answer is the answer
     What does bank.charge get, and what does it return?
 not-replayed, in-memory: the same request again, also to the next process: the same answer, and nothing is charged
-    What do you look at before you charge? What is left of it when the process ends?
-declined-again: an answer of the bank that is no 200 is saved, too
-    Which answers do you take for final?
-no-key: without a key, or with an empty one: 400, and nothing is charged
-    What do you look at first?
-other-amount: the same key with another amount: 422, and nothing is charged
-    What must you keep of a request, besides its key?
+    What do you look at before you charge? What is left of it when the process ends? Which answers do you save?
+no-key, other-amount: no key, or an empty one: 400; a known key with another amount: 422; and nothing is charged
+    What do you look at first? What must you keep of a request, besides its key?
 customers: the same key of another customer is another key, whatever customers and keys look like
     What is the whole name of a key? Can two of them be spelled alike when you put them together?
 references: each payment has a reference of its own at the bank
     When do two payments share what your reference is made of?
-race, pair-answer: two at once with the same key, 25 times: 25 charges, and each answer is the bank's, or 409
+race: two at once with the same key, 25 times: 25 charges, and each answer is the bank's, or 409
     The second one looked before the first had written. What makes the two one step, and what does the loser hear?
-outstanding: while the bank is at work, the same key is answered with 409, at once
-    What does the second one find, or wait for?
-blocks-others: while the bank is at work, another key is charged, at once
-    What do you hold while you wait for the bank: a lock, a transaction that has written?
-charged-twice, race-after-crash: the process dies after any step, and the next one gets it, or two at once: one charge
-    Nobody knows whether it was charged, but somebody can be asked. Under which name? Who takes over what was left?
-stuck: the process dies after any step, and the next one gets it: the answer is the bank's
-    Who is still working on it when a process has just been started?
-too-soon, kept-on: a key is kept for `keep` seconds from its first request on, and then it is a new one
-    From which moment do you count? What does a repetition change?
-not-deleted: what is older than `keep` seconds is deleted when the next payment comes
-    Who deletes? How many rows has your table after a year?
+outstanding, blocks-others: while the bank is at work, the same key gets 409 at once, and another one is charged at once
+    What do you hold while you wait for the bank: a lock, a transaction that has written? Who waits for that?
+after-crash, race-after-crash: it dies after any step, the next process gets it: one charge, the bank's answer
+    Who can be asked whether it was charged, and under which name? Who is at work on it when a process has just started?
+too-soon, kept-on, not-deleted: a key is kept for `keep` seconds from its first request; then the next payment deletes it
+    From which moment do you count? What do you delete, and when? Which reference has the new payment?
 """)
 
 
@@ -50,7 +41,7 @@ class Bank:
     def charge(self, reference, cents):
         self.world.process.alive()
         self.world.say("payment", "bank", f"charge {reference}"[:30])
-        answer = (402, "declined") if cents > 100_000 else (200, f"receipt {len(self.charges) + 1}")
+        answer = REFUSED.get(cents) or (200, f"receipt {len(self.charges) + 1}")
         self.charges.append((reference, cents, answer))
         self.world.process.step("charge")
         self.hold()
@@ -78,16 +69,13 @@ class Till(World):
         self.say("client", "payment", f"{customer} {key}")
         return self.live(self.mine.pay, customer, key, cents, now, returns=(tuple,))
 
-    def pair(self, key):
-        """What two at once were answered, or the errors that they raised."""
+    def pair(self, key, cents=500, now=1000.0):
+        """What two at once were answered that is not 409, or the errors that they raised."""
         self.ask.trace.clear()
         self.say("client", "payment", f"ada {key}, twice")
-        both = self.at_once(*[lambda: self.mine.pay("ada", key, 500, 1000.0)] * 2)
-        return [one.error or one.answer for one in both]
-
-    def fits(self, answer):
-        """Is this the bank's last answer, or 409?"""
-        return answer == self.bank.charges[-1][2] or isinstance(answer, tuple) and answer[0] == 409
+        both = self.at_once(*[lambda: self.mine.pay("ada", key, cents, now)] * 2)
+        answers = [one.error or one.answer for one in both]
+        return [one for one in answers if not isinstance(one, tuple) or one[:1] != (409,)]
 
     def rows(self):
         tables = self.db.read("select name from sqlite_master where type = 'table' and name not like 'sqlite_%'")
@@ -112,10 +100,12 @@ def one_after_another(t):
                                    ("other-amount", 422, "k-1", 5)):  # fmt: skip
         answer = t.pay("ada", *request)
         yield code, answer[:1] == (status,) and len(charges) == 1, f"{request}: {answer}, {len(charges)} times charged"
-    answers = [t.pay("eve", "k-2", 200_000) for _ in range(2)]
-    told = f"the bank declined; the answers were {answers}, and the bank was asked {len(charges) - 1} times"
-    yield "declined-again", answers == [(402, "declined")] * 2 and len(charges) == 2, told
-    for names in ((("bob", "k-1"), ("ada", "k-2"), ("ada", "k-1 "), ("Ada", "k-1")), *ALIKE):
+    for cents, no in REFUSED.items():
+        before, answers = len(charges), [t.pay("eve", f"k-{cents}", cents) for _ in range(2)]
+        told = f"the bank says {no}; the answers were {answers}, and it was asked {len(charges) - before} times"
+        yield "not-replayed", answers == [no] * 2 and len(charges) == before + 1, told
+    others = [("bob", "k-1"), ("ada", "k-2"), ("ada", "k-1 "), ("Ada", "k-1"), ("ada", "K-1"), ("ada", " ")]
+    for names in (others, *ALIKE):
         t.start()
         before, answers = len(charges), [t.pay(*name) for name in names]
         fine = len(charges) == before + len(names) and answers == [answer for *_, answer in charges[before:]]
@@ -129,9 +119,8 @@ def twenty_five_pairs(t):
     t.start(pause=0.002)
     for number in range(1, 26):
         answers, charges = t.pair(f"k-{number}"), t.bank.charges
-        yield "race", len(charges) <= number, f"after {number} pairs the bank has charged {len(charges)} times"
-        fine = len(charges) == number and all(t.fits(one) for one in answers)
-        yield "pair-answer", fine, f"the answers were {answers}"
+        fine = len(charges) == number and all(one == charges[-1][2] for one in answers)
+        yield "race", fine, f"{number} pairs: {len(charges)} charges; the last answers, except for 409: {answers}"
 
 
 @part
@@ -142,35 +131,51 @@ def while_the_bank_is_at_work(t):
     first = Aside(lambda: t.mine.pay("ada", "k-1", 500, 1000.0)).start()
     begun.wait(4.0)
     try:
-        for code, key, status in (("outstanding", "k-1", 409), ("blocks-others", "k-2", 200)):
+        for code, key, cents, *fine in (
+            ("outstanding", "k-1", 500, (409,)), ("other-amount", "k-1", 501, (409,), (422,)),
+            ("blocks-others", "k-2", 500, (200,)),
+        ):  # fmt: skip
             t.say("client", "payment", f"ada {key}")
-            outcome = t.ask.run(t.mine.pay, "ada", key, 500, 1000.0, limit=1.5)
-            fine = isinstance(outcome.value, tuple) and outcome.value[:1] == (status,)
-            yield code, fine, f"while k-1 was outstanding, key {key}: {outcome}"
+            outcome = t.ask.run(t.mine.pay, "ada", key, cents, 1000.0, limit=1.5)
+            told = f"while the bank was at work for k-1 and 500 cents, {key} and {cents} cents: {outcome}"
+            yield code, isinstance(outcome.value, tuple) and outcome.value[:1] in fine, told
     finally:
         free.set()
         first.wait(4.0)
     answers = first.error or first.answer, t.pay()
-    yield "pair-answer", answers == ((200, "receipt 1"),) * 2, f"the first one, and again: {answers}"
+    yield "not-replayed", answers == ((200, "receipt 1"),) * 2, f"the first one, and again: {answers}"
 
 
 @part
 def dies_after_each_step(t):
+    t.start()
+    t.pay("bob")
+    alone, again = t.rows(), {"cents": 200_000, "now": 1040.0}
     for at in t.each_death():
-        for second, twice in ((1, False), (2, False), (3, False), (None, True), (None, False)):
+        for then in (1, 2, 3, "again", "twice", "bob"):
             t.fresh()
             t.start(at)
-            t.pay()
-            if second:
-                t.start(second)
-                t.pay()
+            t.pay(cents=200_000)
+            charges, was_charged, twice = t.bank.charges, len(t.bank.charges), then == "twice"
+            if then in (1, 2, 3):
+                t.start(then)
+                t.pay(**again)
             t.start(pause=0.002 if twice else 0.0)
             t.bank.slow = 0.1 if twice else 0.0
-            answers, charges = t.pair("k-1") if twice else [t.pay(), t.pay()], t.bank.charges
-            told = f"{t.died}then the answers were {answers}, and the bank has charged {len(charges)} times"
-            yield "race-after-crash" if twice else "charged-twice", len(charges) < 2, told
-            fine = charges and all(one == charges[0][2] or twice and t.fits(one) for one in answers)
-            yield "stuck", fine, told
+            if then == "bob":
+                t.pay("bob", now=1400.0)
+                yield "not-deleted", t.rows() <= alone, f"{t.died}400 s later bob pays; rows: {t.rows()}"
+                continue
+            if was_charged:
+                answer = t.pay(cents=501, now=1040.0)
+                yield "other-amount", answer[:1] == (422,) and len(charges) == 1, f"{t.died}another amount: {answer}"
+            answers = t.pair("k-1", **again) if twice else [t.pay(**again) for _ in range(2)]
+            told = f"{t.died}then the answers{', except for 409,' * twice} were {answers}; {len(charges)} times charged"
+            fine = len(charges) == 1 and all(one == charges[0][2] for one in answers)
+            yield "race-after-crash" if twice else "after-crash", fine, told
+            if was_charged:
+                t.pay(cents=200_000, now=1105.0)
+                yield "kept-on", len(charges) == 2, f"{told} up to second 1040, and at 1105 no more; begun at 1000"
 
 
 @part

@@ -6,19 +6,15 @@ from servicelab.checks.crashing import World
 from servicelab.checks.scenario import scenario, words
 
 NAMES, ORDERS = ("payment", "stock", "parcel", "mail", "points"), ("o-1", "o-2")
-FAILS = ("refused", "lost reply", "lost request")
+FAILING = [*product([4], ["refused", "lost reply", "lost request"], range(4))]  # steps, how one fails, which
 
 WORDS = words("""
-forward: all is well: each step is done once, in order, and nothing is undone
-    What do you call do with, and how often?
 said: run returns True when all is well, and False when a step raised
     What does it return on each of its ways?
-goes-on: a step raised: those behind it are not begun, and it is not done again
-    What ends your loop?
-not-undone: a step raised: those that were done before it are undone
-    What do you remember of the way that you came?
-timed-out: a step raised something else than Refused: it may have been done, so it is undone, too
-    The reply was lost. Was the work done?
+forward, goes-on: the steps are done in order, each once; when one raises, no other is begun, and else none is undone
+    What do you call do with, and how often? What ends your loop?
+not-undone, timed-out: a step raised: those before it are undone, and itself, unless it raised Refused
+    What do you remember of the way that you came? When a reply was lost, was the work done?
 not-begun, undoes-refused: neither a step that was refused is undone, nor one that was not begun
     Which steps do you know of when you turn back? What does each kind of exception tell you?
 reverse: steps are undone in reverse order, the next one only when the one before has returned
@@ -27,10 +23,8 @@ twice, recovers-twice: an undo that has returned is not called again, nor by a l
     Where do you note that it has returned?
 given-up: an undo that raises is called again, until it returns
     How often do you try? What do you do about an exception of another kind?
-half-done: the process dies after any step, and the next one recovers: all steps are done, or none
-    What was on the disk when it died, and what was done outside? Which of the two came first?
-undoes-finished: recover leaves alone what run has returned True for
-    How does the next process see that it was over?
+half-done, undoes-finished: the process dies after any step, and the next one recovers: orders are done, or not at all
+    What was on the disk when it died, and what was done outside? How does the next process see that it was over?
 """)
 
 
@@ -61,7 +55,7 @@ class Step:
             self.undo_fails -= 1
             if self.undo_fails % 2:
                 self.done.discard(order)
-            raise (TimeoutError, RuntimeError)[self.undo_fails // 2 % 2]("no reply")
+            raise (TimeoutError, RuntimeError, Refused)[self.undo_fails // 2 % 3]("no reply")
         self.done.discard(order)
         self.world.events.append(("undone", self.number, order))
         self.world.process.step(f"{NAMES[self.number]}.undo")
@@ -127,13 +121,16 @@ part = check_saga.part
 
 @part
 def each_step_fails_or_none(o):
-    for count, fails, failed in ((1, "", 1), (3, "", 3), (5, "", 5), *product([4], FAILS, range(4))):
+    for count, fails, failed in ((1, "", 1), (3, "", 3), (5, "", 5), *FAILING):
         o.fresh(count, fails, failed)
         o.start()
         said, done, undone = o.run(), o.of("do"), o.of("undo")
         told = f"{count} steps, {fails} at {failed}: called were do {done}, undo {undone}; it returned {said}"
-        begun = list(range(min(failed + 1, count)))
-        yield "goes-on" if fails else "forward", done == begun and (fails or not undone), told
+        yield (
+            "goes-on" if fails else "forward",
+            done == [*range(min(failed + 1, count))] and (fails or not undone),
+            told,
+        )
         yield "said", said is (not fails), told
         if fails:
             yield "not-begun", max(undone, default=0) <= failed, told
