@@ -127,7 +127,6 @@ ORDERS = {
     "in quotes": (['"insert into orders values (?, ?)", (order, item) => '
                    'f"insert into orders values (\'{order}\', \'{item}\')"'], "exception"),
     "item and order": (["self.publish(order, item) => self.publish(item, order)"], "not-sent"),
-    "never marks": (["sent = 1 => sent = 0"], "again"),
     "first publishes all, and then marks": (
         ["            self.publish(order, item)\n => ", "relay(self): => relay(self):\n        for order in "
          "self.db.execute('select id, item from outbox where not sent').fetchall():\n            self.publish(*order)"],
@@ -156,7 +155,6 @@ ORDERS = {
 SHIPPING = {
     "by item": (["(order,) => (item,)"], "pieces"),
     "takes again": ([".rowcount => "], "pieces"),
-    "marks are gone there": (["(INBOX) => (INBOX); db.execute('delete from inbox'); db.commit()"], "pieces"),
     "the second insert raises": (["insert or ignore => insert"], "exception"),
     "noted in a transaction before": ([f"{TAKE} => self.db.commit(); {TAKE}"], "pieces"),
     "noted in a transaction after": (

@@ -181,11 +181,8 @@ WRONG = {
     "to be sure": ([f"{WHILE} => {WHILE}\n            {UNDO}"], "twice"),
     "keeps the notes": ([f"{GONE}  # undone => pass"], "recovers-twice"),
     "ten tries": ([f"{WHILE} => any({UNDO} for _ in range(10))"], "given-up"),
-    "fire and forget": ([f"{WHILE} => {UNDO}"], "given-up"),
     "refused is over": (["        except Exception:\n            return False =>         except Refused:\n            "
                          "return True\n        except Exception:\n            return False"], "given-up"),
-    "one kind of error": (["        except Exception:\n            return False => "
-                           "        except TimeoutError:\n            return False"], "given-up"),
     "notes after": ([f"{NOTE}  # note => pass", f"{DO} => {DO}; {NOTE}",
                      f"{LOST}return => {LOST}{NOTE}\n                return"], "half-done"),
     "in memory": (["(TABLE) => (TABLE); db.execute('delete from begun'); db.commit()"], "half-done"),

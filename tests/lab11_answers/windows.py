@@ -65,18 +65,14 @@ WRONG = {
     "one in 10 000 of the repeated": (
         lambda shop: (log(1 / GOAL) * mean(shop.again()[1]), poll_of(shop)), {"forgets-the-late", "too-wide"}),
     "five minutes": (lambda shop: (300.0, poll_of(shop)), {"too-wide"}),
-    "a day": (lambda shop: (86_400.0, poll_of(shop)), {"too-wide"}),
     "99 % of the repeated": (lambda shop: (quantiles(shop.again()[1], n=100)[98], poll_of(shop)), {"forgets"}),
     "one mean": (
         lambda shop: (mean(shop.again()[1]) * log(len(shop.again()[1]) / 1e6 / GOAL), poll_of(shop)),
         {"forgets-the-late"}),
     "the largest": (lambda shop: (1.1 * max(shop.again()[1]), poll_of(shop)), {"too-wide"}),
     "the mean lag is half of it": (lambda shop: (window_of(shop), 2 * LAG), {"late", "falls-behind"}),
-    "half of the lags": (lambda shop: (window_of(shop), poll_of(shop, share=0.5)), {"late", "falls-behind"}),
     "without the batch": (lambda shop: (window_of(shop), 0.45), {"falls-behind"}),
     "a line through two": (lambda shop: (window_of(shop), line(shop)), {"falls-behind"}),
-    "often": (lambda shop: (window_of(shop), 0.02), {"too-often"}),
     "half of it": (lambda shop: (window_of(shop), poll_of(shop) / 2), {"too-often"}),
     "three numbers": (lambda shop: (*counted(shop), GOAL), {"wrong-type"}),
-    "in words": (lambda shop: tuple(f"{one} s" for one in counted(shop)), {"wrong-type"}),
 }  # fmt: skip

@@ -126,11 +126,8 @@ def each_step_fails_or_none(o):
         o.start()
         said, done, undone = o.run(), o.of("do"), o.of("undo")
         told = f"{count} steps, {fails} at {failed}: called were do {done}, undo {undone}; it returned {said}"
-        yield (
-            "goes-on" if fails else "forward",
-            done == [*range(min(failed + 1, count))] and (fails or not undone),
-            told,
-        )
+        fine = done == [*range(min(failed + 1, count))] and (fails or not undone)
+        yield "goes-on" if fails else "forward", fine, told
         yield "said", said is (not fails), told
         if fails:
             yield "not-begun", max(undone, default=0) <= failed, told
