@@ -9,6 +9,7 @@
 ``leftovers``  the threads and servers that somebody's code left running
 ``stall``      asks again when the machine stood still
 ``slow_number``  makes races show at once
+``crashing``   a process that can die after any of its steps, and what its database keeps
 ``progress``   the small file of predictions and passed exercises
 ``lab01``, …   the checks of one lab each
 """
