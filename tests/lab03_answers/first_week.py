@@ -1,5 +1,7 @@
 """Exercise 3: printers that settle each message once, some that forget it; and moves from queue to queue."""
 
+import re
+
 import pika
 from pika.exceptions import ChannelClosedByBroker, NackError
 
@@ -94,6 +96,24 @@ class AcksFirst(Right):
         self.print_label(number)
 
 
+class DropsWhatJams(Right):
+    """Whatever is raised, the message is to blame."""
+
+    def parcel(self, channel, tag, number):
+        try:
+            super().parcel(channel, tag, number)
+        except Exception:
+            self.unreadable(channel, tag)
+
+
+class BeginsWith(Right):
+    """Looks at how it begins, and takes the digits that follow."""
+
+    def on_message(self, channel, method, properties, body):
+        found = re.match(rb"(parcel|voucher) (\d+)", body)
+        super().on_message(channel, method, properties, found[0] if found else b"")
+
+
 def move(connect, old, new, arguments):
     with connect() as connection:
         channel, count = connection.channel(), 0
@@ -167,6 +187,10 @@ class Move:
         return RuntimeError(str(error))
 
 
+def changed(**parts):
+    return type("Changed", (Move,), parts)()
+
+
 class InATransaction(Move):
     """Another of AMQP's ways: publish and ack in one transaction. A full queue shows in that it does not grow."""
 
@@ -217,9 +241,29 @@ class NotConfirmed(Move):
     confirm = False
 
 
-class PropertiesForgotten(Move):
-    def note(self, properties):
-        return pika.BasicProperties(delivery_mode=2, message_id=properties.message_id)
+def persistent(self, properties):
+    return pika.BasicProperties(**vars(properties) | {"delivery_mode": 2})
+
+
+def without_app_id(self, properties):
+    return pika.BasicProperties(**vars(properties) | {"app_id": None})
+
+
+def as_text(self, new, properties, body):
+    Move.publish(self, new, properties, body.decode(errors="replace"))
+
+
+def and_delete(self, old, new):
+    return (Move.all_of(self, old, new), self.channel.queue_delete(old))[0]
+
+
+class UntilNoBody(Move):
+    def all_of(self, old, new):
+        count = 0
+        while (got := self.channel.basic_get(old))[2]:
+            self.one(new, *got)
+            count += 1
+        return count
 
 
 class LetsTheNackOut(Move):
@@ -258,18 +302,19 @@ class ArgumentsForgotten(Move):
 
 
 class LeftOpen(Move):
+    """When something is raised."""
+
     closes = False
+
+    def __call__(self, *given):
+        count = super().__call__(*given)
+        self.connection.close()
+        return count
 
 
 class SaysNothing(Move):
     def __call__(self, *given):
         super().__call__(*given)
-
-
-class OneOnly(Move):
-    def all_of(self, old, new):
-        self.one(new, *self.channel.basic_get(old))
-        return 1
 
 
 RIGHT = {
@@ -286,10 +331,16 @@ WRONG = {
     "what cannot be read is raised": ((RaisesIt, move), {"dies-of-it"}),
     "what cannot be read is acknowledged": ((DropsIt, move), {"dropped"}),
     "ack before the print": ((AcksFirst, move), {"acks-first"}),
+    "whatever jams is rejected": ((DropsWhatJams, move), {"print-fails"}),
+    "by its beginning": ((BeginsWith, move), {"not-printed"}),
     "ack before it is moved": ((Right, AcksBefore()), {"lost"}),
     "taken with auto_ack": ((Right, AutoAck()), {"lost"}),
     "not confirmed": ((Right, NotConfirmed()), {"not-confirmed"}),
-    "properties forgotten": ((Right, PropertiesForgotten()), {"changed"}),
+    "some properties forgotten": ((Right, changed(note=without_app_id)), {"changed"}),
+    "all persistent": ((Right, changed(note=persistent)), {"changed"}),
+    "the body as text": ((Right, changed(publish=as_text)), {"not-moved"}),
+    "the old queue deleted": ((Right, changed(all_of=and_delete)), {"not-moved"}),
+    "until there is no body": ((Right, UntilNoBody()), {"not-moved"}),
     "a nack let out": ((Right, LetsTheNackOut()), {"no-error"}),
     "the 406 let out": ((Right, LetsTheRefusalOut()), {"not-refused"}),
     "the queue that is there deleted": ((Right, DeletesIt()), {"deleted"}),
@@ -298,5 +349,4 @@ WRONG = {
     "arguments forgotten": ((Right, ArgumentsForgotten()), {"not-as-asked"}),
     "connection left open": ((Right, LeftOpen()), {"left-open"}),
     "says nothing": ((Right, SaysNothing()), {"miscounted"}),
-    "one message only": ((Right, OneOnly()), {"not-moved"}),
 }

@@ -167,18 +167,6 @@ class LongestForAll(Right):
         return int(max(self.waits) * 1000)
 
 
-class PutsBack(Right):
-    def later(self, channel, method, properties, body, tries):
-        channel.basic_nack(method.delivery_tag, requeue=True)
-
-
-class ByRedelivered(Right):
-    """What was delivered before has been tried."""
-
-    def failed(self, method, properties):
-        return 9 if method.redelivered else 1
-
-
 class CountsBoth(ByXDeath):
     """Rejected into the first room, so that each time round has two deaths, and counts both."""
 
@@ -196,9 +184,20 @@ class CountsInMemory(Right):
         return self.seen[properties.message_id]
 
 
-class NoWait(Right):
-    def ms(self, wait):
-        return 0
+class CountsInTheClass(CountsInMemory):
+    """Outlives the object, and not the process."""
+
+    counted = {}
+
+    def __init__(self, send, waits):
+        self.send, self.waits, self.seen = send, waits, self.counted
+
+
+class NoHeadersNoTries(Right):
+    """Whoever publishes sends headers, doesn't he?"""
+
+    def failed(self, method, properties):
+        return properties.headers.get("tries", 0) + 1
 
 
 class Seconds(Right):
@@ -247,6 +246,14 @@ class AcksBeforeItWaits(Right):
         channel.basic_publish("", self.room(tries), body, self.waiting(properties, tries))
 
 
+class AcksBeforeItSends(Right):
+    def on_message(self, channel, method, properties, body):
+        channel.basic_ack(method.delivery_tag)
+        channel.basic_ack, ack = lambda tag: None, channel.basic_ack
+        super().on_message(channel, method, properties, body)
+        channel.basic_ack = ack
+
+
 class AcksBeforeTheSecondWait(AcksBeforeItWaits):
     def later(self, channel, method, properties, body, tries):
         way = super() if tries == 2 else super(AcksBeforeItWaits, self)
@@ -262,25 +269,6 @@ class PutsBackWhatIsParked(Right):
     def give_up(self, channel, method, properties, body, error):
         self.park(channel, properties, body, error)
         channel.basic_reject(method.delivery_tag, requeue=True)
-
-
-class RejectsWhatIsParked(FromTheChapter):
-    """Parked, and then rejected into the waiting room: it goes round for ever."""
-
-    def __init__(self, send, waits):
-        super().__init__(send, [max(waits)])
-
-    def on_message(self, channel, method, properties, body):
-        ack, channel.basic_ack = channel.basic_ack, lambda tag: None
-        try:
-            super().on_message(channel, method, properties, body)
-        finally:
-            channel.basic_ack = ack
-        deaths = (properties.headers or {}).get("x-death", [])
-        if body.endswith(b"@shop.example"):
-            ack(method.delivery_tag)
-        elif sum(death["count"] for death in deaths if death["reason"] == "rejected") >= 2:
-            channel.basic_reject(method.delivery_tag, requeue=False)
 
 
 class ParkedIsNotAcked(Right):
@@ -344,27 +332,36 @@ class ClearsFirst(Right):
         super().declare(channel)
 
 
+class ClearsTheParked(Right):
+    def declare(self, channel):
+        super().declare(channel)
+        channel.queue_purge(PARKED)
+
+
+class ParksForAWhile(Right):
+    """The time that it waited for is still on it."""
+
+    def note(self, properties, error):
+        kept = super().note(properties, error)
+        kept.expiration = str(self.ms(self.waits[-1])) if self.waits else None
+        return kept
+
+
 class FloatTtl(Right):
     def ms(self, wait):
         return wait * 1000
 
 
 class OnlyValueError(Right):
-    """Knows one kind of exception."""
+    """Knows the kinds of exception that it has met."""
 
     def try_it(self, body):
         try:
             self.send(body)
-        except ValueError:
+        except (OSError, ValueError, RuntimeError):
             raise
         except Exception as error:
             raise SystemExit(str(error)) from None
-
-
-class LetsItOut(Right):
-    def on_message(self, channel, method, properties, body):
-        self.send(body)
-        channel.basic_ack(method.delivery_tag)
 
 
 class NoQueues(Right):
@@ -377,11 +374,10 @@ WRONG = {
     "from the chapter": (FromTheChapter, {"no-delay"}),
     "one room, each message with its own time": (OneRoom, {"head-of-line"}),
     "the longest wait for all": (LongestForAll, {"head-of-line"}),
-    "puts back for ever": (PutsBack, {"no-delay"}),
-    "by redelivered": (ByRedelivered, {"no-delay"}),
     "counts both deaths": (CountsBoth, {"too-few"}),
     "counts in memory": (CountsInMemory, {"counts-in-memory"}),
-    "retry without delay": (NoWait, {"no-delay"}),
+    "counts in the class": (CountsInTheClass, {"no-retry"}),
+    "takes headers for granted": (NoHeadersNoTries, {"dies"}),
     "a millisecond for a second": (Seconds, {"no-delay"}),
     "sleeps in the consumer": (Sleeps, {"held-up"}),
     "parks at once": (AtOnce, {"no-retry"}),
@@ -389,10 +385,10 @@ WRONG = {
     "one try too many": (OneTooMany, {"unbounded"}),
     "acknowledges before it parks": (AcksFirst, {"lost"}),
     "acknowledges before it waits": (AcksBeforeItWaits, {"lost-before-waiting"}),
+    "acknowledges before it sends": (AcksBeforeItSends, {"lost-before-waiting"}),
     "acknowledges before the second wait": (AcksBeforeTheSecondWait, {"lost-before-waiting"}),
     "drops it": (Drops, {"not-parked"}),
     "parked and put back": (PutsBackWhatIsParked, {"goes-round"}),
-    "parked, then rejected": (RejectsWhatIsParked, {"goes-round"}),
     "parked and not acknowledged": (ParkedIsNotAcked, {"goes-round"}),
     "good ones not acknowledged": (GoodAreNotAcked, {"healthy"}),
     "no reason": (NoReason, {"no-reason"}),
@@ -403,8 +399,9 @@ WRONG = {
     "a plain waiting room": (PlainRoom, {"not-kept"}),
     "waits in a transient message": (WaitsTransient, {"waits-unkept"}),
     "declare clears what waits": (ClearsFirst, {"declared-away"}),
+    "declare clears what is parked": (ClearsTheParked, {"declared-away"}),
+    "parked for a while": (ParksForAWhile, {"not-kept"}),
     "a ttl that is not whole": (FloatTtl, {"no-queues"}),
-    "one kind of exception": (OnlyValueError, {"dies"}),
-    "dies of it": (LetsItOut, {"dies"}),
+    "the kinds of exception that it has met": (OnlyValueError, {"dies"}),
     "no queue to park in": (NoQueues, {"no-queues"}),
 }

@@ -209,12 +209,12 @@ class ForgetsWhatIsAcked(Right):
             self.db.execute("delete from done where id = ?", [properties.message_id])
 
 
-class RemembersTheLast(Right):
-    """One row: the id of the message before."""
+class RemembersTheLatest(Right):
+    """Keeps the table small: the latest ten will do."""
 
     def note(self, key):
-        self.db.execute("delete from done")
         super().note(key)
+        self.db.execute("delete from done where rowid <= (select max(rowid) from done) - 10")
 
 
 class NotCommitted(Right):
@@ -241,6 +241,6 @@ WRONG = {
     "never acknowledges": (NeverAcks, {"not-acked"}),
     "dies of a known one": (DiesOfIt, {"dies"}),
     "forgets what is acknowledged": (ForgetsWhatIsAcked, {"no-memory"}),
-    "remembers the last one only": (RemembersTheLast, {"in-memory"}),
+    "remembers the latest only": (RemembersTheLatest, {"no-memory"}),
     "not committed": (NotCommitted, {"wrong-charge"}),
 }

@@ -123,10 +123,6 @@ class Transient(Right):
     mode = 1
 
 
-class NoMode(Right):
-    mode = None
-
-
 class NotConfirmed(Right):
     confirm = False
 
@@ -219,6 +215,16 @@ class ForEver(Right):
         return True
 
 
+class PatientOnce(Right):
+    """Its clock runs from the first time that something breaks."""
+
+    end = None
+
+    def goes_on(self, end):
+        self.end = self.end or end
+        return time.monotonic() < self.end
+
+
 class NoPause(Right):
     pause = 0
 
@@ -276,7 +282,6 @@ RIGHT = {
 WRONG = {
     "plain queue, persistent message": (PlainQueue, {"queue-not-durable"}),
     "durable queue, transient message": (Transient, {"message-transient"}),
-    "no delivery mode": (NoMode, {"message-transient"}),
     "confirm not awaited": (NotConfirmed, {"not-confirmed"}),
     "confirms on the first channel only": (ConfirmsOnce, {"not-confirmed"}),
     "mandatory missing": (NotMandatory, {"not-mandatory"}),
@@ -287,6 +292,7 @@ WRONG = {
     "connection never reopened": (NeverReopens, {"gave-up", "pace"}),
     "tries once": (TriesOnce, {"gave-up", "pace"}),
     "tries for ever": (ForEver, {"hangs"}),
+    "patient once": (PatientOnce, {"patience"}),
     "no pause between attempts": (NoPause, {"pace"}),
     "a second between attempts": (LongPause, {"pace"}),
     "no id": (NoId, {"no-id"}),
@@ -295,7 +301,7 @@ WRONG = {
     "says nothing": (SaysNothing, {"no-bool"}),
     "a connection for each mail, left open": (LeavesThemOpen, {"left-open", "close-raises"}),
     "all to its own queue": (ToItsQueue, {"wrong-key", "not-mandatory"}),
-    "after one slip, no more": (GivesUpAfterASlip, {"after-slip"}),
+    "after one slip, no more": (GivesUpAfterASlip, {"after-slip", "patience"}),
     "the body as text": (BodyAsText, {"not-there", "no-id"}),
     "closes what is gone": (ClosesWhatIsGone, {"close-raises"}),
     "as in the documents": (Careless, {"queue-not-durable", "not-confirmed", "not-mandatory", "raises"}),

@@ -1,5 +1,6 @@
 """Exercise 2: right resolvers, one with an OrderedDict and one with a dict of tuples, and mistakes as changes."""
 
+import sys
 import threading
 from collections import OrderedDict
 
@@ -72,13 +73,12 @@ class Tuples:
         with self.lock:
             self.uses += 1
             _, until, addresses = self.memory.get(service, (0, float("-inf"), None))
-        now = self.clock()
-        if now >= until:
+        if self.clock() >= until:
             try:
                 addresses = tuple(self.ask(service))
-                until = now + self.times[bool(addresses)]
-            except (requests.RequestException, ValueError):
-                until = now + self.wait
+                until = self.clock() + self.times[bool(addresses)]
+            except Exception:
+                until = self.clock() + self.wait
         with self.lock:
             self.memory[service] = self.uses, until, addresses
             if len(self.memory) > self.room:
@@ -127,6 +127,10 @@ class TwoTables:
 
 def no_scheme(web, url, service):
     return [address.removeprefix("http://") for address in lookup(web, url, service)]
+
+
+def nothing(web, url, service):
+    return lookup(web, url, service) or None
 
 
 def nobody_raises(web, url, service):
@@ -351,6 +355,40 @@ class FirstNothing(Resolver):
         return found if before is not None else []
 
 
+class FromTheQuestion(Resolver):
+    """Looks at the clock once, before it asks."""
+
+    def instances(self, service):
+        clock, now = self.clock, self.clock()
+        self.clock = lambda: now
+        try:
+            return super().instances(service)
+        finally:
+            self.clock = clock
+
+
+class OneKindOfError(Resolver):
+    """Catches what its own lookup would raise."""
+
+    def failed(self, entry):
+        error = sys.exc_info()[1]
+        if not isinstance(error, requests.RequestException):
+            raise error
+        super().failed(entry)
+
+
+class TheFirstHasItAll(Resolver):
+    """Copies what it remembers, and not what it has just heard."""
+
+    def heard(self, entry, found):
+        super().heard(entry, found)
+        self.heard_now = found
+
+    def out(self, entry):
+        self.heard_now, heard = None, getattr(self, "heard_now", None)
+        return super().out(entry) if heard is None else heard
+
+
 class UnknownForEver(Resolver):
     def failed(self, entry):
         entry["until"] = self.clock() + (self.retry_after if entry["list"] is not None else 60.0)
@@ -367,6 +405,7 @@ RIGHT = {
 _LOOKUPS = {
     "the critical, too": (critical_too, {"critical-too"}),
     "addresses without a scheme": (no_scheme, {"wrong-addresses"}),
+    "nothing for nobody": (nothing, {"nobody-raises"}),
     "nobody raises": (nobody_raises, {"nobody-raises"}),
     "an error is nobody": (error_is_nobody, {"error-is-nobody"}),
     "no timeout": (no_timeout, {"no-timeout"}),
@@ -396,12 +435,17 @@ _RESOLVERS = {
     "gives up": (GivesUp, {"gives-up"}),
     "without a bound": (Unbounded, {"unbounded", "unbounded-failures"}),
     "one more": (OneMore, {"unbounded", "unbounded-failures"}),
-    "failures without a bound": (FailuresUnbounded, {"unbounded", "unbounded-failures"}),
+    "failures without a bound": (FailuresUnbounded, {"unbounded-failures"}),
     "forgets the used": (ForgetsTheUsed, {"forgets-the-used"}),
     "forgets the newest": (ForgetsTheNewest, {"forgets-the-newest", "unbounded-failures"}),
     "throws all away": (ThrowsAllAway, {"forgets-the-used"}),
     "one for all names": (OneForAll, {"names-mixed", "unbounded-failures"}),
     "not a copy": (NotACopy, {"not-a-copy"}),
+    "the first has the list itself": (TheFirstHasItAll, {"not-a-copy"}),
+    "one kind of error": (OneKindOfError, {"last-known-good-lost"}),
+    "from the question": (
+        FromTheQuestion, {"asks-every-call", "nobody-not-kept", "asks-while-down", "asks-while-unknown"},
+    ),
     "first nothing": (FirstNothing, {"first-answer", "never-back"}),
     "returns nothing": (ReturnsNothing, {"wrong-type"}),
 }  # fmt: skip

@@ -1,7 +1,7 @@
 """A broker for one part of a check, and the connections to it that the learner's code opens."""
 
 import time
-from contextlib import closing, suppress
+from contextlib import closing, redirect_stdout, suppress
 
 from pika.exceptions import AMQPError
 
@@ -21,7 +21,9 @@ class BrokerStage(Stage):
     def __init__(self, ask, *yours):
         super().__init__(ask, *yours)
         self.connections, self.attempts, self._mine, self._last = [], [], [], None
-        self.broker = Broker("broker of the check", trace=ask.trace, lane="broker", durable=True).start()
+        self.broker = Broker("broker of the check", trace=ask.trace, lane="broker", durable=True)
+        with redirect_stdout(None):  # it replaces that of another run, and says so: the learner did not
+            self.broker.start()
         self.use(closing(self))
         self.url = self.broker.url  # it keeps its port; and nobody listens there while it is dead
 

@@ -44,8 +44,8 @@ no-reason: … with the text of the last exception in the header why
     The person who looks at it tomorrow has nothing else.
 no-id: … with its id and its body
     What do the properties that you publish it with hold?
-not-kept: … in a way that survives a restart: it, and all your queues
-    Which of them would not be there after a restart: a queue, or a message in it?
+not-kept: … in a way that lasts, and survives a restart: it, and all your queues
+    Which of them would not be there tomorrow, or after a restart: a queue, or a message in it?
 declared-away: each new process declares again, and what is in the queues stays there
     What does your declare do to queues that are there already?
 counts-in-memory: the consumer is replaced after each try: the tries are counted all the same
@@ -64,7 +64,7 @@ class PostOffice(BrokerStage):
 
     def open(self, waits=WAITS):
         """A process that declares the queues."""
-        self.waits, self.sent, self.steps, self.number = waits, [], [], 0  # sent: (body, began, ended)
+        self.waits, self.sent, self.steps, self.number, self.begun = waits, [], [], 0, 0  # sent: (body, began, ended)
         self.out = self.connect().channel()
         self.declare()
         rows = [row[0] for row in self.broker.queues().rows]
@@ -82,10 +82,11 @@ class PostOffice(BrokerStage):
     def send(self, body):
         """What learners are given: sends, or raises something."""
         began = time.monotonic()
+        self.begun += 1
         time.sleep(0.002)
         self.sent.append((bytes(body), began, time.monotonic()))
         if not body.endswith(b"@shop.example"):
-            raise ValueError(_WHY) if len(self.tries(body)) > 1 else ConnectionError("the mail server is away")
+            raise LookupError(_WHY) if len(self.tries(body)) > 1 else ConnectionError("the mail server is away")
 
     def publish(self, number, body):
         kept = pika.BasicProperties(message_id=f"mail-{number}", delivery_mode=2)
@@ -101,7 +102,7 @@ class PostOffice(BrokerStage):
             @wraps(act)
             def step(*args, **more):
                 act(*args, **more)
-                if len(self.tries()) == at:
+                if self.trying == at:  # also before it has sent anything
                     self.steps.append(name)
                     if len(self.steps) - 1 == die_after:
                         consumer.crash()
@@ -113,6 +114,7 @@ class PostOffice(BrokerStage):
                 for name in ("basic_publish", "basic_ack", "basic_nack", "basic_reject"):
                     setattr(channel, name, stepping(getattr(channel, name), name))
                 counted.append(True)
+            self.trying = len(self.tries()) + 1
             if len(self.sent) < 100:  # what has gone round so often has shown what it does
                 mailer.on_message(channel, method, properties, body)
 
@@ -135,7 +137,7 @@ class PostOffice(BrokerStage):
         if self.on_the_way():
             return False
         time.sleep(0.01)
-        return not self.on_the_way()
+        return not self.on_the_way() and self.begun == len(self.sent)
 
     def ended(self, consumer):
         """Wait until the bad one is parked, or nothing, or too much, has become of it: ``(code, passed, told)``."""
@@ -191,6 +193,8 @@ def good_mails(office):
 def a_bad_one(office):
     office.open()
     office.publish(3, b"customer3")
+    office.declare()
+    yield "declared-away", office.broker.depth(QUEUE)[0] == 1, f"{QUEUE} held one, and holds none after another declare"
     consumer = office.start()
     code, right, told = office.ended(consumer)
     if code == "dies":
@@ -204,15 +208,25 @@ def a_bad_one(office):
     quiet = wait_until(office.is_quiet, 0.5)
     yield "goes-round", quiet and office.parked() == 1, f"{office.parked()} are parked, {office.on_the_way()} go round"
     consumer.stop()
+    office.declare()
+    yield "declared-away", office.parked() == 1, f"{PARKED} held one, and holds none after another declare"
     plain = [row[0] for row in office.broker.queues().rows if not row[-1]]
     _, properties, body = office.channel().basic_get(PARKED, auto_ack=True)
     why = str((properties.headers or {}).get("why", ""))
     yield "no-reason", _WHY in why, f"why is {why!r}"
     same = properties.message_id == "mail-3" and body == b"customer3"
     yield "no-id", same, f"id {properties.message_id!r}, body {body!r}"
-    told = f"delivery_mode is {properties.delivery_mode}" + (f"; plain queues: {', '.join(plain)}" if plain else "")
-    yield "not-kept", properties.delivery_mode == 2 and not plain, told
+    lasts = properties.delivery_mode == 2 and not properties.expiration
+    told = f"delivery_mode is {properties.delivery_mode}, expiration {properties.expiration}; plain queues: {plain}"
+    yield "not-kept", lasts and not plain, told
     office.last = mark
+
+
+@part
+def without_waits(office):
+    office.open(())
+    office.channel().basic_publish("", QUEUE, b"customer3")  # and without properties
+    yield office.ended(office.start())
 
 
 @part
@@ -224,6 +238,7 @@ def two_bad_ones(office):
     office.publish(4, b"customer4")
     wait_until(lambda: len(office.tries(b"customer4")) >= 2 or len(office.tries()) >= 4, 2 * LONG[1] + 2)
     first, other = office.tries(), office.tries(b"customer4")
+    yield "no-retry", len(first) > 1, f"another mail than before was tried once; {office.parked()} are parked"
     waited = other[0][0] - first[1][1] if other else LONG[1]
     yield "held-up", waited < LONG[1] / 2, f"the mail behind the bad one was tried {waited:.2f} s later"
     late = len(other) < 2 or len(first) > 2 and first[2][0] < other[1][0]

@@ -50,9 +50,9 @@ class Season(Stage):
         slower = 1.5 * newsletter.slower_by
         self.watched = setting._replace(usual=setting.usual + slower, slow=setting.slow + slower)
 
-    def days(self, limit=None, times=1.0, days=DAYS):
+    def days(self, limit=None, times=1.0, days=DAYS, prefetch=None):
         """The newsletter on so many days, in the order of the longest wait."""
-        plan = (self.setting, self.consumers, self.prefetch, limit)
+        plan = (self.setting, self.consumers, self.prefetch if prefetch is None else prefetch, limit)
         return sorted((simulate(*plan, seed=day, times=times) for day in range(days)), key=lambda day: day.longest)
 
     def would_do(self, consumers) -> bool:
@@ -96,11 +96,14 @@ def _newsletter(number, setting):
         told = f"{setting}: {away[DAYS // 2]} on a typical day, {away[-1]} on the worst"
         yield "limit-too-small", away[-2] == 0, told
         doubled = season.days(season.limit, 2.0, DAYS // 2)
+        code = "limit-too-large"
         if doubled[-2].longest > LEEWAY * target:
+            few = season.days(season.limit, 2.0, DAYS // 2, setting.prefetch)  # what is held is over the limit
+            code = code if few[-2].longest > LEEWAY * target else "prefetch-many"
             trace.clear()  # the day that went wrong is drawn
             season.last = doubled[DAYS // 4].draw(trace)
         told = f"{setting}: {doubled[DAYS // 4].longest:.2f} s on a typical day; the target is {target:g} s"
-        yield "limit-too-large", doubled[-2].longest <= LEEWAY * target, told
+        yield code, doubled[-2].longest <= LEEWAY * target, told
 
     goes_out.__name__ = f"newsletter {number}"
     return goes_out
