@@ -462,14 +462,14 @@ def test_reset_peer_waits_for_its_timeout(started):
 
 def test_slicer_cuts_into_small_pieces_that_join_to_the_same_bytes(started):
     peer, proxy = started(listen_only)
-    proxy.add(Slicer(50, 20, 0.005, direction="upstream"))
+    proxy.add(Slicer(50, 20, 0.02, direction="upstream"))
     with connect(proxy) as sock:
         sock.sendall(DATA[:2000])
         sock.shutdown(socket.SHUT_WR)
         assert sock.recv(1) == b""
     pieces = [data for _, data in peer.heard if data]
     assert b"".join(pieces) == DATA[:2000]
-    assert len(pieces) > 20  # without the toxic: 1
+    assert len(pieces) > 8  # of 40, some of which a busy machine reads together; without the toxic: 1
 
 
 def test_slicer_draws_sizes_within_the_variation():
