@@ -1,7 +1,6 @@
 """Exercise 5: rules that look at body, line and processor, and rules that look at less."""
 
 import gzip
-import time
 import zlib
 
 
@@ -86,13 +85,6 @@ def since_it_was_switched_on(body, bytes_per_second, processor):
     return bytes_per_second is not None and (1 - shrunk) / bytes_per_second > processor.seconds / len(body[:8000])
 
 
-def the_wall_clock(body, bytes_per_second, processor):
-    start, sample = time.perf_counter(), body[:8000]
-    packed = len(processor.compress(sample))
-    took = time.perf_counter() - start
-    return bytes_per_second is not None and (len(sample) - packed) / bytes_per_second > took
-
-
 def whatever_shrinks(body, bytes_per_second, processor):
     return len(gzip.compress(body, 6)) < len(body)
 
@@ -115,7 +107,6 @@ WRONG = {
     "never a short text": (ignores_small, {"small"}),
     "compresses everything to see": (tries_it_all, {"too-much"}),
     "all its seconds so far": (since_it_was_switched_on, YES),
-    "the wall clock": (the_wall_clock, {"slow-processor"}),
     "whatever shrinks": (whatever_shrinks, {"slow-processor", "fast-line", "loopback"}),
     "a ratio": (a_ratio, {"wrong-type"}),
 }
