@@ -218,7 +218,10 @@ def _number(value) -> float:
 
 
 def _one(unit: str) -> str:
-    """What one of these is called: pages, page; fetches, fetch. What is no word in the plural ("ms", "requests/s") stays as it is."""
+    """What one of these is called: pages, page; fetches, fetch.
+
+    What is no word in the plural ("ms", "requests/s") stays as it is.
+    """
     if len(unit) > 2 and unit.isalpha() and unit.endswith("s"):
         return unit[: -2 if unit.endswith("ches") else -1]
     return unit
