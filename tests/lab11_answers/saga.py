@@ -1,7 +1,6 @@
 """Exercise 4: sagas in three ways, and mistakes."""
 
 import json
-from contextlib import suppress
 from functools import partial
 
 from servicelab.checks.lab11 import Refused
@@ -180,8 +179,8 @@ WRONG = {
     "from the last": (["= db, steps => = db, steps[::-1]"], "forward"),
     "always true": (["return False\n\n    def undone => return True\n\n    def undone"], "said"),
     "goes on": ([f"{LOST}return => {LOST}"], "goes-on"),
-    "tries again": ([f"{LOST}return => {LOST}with suppress(Exception):\n                    step.do(order)\n"
-                     "                return"], "goes-on"),
+    "tries again": ([f"{LOST}return => {LOST}try:\n                    {DO}\n                except Exception:\n"
+                     "                    return"], "goes-on"),
     "only the one that raised": (["(order,)).fetchall() => (order,)).fetchmany(1)"], "not-undone"),
     "only what was finished": (["except Refused => except Exception"], "timed-out"),
     "only timeouts": (
