@@ -250,9 +250,13 @@ def test_an_address_at_which_no_redis_answers_is_an_error(address, said, monkeyp
 # -- the panel ----------------------------------------------------------------------------------
 
 
-def test_the_panel_loses_by_the_formula_and_has_a_zero_for_each_counter():
+def test_the_panel_loses_and_pays_twice_by_the_formulas_and_has_a_zero_for_each_counter():
     fell = [len(busy_minutes(seed, False, 0.2, 30, 0, "no keys")[2]) for seed in range(20)]
     assert np.mean(fell) == pytest.approx(30 * theory.lost_per_crash(20, 0.2), rel=0.1)
+    orders, _, _, twice = busy_minutes(1, True, 0, 0, 0.1, "no keys")
+    assert len(twice) == pytest.approx(0.1 * len(orders), rel=0.1)
+    late = busy_minutes(1, True, 0, 0, 0.1, "for a minute")[3]
+    assert len(late) / len(twice) == pytest.approx(theory.forgotten(60, 60), rel=0.15)
     panel = Promises(seed=1)
     panel.set(writes=WRITES[1], keys="for a day", lost=30, crashes=30)
     assert "0 orders are in the books" in panel.alt and "0 orders are paid more than once" in panel.alt
