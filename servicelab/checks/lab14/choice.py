@@ -1,12 +1,12 @@
 """Exercise 5, measure and decide: sidecars, a library, or a gateway."""
 
+from collections import namedtuple
+from functools import cache
 from math import isclose
 from random import Random
-from typing import NamedTuple
 
-from servicelab.checks.lab14.drawn import Drawn
 from servicelab.checks.learner_traceback import shown
-from servicelab.checks.scenario import scenario, words
+from servicelab.checks.scenario import Stage, scenario, words
 
 COST = int | float | None
 WAYS = ("sidecar", "library", "gateway")
@@ -19,13 +19,8 @@ LIBRARIES = {"Java", "Go", "Python", "JavaScript"}  # languages for which there 
 WORDS = words("""
 wrong-type: decide returns a way, or None, and a dict from each of the three ways to its euros, or None
     Compare what you return with the last line of the stub.
-sidecar: what sidecars cost a month
-    Who has a proxy: each service, or each of its instances? Through how many proxies goes a call, and how many calls
-    are there in a second?
-library: what a library costs a month
-    What is paid once for a language, and what for each service?
-gateway: what a gateway costs a month
-    How many proxies is it, and how many requests a second pass it? Calls between services do not.
+sidecar, library, gateway: what it costs a month
+    How many proxies are there, and what passes them? What is paid for a language, what for a service, what by hours?
 not-everywhere: a library is None where a service cannot have it
     Whose code can you change? And is there a library for its language?
 between: a gateway is None where calls between services need it, too
@@ -37,33 +32,25 @@ cheapest: the cheapest of the ways that do is chosen, and None if none does
 """)
 
 
-class Service(NamedTuple):
-    """A service: in which language it is written, how many instances run, and whether its code is ours."""
-
-    language: str
-    instances: int
-    ours: bool = True
+Service = namedtuple("Service", "language instances ours")
 
 
-class Shop(NamedTuple):
-    """A shop: its services, ``rate`` pages a second, ``hops`` calls between services for each of them, whether only
-    the door needs what a proxy does or the calls between services, too (``between``), and its ``promise``: 99 % of the
-    pages take at most so many milliseconds."""
-
-    services: tuple[Service, ...]
-    rate: float
-    hops: int
-    between: bool
-    promise: float
+class Shop(namedtuple("Shop", "services rate hops between promise")):
+    """A shop: ``rate`` pages a second, ``hops`` calls between services for each; whether these calls need it, too
+    (``between``), or only the door; and its ``promise``: 99 % of the pages take at most so many milliseconds."""
 
     def pages(self, way: str) -> list[float]:
-        """The times of 5000 pages in milliseconds, in a test run with this way. Always the same ones. Raises ValueError
-        for a way that is none."""
+        """The milliseconds of 5000 pages, in a test run with this way: always the same. ValueError if it is none."""
         if way not in WAYS:
             raise ValueError(f"way={way!r} must be one of {', '.join(WAYS)}")
-        dice, proxies = Random(7), {"sidecar": 2 * self.hops, "library": 0, "gateway": 1}[way]
-        took = [5 + dice.gammavariate(self.hops + 1, 1.5) for _ in range(5000)]
-        return [one + (dice.gammavariate(proxies, 0.22) if proxies else 0) for one in took]
+        return list(took(self.hops, {"sidecar": 2 * self.hops, "library": 0, "gateway": 1}[way]))
+
+
+@cache
+def took(hops, proxies):
+    dice = Random(7)
+    alone = [5 + dice.gammavariate(hops + 1, 1.5) for _ in range(5000)]
+    return [one + (dice.gammavariate(proxies, 0.22) if proxies else 0) for one in alone]
 
 
 def costs(shop: Shop) -> dict[str, float]:
@@ -73,14 +60,9 @@ def costs(shop: Shop) -> dict[str, float]:
     def proxies(count, rate):
         return count * proxy_gb * gb + rate / 1000 * proxy_vcpu * vcpu
 
-    instances = sum(one.instances for one in shop.services)
+    sidecar = proxies(sum(one.instances for one in shop.services), 2 * shop.hops * shop.rate) + mesh * hour
     hours = len({one.language for one in shop.services}) * language + len(shop.services) * service
-    sidecars = proxies(instances, 2 * shop.hops * shop.rate)
-    return {
-        "sidecar": sidecars + mesh * hour,
-        "library": hours * hour,
-        "gateway": proxies(2, shop.rate) + gateway * hour,
-    }
+    return dict(zip(WAYS, (sidecar, hours * hour, proxies(2, shop.rate) + gateway * hour)))
 
 
 def why_not(shop: Shop) -> dict[str, str]:
@@ -100,8 +82,8 @@ def _services(text):
     return tuple(Service(language, int(count), not bought) for language, count, *bought in parts)
 
 
-#: Hidden: a long chain; one service that was bought; only the door, and a language that has no library; very many
-#: pages; a promise that nobody keeps; more languages than a mesh costs; only the door, and the library costs less.
+SHOP = Shop(_services("Java 6, Go 4, Java 3"), 500, 3, True, 30)  # to try things on; the check has others
+#: Hidden. In each another way is the cheapest that does, or another one does not.
 CHECKED = (
     Shop(_services("Python 4, Python 4, Python 6, Go 2"), 300, 14, True, 47),
     Shop(_services("Go 3, Java 20, Java 4 bought, Python 400"), 900, 5, True, 40),
@@ -113,18 +95,13 @@ CHECKED = (
 )
 
 
-def practice_shop() -> Shop:
-    """A shop to try things on; the check has others."""
-    return Shop(_services("Java 6, Go 4, Java 3"), 500, 3, True, 30)
-
-
-class Decided(Drawn):
+class Decided(Stage):
     def decide(self, shop):
         self.draw("shop", "you", f"{shop.rate} pages/s, {shop.hops} hops")
         found = self.call(self.yours, shop, returns=tuple, limit=6.0)
         self.draw("you", "shop", shown(found[:1], 40))
         fits = len(found) == 2 and found[0] in (*WAYS, None) and isinstance(found[1], dict)
-        if not fits or set(found[1]) != set(WAYS) or any(not isinstance(one, COST) for one in found[1].values()):
+        if not fits or set(found[1]) != set(WAYS) or not all(isinstance(one, COST) for one in found[1].values()):
             self.refuse("wrong-type", f"it returned {shown(found, 200)}")
         return found
 
@@ -145,6 +122,5 @@ def other_shops(d):
             code = fails[one] or ("promise" if pages[-1] > shop.promise else said.get(one, "promise"))
             told += f"; 99 % of its pages take at most {pages[4949]:.3g} ms"
             yield code, (found[one] is None) == bool(fails[one]), told
-        able = [one for one in WAYS if not fails[one]]
-        best = min(able, key=due.get, default=None)
+        best = min([one for one in WAYS if not fails[one]], key=due.get, default=None)
         yield "cheapest", way == best, f"{shop}: of {shown(found)} it chose {way}"

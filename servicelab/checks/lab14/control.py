@@ -3,11 +3,8 @@
 from copy import deepcopy
 from random import Random
 
-from servicelab.checks.lab14.drawn import Drawn
 from servicelab.checks.learner_traceback import shown
-from servicelab.checks.scenario import scenario, words
-
-T = 1.0  # a poll comes after U[T, 2T] seconds
+from servicelab.checks.scenario import Stage, scenario, words
 
 WORDS = words("""
 wrong-type: a push is None, ("clusters", {…}) or ("routes", {…})
@@ -24,13 +21,9 @@ chatter: when there is nothing new, the answer is None
     What does the sidecar have, and what would your push change?
 touched: what it is given, it leaves as it is
     Whose dict do you write to? The others read it, too.
-not-done: three polls after a change, the sidecar has the wanted routes
-    Which of your conditions keeps them back? A new sidecar has nothing at all, and one that has refused something may
-    be asked for something else later.
-addresses: three polls after a change, each wanted cluster has its new addresses
-    A cluster with a known name may have other addresses.
-left-over: three polls after a change, the sidecar has no clusters but the wanted ones
-    When may a cluster go? What has to be acknowledged before that?
+not-done, addresses, left-over: three polls after a change it has what is wanted: routes, addresses, no other clusters
+    What keeps the next step back? A new sidecar has nothing at all, one that refused something may be asked for
+    something else later, and a known name may have other addresses. When may a cluster go?
 """)
 
 
@@ -38,38 +31,28 @@ def named(routes):
     return {cluster for weights in routes.values() for cluster in weights}
 
 
-def state(routes, **addresses):
-    """A wanted state: its clusters with their addresses, and its routes."""
-    return {
-        "clusters": {name: [f"10.0.0.{one}:80" for one in found] for name, found in addresses.items()},
-        "routes": routes,
-    }
+def state(routes, **clusters):
+    """A wanted state. The addresses of the clusters are given by their last numbers."""
+    clusters = {name: [f"10.0.0.{one}:80" for one in found] for name, found in clusters.items()}
+    return {"clusters": clusters, "routes": routes}
 
 
 V1, V2, BOTH = {"/": {"v1": 100}}, {"/": {"v2": 100}}, {"/": {"v1": 90, "v2": 10}}
 #: Twenty changes: a canary, a swap, an instance that moves, a path that goes, two mistakes, a word that is not known.
 WANTED = (
-    state(V1, v1=[1]),
-    state(V1, v1=[1, 2]),
-    state(BOTH, v1=[1, 2], v2=[3]),
-    state({"/": {"v1": 50, "v2": 50}}, v1=[1, 2], v2=[3, 4]),
-    state(V2, v2=[3, 4]),
+    state(V1, v1=[1]), state(V1, v1=[1, 2]), state(BOTH, v1=[1, 2], v2=[3]),
+    state({"/": {"v1": 50, "v2": 50}}, v1=[1, 2], v2=[3, 4]), state(V2, v2=[3, 4]),
     state({**V2, "/pay": {"pay": 100}}, v2=[3, 4], pay=[7]),
     state({"/": {"v3": 100}, "/pay": {"pay": 100}}, v3=[5], pay=[7]),
     state({"/": {"v3": 100}, "/pay": {"pay": 100}}, v3=[5]),
-    state({"/": {"v3": 100}, "/pay": {"pay-2": 100}}, v3=[5], **{"pay-2": [8]}),
-    state({"/": {"v3": 100}}, v3=[6]),
+    state({"/": {"v3": 100}, "/pay": {"pay-2": 100}}, v3=[5], **{"pay-2": [8]}), state({"/": {"v3": 100}}, v3=[6]),
     state({"/": {"v1": 100, "v3": 0}}, v1=[1], v3=[6]),
-    state({"/": {"v1": 100}, "/new": {"regex": 100}}, v1=[1], regex=[9]),
-    state({"/": {"v2": 100}}, v2=[3]),
-    state({"/": {"v1": 100}, "/regex": {"v1": 100}}, v1=[1]),
-    state({"/": {"v4": 100}}, v4=[2]),
-    state({"/": {"v4": 100, "v5": 0}}, v4=[2]),
-    state({"/": {"v5": 100}, "/pay": {"pay": 100}}, v5=[3], pay=[2]),
-    state({"/": {"pay": 100}, "/pay": {"v5": 100}}, v5=[3], pay=[2]),
-    state({"/": {"pay": 100}}, v5=[2], pay=[3]),
+    state({"/": {"v1": 100}, "/new": {"regex": 100}}, v1=[1], regex=[9]), state({"/": {"v2": 100}}, v2=[3]),
+    state({"/": {"v1": 100}, "/regex": {"v1": 100}}, v1=[1]), state({"/": {"v4": 100}}, v4=[2]),
+    state({"/": {"v4": 100, "v5": 0}}, v4=[2]), state({"/": {"v5": 100}, "/pay": {"pay": 100}}, v5=[3], pay=[2]),
+    state({"/": {"pay": 100}, "/pay": {"v5": 100}}, v5=[3], pay=[2]), state({"/": {"pay": 100}}, v5=[2], pay=[3]),
     state(V1, v1=[1, 9]),
-)
+)  # fmt: skip
 
 
 def is_mistaken(wanted):
@@ -77,12 +60,12 @@ def is_mistaken(wanted):
 
 
 def is_push(push):
-    if push is None:
-        return True
-    fits = (
-        isinstance(push, tuple) and len(push) == 2 and push[0] in ("clusters", "routes") and isinstance(push[1], dict)
-    )
-    return fits and all(isinstance(one, list if push[0] == "clusters" else dict) for one in push[1].values())
+    if not isinstance(push, tuple):
+        return push is None
+    kind, content = push if len(push) == 2 else (None, None)
+    of = list if kind == "clusters" else dict
+    fits = kind in ("clusters", "routes") and isinstance(content, dict)
+    return fits and all(isinstance(one, of) for one in content.values())
 
 
 class Sidecar:
@@ -92,24 +75,20 @@ class Sidecar:
         self.name, self.unknown, self.has, self.refused = name, unknown, {"clusters": {}, "routes": {}}, []
 
     def take(self, push):
-        kind, content = push
-        if self.unknown in repr(content):
+        if self.unknown in repr(push):
             self.refused.append(push)
         else:
-            self.has = {**self.has, kind: content}
+            self.has = {**self.has, push[0]: push[1]}
 
     def why_not(self, push, wanted):
         """The code of a push that it must not be sent now, or ""."""
         kind, content = push
-        if is_mistaken(wanted):
-            return "mistake"
-        if kind == "routes" and named(content) - set(self.has["clusters"]):
-            return "no-cluster"
-        if kind == "clusters" and named(self.has["routes"]) - set(content):
-            return "still-used"
+        now = {**self.has, kind: content}
+        if is_mistaken(wanted) or is_mistaken(now):
+            return "mistake" if is_mistaken(wanted) else {"routes": "no-cluster", "clusters": "still-used"}[kind]
         if push in self.refused:
             return "refused-again"
-        return "chatter" if content == self.has[kind] or self.has == wanted else ""
+        return "chatter" if self.has in (now, wanted) else ""
 
     def lacks(self, wanted):
         """The code of what it has not as it is wanted, or ""."""
@@ -119,19 +98,14 @@ class Sidecar:
         return "not-done" if self.has["routes"] != wanted["routes"] else "addresses" if old else "left-over"
 
 
-class Plane(Drawn):
-    """Sidecars that poll. ``wrong`` is what was wrong first: (code, text)."""
-
-    def begin(self):
-        self.ask.trace.clear()
-        self.wanted, self.change, self.wrong = None, 0, None
-        self.sidecars = [Sidecar("orders", "regex"), Sidecar("users"), Sidecar("gateway")]
-
+class Plane(Stage):
     def want(self, one):
         self.wanted, self.change = deepcopy(one), self.change + 1
 
     def poll(self, sidecar, now):
-        """A sidecar polls: the answer is judged, and taken."""
+        """A sidecar polls: the answer is judged, and taken. Nobody does when something was wrong."""
+        if self.wrong:
+            return
         given = self.wanted, sidecar.has, sidecar.refused
         before = deepcopy(given)
         push = self.yours(*given)
@@ -139,61 +113,67 @@ class Plane(Drawn):
         code = code or (push and sidecar.why_not(push, self.wanted))
         if push or code:
             self.draw("control", sidecar.name, shown(push, 30), now / 10)
-        self.say(code, sidecar, f"{sidecar.name} had {shown(before[1], 160)}, and gets {shown(push, 160)}")
+        self.say(code, f"{sidecar.name} had {shown(before[1], 160)}, and gets {shown(push, 160)}")
         if push and not code:
             sidecar.take(deepcopy(push))
 
-    def say(self, code, sidecar, told=""):
-        told = told or f"{sidecar.name} has {shown(sidecar.has, 200)}"
+    def say(self, code, told):
         if code and not self.wrong:
             self.wrong = code, f"wanted is number {self.change}, {shown(self.wanted, 200)}; {told}"
 
+    def compare(self, sidecar):
+        self.say(sidecar.lacks(self.wanted), f"{sidecar.name} has {shown(sidecar.has, 200)}")
+
     def one_after_another(self):
         """After each change all poll three times, and once more, when there is nothing left to do."""
-        self.begin()
         for wanted in WANTED:
             self.want(wanted)
             for sidecar in self.sidecars:
-                for number in range(4):
+                for number in range(3):
                     self.poll(sidecar, self.change + number / 5)
-                    self.say(sidecar.lacks(wanted) if number == 2 else "", sidecar)
-            if self.wrong:
-                break
+                self.compare(sidecar)
+                self.poll(sidecar, self.change + 0.7)
 
     def meanwhile(self, seed):
-        """The changes come while they poll, at gaps U[T, 2T], and some before the one before is done."""
-        self.begin()
+        """The changes come while they poll, after U[1, 2], and some before the one before is done."""
         dice, events, end = Random(seed), [], 0.0
         for one in WANTED:
-            events.append((end, -1, one))
-            end += dice.uniform(0.3, 5) * T
-        for number in range(len(self.sidecars)):
-            now = 0.0
-            while now < end + 10 * T:
-                now += dice.uniform(T, 2 * T)
-                events.append((now, number, None))
-        for now, number, one in sorted(events, key=lambda event: event[:2]):
-            if number < 0:
-                self.want(one)
-            elif not self.wrong:
-                self.poll(self.sidecars[number], now)
+            events.append((end, one, None))
+            end += dice.uniform(0.3, 5)
         for sidecar in self.sidecars:
-            self.say(sidecar.lacks(self.wanted), sidecar)
+            now = dice.uniform(0, 1)
+            while now < end + 10:
+                now += dice.uniform(1, 2)
+                events.append((now, None, sidecar))
+        for now, one, sidecar in sorted(events, key=lambda event: event[0]):
+            self.want(one) if one else self.poll(sidecar, now)
+        for sidecar in self.sidecars:
+            self.compare(sidecar)
+
+    def judge(self, code, function, *args):
+        self.wanted, self.change, self.wrong = None, 0, None
+        self.sidecars = [Sidecar("orders", "regex"), Sidecar("users"), Sidecar("gateway")]
+        self.call(function, *args, limit=6.0)
+        code, told = self.wrong or (code, "")
+        return code, not self.wrong, told
 
 
 check_control = scenario("14", 4, "A control plane", WORDS, answer=Plane)
 
 
 @check_control.part
+def nothing_is_wanted(p):
+    p.draw("control", "orders", "nothing is wanted")
+    found = p.call(p.yours, {"clusters": {}, "routes": {}}, {"clusters": {}, "routes": {}}, [])
+    yield "chatter", found is None, f"nothing is wanted, and it has nothing: it gets {shown(found)}"
+
+
+@check_control.part
 def one_change_after_another(p):
-    p.call(p.one_after_another, limit=6.0)
-    code, told = p.wrong or ("not-done", "")
-    yield code, not p.wrong, told
+    yield p.judge("not-done", p.one_after_another)
 
 
 @check_control.part
 def twenty_changes_while_they_poll(p):
     for seed in (1, 2, 3):
-        p.call(p.meanwhile, seed, limit=6.0)
-        code, told = p.wrong or ("no-cluster", "")
-        yield code, not p.wrong, told
+        yield p.judge("no-cluster", p.meanwhile, seed)
