@@ -84,6 +84,7 @@ def generated():
 
 
 RIGHT = {"failures and a ratio": Canary, "six looks": Looks, "a generator": generated()}
+GOES = 'if self.end == "go on":\n            self.n'
 BACK = "if bad >= least and bad > 2.2 * old * most:"
 WRONG = {
     "texts": (["return 0.1 if => return '' if"], "wrong-type"),
@@ -91,11 +92,11 @@ WRONG = {
     "half at once": (["return 0.1 if self.n[\"new\"] < 100 else 0.5 => return 0.5"], "weight"),
     "counts all requests": (['0.1 if self.n["new"] < 100 => 0.1 if sum(self.n.values()) < 100'], "weight"),
     "all at last": (['else 0.5 => else 0.5 if self.n["new"] < 200 else 1'], "weight"),
+    "one in a hundred": (["return 0.1 if => return 0.01 if"], "weight"),
     "waits for the old": (["return 0.1 if => return 0 if self.n['old'] < 200 else 0.1 if"], "weight"),
     "keeps its weight": (["return 1 if self.end == \"promote\" else 0 => return 0.5"], "after"),
-    "thinks again": (["if self.end == \"go on\":\n            self.n => if self.end != 'promote':\n            self.n"], "after"),
-    "once promoted, watches on": (["if self.end == \"go on\":\n            self.n => if self.end != 'roll back':\n            self.n"],
-                                  "after"),
+    "thinks again": ([f"{GOES} => if self.end != 'promote':\n            self.n"], "after"),
+    "once promoted, watches on": ([f"{GOES} => if self.end != 'roll back':\n            self.n"], "after"),
     "waits for a hundred": ([f"{BACK} => if n >= 100 and bad >= least and bad > 2.2 * old * most:"], "glaring"),
     "never sooner than all": ([f"{BACK} => if bad >= 0.4 * n and n >= 8 or n >= 300 and bad > 8:"], "slow"),
     "seven of a hundred": (["(100, 4) => (100, 7)"], "slow"),
@@ -104,7 +105,7 @@ WRONG = {
     "looks at each request": ([f"{BACK} => if bad > old * n + 1.65 * (old * n) ** 0.5 and bad > 1:"], "false-alarm"),
     "a fixed bound": ([f"{BACK} => if bad >= least:"], "old-is-bad"),
     "unlike the old": (["if bad >= least => if n == 300 and bad + 8 < 300 * old or bad >= least"], "better"),
-    "asks for more": (['return "promote" if n >= 300 else "go on" => return "promote" if n >= 600 else "go on"'], "undecided"),
+    "asks for more": (["if n >= 300 else => if n >= 600 else"], "undecided"),
     "only if it was perfect": (["n >= 300 else => n >= 300 and bad < 2 else"], "undecided"),
 }  # fmt: skip
 WRONG = {name: (but(Canary, *changes), {code}) for name, (changes, code) in WRONG.items()}

@@ -89,7 +89,7 @@ WRONG = {
     "the slowest": ([f"{LATE} => max(shop.pages('library')) >"], "promise"),
     "without a test": ([f"{LATE} => 0 >"], "promise"),
     "the dearest": (["return min( => return max("], "cheapest"),
-    "what needs no work": (["return min(able, key=costs.get, default=None) => return able[0] if able else None"], "cheapest"),
+    "what needs no work": (["min(able, key=costs.get, default=None) => able[0] if able else None"], "cheapest"),
     "always some": (["default=None) => default='library')"], "cheapest"),
 }  # fmt: skip
 WRONG = {name: (but(decide, *changes), {code}) for name, (changes, code) in WRONG.items()}

@@ -64,21 +64,18 @@ WRONG = {
     "says it in a dict": ([f"{PUSH} (kind, content) => {PUSH} {{kind: content}}"], "wrong-type"),
     "a list": ([f"{PUSH} (kind, content) => {PUSH} [kind, content]"], "wrong-type"),
     "routes first": ([BOTH + " => "], "no-cluster"),
-    "swaps the clusters": (['both = {**has["clusters"], **wanted["clusters"]} => both = wanted["clusters"]'], "still-used"),
-    "refused is done": (["if has[kind] != content: => if has[kind] != content and not (kind == 'routes' and (kind, content) in refused):"],
-                        "still-used"),
+    "swaps the clusters": (['{**has["clusters"], **wanted["clusters"]} => wanted["clusters"]'], "still-used"),
+    "refused routes are done": (["has[kind] != content: => has[kind] != content and (kind, content) not in "
+                                 "[push for push in refused if push[0] == 'routes']:"], "still-used"),
     "sends what it was told": ([MISTAKE + " => if False:"], "mistake"),
-    "looks at what the sidecar has": (['- set(wanted["clusters"]): => - set({**has["clusters"], **wanted["clusters"]}):'],
-                                      "mistake"),
-    "weight 0 is no route": (["if named(wanted[\"routes\"]) => if {one for weights in wanted['routes'].values() for one in weights "
-                              "if weights[one]}"], "mistake"),
-    "only the routes wait": ([MISTAKE + "\n        return None => if 0: pass",
-                              '("routes", wanted["routes"]), => ("routes", wanted["routes"] if not named(wanted["routes"]) '
-                              '- set(wanted["clusters"]) else has["routes"]),', '("clusters", wanted["clusters"])] => '
-                              f'("clusters", {LEFT})]'], "mistake"),
+    "looks at what it has": (['- set(wanted["clusters"]): => - {*has["clusters"], *wanted["clusters"]}:'], "mistake"),
+    "weight 0 is no route": (["if named(wanted[\"routes\"]) => if {one for weights in wanted['routes'].values() "
+                              "for one in weights if weights[one]}"], "mistake"),
+    "only the routes wait": ([f"{MISTAKE}\n        return None => {MISTAKE}\n"
+                              "        wanted = {**wanted, 'routes': has['routes']}",
+                              f'("clusters", wanted["clusters"])] => ("clusters", {LEFT})]'], "mistake"),
     "again and again": ([f"{PUSH} (kind, content) => return (kind, content)"], "refused-again"),
-    "always the clusters": (["(kind, content)\n    return None => (kind, content)\n    return 'clusters', wanted['clusters']"],
-                            "chatter"),
+    "always the clusters": (["(kind, content)\n    return None => (kind, content)\n    return steps[-1]"], "chatter"),
     "writes to what it has": (['both = {**has["clusters"], **wanted["clusters"]} => both = has["clusters"]; '
                                'both.update(wanted["clusters"])'], "touched"),
     "who has refused gets nothing": ([f"{PUSH} => return None if refused else"], "not-done"),

@@ -91,18 +91,17 @@ def made_of_functions(tries, share, least):
 
 RIGHT = {"conditions": Retries, "counts": Counts, "functions": made_of_functions}
 METHODS, PERHAPS = '("GET", "HEAD", "OPTIONS", "PUT", "DELETE")', '("reset", "timeout", 502, 503, 504)'
+ABOVE = 'if int(get(request, "x-envoy-attempt-count") or 1) > 1'
 WRONG = {
     "every POST": (['or bool(key) => or True'], "double-charge"),
     "any header is a key": (["or bool(key) => or bool(request.headers)"], "double-charge"),
     "POST after a 503": (["(perhaps and harmless) => (perhaps and (harmless or outcome == 503))"], "double-charge"),
     "PATCH is idempotent": ([f'{METHODS} => ("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH")'], "double-charge"),
-    "never a POST": (["if outcome != \"connect-failure\" and => if not harmless or outcome != \"connect-failure\" and"],
-                     "not-sent"),
-    "no PATCH": (["if outcome != \"connect-failure\" and => if request.method == 'PATCH' or outcome != \"connect-failure\" and"],
-                 "not-sent"),
+    "never a POST": (["if outcome != => if not harmless or outcome !="], "not-sent"),
+    "no PATCH": (["if outcome != => if request.method == 'PATCH' or outcome !="], "not-sent"),
     "only GET": ([f'{METHODS} => ("GET", "HEAD", "OPTIONS")'], "idempotent"),
     "no 502": ([f'{PERHAPS} => ("reset", "timeout", 503, 504)'], "idempotent"),
-    "one spelling": (['key = get(request, "idempotency-key") => key = request.headers.get("Idempotency-Key")'], "keyed"),
+    "one spelling": (['get(request, "idempotency-key") => request.headers.get("Idempotency-Key")'], "keyed"),
     "an empty key": (["or bool(key) => or 'idempotency-key' in map(str.lower, request.headers)"], "keyed"),
     "every 5xx": ([f"{PERHAPS} => ('reset', 'timeout', *range(500, 600))"], "final"),
     "429, too": ([f"{PERHAPS} => ('reset', 'timeout', 429, 502, 503, 504)"], "final"),
@@ -110,12 +109,11 @@ WRONG = {
     "one less": (["number >= self.tries => number + 1 >= self.tries and number > 1"], "tries"),
     "no budget": (["self.left -= 1 => pass"], "storm"),
     "a try fills it": (["if number == 1:\n => if number:\n"], "storm"),
-    "a no is paid for": (["if int(get(request => self.left -= outcome == 503 and not harmless\n        if int(get(request"],
-                         "thrifty"),
+    "a no is paid for": (["if outcome != => self.left -= not harmless\n        if outcome !="], "thrifty"),
+    "only what perhaps was done costs": (["self.left -= 1 => self.left -= perhaps"], "storm"),
     "nothing fills it": (["self.left += self.share => pass"], "thrifty"),
-    "each layer for itself": (['if int(get(request, "x-envoy-attempt-count") or 1) > 1 or => if'], "layers"),
-    "who says its number is not repeated": (
-        ['if int(get(request, "x-envoy-attempt-count") or 1) > 1 => if get(request, "x-envoy-attempt-count")'], "layers"),
+    "each layer for itself": ([f"{ABOVE} or => if"], "layers"),
+    "who says its number is not repeated": ([f"{ABOVE} => if get(request, 'x-envoy-attempt-count')"], "layers"),
     "retries are counted": (["came > 1 else number => came > 1 else number - 1"], "counted"),
     "a number": (["= str(came => = int(came"], "counted"),
     "two spellings": (['name.lower() != "x-envoy-attempt-count" => name != "x-envoy-attempt-count"'], "counted"),

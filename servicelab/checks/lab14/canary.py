@@ -61,7 +61,7 @@ def rollout(Canary, seed, old, new):
 
 class Rollouts(Stage):
     def share(self, old, new, runs, asked):
-        """For each ``asked`` (code, decision, most requests, share): at least, or at most -share, have ended so."""
+        """For each (code, decision, most requests, share) of ``asked``: at least, or at most -share, end so."""
         self.draw("router", "new", f"{new:.1%} fail")
         self.make(self.yours, methods=("weight", "heard"))
         ends = []
