@@ -6,7 +6,7 @@ from servicelab.checks.learner_traceback import shown
 from servicelab.checks.scenario import Stage, scenario, words
 
 FIRST, ALL = 100, 300  # requests of the new version: of the first part, and of all
-LEAST, EARLY, LATE = 0.05, 0.1, 0.5  # the least weight, and the largest ones in the first part and after it
+EARLY, LATE = (0.05, 0.1), (0.2, 0.5)  # the least and the largest weight, in the first part and after it
 LATER = [("new", False)] * 20 + [("old", False)] * 20 + [("new", True)] * 400  # what is heard after the decision
 GO_ON, PROMOTE, ROLL_BACK = "go on", "promote", "roll back"
 
@@ -42,7 +42,8 @@ def rollout(Canary, seed, old, new):
         weight = canary.weight()
         if isinstance(weight, bool) or not isinstance(weight, int | float):
             return "", sent, failed, ("wrong-type", f"weight gave {shown(weight)}")
-        if not LEAST <= weight <= (EARLY if sent < FIRST else LATE) + 1e-9:
+        least, most = EARLY if sent < FIRST else LATE
+        if not least - 1e-9 <= weight <= most + 1e-9:
             return "", sent, failed, ("weight", f"after {sent} requests of the new version it was {weight:.3g}")
         is_new = dice.random() < weight
         ok = dice.random() >= (new if is_new else old)

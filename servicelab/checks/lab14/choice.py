@@ -69,11 +69,8 @@ def why_not(shop: Shop) -> dict[str, str]:
     """The code of what each way fails at, or ""."""
     everywhere = all(one.ours and one.language in LIBRARIES for one in shop.services)
     found = dict(zip(WAYS, ("", "" if everywhere else "not-everywhere", "between" if shop.between else "")))
-    return {way: why or ("" if p99(shop, way) <= shop.promise else "promise") for way, why in found.items()}
-
-
-def p99(shop, way):
-    return sorted(shop.pages(way))[4949]
+    late = {way for way in WAYS if sorted(shop.pages(way))[4949] > shop.promise}
+    return {way: why or ("promise" if way in late else "") for way, why in found.items()}
 
 
 def _services(text):
@@ -99,10 +96,10 @@ class Decided(Stage):
     def decide(self, shop):
         self.draw("shop", "you", f"{shop.rate} pages/s, {shop.hops} hops")
         found = self.call(self.yours, shop, returns=tuple, limit=6.0)
-        self.draw("you", "shop", shown(found[:1], 40))
         fits = len(found) == 2 and found[0] in (*WAYS, None) and isinstance(found[1], dict)
         if not fits or set(found[1]) != set(WAYS) or not all(isinstance(one, COST) for one in found[1].values()):
             self.refuse("wrong-type", f"it returned {shown(found, 200)}")
+        self.draw("you", "shop", f"{found[0]}")
         return found
 
 

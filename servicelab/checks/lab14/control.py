@@ -38,7 +38,7 @@ def state(routes, **clusters):
 
 
 V1, V2, BOTH = {"/": {"v1": 100}}, {"/": {"v2": 100}}, {"/": {"v1": 90, "v2": 10}}
-#: Twenty changes: a canary, a swap, an instance that moves, a path that goes, two mistakes, a word that is not known.
+#: Twenty changes: a canary, a swap, addresses, paths that come and go, two mistakes, a word that is not known.
 WANTED = (
     state(V1, v1=[1]), state(V1, v1=[1, 2]), state(BOTH, v1=[1, 2], v2=[3]),
     state({"/": {"v1": 50, "v2": 50}}, v1=[1, 2], v2=[3, 4]), state(V2, v2=[3, 4]),
@@ -109,10 +109,12 @@ class Plane(Stage):
         given = self.wanted, sidecar.has, sidecar.refused
         before = deepcopy(given)
         push = self.yours(*given)
-        code = "touched" if given != before else "" if is_push(push) else "wrong-type"
-        code = code or (push and sidecar.why_not(push, self.wanted))
+        code, label = "" if is_push(push) else "wrong-type", shown(push, 30)
+        if push and not code:
+            code, label = sidecar.why_not(push, self.wanted), " ".join(map(str, (f"{push[0]}:", *push[1])))
+        code = "touched" if given != before else code
         if push or code:
-            self.draw("control", sidecar.name, shown(push, 30), now / 10)
+            self.draw("control", sidecar.name, label, now / 10)
         self.say(code, f"{sidecar.name} had {shown(before[1], 160)}, and gets {shown(push, 160)}")
         if push and not code:
             sidecar.take(deepcopy(push))

@@ -67,14 +67,14 @@ class Sidecar(Stage):
         return self
 
     def first(self, request, number):
-        self.draw("sidecar", "payment", f"{request.method}, try {number}")
+        self.draw("sidecar", "upstream", f"{request.method}, try {number}")
         return self.call(self.policy.headers, request, number, returns=dict)
 
     def tries(self, request, outcome):
         """How many tries are made when all end like this, 12 at most."""
         for number in range(1, 13):
             self.first(request, number)
-            self.draw("payment", "sidecar", f"try {number}: {outcome}")
+            self.draw("upstream", "sidecar", f"try {number}: {outcome}")
             if not self.call(self.policy.again, request, number, outcome, returns=bool):
                 break
         return number
@@ -93,7 +93,7 @@ part = check_retries.part
 def a_day(s):
     _, again = s.call(day, s.begin().policy, 3, WIRE, limit=8.0)
     for _, told in sorted(again, reverse=True)[:3]:
-        s.draw("sidecar", "payment", told)
+        s.draw("sidecar", "upstream", told)
     twice = sum(charges > 1 for charges, _ in again)
     yield "double-charge", not twice, f"{twice} of 1334 orders were charged more than once"
     share, _ = s.call(day, s.begin().policy, 4, {"connect-failure": 0.02}, limit=8.0)
