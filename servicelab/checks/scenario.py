@@ -91,6 +91,11 @@ class Stage:
         what, hint = self.ask.words[code]
         self.ask.need(code, what, False, happened, hint, self.last)
 
+    def draw(self, sender: str, to: str, label: str, at: float | None = None) -> None:
+        """Draw a step as a message that arrives, and mark it."""
+        self.last = self.ask.trace.send(sender, to, label, at=at)
+        self.ask.trace.receive(self.last, at=None if at is None else at + 0.01)
+
     def use(self, context):
         """Enter a context manager (a server, a session) and leave it at the end of the part."""
         return self.ask.use(context)
