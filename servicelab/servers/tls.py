@@ -82,9 +82,16 @@ class TLSServer(Server):
                 sock.close()
 
     def _serve(self, sock):
+        line = self.context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+        self._open_ones[threading.current_thread()] = line
         try:
-            with sock, self.context.wrap_socket(sock, server_side=True) as line:
-                self._open_ones[threading.current_thread()] = line
+            line.do_handshake()
+        except OSError:
+            _leave(line)
+            self._open_ones.pop(threading.current_thread(), None)
+            return
+        try:
+            with line:
                 line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, self.nodelay)
                 line.settimeout(IDLE)
                 name = peer_name(line.getpeercert())
@@ -96,9 +103,19 @@ class TLSServer(Server):
                         self.saw.append(name)
                         line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
         except OSError:
-            pass  # it was refused, or has hung up, or is silent for too long: the client is told by TLS
+            pass  # it has hung up, or is silent for too long
         finally:
             self._open_ones.pop(threading.current_thread(), None)
+
+
+def _leave(line: ssl.SSLSocket) -> None:
+    """Close a connection whose handshake failed, so that the client can read why: closed while something that it has
+    sent is unread, TCP would send a reset, which may overtake the alert."""
+    with socket.socket(fileno=line.detach()) as sock, contextlib.suppress(OSError):
+        sock.settimeout(HANDSHAKE)
+        sock.shutdown(socket.SHUT_WR)
+        while sock.recv(4096):
+            pass
 
 
 def peer_name(certificate: dict | None) -> str:
