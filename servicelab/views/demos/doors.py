@@ -70,6 +70,7 @@ class Doors(LivePanel):
         self.shown.set_text(f"shows\n{credential}")
         self.clock.set_text(f"clock {skew:+d} s" if skew else "clock exact")
         self.signed.set_text(f"signed by\n{authority}")
+        clock = f"its clock is {skew} s fast" if skew else "its clock is exact"
         shows = f"orders shows {credential}; payment's certificate is signed by {authority}, {clock}."
         if self.asked != (credential, skew, authority):
             for artist in (self.way, self.end):
