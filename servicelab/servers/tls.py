@@ -1,7 +1,6 @@
 """A small TLS server that knows who called, and a socket on every interface that nobody outside can reach."""
 
 import contextlib
-import errno
 import socket
 import ssl
 import sys
@@ -150,4 +149,4 @@ def answers(host: str, port: int) -> bool:
         raise ServerError(f"host={host!r} is not of the loopback net: use an address that begins with 127.")
     with socket.socket() as sock:
         sock.settimeout(2)
-        return sock.connect_ex((host, port)) not in (errno.ECONNREFUSED, errno.EAGAIN, errno.ETIMEDOUT)
+        return sock.connect_ex((host, port)) == 0
