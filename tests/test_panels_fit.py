@@ -11,6 +11,7 @@ PANELS = (
     "burst.Burst",
     "cockpit.Cockpit",
     "contract.ContractChange",
+    "doors.Doors",
     "fleet.FleetPanel",
     "flood.Flood",
     "gateway.Door",

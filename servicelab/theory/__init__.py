@@ -16,6 +16,7 @@ with ValueError, never answered with a negative wait.
 | caches | kept answers, stampedes, the slowest of several, a token bucket's most |
 | consistency | lost in a crash, done twice, forgotten keys, dirty windows, quorums |
 | telemetry | what buckets and alerts can know |
+| security | what clocks that differ cost |
 """
 
 from servicelab.theory.backlog import Burst, burst, deliveries, window_rate
@@ -40,6 +41,7 @@ from servicelab.theory.queues import (
     supermarket,
 )
 from servicelab.theory.retries import availability_parallel, availability_series, fan_out, layered_retries, retry_load
+from servicelab.theory.security import refused_fresh
 from servicelab.theory.streams import buffer_growth, credit_rate, freshness_bound, time_to_fill
 from servicelab.theory.telemetry import burn_rate, histogram_quantile, time_to_alert
 from servicelab.theory.windows import (
@@ -90,6 +92,7 @@ __all__ = [
     "most_admitted",
     "outbox_lag",
     "poll_window",
+    "refused_fresh",
     "retry_load",
     "shared_speedup",
     "silence_window",
