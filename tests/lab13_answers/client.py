@@ -138,7 +138,7 @@ WRONG = {
     "up to its end": (but(Caller, "self.until - 1 => self.until"), {"last-second"}),
     "from the answer on": (but(Caller, 'now + answer["expires_in"] => self.clock() + answer["expires_in"]'),
         {"counted-late"}),
-    "no lock": (but(Caller, LOCK), {"stampede"}),
+    "no lock": (but(Caller, LOCK, f"{PAUSE} => if False:"), {"stampede"}),
     "looks before the lock": (but(Caller, "with self.lock:\n            now = self.clock()\n            if "
         f"{GOOD}: => now = self.clock()\n        if {GOOD}:\n            return self.token\n        with self.lock:\n"
         "            if False:", f"{PAUSE} => if False:"), {"stampede"}),

@@ -150,8 +150,8 @@ WRONG = {
         "            sessions[one[::-1]] = sessions.pop(one)\n        return"), {"others"}),
     "the same id again": (but(make_app, f'session.clear()\n        {NEW_ID} => '
         'session.setdefault("id", secrets.token_urlsafe(16))'), {"same-session"}),
-    "a row is left by a login": (but(make_app, 'sessions.pop(session.get("id"), None)\n        session.clear()\n        '
-        'session["id"] => session.clear()\n        session["id"]'), {"same-session"}),
+    "a row is left by a login": (but(make_app, 'sessions.pop(session.get("id"), None)\n        session.clear()\n'
+        '        session["id"] => session.clear()\n        session["id"]'), {"same-session"}),
     "old cookies with a user": (but(make_app, 'sessions.get(session.get("id")) => '
         'sessions.get(session.get("id")) or session.get("user")'), {"known-key"}),
     "no old keys": (but(make_app, "if one and one != PUBLISHED => if False"), {"rotation"}),

@@ -127,7 +127,7 @@ WRONG = {
     "a pair": (lambda *given: tuple(sign(*given).items()), Door, {"wrong-type"}),
     "None is no": (*door("return False\n        due => return None\n        due"), {"wrong-type"}),
     "the time is a number": (*door("not signed.isdecimal() => abs(now - int(signed)) > self.window"), {"raised"}),
-    "headers are there": (*door(f'headers.get(f"X-{{n}}", "") => headers[f"X-{{n}}"]'), {"raised"}),
+    "headers are there": (*door('headers.get(f"X-{n}", "") => headers[f"X-{n}"]'), {"raised"}),
     "a nonce by the clock": (but(sign, "secrets.token_hex(16) => str(now)"), Door, {"good"}),
     "the key as it is": (but(sign, '"X-Key": key_id => "X-Key": key_id, "X-Secret": key.hex()'), Door, {"key-sent"}),
     "one key for all": (*door("self.keys.get(caller) => self.keys.get('ann')"), {"stranger"}),
