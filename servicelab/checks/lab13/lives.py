@@ -9,8 +9,7 @@ from typing import NamedTuple
 from servicelab.checks.learner_traceback import shown
 from servicelab.checks.scenario import Stage, scenario, words
 
-OUT, ASKS = 60.0, 2.0  # seconds; questions/s
-MORE, DRAWN = 1.03, 20_000  # chance; events that are simulated
+OUT, ASKS, MORE, DRAWN = 60.0, 2.0, 1.03, 20_000  # seconds; questions/s; chance; events that are simulated
 
 WORDS = words("""
 not-a-pair: decide returns None or a pair: a life of 5 s or more, and None or a cache time of 0 s or more
@@ -25,8 +24,7 @@ gives-up, impossible: where it can be done, decide says how, and only where it c
 
 
 class Shop(NamedTuple):
-    """``callers`` call each of ``services`` at random, ``rate`` times a second each. A token is good for ``leeway``
-    seconds beyond its life. ``opaque``: nobody can read it, so a service has to ask the auth server."""
+    """``rate``: calls/s of a caller at a service. ``leeway``: s beyond a token's life. ``opaque``: none can read it."""
 
     callers: int
     services: int
@@ -92,6 +90,6 @@ def six_shops(d):
         yield "gives-up" if is_due else "impossible", (found is not None) == is_due, told
         if is_due:
             yield "unreadable", found[1] is not None or not shop.opaque, told
-            stays, questions = stays_in(shop, *found), sum(asked(shop, *found))
+            stays, each = stays_in(shop, *found), sum(asked(shop, *found))
             yield "stays-in", stays < OUT, f"{told}; a revoked caller is in for up to {stays:.3g} s"
-            yield "asks", questions <= MORE * ASKS, f"{told}; {questions:.3g} questions a second"
+            yield "asks", each <= MORE * ASKS, f"{told}; {each:.3g} questions a second"

@@ -4,7 +4,7 @@ import time
 from base64 import urlsafe_b64encode
 
 from joserfc import jwt
-from joserfc.jwk import ECKey, KeySet, OctKey
+from joserfc.jwk import ECKey, KeySet
 
 from servicelab.checks.learner_traceback import shown
 from servicelab.checks.scenario import Stage, scenario, words
@@ -100,7 +100,6 @@ def whose_they_are(g):
     yield g.bad("algorithm", "ES384, signed by the auth server", kid="invoices", alg="ES384")
     header = urlsafe_b64encode(b'{"alg":"none","kid":"2026-a"}').decode().rstrip("=")
     yield g.bad("algorithm", "without a signature", token=f"{header}.{one.split('.')[1]}.")
-    yield g.bad("algorithm", "HS256 with a stranger's secret", alg="HS256", key=OctKey.generate_key(256))
     yield g.bad("key-id", "of a key that is not in the set", kid="2025-d", key=g.old)
     yield g.bad("key-id", "without a key id", kid=None, key=g.old)
     yield g.bad("key-id", "without a key id, and with one key", kid=None, key=g.old, keys=g.auth.public("2026-a"))
@@ -113,6 +112,7 @@ def what_they_say(g):
         ("issuer", "iss", ("https://auth.example", f"{ISSUER}.example", None)),
         ("audience", "aud", ("payment", f"{AUDIENCE}-archive", ["payment", "stock"], [f"{AUDIENCE}-archive"], None)),
         ("scope", "scope", ("orders:write", f"{SCOPE}-all stock:read", f"my-{SCOPE}", "", None)),
+        ("no-end", "exp", (None,)),
     ):
         for one in values:
             yield g.bad(code, f"{claim} {one}", **{claim: one})
@@ -121,19 +121,13 @@ def what_they_say(g):
 
 @part
 def when_they_are_good(g):
-    yield g.bad("no-end", "without exp", exp=None)
     for since in (-1, 0, 1, LEEWAY - 1, LEEWAY, LEEWAY + 1, 60):
         due = g.good if since < LEEWAY else g.bad
         yield due("expired", f"{since} s after exp", exp=g.now - since, iat=g.now - 100)
     for claim, ahead in ((claim, ahead) for claim in ("nbf", "iat") for ahead in (0, 1, LEEWAY, LEEWAY + 1, 60)):
         due = g.good if ahead <= LEEWAY else g.bad
         yield due("too-early", f"{ahead} s before {claim}", **{claim: g.now + ahead}, exp=g.now + 300)
-
-
-@part
-def no_tokens_at_all(g):
-    token, _ = g.auth.token(g.now)
-    for text in ("", "token", "a.b.c", "..", token.rpartition(".")[0], f"{token}.{token}", "ä.ö.ü"):
+    for text in ("", "token", "a.b.c", "..", g.auth.token(g.now)[0].rpartition(".")[0], "ä.ö.ü"):
         yield g.bad("raised", f"the text {text[:12]!r}…", token=text)
     for claims in ({"exp": "tomorrow"}, {"scope": 7}, {"aud": 7}, {"nbf": "today"}):
         yield g.bad("raised", f"with {claims}", **claims)
