@@ -84,7 +84,7 @@ class Waits:
                 self.last = answer
                 if self.token and self.token[0] == token:
                     self.token = None
-        if isinstance(self.last, Exception) and answer is None:
+        if isinstance(self.last, Exception):
             raise self.last
         return answer or self.last
 
@@ -157,6 +157,11 @@ WRONG = {
     "no error": (but(Caller, "error\n                raise => error\n                return None",
         "raise self.error => return None", "answer = self.call(token) => "
         "if not token:\n            return 503, 'no token'\n        answer = self.call(token)"), {"error-lost"}),
+    "no error, but the 401": (but(Caller, "new = self.fresh(bad=token) => "
+        "try:\n                new = self.fresh(bad=token)\n            except AuthError:\n                new = None"),
+        {"error-lost"}),
+    "five seconds from the answer": (but(Caller, "self.token, self.error = None, error => "
+        "self.token, self.error, self.asked = None, error, self.clock()"), {"recovers"}),
     "a failure is forgotten": (but(Caller, "= None, error => = None, error\n                self.asked = -100"),
         {"hammered"}),
     "a pause after failures only": (but(Caller, f"{PAUSE} => if self.error and now - self.asked < 5:"), {"hammered"}),

@@ -154,6 +154,9 @@ WRONG = {
         "return not self.store.has(nonce) and (self.store.add(nonce, int(signed) + self.window) or True)"), {"race"}),
     "notes first": (*door(f"{CHECKED} => if not self.store.add(nonce, int(signed) + self.window):\n"
         f"            return False\n        {CHECKED}", f"{ADD} => return True"), {"burnt"}),
+    "notes before the clock": (*door(f"{WINDOW}\n        {ADD} => "
+        f"is_new = self.store.add(nonce, int(signed) + self.window)\n        {WINDOW}\n        return is_new"),
+        {"burnt"}),
     "for two windows": (*door("int(signed) + self.window) => int(signed) + 2 * self.window)"), {"too-long"}),
     "for two from now": (*door("int(signed) + self.window) => now + 2 * self.window)"), {"too-long"}),
 }  # fmt: skip

@@ -53,7 +53,7 @@ def asked(shop: Shop, life: float, cache: float | None) -> tuple[float, float]:
     """Tokens, and introspections, that the auth server is asked for each second, simulated for one caller for long.
 
     Whoever calls with a token in its last second gets a new one first. A service that has not asked about this token
-    within ``cache`` seconds asks when a call comes. Between what is asked no call need be drawn: they come at random.
+    within ``cache`` seconds asks at the next call. The calls in between need not be drawn, for they come at random.
     """
     dice, now, tokens, told = Random(1), 0.0, 0, 0
     while tokens + told < DRAWN:

@@ -126,9 +126,10 @@ def others_and_changes(s):
 
 @part
 def early_late_and_again(s):
-    for late in (0, WINDOW - 1, WINDOW, WINDOW + 1, -WINDOW, -WINDOW - 1, 3 * WINDOW):
-        due = s.let_in if abs(late) <= WINDOW else s.refused
-        yield due("window", f"it comes {late} s after it was signed", s.sign(), now=START + late)
+    for late in (0, WINDOW - 1, WINDOW, WINDOW + 1, -WINDOW, 3 * WINDOW, -WINDOW - 1):
+        due, signed = s.let_in if abs(late) <= WINDOW else s.refused, s.sign()
+        yield due("window", f"it comes {late} s after it was signed", signed, now=START + late)
+    yield s.let_in("burnt", "it was refused as too early, and now it is in time", signed)
     for begin, ahead in ((START + 1000, 0), (START + 2000, 48), (START + 3000, WINDOW), (START + 4000, -48)):
         signed = s.sign(now=begin + ahead)
         yield s.let_in("good", f"by a clock that is {ahead} s ahead", signed, now=begin)
