@@ -91,5 +91,5 @@ def six_shops(d):
         if is_due:
             yield "unreadable", found[1] is not None or not shop.opaque, told
             stays, each = stays_in(shop, *found), sum(asked(shop, *found))
-            yield "stays-in", stays < OUT, f"{told}; a revoked caller is in for up to {stays:.3g} s"
+            yield "stays-in", stays < OUT, f"{told}; a revoked caller is in for up to {stays:.0f} s"
             yield "asks", each <= MORE * ASKS, f"{told}; {each:.3g} questions a second"
