@@ -86,6 +86,11 @@ class Stage:
             )
         return made
 
+    def say(self, sender: str, to: str, label: str) -> None:
+        """Draw a message that arrives at once, and mark it."""
+        self.last = self.ask.trace.send(sender, to, label)
+        self.ask.trace.receive(self.last)
+
     def refuse(self, code: str, happened: str) -> None:
         """Say what is wrong, and end the check of this object here: nothing else makes sense with it."""
         what, hint = self.ask.words[code]
