@@ -5,7 +5,7 @@ answer and the codes of the expectations that must refuse it, these and no other
 """
 
 #: The modules, in the order of the exercises, and what a learner hands in.
-EXERCISES = {"basket": "page", "flow": "order", "business": "decide", "regions": "place"}
+EXERCISES = {"basket": "page", "flow": "order", "business": "decide", "review": "review"}
 REFUSALS = {("basket", kind): "other-rows" for kind in ("exception", "exit", "wrong-type", "not-callable")}
 #: Wrong answers, and different messages, an exercise.
 LEAST_WRONG = 6

@@ -38,6 +38,7 @@ def in_lots(basket, get, ask=asked):
 
 def by_hand(basket, get):
     """Threads, slices, sets, and the ids in the address."""
+
     def gather(kind, ids):
         ids, found, failed = sorted(ids), {}, []
 
@@ -49,7 +50,7 @@ def by_hand(basket, get):
             except Exception as error:
                 failed.append(error)
 
-        threads = [threading.Thread(target=fetch, args=(ids[at:at + 25],)) for at in range(0, len(ids), 25)]
+        threads = [threading.Thread(target=fetch, args=(ids[at : at + 25],)) for at in range(0, len(ids), 25)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -96,7 +97,7 @@ class Loader:
 
 
 def no_name(basket, get):
-    return [(id, name, price, maker and maker.removeprefix("maker ")) for id, name, price, maker in in_lots(basket, get)]
+    return [(*row[:3], row[3] and row[3].removeprefix("maker ")) for row in in_lots(basket, get)]
 
 
 def as_they_come(basket, get):
@@ -135,6 +136,7 @@ def makers_one_by_one(basket, get):
 
 def lots_of_all_lines(basket, get):
     """A lot of the lines and not of the ids."""
+
     def ask(get, kind, ids):
         found = {}
         with ThreadPoolExecutor(5) as pool:

@@ -123,8 +123,11 @@ def safest(links, prices):
 
 def known_prices(links, prices):
     """It has learnt one list by heart."""
-    known = {"call": 10, "cached call": 60, "queue": 40, "stream": 150, "local stream": 300, "saga": 400, "at home": 900}
-    return cheapest(links, {style: (month, 0.3) for style, month in known.items()})
+    return cheapest(links, {style: (month, 0.3) for style, month in zip(STYLES, (10, 60, 40, 150, 300, 400, 900))})
+
+
+def per_month(links, prices):
+    return cheapest(links, {style: (month, 0) for style, (month, _) in prices.items()})
 
 
 RIGHT = {"cheapest": cheapest, "by rules": by_rules, "a table": lambda links, prices: Table(prices).decide(links)}
@@ -142,6 +145,6 @@ WRONG = {
     "an endless buffer": (counts(lost=lambda style, link: lost(style, link, 1e12)), {"loses"}),
     "nothing may be lost": (safest, {"too-dear"}),
     "per million only": (counts(month=False), {"too-dear"}),
-    "per month only": (lambda links, prices: cheapest(links, {one: (p, 0) for one, (p, _) in prices.items()}), {"too-dear"}),
+    "per month only": (per_month, {"too-dear"}),
     "prices by heart": (known_prices, {"too-dear"}),
 }

@@ -1,19 +1,19 @@
 """Exercise 1, repair: a page that asks once for each line of a basket. The catalogue is far away, on sockets."""
 
+import time
+from collections import Counter
 from contextlib import ExitStack
 from math import ceil
 
 import requests
-from flask import Flask, jsonify, request
+from flask import jsonify, request
 
-from servicelab.checks.lab15.trips import Together, far, session, timed, trips
+from servicelab.checks.lab15.trips import Far
 from servicelab.checks.learner_traceback import shown
 from servicelab.checks.scenario import Stage, scenario, words
 from servicelab.table import Table
-from servicelab.trace import Trace
 
-LIMIT, RTT = 25, 0.02  # ids a call; seconds, in the check
-TEN = [f"a-{number}" for number in range(10)]
+LIMIT = 25  # ids a call
 
 WORDS = words("""
 other-rows: each line of the basket has its row, with the article's name and price and its maker's name
@@ -39,58 +39,52 @@ old: the next page shows what the catalogue says then
 """)
 
 
-class Catalogue:
-    """``makers``: how many there are. It answers in an order of its own, each article once, without those it lacks."""
+def ids(*numbers):
+    return [f"a-{number}" for number in numbers]
 
-    def __init__(self, use, rtt=RTT, makers=4):
-        self.trace, self.makers, self.price, self.ill = Trace(), makers, 10, ""
-        self.gone = {"articles": set(), "makers": set()}
-        self.asked, self.together = {"articles": [], "makers": []}, Together()
-        app = Flask("catalogue")
-        app.add_url_rule("/<kind>", "all", self._all)
-        self.url = far(use, app, "catalogue", rtt, self.trace)
-        self.session = use(session(self.trace, "page"))
+
+class Catalogue(Far):
+    """It answers in an order of its own, each thing once, without the ``gone``; it fails for what is ``ill``."""
+
+    def __init__(self, use, rtt=0.02):
+        super().__init__(use)
+        self.makers, self.price, self.ill, self.gone, self.asked = 4, 10, "", set(), []
+        self.url, self.mine = self.serve("catalogue", "/<kind>", self._all, rtt), self.session("page")
 
     def get(self, path, params=None):
-        return self.session.get(self.url + path, params=params, timeout=10)
+        return self.mine.get(self.url + path, params=params, timeout=10)
 
     def _all(self, kind):
-        ids = request.args.getlist("id")
-        self.asked[kind].append(ids)
-        self.together.come(kind)
-        if self.ill == kind:
-            return "ill", 503
-        if len(ids) > LIMIT:
-            return f"{len(ids)} ids, and no more than {LIMIT} are taken", 400
-        makes = {"articles": self._article, "makers": self._maker}[kind]
-        return jsonify([makes(one) for one in sorted(set(ids) - self.gone[kind], reverse=True)])
+        wanted = request.args.getlist("id")
+        self.asked.append((kind, len(wanted)))
+        self.come(kind)
+        if self.ill == kind or len(wanted) > LIMIT:
+            return ("ill", 503) if self.ill == kind else (f"{len(wanted)} ids; no more than {LIMIT} are taken", 400)
+        return jsonify([self._one(id) for id in sorted(set(wanted) - self.gone, reverse=True)])
 
-    def _article(self, id):
-        number = int(id.split("-")[1])
-        return {"id": id, "name": f"mug {number}", "price": self.price + number, "maker": f"m-{number % self.makers}"}
+    def _one(self, id):
+        kind, number = id.split("-")
+        more = {"price": self.price + int(number), "maker": f"m-{int(number) % self.makers}"} if kind == "a" else {}
+        return {"id": id, "name": f"{'mug' if more else 'maker'} {number}"} | more
 
-    def _maker(self, id):
-        return {"id": id, "name": f"maker {id}"}
-
-    def row(self, id):
-        if id in self.gone["articles"]:
-            return id, None, None, None
-        made = self._article(id)
-        return id, made["name"], made["price"], None if made["maker"] in self.gone["makers"] else f"maker {made['maker']}"
-
-    def needs(self, basket):
-        """The ids of articles and of makers that have to be asked for."""
-        known = set(basket) - self.gone["articles"]
-        return {"articles": set(basket), "makers": {self._article(id)["maker"] for id in known}}
+    def due(self, basket):
+        """The rows, and how many calls for articles and for makers are needed."""
+        known = {id: self._one(id) for id in basket if id not in self.gone}
+        makers = {one["maker"] for one in known.values()}
+        names = {id: self._one(id)["name"] for id in makers - self.gone}
+        rows = {id: (id, one["name"], one["price"], names.get(one["maker"])) for id, one in known.items()}
+        return [rows.get(id, (id, None, None, None)) for id in basket], {
+            "articles": ceil(len(set(basket)) / LIMIT),
+            "makers": ceil(len(makers) / LIMIT),
+        }
 
 
 def page_of(page, rtt: float = 0.15, lines: int = 10) -> Table:
     """One page of so many lines, with the catalogue ``rtt`` seconds away: its calls, its trips and its time."""
     with ExitStack() as stack:
-        catalogue = Catalogue(stack.enter_context, rtt)
-        took = timed(page, [f"a-{number}" for number in range(lines)], catalogue.get)
-        calls, path = sum(map(len, catalogue.asked.values())), trips(catalogue.trace, "page")
-    row = f"{1e3 * rtt:.0f}", calls, path, f"{1e3 * took:.0f}"
+        catalogue, begin = Catalogue(stack.enter_context, rtt), time.perf_counter()
+        page(ids(*range(lines)), catalogue.get)
+        row = f"{1e3 * rtt:.0f}", len(catalogue.asked), catalogue.trips("page"), 1e3 * (time.perf_counter() - begin)
     return Table(("RTT (ms)", "calls", "trips", "took (ms)"), [row], f"a basket of {lines} lines")
 
 
@@ -100,36 +94,32 @@ class Asked(Stage):
         self.catalogue = Catalogue(ask.use)
 
     def show(self, basket, at_once=0):
-        """The page's rows, the ids of each of its calls, and how it went in words."""
-        catalogue = self.catalogue
-        catalogue.asked = {"articles": [], "makers": []}
-        catalogue.trace.clear()
-        catalogue.together.expect(articles=at_once, makers=at_once)
+        self.catalogue.asked.clear()
+        self.catalogue.begin(articles=at_once, makers=at_once)
         self.last = self.ask.trace.send("customer", "page", f"{len(basket)} lines")
         self.ask.trace.receive(self.last)
-        outcome = self.ask.run(self.yours, list(basket), catalogue.get, limit=20.0)
-        self.ask.trace.extend(catalogue.trace.events)
-        self.calls = {kind: len(calls) for kind, calls in catalogue.asked.items()}
-        told = " and ".join(f"{count} for {kind}" for kind, count in self.calls.items())
-        return outcome, f"a basket of {len(basket)} lines; calls: {told}"
+        outcome = self.ask.run(self.yours, list(basket), self.catalogue.get, limit=20.0)
+        self.ask.trace.extend(self.catalogue.trace.events)
+        self.calls = Counter(kind for kind, _ in self.catalogue.asked)
+        return outcome, f"a basket of {len(basket)} lines; calls: {dict(self.calls)}"
 
     def judged(self, basket, at_once=0, code="other-rows"):
         outcome, told = self.show(basket, at_once)
-        most = max((len(ids) for calls in self.catalogue.asked.values() for ids in calls), default=0)
+        most = max((many for _, many in self.catalogue.asked), default=0)
         yield "too-many-ids", most <= LIMIT, f"{told}; one of them has {most} ids"
         yield "other-rows", isinstance(outcome.value, list), f"{told}; {outcome}"
         rows = [tuple(row) if isinstance(row, list | tuple) else row for row in outcome.value]
-        due = [self.catalogue.row(id) for id in basket]
-        if rows != due and code == "other-rows" and sorted(map(repr, rows)) == sorted(map(repr, due)):
+        due, needed = self.catalogue.due(basket)
+        if code == "other-rows" and rows != due and sorted(map(repr, rows)) == sorted(map(repr, due)):
             code = "other-order"
         wrong = next((pair for pair in zip(rows, due) if pair[0] != pair[1]), (len(rows), len(due)))
         yield code, rows == due, f"{told}; it showed {shown(wrong[0])}, where {shown(wrong[1])} was due"
-        needs = {kind: ceil(len(ids) / LIMIT) for kind, ids in self.catalogue.needs(basket).items()}
-        path, over = trips(self.catalogue.trace, "page"), [kind for kind in needs if self.calls[kind] > needs[kind]]
-        yield "nothing-to-ask", not any(needs[kind] == 0 for kind in over), told
-        in_a_row = path > max(2, sum(self.calls.values()) / 2 * bool(over))  # of many at once, some may be late
+        over = [kind for kind in needed if self.calls[kind] > needed[kind]]
+        yield "nothing-to-ask", all(needed[kind] for kind in over), told
+        path = self.catalogue.trips("page")  # of many at once, one may be late: those are told by their number
+        in_a_row = path > max(2, sum(self.calls.values()) / 2 * bool(over))
         yield "many-trips", not in_a_row, f"{told}, {path} of them one after another"
-        yield "too-many-calls", not over, f"{told}; as many as are needed are {needs}"
+        yield "too-many-calls", not over, f"{told}; needed are {needed}"
 
 
 check_basket = scenario("15", 1, "One trip for each line", WORDS, page=Asked)
@@ -138,49 +128,33 @@ part = check_basket.part
 
 @part
 def ten_lines(s):
-    yield from s.judged(["a-7", "a-2", "a-9", *TEN[3:6], "a-1", "a-8", "a-0", "a-6"])
-
-
-@part
-def the_same_twice(s):
-    yield from s.judged(["a-3", "a-1", "a-3", "a-2", "a-3"], code="twice")
+    yield from s.judged(ids(7, 2, 9, 3, 4, 5, 1, 8, 0, 6))
+    yield from s.judged(ids(3, 1, 3, 2, 3), code="twice")
 
 
 @part
 def what_nobody_knows(s):
-    s.catalogue.gone = {"articles": {"a-4"}, "makers": {"m-2"}}
-    yield from s.judged(TEN[:7], code="missing")
+    s.catalogue.gone = {"a-4", "m-2", "a-5"}
+    for basket in (range(7), (4, 5), ()):
+        yield from s.judged(ids(*basket), code="missing")
 
 
 @part
-def nothing_to_ask(s):
-    yield from s.judged([])
-    s.catalogue.gone["articles"] = {"a-4", "a-5"}
-    yield from s.judged(["a-4", "a-5"], code="missing")
-
-
-@part
-def sixty_lines(s):
+def many_lines(s):
+    yield from s.judged(ids(*range(20), *range(20), *range(10)))
     s.catalogue.makers = 60
-    yield from s.judged([f"a-{number}" for number in range(60)], at_once=3)
-
-
-@part
-def fifty_lines_of_twenty_articles(s):
-    yield from s.judged([f"a-{number % 20}" for number in range(50)])
+    yield from s.judged(ids(*range(60)), at_once=3)
 
 
 @part
 def the_catalogue_is_ill(s):
-    for kind in ("articles", "makers"):
-        s.catalogue.ill = kind
-        outcome, told = s.show(TEN[:4])
-        is_raised = isinstance(outcome.error, requests.HTTPError)
-        yield "error-hidden", is_raised, f"{told}; {kind} were answered with 503: {outcome}"
+    for s.catalogue.ill in ("articles", "makers"):
+        outcome, told = s.show(ids(*range(4)))
+        yield "error-hidden", isinstance(outcome.error, requests.HTTPError), f"{told}; 503 was answered: {outcome}"
 
 
 @part
 def another_page(s):
-    yield from s.judged(TEN[:3])
+    yield from s.judged(ids(0, 1, 2))
     s.catalogue.price = 20
-    yield from s.judged(TEN[:3], code="old")
+    yield from s.judged(ids(0, 1, 2), code="old")
