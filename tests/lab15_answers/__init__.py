@@ -6,6 +6,8 @@ answer and the codes of the expectations that must refuse it, these and no other
 
 #: The modules, in the order of the exercises, and what a learner hands in.
 EXERCISES = {"basket": "page", "flow": "order", "business": "decide", "review": "review"}
+#: A page that does not come to its end shows no rows, and None is no answer to a customer.
 REFUSALS = {("basket", kind): "other-rows" for kind in ("exception", "exit", "wrong-type", "not-callable")}
+REFUSALS |= {("flow", "wrong-type"): "other-answer"}
 #: Wrong answers, and different messages, an exercise.
 LEAST_WRONG = 6

@@ -5,9 +5,9 @@
 """
 
 from servicelab.checks.lab15.basket import check_basket, page_of
-from servicelab.checks.lab15.business import check_business, decided
+from servicelab.checks.lab15.business import PRACTICE, PRICES, check_business, decided
 from servicelab.checks.lab15.flow import check_flow, orders_at
 from servicelab.checks.lab15.review import check_review, game, reviewed
 
-__all__ = ["check_basket", "check_business", "check_flow", "check_review", "decided", "game", "orders_at", "page_of"]
-__all__ += ["reviewed"]
+__all__ = ["PRACTICE", "PRICES", "check_basket", "check_business", "check_flow", "check_review", "decided", "game"]
+__all__ += ["orders_at", "page_of", "reviewed"]

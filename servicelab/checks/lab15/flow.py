@@ -12,14 +12,13 @@ from servicelab.checks.learner_traceback import shown
 from servicelab.checks.scenario import Stage, scenario, words
 from servicelab.table import Table
 
-#: What each service does when asked: a name in the books, and by how much it goes up.
-DEEDS = {
+DEEDS = {  # what each service does when asked: a name in the books, and by how much it goes up
     "inventory/reserve": ("reserved", 1), "inventory/release": ("reserved", -1), "risk/check": ("checked", 1),
     "payment/charge": ("paid", 1), "payment/void": ("paid", -1), "shipping/book": ("shipped", 1),
     "mail/send": ("mailed", 1), "points/add": ("points", 1),
 }  # fmt: skip
-FIRST = ("inventory/reserve", "risk/check")  # they need no answer of each other
-AFTERWARDS = ("shipped", "mailed", "points")
+#: What needs no answer of each other, and what can wait.
+FIRST, AFTERWARDS = ("inventory/reserve", "risk/check"), ("shipped", "mailed", "points")
 
 WORDS = words("""
 other-answer: order returns True when it is accepted, and False when it is not
@@ -85,7 +84,7 @@ class Shop(Far):
         return ("", 504) if is_charge and self.silent else "no" if says_no else "yes"
 
 
-def orders_at(order, rtts=(0.001, 0.03, 0.15), orders: int = 10) -> Table:
+def orders_at(order, rtts=(0.001, 0.03, 0.15), orders: int = 5) -> Table:
     """So many orders one after another, with all services ``rtts`` seconds away: trips, median, slowest time."""
     rows = []
     for rtt in rtts:
