@@ -113,6 +113,13 @@ def without_the_unknown(basket, get):
     return [row for row in in_lots(basket, get) if row[1] is not None]
 
 
+def no_such_maker(basket, get):
+    known = {one[0]: one for one in in_lots(basket, get)}
+    if any(one[1] and not one[3] for one in known.values()):
+        raise KeyError("maker")
+    return [known[id] for id in basket]
+
+
 def one_by_one(basket, get):
     """As it was handed out."""
     return in_lots(basket, get, lambda get, kind, ids: asked(get, kind, ids, size=1, at_once=False))
@@ -203,6 +210,7 @@ WRONG = {
     "as they come": (as_they_come, {"other-order"}),
     "each once": (each_once, {"twice"}),
     "without the unknown": (without_the_unknown, {"missing"}),
+    "no such maker": (no_such_maker, {"missing"}),
     "always asks": (always_asks, {"nothing-to-ask"}),
     "a hole for an error": (a_hole_for_an_error, {"error-hidden"}),
     "makers may fail": (makers_may_fail, {"error-hidden"}),

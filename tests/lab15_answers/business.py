@@ -117,6 +117,20 @@ def always_hits(links, prices):
     return cheapest({name: link._replace(keys=1) if link.old else link for name, link in links.items()}, prices)
 
 
+def shields_nobody(style, link):
+    """A burst is too much for a cache, too."""
+    return lost("call" if style == "cached call" else style, link)
+
+
+def kept_for(days):
+    """Days for which it thinks that a local stream can be read again."""
+
+    def seen(link):
+        return link._replace(replay=link.replay and (5 if link.replay <= days else 30))
+
+    return lambda links, prices: cheapest({name: seen(link) for name, link in links.items()}, prices)
+
+
 def safest(links, prices):
     return cheapest(links, prices, total=lambda style, link, prices: (lost(style, link), prices[style][0]))
 
@@ -143,6 +157,9 @@ WRONG = {
     "no burst": (counts(lost=no_burst), {"loses"}),
     "no outage": (counts(lost=no_outage), {"loses"}),
     "an endless buffer": (counts(lost=lambda style, link: lost(style, link, 1e12)), {"loses"}),
+    "a local stream for ever": (kept_for(50), {"no-replay"}),
+    "a local stream for a day": (kept_for(1), {"loses"}),
+    "a cache shields nobody": (counts(lost=shields_nobody), {"too-dear"}),
     "nothing may be lost": (safest, {"too-dear"}),
     "per million only": (counts(month=False), {"too-dear"}),
     "per month only": (per_month, {"too-dear"}),

@@ -153,6 +153,32 @@ def undoes_at_once(number, call, later):
     return pooled(number, call, lambda path, number: (call if path in UNDO else later)(path, number))
 
 
+def voids_only(number, call, later):
+    """Payment will have said it all."""
+    try:
+        return pooled(number, lambda path, number: wrapped(call, path, number), later)
+    except RuntimeError:
+        return later("payment/void", number) is not None
+
+
+def wrapped(call, path, number):
+    try:
+        return call(path, number)
+    except requests.Timeout as error:
+        raise RuntimeError from error
+
+
+def asks_again(number, call, later):
+    def ask(path, number):
+        try:
+            return call(path, number)
+        except requests.Timeout:
+            later(path, number)
+            raise
+
+    return pooled(number, ask, lambda path, number: path == "payment/void" or later(path, number))
+
+
 def raises_it(number, call, later):
     fine = all(at_once(call, number, "inventory/reserve", "risk/check")) and call("payment/charge", number)
     for path in AFTERWARDS if fine else UNDO:
@@ -198,6 +224,8 @@ WRONG = {
     "with the parcel": (with_the_parcel, {"sent-all-the-same"}),
     "mails before": (mails_before, {"sent-all-the-same"}),
     "never voids": (lambda *given: pooled(*given, undo=UNDO[1:]), {"silent"}),
+    "voids only": (voids_only, {"silent"}),
+    "asks again, later": (asks_again, {"silent"}),
     "no answer is a yes": (lambda *given: pooled(*given, silent=True), {"silent"}),
     "raises it": (raises_it, {"silent"}),
 }

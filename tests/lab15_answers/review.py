@@ -150,6 +150,16 @@ def one_at_a_time(game):
     return found[:1]
 
 
+def harmed_for_good(game):
+    """Who has the money back was not harmed."""
+    back = {entry.order for entry in game.ledger if entry.what == "refunded"}
+    return review(game._replace(ledger=[entry for entry in game.ledger if entry.order not in back]))
+
+
+def twice_or_more(fault, done):
+    return 25 * (1 - done["refunded"]) if fault == "double charge" else money_of(fault, done)
+
+
 def changed(**how):
     return lambda game: review(game, **how)
 
@@ -176,6 +186,8 @@ WRONG = {
     "the first lever": (changed(helped=first_lever), {"mitigate"}),
     "the last lever": (changed(helped=any_lever), {"mitigate"}),
     "a charge costs ten": (changed(money=lambda fault, done: money_of(fault, done) + 10), {"money"}),
+    "thrice is twice": (changed(money=twice_or_more), {"money"}),
+    "harmed for good": (harmed_for_good, {"refund"}),
     "one clock": (changed(clocks=lambda game: {}), {"clocks"}),
     "ahead is behind": (changed(clocks=lambda game: {who: -by for who, by in offsets(game).items()}), {"clocks"}),
     "all lines": (changed(lines=as_it_stands), {"came-again"}),

@@ -107,7 +107,7 @@ class Asked(Stage):
         outcome, told = self.show(basket, at_once)
         most = max((many for _, many in self.catalogue.asked), default=0)
         yield "too-many-ids", most <= LIMIT, f"{told}; one of them has {most} ids"
-        yield "other-rows", isinstance(outcome.value, list), f"{told}; {outcome}"
+        yield code, isinstance(outcome.value, list), f"{told}; {outcome}"
         rows = [tuple(row) if isinstance(row, list | tuple) else row for row in outcome.value]
         due, needed = self.catalogue.due(basket)
         if code == "other-rows" and rows != due and sorted(map(repr, rows)) == sorted(map(repr, due)):

@@ -70,17 +70,16 @@ def lived(link: Link, style: str) -> tuple[float, float]:
     return wait, float(lost)
 
 
-def unmet(link, style) -> str:
-    """The code of the first need that a style does not meet, or ""."""
-    does, (wait, _) = STYLES[style], lived(link, style)
-    met = {
+def met(link, style) -> dict[str, bool]:
+    """For each need, by its code, whether a style meets it."""
+    does = STYLES[style]
+    return {
         "no-result": does.result or not link.result,
-        "too-late": wait <= link.within,
+        "too-late": lived(link, style)[0] <= link.within,
         "no-replay": does.replay >= link.replay,
         "no-order": does.ordered or not link.ordered,
         "half-done": does.steps >= link.steps,
     }
-    return next((code for code, is_met in met.items() if not is_met), "")
 
 
 def costs(link, style, prices) -> tuple[float, float]:
@@ -91,7 +90,7 @@ def costs(link, style, prices) -> tuple[float, float]:
 
 
 def best(link, prices) -> tuple[float, str]:
-    return min((sum(costs(link, style, prices)), style) for style in STYLES if not unmet(link, style))
+    return min((sum(costs(link, style, prices)), style) for style in STYLES if all(met(link, style).values()))
 
 
 PRICES = {
@@ -118,7 +117,8 @@ BUSINESSES = {
         "limits": Link(400, 900, 60, 2700, 0.09, 0, 0.02, 0.1, result=True, old=20, keys=2000)}),
     "an insurer": (PRICES, {
         "claim": Link(0.03, 0.1, 3600, 10, 0.04, 0, 1, 0, steps=4),
-        "letter": Link(0.1, 0.2, 3600, 10, 0.04, 3600, 1, 5)}),
+        "drafts": Link(1, 2, 3600, 10, 0.04, 600, 1, 0.01, replay=5),
+        "files": Link(1, 2, 3600, 10, 0.04, 600, 1, 0.01, replay=30)}),
     "a factory": (PRICES, {
         "gripper": Link(0.1, 0.2, 60, 20, 0.05, 0, 0.01, 0.001, result=True),
         "sensors": Link(600, 900, 60, 9000, 0.05, 600, 0.01, 0.001, ordered=True),
@@ -130,8 +130,9 @@ def decided(decide) -> Table:
     """What comes of it in a business to try things on; the check has others."""
     rows, styles = [], decide(dict(PRACTICE), dict(PRICES))
     for name, link in PRACTICE.items():
-        code, (paid, lost) = unmet(link, styles[name]), costs(link, styles[name], PRICES)
-        rows.append((name, styles[name], code or "met", paid, lost, best(link, PRICES)[0]))
+        (paid, lost), needs = costs(link, styles[name], PRICES), met(link, styles[name])
+        told = next((code for code, is_met in needs.items() if not is_met), "met")
+        rows.append((name, styles[name], told, paid, lost, best(link, PRICES)[0]))
     return Table(("link", "style", "needs", "paid a month", "lost a month", "least possible"), rows, "simulated")
 
 
@@ -147,8 +148,9 @@ def four_businesses(d):
             d.last = d.ask.trace.send(name, link, shown(style, 20))
             d.ask.trace.receive(d.last)
             yield "not-a-style", isinstance(style, str) and style in STYLES, told
-            code, (wait, lost) = unmet(needs, style), lived(needs, style)
-            yield code or "no-result", not code, f"{told}; 99 % go on within {wait:.3g} s; needed is {needs}"
+            wait, lost = lived(needs, style)
+            for code, is_met in met(needs, style).items():
+                yield code, is_met, f"{told}; 99 % go on within {wait:.3g} s; needed is {needs}"
             least, (paid, worth) = best(needs, prices)[0], costs(needs, style, prices)
             told += f" costs {paid + worth:.3g} a month, {worth:.3g} for {DAYS * lost:.3g} lost; {least:.3g} would do"
             yield "loses" if paid <= least else "too-dear", paid + worth <= NEARLY * least, told

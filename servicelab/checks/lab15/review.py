@@ -63,15 +63,16 @@ def recorded(seed, faults, clocks=(), again=0.0, refunds=0.0) -> tuple[Game, lis
         hit = [one for one in faults if one.where in (who, payment, shipping) and one.begin <= at < one.end]
         kind = hit[0].kind if hit and dice.random() < hit[0].share else ""
         write(at, who, "placed", order, (payment, shipping))
+        charges = {"double charge": 2 + order % 2, "unpaid parcel": 0}.get(kind, 1)
         if kind:
             is_back = kind in ("double charge", "no parcel") and dice.random() < refunds
-            hits[hit[0]].append((at, 0 if is_back else COSTS[kind]))
+            hits[hit[0]].append((at, COSTS[kind] * (max(1, charges - 1) - is_back)))
             if is_back:
                 write(at + dice.uniform(5, 30), payment, "refunded", order)
         if kind == "refusals" or order in (100, 400, 600) and all(who != fault.where for fault in faults):
             write(at + 0.1, who, "refused", order)  # three are refused by chance
             continue
-        for _ in range({"double charge": 2, "unpaid parcel": 0}.get(kind, 1)):
+        for _ in range(charges):
             write(at + dice.uniform(0.05, 0.3), payment, "charged", order)
         if kind != "no parcel":
             write(at + dice.uniform(0.4, 2), shipping, "shipped", order)
@@ -112,29 +113,25 @@ def game() -> Game:
 
 
 class Reviewed(Stage):
-    def review(self, setting):
-        """The code and the words of the first thing that is wrong with what was found in a game, or ""."""
+    def review(self, setting, special):
         game, due = recorded(*setting)
         found = self.call(self.yours, Game(list(game.ledger), list(game.dashboard)), returns=list, limit=5.0)
         for note in game.dashboard:
             if note.what != "clock":
                 self.last = self.ask.trace.send("dashboard", note.who, note.what, at=note.at)
                 self.ask.trace.receive(self.last, at=note.at + 0.1)
-        if not all(map(is_incident, found)):
-            self.refuse("not-a-review", f"it returned {shown(found)}")
-        if len(found) != len(due):
-            return "how-many", f"it found {shown(found)}; there were {len(due)}"
+        yield "not-a-review", all(map(is_incident, found)), f"it returned {shown(found)}"
+        yield special or "how-many", len(found) == len(due), f"there were {len(due)}; it found {shown(found)}"
         for mine, true in zip((Incident(*one) for one in found), due):
-            wrong = {
-                "fault": mine.fault != true.fault,
-                "where": mine.where != true.where,
-                "detect": abs(mine.to_detect - true.to_detect) > SLACK,
-                "mitigate": abs(mine.to_mitigate - true.to_mitigate) > SLACK,
-                "money": abs(mine.lost - true.lost) > SHARE * true.lost,
+            right = {
+                "fault": mine.fault == true.fault,
+                "where": mine.where == true.where,
+                "detect": abs(mine.to_detect - true.to_detect) <= SLACK,
+                "mitigate": abs(mine.to_mitigate - true.to_mitigate) <= SLACK,
+                "money": abs(mine.lost - true.lost) <= SHARE * true.lost,
             }
-            for code in (code for code, is_wrong in wrong.items() if is_wrong):
-                return code, f"it found {shown(tuple(mine), 200)}, where {WORDS[code][0]}"
-        return "", ""
+            for code, is_right in right.items():
+                yield special or code, is_right, f"it found {shown(tuple(mine), 200)}, where {WORDS[code][0]}"
 
 
 def is_incident(one):
@@ -156,5 +153,4 @@ check_review = scenario("15", 4, "A post-mortem", WORDS, review=Reviewed)
 def games(r):
     for code, settings in GAMES.items():
         for setting in settings:
-            wrong, told = r.review(setting)
-            yield (code or wrong) if wrong else "fault", not wrong, told
+            yield from r.review(setting, code)
