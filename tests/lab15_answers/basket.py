@@ -137,10 +137,6 @@ def one_large(basket, get):
     return in_lots(basket, get, lambda get, kind, ids: asked(get, kind, ids, size=1000))
 
 
-def makers_one_by_one(basket, get):
-    return in_lots(basket, get, lambda get, kind, ids: asked(get, kind, ids, size=1 if kind == "makers" else 25))
-
-
 def lots_of_all_lines(basket, get):
     """A lot of the lines and not of the ids."""
 
@@ -152,10 +148,6 @@ def lots_of_all_lines(basket, get):
         return found
 
     return in_lots(basket, get, ask)
-
-
-def small_lots(basket, get):
-    return in_lots(basket, get, lambda get, kind, ids: asked(get, kind, ids, size=5))
 
 
 def always_asks(basket, get):
@@ -202,8 +194,6 @@ WRONG = {
     "one by one": (one_by_one, {"many-trips"}),
     "lots in a row": (lots_in_a_row, {"many-trips"}),
     "all at once": (all_at_once, {"too-many-calls"}),
-    "small lots": (small_lots, {"too-many-calls"}),
-    "makers one by one": (makers_one_by_one, {"too-many-calls"}),
     "lots of all lines": (lots_of_all_lines, {"too-many-calls"}),
     "one large lot": (one_large, {"too-many-ids"}),
     "another name": (no_name, {"other-rows"}),

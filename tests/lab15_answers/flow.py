@@ -168,17 +168,6 @@ def wrapped(call, path, number):
         raise RuntimeError from error
 
 
-def asks_again(number, call, later):
-    def ask(path, number):
-        try:
-            return call(path, number)
-        except requests.Timeout:
-            later(path, number)
-            raise
-
-    return pooled(number, ask, lambda path, number: path == "payment/void" or later(path, number))
-
-
 def raises_it(number, call, later):
     fine = all(at_once(call, number, "inventory/reserve", "risk/check")) and call("payment/charge", number)
     for path in AFTERWARDS if fine else UNDO:
@@ -225,7 +214,6 @@ WRONG = {
     "mails before": (mails_before, {"sent-all-the-same"}),
     "never voids": (lambda *given: pooled(*given, undo=UNDO[1:]), {"silent"}),
     "voids only": (voids_only, {"silent"}),
-    "asks again, later": (asks_again, {"silent"}),
     "no answer is a yes": (lambda *given: pooled(*given, silent=True), {"silent"}),
     "raises it": (raises_it, {"silent"}),
 }

@@ -113,7 +113,7 @@ BUSINESSES = {
     "a bank": (OTHERS, {
         "ledger": Link(20, 60, 300, 200, 0.09, 0, 0.5, 0.01, ordered=True),
         "audit": Link(20, 60, 300, 200, 0.09, 0, 0.5, 0.01, replay=3650),
-        "rates": Link(400, 900, 60, 90, 0.09, 0, 0.02, 0.1, result=True, old=20, keys=20),
+        "rates": Link(400, 900, 60, 500, 0.09, 0, 0.02, 0.1, result=True, old=20, keys=20),
         "limits": Link(400, 900, 60, 2700, 0.09, 0, 0.02, 0.1, result=True, old=20, keys=2000)}),
     "an insurer": (PRICES, {
         "claim": Link(0.03, 0.1, 3600, 10, 0.04, 0, 1, 0, steps=4),
