@@ -103,8 +103,7 @@ PRACTICE = {
     "newsletter": Link(2, 80, 120, 20, 0.08, 0, 1, 2),
     "till": Link(5, 10, 600, 40, 0.08, 1200, 0.05, 1, ordered=True),
 }
-#: Hidden. In the second, other prices hold.
-BUSINESSES = {
+BUSINESSES = {  # hidden; in the second, other prices hold
     "a shop": (PRICES, {
         "page": Link(50, 500, 60, 200, 0.15, 0, 0.3, 0.05, result=True, old=60, keys=200),
         "payment": Link(2, 20, 60, 60, 0.15, 0, 1, 30, result=True, keys=5000),
@@ -129,11 +128,15 @@ BUSINESSES = {
 def decided(decide) -> Table:
     """What comes of it in a business to try things on; the check has others."""
     rows, styles = [], decide(dict(PRACTICE), dict(PRICES))
+    if not all(styles.get(name) in STYLES for name in PRACTICE):
+        raise ValueError(f"{styles!r} must give each of {', '.join(PRACTICE)} one of {', '.join(STYLES)}")
     for name, link in PRACTICE.items():
         (paid, lost), needs = costs(link, styles[name], PRICES), met(link, styles[name])
         told = next((code for code, is_met in needs.items() if not is_met), "met")
         rows.append((name, styles[name], told, paid, lost, best(link, PRICES)[0]))
-    return Table(("link", "style", "needs", "paid a month", "lost a month", "least possible"), rows, "simulated")
+    return Table(
+        ("link", "style", "needs", "paid a month", "lost a month", "least possible"), rows, "a month, simulated"
+    )
 
 
 check_business = scenario("15", 3, "Four businesses", WORDS, decide=Stage)
@@ -152,5 +155,5 @@ def four_businesses(d):
             for code, is_met in met(needs, style).items():
                 yield code, is_met, f"{told}; 99 % go on within {wait:.3g} s; needed is {needs}"
             least, (paid, worth) = best(needs, prices)[0], costs(needs, style, prices)
-            told += f" costs {paid + worth:.3g} a month, {worth:.3g} for {DAYS * lost:.3g} lost; {least:.3g} would do"
+            told += f" costs {paid:,.0f} a month, and {worth:,.0f} for {DAYS * lost:,.0f} lost; {least:,.0f} would do"
             yield "loses" if paid <= least else "too-dear", paid + worth <= NEARLY * least, told

@@ -94,8 +94,7 @@ WRONG_CLOCKS = (("orders-1", 3.7), ("orders-2", -2.9), ("payment-1", 0.8), ("shi
 SECOND = Fault("no parcel", "shipping-1", 40, 60, 130), Fault("refusals", "orders-2", 70, 81, 105, 0.9)
 PRACTICE = 3, SECOND, WRONG_CLOCKS, 0.05, 0.3
 DOUBLE, LOST = Fault("double charge", "payment-2", 50, 72, 120), Fault("no parcel", "shipping-2", 42, 95, 110, 0.9)
-#: Hidden: what :func:`recorded` takes, by what is special about it: the code for whatever is wrong then.
-GAMES = {
+GAMES = {  # hidden: what recorded() takes, by what is special about it: the code for whatever is wrong then
     "": [(11, (DOUBLE,)), (12, (LOST,)), (13, (Fault("unpaid parcel", "payment-1", 61, 70, 99),)),
          (14, (Fault("refusals", "orders-1", 30, 41, 90, 0.8),))],
     "clocks": [(15, (Fault("refusals", "orders-2", 50, 72, 120),), WRONG_CLOCKS), (16, (DOUBLE,), WRONG_CLOCKS)],
@@ -131,7 +130,7 @@ class Reviewed(Stage):
                 "money": abs(mine.lost - true.lost) <= SHARE * true.lost,
             }
             for code, is_right in right.items():
-                yield special or code, is_right, f"it found {shown(tuple(mine), 200)}, where {WORDS[code][0]}"
+                yield special or code, is_right, f"it found {shown(tuple(mine), 200)}; compare {code}"
 
 
 def is_incident(one):
