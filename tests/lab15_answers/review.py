@@ -178,6 +178,8 @@ WRONG = {
     "names only": (lambda game: [one[0] for one in review(game)], {"not-a-review"}),
     "in minutes, as texts": (lambda game: [(*one[:4], f"{one[4]} lost") for one in review(game)], {"not-a-review"}),
     "every refusal": (changed(least=1), {"how-many"}),
+    "four will do": (changed(least=4), {"how-many"}),
+    "more than five": (changed(least=6), {"how-many"}),
     "charged twice is no parcel": (renamed({"unpaid parcel": "no parcel"}), {"fault"}),
     "who took it": (blames_who_took_it, {"where"}),
     "the other one": (renamed({"shipping-2": "shipping-1"}, 1), {"where"}),
