@@ -13,6 +13,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from itertools import count, pairwise
 from statistics import median
 from typing import NamedTuple
 
@@ -28,6 +29,8 @@ from servicelab.servers.amqp import start_broker
 from servicelab.servers.kafka import KafkaCluster
 from servicelab.servers.pubsub import Publisher
 
+_numbers = count(1)  # one of each kind may be on trial at the same time as another
+
 ORDERS, WORK = 20, 0.05  # how many are sent at a time; seconds that a slow receiver works on each
 LOOKS = 60  # of 10 ms, without an arrival, until what has not come is taken for lost; a machine that stands still waits
 
@@ -39,6 +42,7 @@ class Outcome(NamedTuple):
     kept: int  # sent while the receiver was away, and there after all when it was back
     again: int  # read by somebody who was not there when they were sent
     heard: int  # by two who both want to hear all: out of twice as many
+    swapped: int  # times that an order was done, by either of the two, before one that had been sent earlier
     reaction: float  # from sending to handling, median
     longest: float  # the longest that a sender was busy, when all come at once and the receiver takes WORK for each
 
@@ -62,24 +66,27 @@ def trial(style) -> Outcome:
     late = _Ear()
     with style.listen(late, "late"):
         again = late.wait(ORDERS)
-    both = _Ear()
+    both = _Ear(lambda number: time.sleep(0.03 * (number % 2 == 0)))
     with style.listen(both, "one"), style.listen(both, "two"):
         before = len(both.heard)
         for number in range(ORDERS):
             style.send(2 * ORDERS + number)
         heard = both.wait(before + 2 * ORDERS) - before
+    done = list(dict.fromkeys(number for number, _ in both.heard[before:]))
+    swapped = sum(one > next for one, next in pairwise(done))
     with style.listen(lambda number: time.sleep(WORK), "slow"), ThreadPoolExecutor(ORDERS) as crowd:
         longest = max(crowd.map(lambda number: _seconds(style.send, 3 * ORDERS + number), range(ORDERS)))
-    return Outcome(answered, kept, min(again, ORDERS), heard, reaction, longest)
+    return Outcome(answered, kept, min(again, ORDERS), heard, swapped, reaction, longest)
 
 
 class _Ear:
-    """Notes what is heard, and when."""
+    """Notes what is heard, and when; does some work before."""
 
-    def __init__(self):
-        self.heard = []
+    def __init__(self, work=lambda number: None):
+        self.work, self.heard = work, []
 
     def __call__(self, number):
+        self.work(number)
         self.heard.append((number, time.monotonic()))
 
     def wait(self, least) -> int:
@@ -118,7 +125,7 @@ class Call(_Style):
     def listen(self, handle, name):
         app = Flask(name)
         app.add_url_rule("/<int:number>", "order", lambda number: str(handle(number)), methods=["POST"])
-        server = serve(app, f"called {name}", workers=1)
+        server = serve(app, f"{name} called {next(_numbers)}", workers=1)
         self.url = server.url
         return server
 
@@ -128,7 +135,7 @@ class Queue(_Style):
 
     def __init__(self):
         super().__init__()
-        self.broker = start_broker("trial broker")
+        self.broker = start_broker(f"trial broker {next(_numbers)}")
         self.callback(self.broker.stop)
         self.channel, self.lock = self.enter_context(connect(self.broker, "trial sender")).channel(), threading.Lock()
         self.channel.confirm_delivery()
@@ -144,7 +151,7 @@ class Queue(_Style):
             handle(int(body))
             channel.basic_ack(method.delivery_tag)
 
-        return Consumer(self.broker, self.queue, receive, name=f"consumer {name}", prefetch=1).start()
+        return Consumer(self.broker, self.queue, receive, name=f"{name} consumer {next(_numbers)}", prefetch=1).start()
 
 
 class Log(_Style):
@@ -152,7 +159,7 @@ class Log(_Style):
 
     def __init__(self):
         super().__init__()
-        self.kafka = self.enter_context(KafkaCluster("trial kafka"))
+        self.kafka = self.enter_context(KafkaCluster(f"trial kafka {next(_numbers)}"))
         self.topic = self.kafka.topic("trial")
         self.producer = self.enter_context(Producer({**self.kafka.settings, "linger.ms": 0}))
         self.bookmarks = {}
@@ -194,7 +201,9 @@ class Broadcast(_Style):
 
     def __init__(self):
         super().__init__()
-        self.publisher = self.enter_context(Publisher("trial publisher", kind=zmq.XPUB, XPUB_VERBOSE=1))
+        self.publisher = self.enter_context(
+            Publisher(f"trial publisher {next(_numbers)}", kind=zmq.XPUB, XPUB_VERBOSE=1)
+        )
 
     def send(self, number):
         self.publisher.publish(body=b"%d" % number)
