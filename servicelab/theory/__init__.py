@@ -15,6 +15,7 @@ with ValueError, never answered with a negative wait.
 | logs | a shared log: speed-up, retention, catching up |
 | caches | kept answers, stampedes, the slowest of several, a token bucket's most |
 | consistency | lost in a crash, done twice, forgotten keys, dirty windows, quorums |
+| distance | round trips, locks held across them, regions with a common cause |
 | telemetry | what buckets and alerts can know |
 | security | what clocks that differ cost |
 """
@@ -30,6 +31,7 @@ from servicelab.theory.consistency import (
     outbox_lag,
     stale_reads,
 )
+from servicelab.theory.distance import common_cause, far_time, row_rate
 from servicelab.theory.logs import catch_up, lost_to_retention, shared_speedup
 from servicelab.theory.queues import (
     erlang_c,
@@ -66,6 +68,7 @@ __all__ = [
     "burst",
     "cache_window",
     "catch_up",
+    "common_cause",
     "credit_rate",
     "deliveries",
     "dirty_window",
@@ -75,6 +78,7 @@ __all__ = [
     "failed_calls",
     "false_expiries",
     "fan_out",
+    "far_time",
     "forgotten",
     "freshness_bound",
     "histogram_quantile",
@@ -95,6 +99,7 @@ __all__ = [
     "refused_fresh",
     "retry_load",
     "shared_speedup",
+    "row_rate",
     "silence_window",
     "slowest",
     "stale_reads",
