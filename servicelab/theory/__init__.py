@@ -16,6 +16,7 @@ with ValueError, never answered with a negative wait.
 | caches | kept answers, stampedes, the slowest of several, a token bucket's most |
 | consistency | lost in a crash, done twice, forgotten keys, dirty windows, quorums |
 | telemetry | what buckets and alerts can know |
+| mesh | a control plane's lag, what a canary can know |
 """
 
 from servicelab.theory.backlog import Burst, burst, deliveries, window_rate
@@ -30,6 +31,7 @@ from servicelab.theory.consistency import (
     stale_reads,
 )
 from servicelab.theory.logs import catch_up, lost_to_retention, shared_speedup
+from servicelab.theory.mesh import canary, refresh_lag, requests_to_see
 from servicelab.theory.queues import (
     erlang_c,
     mg1_wait,
@@ -63,6 +65,7 @@ __all__ = [
     "burn_rate",
     "burst",
     "cache_window",
+    "canary",
     "catch_up",
     "credit_rate",
     "deliveries",
@@ -90,6 +93,8 @@ __all__ = [
     "most_admitted",
     "outbox_lag",
     "poll_window",
+    "refresh_lag",
+    "requests_to_see",
     "retry_load",
     "shared_speedup",
     "silence_window",
