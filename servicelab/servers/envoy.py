@@ -79,7 +79,7 @@ def listener(name: str, action: dict | None = None, *, brain: dict | None = None
 
 def cluster(name: str, addresses=None, *, weights=None, brain: dict | None = None, tls=None, **settings) -> dict:
     """The instances ``addresses``, pairs ``(host, port)``, or those that ``brain`` says; with Envoy's ``settings``."""
-    made = {"name": name, "connect_timeout": "1s"} | settings
+    made = {"name": name, "connect_timeout": "5s"} | settings
     if tls:
         made["transport_socket"] = tls
     if brain is None:
@@ -96,7 +96,7 @@ def polled(brain: str, seconds: float) -> dict:
 
 
 def tls(certificate: bytes, key: bytes, authority: bytes, names, server: bool) -> dict:
-    """A ``transport_socket`` that shows a certificate, asks for one of ``authority``, and takes these DNS ``names`` only.
+    """A ``transport_socket`` that shows a certificate and asks for one of ``authority`` with one of the DNS ``names``.
 
     All as PEM. ``server`` for a listener, which then refuses who shows none; otherwise for a cluster.
     """
@@ -172,12 +172,13 @@ class Envoy(Component):
             )  # fmt: skip
 
     def _opened(self, result):
-        end, wanted = time.monotonic() + self.limit, {one["name"] for one in self.config["static_resources"]["listeners"]}
+        end = time.monotonic() + self.limit
+        wanted = {one["name"] for one in self.config["static_resources"]["listeners"]}
         while self._ports.keys() != wanted:
             if self._process.poll() is not None:
                 raise ServerError(f"{self.name} ended by itself: {self._said()}")
             if time.monotonic() > end:
-                raise ServerError(f"{self.name} is not ready after {self.limit:g} s: {self._said() or 'it says nothing'}")
+                raise ServerError(f"{self.name} is not ready after {self.limit:g} s; it said {self._said()!r}")
             time.sleep(0.02)
             self._look()
 

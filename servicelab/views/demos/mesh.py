@@ -61,7 +61,8 @@ class Mesh(LivePanel):
             self.rings.append(self.moving(left.plot(*place, "o", color=GREEN, **ring)[0]))
             self.moving(left.plot(*place, "o", color=bar, markersize=20)[0])
             beside = (place[0] + 0.55, place[1]) if "payment" in name else (place[0], place[1] - 0.75)
-            left.text(*beside, name, color=ink, weight="bold", ha="left" if "payment" in name else "center", va="bottom")
+            align = "left" if "payment" in name else "center"
+            left.text(*beside, name, color=ink, weight="bold", ha=align, va="bottom")
         self.counts = {
             name: self.moving(left.text(PLACES[name][0] + 0.55, PLACES[name][1] - 0.08, "", va="top"))
             for name in ("payment v1", "payment v2")
@@ -103,8 +104,9 @@ class Mesh(LivePanel):
         twice = f"{run.lost} of {ORDERS} orders failed; {run.twice} charged more than once"
         self.sums.set_text(twice)
         self.sums.set_color(FAILURE_INK if run.lost or run.twice else INK)
-        state = "as wanted" if wanted else "not what the sliders say: nothing of it was pushed, or nobody was there to send it"
+        state = "as wanted" if wanted else "which is not what the sliders say"
         seen = f"the first 503 met order {met[0]}" if met.size else "no order has met a 503"
+        state += f"; v2 fails {fails} %; the brain " + ("lives" if self.lives else "is dead")
         return f"The sidecars do {obey}, {state}. {twice}; {per_order:.3g} executions an order; {seen}."
 
 
