@@ -17,10 +17,8 @@ from servicelab.lifecycle import ServerError, stop_all
 from servicelab.servers import envoy, serve
 from servicelab.servers.envoy import CHOICE, Envoy, find_envoy
 from servicelab.views.demos.mesh import Mesh, orders
-from tests import counter_worlds
 from tests.cells import cells_of, code_of, notebook_of, run
 from tests.conftest import require
-from tests.counter_worlds.chapter_14 import COUNTER
 from tests.notebooks import Session
 from tests.waiting import wait_until
 
@@ -145,7 +143,9 @@ def test_one_post_is_three_executions_with_one_id(page, bad):
     assert len(done) == 3 and len({one["X-Request-Id"] for one in done}) == 1
 
 
-@pytest.mark.parametrize("settings, failures", [({}, {3: 20, 9: 7, 10: 5, 11: 5}), ({"max_ejection_percent": 34}, {3: 5})])
+@pytest.mark.parametrize(
+    "settings, failures", [({}, {3: 20, 9: 7, 10: 5, 11: 5}), ({"max_ejection_percent": 34}, {3: 5})]
+)
 def test_ejection_by_default_does_nothing_below_ten(page, bad, settings, failures):
     well = [page["instance"](f"well-{n}") for n in range(10)]
     groups = {str(n): {"servers": [bad[0], *well][:n], "outlier_detection": settings} for n in failures}
@@ -191,16 +191,16 @@ def test_what_the_brain_says_is_obeyed_if_it_has_a_form(page):
         resource = envoy.routes("in", {"cluster": wanted["cluster"]})
         return jsonify(version_info=now, type_url=resource["@type"], resources=[resource])
 
-    with serve(brain, name="brain") as server, page["instance"]("a") as a, page["instance"]("b") as b:
-        with page["start_mesh"]("m", {"in": 0.1}, {"a": {"servers": [a]}, "b": {"servers": [b]}}, server) as mesh:
-            said = []
-            for cluster in ("a", "b", "", "nowhere"):
-                wanted.update(version=wanted["version"] + 1, cluster=cluster)
-                wait_until(lambda: asked[str(wanted["version"])] >= 2)
-                said.append(next(iter(page["ask"](mesh.url("in"), 1))))
-            server.stop()
-            time.sleep(0.3)
-            said.append(next(iter(page["ask"](mesh.url("in"), 1))))
+    server, said = serve(brain, name="brain"), []
+    groups = {name: {"servers": [page["instance"](name)]} for name in "ab"}
+    with page["start_mesh"]("m", {"in": 0.1}, groups, server) as mesh:
+        for cluster in ("a", "b", "", "nowhere"):
+            wanted.update(version=wanted["version"] + 1, cluster=cluster)
+            wait_until(lambda: asked[str(wanted["version"])] >= 2)
+            said += page["ask"](mesh.url("in"), 1)
+        server.stop()
+        time.sleep(0.3)
+        said += page["ask"](mesh.url("in"), 1)
     assert said == ["a", "b", "b", "✗ 503", "✗ 503"]
 
 
@@ -211,15 +211,11 @@ def test_only_the_right_name_gets_through(page):
     assert all(said[name].startswith("✗") for name in ("gateway.shop", "nobody"))
 
 
-def test_the_claim_comes_out_the_same_on_the_sidecar(monkeypatch):
-    monkeypatch.setenv(CHOICE, "sidecar")
-    as_it_is = counter_worlds.verdict("14", "C32", COUNTER["C32"][0], changed=False)
-    assert as_it_is == "holds if payment moves and if there are three instances and if one of them goes"
-
-
-def test_the_whole_page_runs_on_the_sidecar(tmp_path):
+def test_the_whole_page_runs_on_the_sidecar_to_the_same_verdict(tmp_path):
+    verdict = "holds if payment moves and if there are three instances and if one of them goes"
     with Session(NOTEBOOK, tmp_path, env={CHOICE: "sidecar"}) as session:
         session.run_all()
+        assert session.run_code('print(ENGINE, claims["C32"].verdict)').strip() == f"the course's sidecar {verdict}"
         assert session.leaks() == [] and session.stderr() == []
 
 

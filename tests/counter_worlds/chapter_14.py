@@ -2,6 +2,11 @@
 
 from tests.counter_worlds import Change
 
+MESH_DOES_ALL = """"not charge twice": True,
+    "leave out an instance that fails": True,
+    "one trace for a purchase": True,
+"""
+
 COUNTER = {
     "C32": [
         # Payment answers 200: there is nothing to be repeated.
@@ -9,7 +14,7 @@ COUNTER = {
             "m-wrong-payment",
             'paper", 503',
             'paper", 200',
-            "holds if payment moves and if there are three instances and if one of them goes and if payment fails after",
+            "holds if payment moves and if there are three instances and if one of them goes and if payment fails",
         ),
         # The sidecar does not retry where there was no connection.
         Change(
@@ -35,9 +40,9 @@ COUNTER = {
         # The application hands the id on.
         Change(
             "m-only-trace",
-            ' if forwards else {}',
+            " if forwards else {}",
             "",
-            "holds if payment moves and if there are three instances and if one of them goes and if orders calls payment",
+            "holds if payment moves and if there are three instances and if one of them goes and if orders calls",
         ),
     ],
 }
@@ -47,8 +52,5 @@ TURNS = {
     "m-bite-turn": ('{"max_ejection_percent": 10}', '{"max_ejection_percent": 34}'),
     "m-shift-turn": ("watched, alarm = 76, 3 ", "watched, alarm = 132, 4 "),
     "m-brain-turn": ("return True  # change this", 'return action["cluster"] in KNOWN'),
-    "m-only-turn": (
-        '"not charge twice": True,\n    "leave out an instance that fails": True,\n    "one trace for a purchase": True,',
-        '"not charge twice": False,\n    "leave out an instance that fails": True,\n    "one trace for a purchase": False,',
-    ),
+    "m-only-turn": (MESH_DOES_ALL, MESH_DOES_ALL.replace("True", "False").replace('fails": False', 'fails": True')),
 }
