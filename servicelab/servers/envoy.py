@@ -49,13 +49,11 @@ def routes(name: str, action: dict) -> dict:
     return {"@type": ROUTES, "name": name, "virtual_hosts": [host]}
 
 
-def endpoints(name: str, addresses, weights=None) -> dict:
-    """The instances of the cluster ``name``: pairs ``(host, port)``, with ``weights``, whole numbers from 1 on."""
+def endpoints(name: str, addresses) -> dict:
+    """The instances of the cluster ``name``: pairs ``(host, port)``."""
     hosts = [
         {"endpoint": {"address": {"socket_address": {"address": host, "port_value": port}}}} for host, port in addresses
     ]
-    for one, weight in zip(hosts, weights or ()):
-        one["load_balancing_weight"] = weight
     return {"@type": ENDPOINTS, "cluster_name": name, "endpoints": [{"lb_endpoints": hosts}]}
 
 
@@ -77,13 +75,13 @@ def listener(name: str, action: dict | None = None, *, brain: dict | None = None
     return {"name": name, "address": where, "filter_chains": [chain]}
 
 
-def cluster(name: str, addresses=None, *, weights=None, brain: dict | None = None, tls=None, **settings) -> dict:
+def cluster(name: str, addresses=None, *, brain: dict | None = None, tls=None, **settings) -> dict:
     """The instances ``addresses``, pairs ``(host, port)``, or those that ``brain`` says; with Envoy's ``settings``."""
     made = {"name": name, "connect_timeout": "5s"} | settings
     if tls:
         made["transport_socket"] = tls
     if brain is None:
-        return made | {"type": "STATIC", "load_assignment": _untyped(endpoints(name, addresses, weights))}
+        return made | {"type": "STATIC", "load_assignment": _untyped(endpoints(name, addresses))}
     return made | {"type": "EDS", "eds_cluster_config": {"eds_config": brain}}
 
 
