@@ -17,6 +17,7 @@ PANELS = (
     "gateway.Door",
     "hunt.Hunt",
     "knee.Knee",
+    "mesh.Mesh",
     "partition.Partition",
     "promises.Promises",
     "retention.Race",

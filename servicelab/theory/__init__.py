@@ -18,6 +18,7 @@ with ValueError, never answered with a negative wait.
 | distance | round trips, locks held across them, regions with a common cause |
 | telemetry | what buckets and alerts can know |
 | security | what clocks that differ cost |
+| mesh | a control plane's lag, what a canary can know |
 """
 
 from servicelab.theory.backlog import Burst, burst, deliveries, window_rate
@@ -33,6 +34,7 @@ from servicelab.theory.consistency import (
 )
 from servicelab.theory.distance import common_cause, far_time, row_rate
 from servicelab.theory.logs import catch_up, lost_to_retention, shared_speedup
+from servicelab.theory.mesh import canary, refresh_lag, requests_to_see
 from servicelab.theory.queues import (
     erlang_c,
     mg1_wait,
@@ -67,6 +69,7 @@ __all__ = [
     "burn_rate",
     "burst",
     "cache_window",
+    "canary",
     "catch_up",
     "common_cause",
     "credit_rate",
@@ -97,9 +100,11 @@ __all__ = [
     "outbox_lag",
     "poll_window",
     "refused_fresh",
+    "refresh_lag",
+    "requests_to_see",
     "retry_load",
-    "shared_speedup",
     "row_rate",
+    "shared_speedup",
     "silence_window",
     "slowest",
     "stale_reads",
