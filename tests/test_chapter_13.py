@@ -1,8 +1,10 @@
 """The numbers of chapter 13, each in its band, and what it says of the installed libraries."""
 
+import base64
 import datetime
 import errno
 import inspect
+import json
 import socket
 import ssl
 import statistics
@@ -18,6 +20,8 @@ import werkzeug.serving
 from authlib.integrations.requests_client import OAuth2Session
 from authlib.oauth2.rfc6749.wrappers import OAuth2Token
 from flask import Flask
+from flask.sessions import SecureCookieSessionInterface
+from itsdangerous import BadSignature
 from joserfc import jwk, jwt
 from joserfc.errors import JoseError
 from urllib3.connection import HTTPConnection
@@ -93,13 +97,14 @@ def call(server, authority, certificate=None, wait=0.0):
 @pytest.mark.parametrize("wait", [0.0, 0.3])
 @pytest.mark.parametrize("version, step", [(V12, "handshake"), (V13, "read")])
 def test_who_has_no_certificate_that_counts_hears_of_it_where_the_version_says(authority, version, step, wait):
-    own, strange = authority.issue_cert("orders.shop.test"), trustme.CA().issue_cert("orders.shop.test")
+    strange = trustme.CA().issue_cert("orders.shop.test")
     with TLSServer(context_of(authority, version, clients=True), "mutual") as server:
         for certificate in (None, strange):
             where, error = call(server, authority, certificate, wait)
             assert where == step and isinstance(error, ssl.SSLError) and "ALERT" in error.reason
-        assert call(server, authority, own)[1].endswith(b"hello, orders.shop.test")
-        assert server.saw == ["orders.shop.test"]
+        for name in ("orders.shop.test", "shipping.shop.test"):  # the server checks no name
+            assert call(server, authority, authority.issue_cert(name))[1].endswith(f"hello, {name}".encode())
+        assert server.saw == ["orders.shop.test", "shipping.shop.test"]
 
 
 def test_one_who_never_shakes_hands_holds_up_nobody_and_not_the_end(authority):
@@ -197,8 +202,34 @@ def test_the_same_token_before_two_libraries(changes, accepted):
     assert tuple(accepts(read, text) for read in readers) == accepted
 
 
+def test_an_unsigned_token_is_refused_by_both():
+    said = [{"alg": "none"}, {"aud": "payment", "exp": NOW + 600}]
+    text = ".".join(base64.urlsafe_b64encode(json.dumps(one).encode()).rstrip(b"=").decode() for one in said) + "."
+    for read in (
+        lambda: jwt.decode(text, KEY, algorithms=["ES256"]),
+        lambda: pyjwt.decode(text, KEY.public_key, algorithms=["ES256"], audience="payment"),
+    ):
+        with pytest.raises((JoseError, pyjwt.PyJWTError), match="not allowed"):
+            read()
+
+
+def test_flask_signs_with_its_key_and_not_with_a_fallback():
+    def signs(key, fallbacks=()):
+        app = Flask("x")
+        app.config.update(SECRET_KEY=key, SECRET_KEY_FALLBACKS=list(fallbacks))
+        return SecureCookieSessionInterface().get_signing_serializer(app)
+
+    cookie = signs("new", ["old"]).dumps({"user": "ann"})
+    assert signs("new").loads(cookie) == {"user": "ann"}
+    assert signs("new", ["old"]).loads(signs("old").dumps({"user": "ann"})) == {"user": "ann"}
+    with pytest.raises(BadSignature):
+        signs("old").loads(cookie)
+
+
 def test_defaults_that_the_chapter_names():
     assert Flask("x").permanent_session_lifetime == datetime.timedelta(days=31)
+    cookie = [Flask("x").config[f"SESSION_COOKIE_{name}"] for name in ("HTTPONLY", "SECURE", "SAMESITE")]
+    assert cookie == [True, False, None]
     assert jwt.JWTClaimsRegistry().leeway == 0
     assert inspect.signature(pyjwt.decode).parameters["leeway"].default == 0
     assert inspect.signature(OAuth2Session.__init__).parameters["leeway"].default == 60

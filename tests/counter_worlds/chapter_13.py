@@ -47,7 +47,7 @@ COUNTER = {
         # The scope is not looked at.
         Change(
             "q-who-pay",
-            'if "charge" in claims["scope"].split()',
+            'if "charge" in claims.get("scope", "").split()',
             "if claims",
             only(ORDERS, IMPOSTOR, STRANGER, KEY, TOKEN, REPLAY),
         ),
