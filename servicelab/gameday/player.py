@@ -1,0 +1,117 @@
+"""Notes, scripted players, the formula's loss, and the cheapest cards that would have won."""
+
+import itertools
+import math
+from typing import NamedTuple
+
+from servicelab.gameday.cards import CARDS, POINT_PRICE, POINTS, points
+from servicelab.gameday.incidents import INCIDENTS, ROUNDS, STEP, SWITCHES, lasts, plan
+from servicelab.gameday.simulated import simulate
+
+REFUSED = 11  # what an order brings less when it is refused
+
+
+class Note(NamedTuple):
+    """An incident note: *what* (the key of an incident), *where*, filed *at* which order. *Since* which order, and on
+    what evidence, is for the talk afterwards."""
+
+    what: str
+    where: str
+    at: int
+    since: int = 0
+    evidence: str = ""
+
+
+class Play(NamedTuple):
+    """What a player does in a round: ``script`` is (order, lever) for each lever, ``note`` a Note or None."""
+
+    script: tuple = ()
+    note: Note | None = None
+
+
+def bonus(plan, note) -> int:
+    """In a round of 1200 orders +300 for a note that is right at once, less for a later one, and -100 for a wrong one."""
+    if note is None:
+        return 0
+    if note.what not in plan.begins or INCIDENTS[note.what].service != note.where:
+        return round(-100 * plan.orders / 1200)
+    passed = max(0, note.at - plan.begins[note.what]) / plan.orders
+    return round(300 * (1 - passed) * plan.orders / 1200)
+
+
+def cost(cards, orders: int) -> int:
+    """What the cards cost, in a game of four rounds of so many orders."""
+    return round(points(cards) * POINT_PRICE * orders / 1200)
+
+
+def delay(key, plan, cards) -> int:
+    """After how many orders a perfect player has seen it and knows it: a quarter of a round and a sixth; with the cards
+    for it, a twelfth and a twentieth."""
+    sees = 15 if "alert" not in cards or key == "dark" else 5
+    knows = 10 if "traces" not in cards or key == "dark" else 3
+    return math.ceil(plan.orders * (sees + knows) / 60)
+
+
+def each(key, cards) -> float:
+    """What an order loses in the mean."""
+    incident = INCIDENTS[key]
+    return incident.share * next((price for card, price in incident.helped.items() if card in cards), incident.price)
+
+
+def perfect(plan, cards) -> Play:
+    """Knows the faults, and needs the time that the instruments take. Pulls what is worth more than it costs."""
+    script, notes = [], []
+    for key, begin in plan.begins.items():
+        lever, at = INCIDENTS[key].cure, begin + delay(key, plan, cards)
+        notes.append(Note(key, INCIDENTS[key].service, at, begin, "knows it"))
+        if lever == "drain region" and "region" not in cards:
+            lever = "breaker" if each(key, cards) > REFUSED else None
+        price = 0 if lever in SWITCHES else plan.orders * STEP * REFUSED
+        if lever and (begin + lasts(key, plan, cards) - at) * each(key, cards) > price:
+            script.append((at, lever))
+    return Play(tuple(script), notes[0] if notes else None)
+
+
+def expected_loss(plan, cards, player=perfect) -> float:
+    """The closed form: orders until it is over × the share that it meets × what each of those loses."""
+    script, loss = player(plan, cards).script, 0.0
+    for key, begin in plan.begins.items():
+        orders, each_loses = lasts(key, plan, cards), each(key, cards)
+        for at, lever in script:
+            if lever == INCIDENTS[key].cure:  # a storm's queue leaves no faster than it came: it lasts as long again
+                orders = min(orders, (at - begin) * (2 if key == "storm" else 1))
+            elif lever == "breaker":
+                loss += (plan.orders - at) * (REFUSED - each_loses)
+        loss += orders * each_loses
+    return loss + sum(plan.orders * STEP * REFUSED for _, lever in script if lever not in SWITCHES)
+
+
+def play(plan, cards, player=perfect) -> int:
+    """Money of a simulated round, note included."""
+    done = player(plan, cards)
+    return simulate(plan, cards, done.script).money + bonus(plan, done.note)
+
+
+def game(seed, cards, orders=1200, player=perfect) -> int:
+    """Money of the four simulated rounds, cards paid."""
+    return sum(play(plan(seed, 1 + n, orders), cards, player) for n in range(ROUNDS)) - cost(cards, orders)
+
+
+def best_cards(seed, orders=1200) -> list[tuple[int, frozenset]]:
+    """``(money, cards)`` for every set of cards that can be bought, played perfectly in SimPy; the best first.
+
+    In a round only those cards are varied that change something in it: for its faults, and for how soon they are known.
+    """
+    hands = [frozenset(hand) for size in range(len(CARDS)) for hand in itertools.combinations(CARDS, size)]
+    total = {hand: -cost(hand, orders) for hand in hands if points(hand) <= POINTS}
+    for number in range(ROUNDS):
+        this, played = plan(seed, 1 + number, orders), {}
+        matter = {"alert", "traces"}.union(
+            *({"region"} if INCIDENTS[key].cure == "drain region" else () for key in this.begins)
+        )
+        matter |= {card for key in this.begins for card in (*INCIDENTS[key].helped, *INCIDENTS[key].ends)}
+        for hand in total:
+            if hand & matter not in played:
+                played[hand & matter] = play(this, hand & matter)
+            total[hand] += played[hand & matter]
+    return sorted(((money, hand) for hand, money in total.items()), key=lambda one: (-one[0], points(one[1])))
