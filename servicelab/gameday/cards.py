@@ -8,9 +8,9 @@ PATIENCE = 1.0  # seconds that orders waits for payment: as long as a customer l
 
 #: Points, and what a card does. The order is that of the bits in a team's code.
 CARDS = {
-    "keys": (2, "payment knows an order that it has charged"),
-    "outbox": (2, "an order that dies is shipped by the relay all the same"),
-    "breaker": (2, "orders stops asking; payment charges nobody who has left"),
+    "keys": (2, "payment knows whom it has charged"),
+    "outbox": (2, "what an order wrote is shipped, though it died"),
+    "breaker": (2, "orders stops asking; who has left is not charged"),
     "budget": (1, "one retry for every ten calls"),
     "traces": (2, "where the time goes: the cause is known sooner"),
     "alert": (1, "the burn rate: the trouble is seen sooner"),

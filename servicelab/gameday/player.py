@@ -30,7 +30,7 @@ class Play(NamedTuple):
 
 
 def bonus(plan, note) -> int:
-    """In a round of 1200 orders +300 for a note that is right at once, less for a later one, and -100 for a wrong one."""
+    """In a round of 1200 orders +300 for a note that is right at once, less for a later one, -100 for a wrong one."""
     if note is None:
         return 0
     if note.what not in plan.begins or INCIDENTS[note.what].service != note.where:
@@ -69,21 +69,21 @@ def perfect(plan, cards) -> Play:
         price = 0 if lever in SWITCHES else plan.orders * STEP * REFUSED
         if lever and (begin + lasts(key, plan, cards) - at) * each(key, cards) > price:
             script.append((at, lever))
+        if key == "storm" and each(key, cards) > REFUSED:  # nobody comes until the queue has gone: half of a second
+            queue = (at - begin) / 2 + 4 * plan.rate  # order for each so far, and what came while all stood still
+            script += [(at, "breaker"), (at + math.ceil(queue / 1.5), "breaker")]
     return Play(tuple(script), notes[0] if notes else None)
 
 
 def expected_loss(plan, cards, player=perfect) -> float:
     """The closed form: orders until it is over × the share that it meets × what each of those loses."""
-    script, loss = player(plan, cards).script, 0.0
+    script = player(plan, cards).script
+    on, off = ([at for at, lever in script if lever == "breaker"] + [plan.orders] * 2)[:2]
+    loss = (off - on) * REFUSED + sum(plan.orders * STEP * REFUSED for _, lever in script if lever not in SWITCHES)
     for key, begin in plan.begins.items():
-        orders, each_loses = lasts(key, plan, cards), each(key, cards)
-        for at, lever in script:
-            if lever == INCIDENTS[key].cure:  # a storm's queue leaves no faster than it came: it lasts as long again
-                orders = min(orders, (at - begin) * (2 if key == "storm" else 1))
-            elif lever == "breaker":
-                loss += (plan.orders - at) * (REFUSED - each_loses)
-        loss += orders * each_loses
-    return loss + sum(plan.orders * STEP * REFUSED for _, lever in script if lever not in SWITCHES)
+        over = [at - begin for at, lever in script if lever in (INCIDENTS[key].cure, "breaker")]
+        loss += min([lasts(key, plan, cards), *over]) * each(key, cards)
+    return loss
 
 
 def play(plan, cards, player=perfect) -> int:
@@ -106,10 +106,9 @@ def best_cards(seed, orders=1200) -> list[tuple[int, frozenset]]:
     total = {hand: -cost(hand, orders) for hand in hands if points(hand) <= POINTS}
     for number in range(ROUNDS):
         this, played = plan(seed, 1 + number, orders), {}
-        matter = {"alert", "traces"}.union(
-            *({"region"} if INCIDENTS[key].cure == "drain region" else () for key in this.begins)
-        )
-        matter |= {card for key in this.begins for card in (*INCIDENTS[key].helped, *INCIDENTS[key].ends)}
+        faults = [INCIDENTS[key] for key in this.begins]
+        matter = {"alert", "traces"}.union(*(fault.helped for fault in faults), *(fault.ends for fault in faults))
+        matter |= {"region"} if any(fault.cure == "drain region" for fault in faults) else set()
         for hand in total:
             if hand & matter not in played:
                 played[hand & matter] = play(this, hand & matter)

@@ -1,8 +1,8 @@
 """What each service of the shop does with an order, written once for both worlds.
 
-A service is a generator: it yields for how many seconds it works or waits, and returns the status of its answer. On real
-servers a handler sleeps for them, in SimPy a process does. The network is not in here: distance, and an instance that is
-gone, are fault proxies there and a delay and a refusal here.
+A service is a generator: it yields for how many seconds it works or waits, and returns the status of its answer. On
+real servers a handler sleeps for them, in SimPy a process does. The network is not in here: distance, and an instance
+that is gone, are fault proxies there and a delay and a refusal here.
 """
 
 import math

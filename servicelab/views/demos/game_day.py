@@ -17,7 +17,7 @@ PLACES = ("gateway", "orders", "inventory", "payment", "registry")
 class GameDay(LivePanel):
     """Cards to buy, then four rounds of ``orders`` orders at ``rate`` a second; levers and a note while they run.
 
-    *Start* begins a round, which goes on by itself, while *Pause* stops the picture only. *Reset* ends the game. A round
+    *Start* begins a round, which goes on by itself: *Pause* stops the picture only. *Reset* ends the game. A round
     that was ended, or on a machine that stood still, is not scored, and *Start* plays it again. In the end the code is
     shown. From code: :meth:`buy`, :meth:`begin`, :meth:`pull`, :meth:`file`; they raise ValueError when it is not
     their time.
@@ -109,7 +109,7 @@ class GameDay(LivePanel):
     # -- what is seen -----------------------------------------------------------------------
 
     def draw(self, fig):
-        left, right = fig.subplots(1, 2, width_ratios=(1, 1.3))
+        left, right = fig.subplots(1, 2, width_ratios=(1, 1.9))
         left.set(xlim=(0, self.orders), ylim=(-5 * self.orders, 10 * self.orders), xlabel="order", ylabel="money")
         left.axhline(0, color=MUTED, linewidth=1)
         left.set_title("This round, from the ledger")
@@ -129,11 +129,10 @@ class GameDay(LivePanel):
         shown = signals(shop.ledger, shop.fate) if shop else does
         self.board.set_text("\n".join(f"{card}: {text}" if card else text for card, text in shown.items()))
         if not shop:
-            return (
-                f"Spend up to {POINTS} points on cards, {points(self.cards)} so far. Then Start: {self.orders} orders."
-            )
-        said = f"Round {len(self.rounds)} of {ROUNDS}: {shop.fate.sent + 1} of {self.orders} orders, "
-        said += f"{max(0, round((self.orders - shop.fate.sent - 1) / self.rate))} s left. Money in all {self.money}. {self.told}"
+            return f"{points(self.cards)} of {POINTS} points spent. Start begins a round of {self.orders} orders."
+        left = self.orders - shop.fate.sent - 1
+        said = f"Round {len(self.rounds)} of {ROUNDS}: order {shop.fate.sent + 1} of {self.orders}, "
+        said += f"{left / self.rate:.0f} s left. Money in all {self.money}. {self.told}"
         if self.is_open:
             return said
         if not shop.is_scored:
