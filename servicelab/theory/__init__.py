@@ -16,6 +16,7 @@ with ValueError, never answered with a negative wait.
 | caches | kept answers, stampedes, the slowest of several, a token bucket's most |
 | consistency | lost in a crash, done twice, forgotten keys, dirty windows, quorums |
 | telemetry | what buckets and alerts can know |
+| distance | round trips, locks held across them, regions with a common cause |
 """
 
 from servicelab.theory.backlog import Burst, burst, deliveries, window_rate
@@ -29,6 +30,7 @@ from servicelab.theory.consistency import (
     outbox_lag,
     stale_reads,
 )
+from servicelab.theory.distance import common_cause, far_time, row_rate
 from servicelab.theory.logs import catch_up, lost_to_retention, shared_speedup
 from servicelab.theory.queues import (
     erlang_c,
@@ -64,6 +66,7 @@ __all__ = [
     "burst",
     "cache_window",
     "catch_up",
+    "common_cause",
     "credit_rate",
     "deliveries",
     "dirty_window",
@@ -73,6 +76,7 @@ __all__ = [
     "failed_calls",
     "false_expiries",
     "fan_out",
+    "far_time",
     "forgotten",
     "freshness_bound",
     "histogram_quantile",
@@ -92,6 +96,7 @@ __all__ = [
     "poll_window",
     "retry_load",
     "shared_speedup",
+    "row_rate",
     "silence_window",
     "slowest",
     "stale_reads",
