@@ -135,6 +135,7 @@ def test_instruments_that_were_not_bought_show_nothing_and_none_does_in_the_dark
         fate.sent = 1000
         assert list(signals(simulate(ill(key), cards), fate)) == ["", card]
         assert seen in signals(simulate(ill(key), cards), fate)[card]
+    assert len(signals(Ledger(), Fate(ill(), frozenset(CARDS)))) == 1 + len(CARDS)  # before the first order
     fate = Fate(ill("dark"), frozenset(CARDS))
     fate.sent = 1000
     assert signals(simulate(ill("dark"), frozenset(CARDS)), fate) == {"": "no data"}

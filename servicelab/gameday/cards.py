@@ -10,14 +10,14 @@ PATIENCE = 1.0  # seconds that orders waits for payment: as long as a customer l
 CARDS = {
     "keys": (2, "payment knows whom it has charged"),
     "outbox": (2, "what an order wrote is shipped, though it died"),
-    "breaker": (2, "orders stops asking; who has left is not charged"),
+    "breaker": (2, "asks no more; whoever left is not charged"),
     "budget": (1, "one retry for every ten calls"),
-    "traces": (2, "where the time goes: the cause is known sooner"),
+    "traces": (2, "where time goes: the cause is known sooner"),
     "alert": (1, "the burn rate: the trouble is seen sooner"),
-    "canary": (1, "a push meets one order in ten, and is taken back"),
+    "canary": (1, "a push meets one in ten, then goes back"),
     "region": (3, "there is a region to drain to"),
     "queue": (2, "stock is told by message, nobody waits"),
-    "certificates": (1, "tokens and clocks are renewed all the time"),
+    "certificates": (1, "tokens and clocks are renewed on the way"),
 }
 
 

@@ -76,7 +76,7 @@ def signals(ledger, fate) -> dict[str, str]:
         return {"": "no data"}
     first = max(0, fate.sent - max(10, fate.plan.orders // 12))
     bad, fact = ledger.counts(first), ledger.facts(first)
-    count, orders = {what: len(all) for what, all in fact.items()}.get, fate.sent - first + 1
+    count, orders = {what: len(all) for what, all in fact.items()}.get, max(1, fate.sent - first + 1)
     mean = {what: 1000 * sum(all) / len(all) for what, all in fact.items()}.get
     read = {
         "": f"of the last {orders} orders {bad['refused']} refused, {bad['page over 1 s']} slow pages",
@@ -87,7 +87,7 @@ def signals(ledger, fate) -> dict[str, str]:
         "traces": f"payment {mean('payment', 0):.0f} ms, stock {mean('stock', 0):.0f} ms,"
         f" its slowest {1000 * max(fact['stock'], default=0):.0f} ms",
         "alert": f"burn rate {1000 * (bad['refused'] + bad['page over 1 s']) / orders:.0f} (pages from 14.4 on)",
-        "canary": f"{count('new failed', 0)} of {count('new', 0)} in the new version went wrong",
+        "canary": f"{count('new failed', 0)} of {count('new', 0)} in the new version wrong",
         "region": f"{1000 * fate.distance(fate.sent):.0f} ms to the others",
         "queue": f"{orders} messages to stock",
         "certificates": f"{count('token', 0)} tokens refused",

@@ -97,15 +97,16 @@ def game(seed, cards, orders=1200, player=perfect) -> int:
     return sum(play(plan(seed, 1 + n, orders), cards, player) for n in range(ROUNDS)) - cost(cards, orders)
 
 
-def best_cards(seed, orders=1200) -> list[tuple[int, frozenset]]:
-    """``(money, cards)`` for every set of cards that can be bought, played perfectly in SimPy; the best first.
+def best_cards(seed, orders=1200, bar=iter) -> list[tuple[int, frozenset]]:
+    """``(money, cards)`` for every set of cards that can be bought, played perfectly in SimPy; the best first. ``bar``
+    goes around the rounds, as tqdm does.
 
     In a round only those cards are varied that change something in it: for its faults, and for how soon they are known.
     """
     hands = [frozenset(hand) for size in range(len(CARDS)) for hand in itertools.combinations(CARDS, size)]
     total = {hand: -cost(hand, orders) for hand in hands if points(hand) <= POINTS}
-    for number in range(ROUNDS):
-        this, played = plan(seed, 1 + number, orders), {}
+    for number in bar(range(1, ROUNDS + 1)):
+        this, played = plan(seed, number, orders), {}
         faults = [INCIDENTS[key] for key in this.begins]
         matter = {"alert", "traces"}.union(*(fault.helped for fault in faults), *(fault.ends for fault in faults))
         matter |= {"region"} if any(fault.cure == "drain region" for fault in faults) else set()

@@ -66,7 +66,7 @@ class Round(Component):
         use, services = self._stack.enter_context, self.services
         for who in ("client", "gateway", "orders"):
             self._sessions[who] = use(traced(requests.Session(), self.trace, who))
-        broker = use(start_broker(f"{self.name} broker", trace=self.trace))
+        broker = use(start_broker(f"{self.name} broker", lane="broker"))
         self._channel = use(connect(broker, "orders", self.trace)).channel()
         self._desks = []
         for queue, lane in (("parcels", "shipping"), ("stock", "inventory")):

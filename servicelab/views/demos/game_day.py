@@ -25,7 +25,7 @@ class GameDay(LivePanel):
 
     title = "Game day"
     question = "Something breaks in each round. What, where, and which lever is the right one?"
-    size = (900, 300)
+    size = (1150, 270)
     period, limit = 0.25, 600.0
     rows = ()
 
@@ -109,7 +109,7 @@ class GameDay(LivePanel):
     # -- what is seen -----------------------------------------------------------------------
 
     def draw(self, fig):
-        left, right = fig.subplots(1, 2, width_ratios=(1, 1.9))
+        left, right = fig.subplots(1, 2, width_ratios=(1, 1.7))
         left.set(xlim=(0, self.orders), ylim=(-5 * self.orders, 10 * self.orders), xlabel="order", ylabel="money")
         left.axhline(0, color=MUTED, linewidth=1)
         left.set_title("This round, from the ledger")
@@ -157,12 +157,14 @@ class GameDay(LivePanel):
         note = [
             widgets.Dropdown(description="what", options=causes, layout={"width": "400px"}),
             widgets.Dropdown(description="where", options=PLACES, layout={"width": "180px"}),
-            widgets.IntText(description="since order", layout={"width": "180px"}),
+            widgets.IntText(description="since", tooltip="order", layout={"width": "180px"}),
             widgets.Dropdown(description="seen in", options=("pages", "money", *CARDS), layout={"width": "180px"}),
         ]
         file = button("File the note", "File the incident note")
         file.on_click(lambda _: self._pressed(lambda: self.file(*[field.value for field in note])))
         self.rows = [widgets.Box(row, layout=layout) for row in (cards, levers, [*note, file])]
+        self.image.layout.max_height = "calc(100vh - 455px)"  # there are more rows than other panels have
+        self.image.layout.min_height = "200px"
         panel.children = (*panel.children[:2], *self.rows, *panel.children[2:])
         self._show_rows()
         return panel
