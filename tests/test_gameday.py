@@ -3,7 +3,6 @@
 import _thread
 import itertools
 import threading
-import time
 
 import pytest
 
@@ -52,9 +51,7 @@ def test_an_incident_leaves_in_the_ledger_what_it_says_and_costs_what_the_formul
     assert {what for what, count in ledger.counts().items() if count} == LEAVES[key] | {GOOD}
     begin, met = round_.begins[key], ledger.counts(round_.begins[key])
     assert ledger.counts()[GOOD] - met[GOOD] == begin  # before it begins all is well
-    assert 12000 - ledger.money == pytest.approx(expected_loss(round_, NONE, NOTHING), rel=0.5)
-    if INCIDENTS[key].share == 1:
-        assert 12000 - ledger.money == pytest.approx(expected_loss(round_, NONE, NOTHING), rel=0.15)
+    assert 12000 - ledger.money == pytest.approx(expected_loss(round_, NONE, NOTHING), rel=0.2)
 
 
 def test_a_day_on_which_nothing_happens_costs_nothing():
@@ -72,21 +69,8 @@ def test_the_cure_ends_it_and_the_other_levers_that_mend_do_not(key):
 
 def test_a_ledger_counts_what_has_a_price_and_believes_nobody():
     books = Ledger()
-    for n, (charges, parcels, accepted, took) in enumerate(
-        [
-            (1, 1, True, 0.1),
-            (3, 1, True, 0.1),
-            (1, 0, True, 0.1),
-            (0, 1, True, 0.1),
-            (0, 0, False, 1.1),
-            (1, 1, False, 0.1),
-        ]
-    ):
-        for _ in range(charges):
-            books.charge(n)
-        for _ in range(parcels):
-            books.ship(n)
-        books.answer(n, accepted, took)
+    books.charged, books.shipped = [0, 1, 1, 1, 2, 5], [0, 1, 3, 5]
+    books.answers = [(n, n < 4, 1.1 if n == 4 else 0.1) for n in range(6)]
     counted = dict(zip(PRICES, (2, 2, 1, 1, 2, 1)))
     assert books.counts() == counted
     assert books.money == sum(PRICES[what] * count for what, count in counted.items()) == 20 - 50 - 25 - 15 - 2 - 5
@@ -165,7 +149,7 @@ def test_no_other_script_that_knows_no_sooner_earns_more_than_the_perfect_player
         "nothing": play(round_, cards, NOTHING)
     }
     others["late"] = play(round_, cards, pulls(INCIDENTS[key].cure, at + 60))
-    assert max(others.values()) <= best + 60, others  # a hundredth: by the luck of who was met
+    assert max(others.values()) <= best + 120, others  # 2 %: the luck of who was met
 
 
 def test_a_note_is_worth_what_it_says():
@@ -248,11 +232,9 @@ def test_a_real_round_earns_what_the_simulated_one_does_and_leaves_nothing(keys,
     real, simulated = Round(round_, cards, script).start().wait(), simulate(round_, cards, script)
     assert list(lifecycle.running().rows) == [] and not real.is_running
     assert [at for at, _ in real.fate.log] >= [at for at, _ in script]
+    assert real.is_scored == (real.stood_still < shop.STOOD_STILL)
     if real.is_scored:  # else the machine stood still, and the round says so
-        assert real.fate.sent == 99
         assert abs(real.ledger.money - simulated.money) <= 0.25 * 10 * 100
-    else:
-        assert real.stood_still >= shop.STOOD_STILL
 
 
 def test_a_round_that_is_interrupted_or_replaced_ends():
@@ -303,19 +285,14 @@ def test_a_game_from_the_cards_to_the_code(panel):
     assert panel.rounds == [] and panel.code is None and "0 of 10 points" in panel.alt
 
 
-def test_a_round_on_a_machine_that_stood_still_is_played_again(panel):
+def test_a_round_on_a_machine_that_stood_still_is_played_again_and_closing_ends_it(panel):
     panel.begin()
     over(panel)
     panel.rounds[0][0].stood_still = 2.0
     panel.redraw()
     assert "Not scored" in panel.alt
     panel.begin()
-    assert len(panel.rounds) == 1
-
-
-def test_closing_a_panel_ends_its_round(panel):
-    panel.begin()
-    shop_of_it = panel.rounds[-1][0]
-    time.sleep(0.2)
+    ((again, _),) = panel.rounds
+    assert again.is_running
     panel.close()
-    assert not shop_of_it.is_running and list(lifecycle.running().rows) == []
+    assert not again.is_running and list(lifecycle.running().rows) == []

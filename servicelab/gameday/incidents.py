@@ -38,27 +38,18 @@ ONE_SHARD = 1 - 0.99**20  # an order asks 20 shards of 100
 INCIDENTS = {
     "slow": Incident("payment", "payment has become slow", "drain region", 1, 66, {"breaker": 11, "keys": 5}),
     "killed": Incident("orders", "orders dies between books and broker", "restart", 0.1, 36, {"outbox": 1}),
-    "lost": Incident("payment", "replies of payment get lost", "drain region", 0.1, 30, {"keys": 5}),
-    "canary": Incident(
-        "payment",
-        "a new version fails after charging",
-        "roll back",
-        0.05,
-        25,
-        {"keys": 0, "canary": 2.5},
-        {"canary": 760},
-    ),
-    "route": Incident(
-        "gateway", "a bad route leads to a test stand", "roll back", 0.5, 25, {"canary": 2.5}, {"canary": 30}
-    ),
+    "lost": Incident("payment", "replies of payment get lost", "drain region", 0.1, 40, {"keys": 5}),
+    "canary": Incident("payment", "a new version fails after charging", "roll back", 0.05, 35,
+                       {"keys": 0, "canary": 3.5}, {"canary": 760}),
+    "route": Incident("gateway", "a bad route leads to a test stand", "roll back", 0.5, 25,
+                      {"canary": 2.5}, {"canary": 30}),
     "clock": Incident("gateway", "the clock that stamps tokens is ahead", "rotate", 0.5, 11, {}, {"certificates": 60}),
     "far": Incident("inventory", "a failover: the others are 150 ms away", "drain region", 1, 5, {"queue": 0}),
     "shard": Incident("inventory", "one shard of a hundred is slow", "restart", ONE_SHARD, 5, {"queue": 0}),
     "dark": Incident("registry", "registry and dashboards are gone together", "restart", 0.5, 11),
-    "storm": Incident(
-        "payment", "retries keep payment busy", "retries off", 1, 66, {"breaker": 1, "keys": 1, "budget": 6}
-    ),
-}
+    "storm": Incident("payment", "retries keep payment busy", "retries off", 1, 66,
+                      {"breaker": 1, "keys": 1, "budget": 6}),
+}  # fmt: skip
 
 
 class Plan(NamedTuple):

@@ -66,12 +66,15 @@ def perfect(plan, cards) -> Play:
         notes.append(Note(key, INCIDENTS[key].service, at, begin, "knows it"))
         if lever == "drain region" and "region" not in cards:
             lever = "breaker" if each(key, cards) > REFUSED else None
-        price = 0 if lever in SWITCHES else plan.orders * STEP * REFUSED
-        if lever and (begin + lasts(key, plan, cards) - at) * each(key, cards) > price:
+        worth = (begin + lasts(key, plan, cards) - at) * each(key, cards)
+        if key == "storm":  # with a card that helps it ends by itself; else keep everybody out until the queue has gone
+            queue = (
+                at - begin
+            ) / 2 + 4 * plan.rate  # half an order for each so far, and those who came to a standstill
+            out = [(at, "breaker"), (at + math.ceil(queue / 1.5), "breaker")]
+            script += [(at, lever), *out] if each(key, cards) > REFUSED else []
+        elif lever and worth > (0 if lever == "breaker" else plan.orders * STEP * REFUSED):
             script.append((at, lever))
-        if key == "storm" and each(key, cards) > REFUSED:  # nobody comes until the queue has gone: half of a second
-            queue = (at - begin) / 2 + 4 * plan.rate  # order for each so far, and what came while all stood still
-            script += [(at, "breaker"), (at + math.ceil(queue / 1.5), "breaker")]
     return Play(tuple(script), notes[0] if notes else None)
 
 

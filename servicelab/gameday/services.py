@@ -21,7 +21,7 @@ class Services:
         """The gateway: closed, shedding every other order, or a token that is not valid yet (its clock is 2 s ahead, a
         customer's token 0 to 4 s old); and an open breaker has nothing to sell."""
         if self.fate.hits("clock", n, 0.5):
-            self.ledger.note(n, "token")
+            self.ledger.facts.append((n, "token", 1))
             return False
         return n >= self.fate.busy_until and "breaker" not in self.fate.on and not ("shed" in self.fate.on and n % 2)
 
@@ -31,7 +31,7 @@ class Services:
 
     def stock(self, n):
         seconds = LATE if self.fate.hits("shard", n, ONE_SHARD) else 0.003
-        self.ledger.note(n, "stock", seconds + TRIPS * self.fate.distance(n))
+        self.ledger.facts.append((n, "stock", seconds + TRIPS * self.fate.distance(n)))
         yield seconds
         return 200
 
@@ -44,10 +44,10 @@ class Services:
         fate, ledger, keys = self.fate, self.ledger, self.kit.keys
         began, heeds_deadline = self.clock(), self.kit.breaker is not None
         if number > 1:
-            ledger.note(n, "retry")
+            ledger.facts.append((n, "retry", 1))
         while keys is not None and (told := keys.ask(n, n, self.clock())).word != "new":
             if told.word == "finished":
-                ledger.note(n, "repeated")
+                ledger.facts.append((n, "repeated", 1))
                 return told.answer
             yield 0.05
         seconds = SLOW if fate.is_on("slow", n) else 0.01
@@ -55,7 +55,7 @@ class Services:
             seconds = fate.turn(began, PATIENCE if heeds_deadline else math.inf)
         if heeds_deadline and (seconds is None or seconds > PATIENCE):  # who will have left is not charged
             for what in ("payment", "failed"):
-                ledger.note(n, what, PATIENCE)
+                ledger.facts.append((n, what, PATIENCE))
             if keys is not None:
                 keys.release(n)
             yield PATIENCE + 0.05
@@ -66,14 +66,14 @@ class Services:
         )
         to_test_stand, fails = is_new and fate.hits("route", n, 0.5), is_new and fate.hits("canary", n, 0.05, number)
         if not to_test_stand:
-            ledger.charge(n)
+            ledger.charged.append(n)
         if is_new:
-            ledger.note(n, "new failed" if to_test_stand or fails else "new")
+            ledger.facts.append((n, "new failed" if to_test_stand or fails else "new", 1))
         if keys is not None:
             keys.finish(n, 200)
         if fate.hits("lost", n, 0.1, number):
             yield LATE  # for who has left, a reply that is late is lost
-        ledger.note(n, "payment", self.clock() - began)
+        ledger.facts.append((n, "payment", self.clock() - began))
         return 500 if fails else 200
 
     def settle(self, n, paid: bool) -> tuple[bool, bool]:
@@ -82,5 +82,5 @@ class Services:
             return paid, paid
         relayed = "outbox" in self.fate.cards
         if relayed:
-            self.ledger.note(n, "relayed")
+            self.ledger.facts.append((n, "relayed", 1))
         return relayed, False

@@ -119,7 +119,7 @@ class Round(Component):
             self._shape_links(n)
         began = time.monotonic()
         status, _ = self._post("client", self._gateway, f"/buy/{n}")
-        self.ledger.answer(n, status == Status.OK, time.monotonic() - began)
+        self.ledger.answers.append((n, status == Status.OK, time.monotonic() - began))
 
     def _buy(self, n):
         if not self.services.lets_in(n):
@@ -159,7 +159,7 @@ class Round(Component):
 
     def _handle(self, channel, method, properties, body):
         if method.routing_key == "parcels":
-            self.ledger.ship(int(body))
+            self.ledger.shipped.append(int(body))
         channel.basic_ack(method.delivery_tag)
 
     def _shape_links(self, n):

@@ -48,9 +48,9 @@ def simulate(plan, cards, script=()) -> Ledger:
             status = yield from sim_call(env, services.policy(n), partial(attempt, n))
             sent, accepted = services.settle(n, status == Status.OK)
             if sent:
-                ledger.ship(n)
+                ledger.shipped.append(n)
         yield env.timeout(HOP)
-        ledger.answer(n, accepted, env.now - began)
+        ledger.answers.append((n, accepted, env.now - began))
 
     def customers():
         for n, due in enumerate(plan.due.tolist()):
