@@ -10,6 +10,7 @@ import json
 import sys
 from pathlib import Path
 
+from servicelab.views.claims import NOT_SHOWN
 from tools.form import cells_of
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,6 +26,7 @@ conditions under which a claim held in that run. Under the others it did not.
 |---|---|---|---|
 """
 NO_RUN = "not run yet"
+TIMES = 3  # that a chapter is run, if the machine stood still while it measured
 ASK = "import json\nprint(json.dumps({c.id: c.verdict for c in claims._settled.values()}))"
 
 
@@ -77,10 +79,13 @@ def page(verdicts: dict[str, str]) -> str:
 def main(arguments=None) -> int:
     asked = sys.argv[1:] if arguments is None else arguments
     old = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
-    verdicts = {id: row[2] for id, row in rows(old).items()}
+    verdicts = {id: row[2] for id, row in rows(old).items() if row[2] != NOT_SHOWN}
     for number, path in chapters().items():
         if number in asked or "all" in asked:
-            verdicts |= run(path)
+            for _ in range(TIMES):
+                verdicts |= (found := {id: said for id, said in run(path).items() if said != NOT_SHOWN})
+                if len(found) == len(statements(path)):
+                    break
             PAGE.write_text(page(verdicts), encoding="utf-8")
             print(f"{path.stem}: {len(statements(path))} claims")
     PAGE.write_text(page(verdicts), encoding="utf-8")
