@@ -80,7 +80,7 @@ def perfect(plan, cards) -> Play:
 
 def expected_loss(plan, cards, player=perfect) -> float:
     """The closed form: orders until it is over × the share that it meets × what each of those loses."""
-    script = player(plan, cards).script
+    script = [pulled for pulled in player(plan, cards).script if pulled[1] != "drain region" or "region" in cards]
     on, off = ([at for at, lever in script if lever == "breaker"] + [plan.orders] * 2)[:2]
     loss = (off - on) * REFUSED + sum(plan.orders * STEP * REFUSED for _, lever in script if lever not in SWITCHES)
     for key, begin in plan.begins.items():
