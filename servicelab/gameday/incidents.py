@@ -112,11 +112,11 @@ class Fate:
         return RTT if self.is_on("far", n) else 0.0
 
     def send(self, n) -> None:
-        """Order ``n`` leaves. What the script wants done by now is done."""
+        """Order ``n``, the next one, leaves. What the script wants done by then is done."""
         with self._lock:
-            self.sent = max(self.sent, n)
             while self._todo and self._todo[0][0] <= n:
                 self.pull(self._todo.pop(0)[1])
+            self.sent = n
 
     def pull(self, lever: str) -> str:
         """Pull a lever, from the next order on; returns what players are told. Raises ValueError for an unknown one."""

@@ -73,7 +73,7 @@ def perfect(plan, cards) -> Play:
             ) / 2 + 4 * plan.rate  # half an order for each so far, and those who came to a standstill
             out = [(at, "breaker"), (at + math.ceil(queue / 1.5), "breaker")]
             script += [(at, lever), *out] if each(key, cards) > REFUSED else []
-        elif lever and worth > (0 if lever == "breaker" else plan.orders * STEP * REFUSED):
+        elif lever and worth > (0 if lever == "breaker" else math.ceil(plan.orders * STEP) * REFUSED):
             script.append((at, lever))
     return Play(tuple(script), notes[0] if notes else None)
 
@@ -82,7 +82,9 @@ def expected_loss(plan, cards, player=perfect) -> float:
     """The closed form: orders until it is over × the share that it meets × what each of those loses."""
     script = [pulled for pulled in player(plan, cards).script if pulled[1] != "drain region" or "region" in cards]
     on, off = ([at for at, lever in script if lever == "breaker"] + [plan.orders] * 2)[:2]
-    loss = (off - on) * REFUSED + sum(plan.orders * STEP * REFUSED for _, lever in script if lever not in SWITCHES)
+    loss = (off - on) * REFUSED + sum(
+        math.ceil(plan.orders * STEP) * REFUSED for _, lever in script if lever not in SWITCHES
+    )
     for key, begin in plan.begins.items():
         over = [at - begin for at, lever in script if lever in (INCIDENTS[key].cure, "breaker")]
         loss += min([lasts(key, plan, cards), *over]) * each(key, cards)
