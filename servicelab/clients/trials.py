@@ -154,6 +154,21 @@ class Queue(_Style):
         return Consumer(self.broker, self.queue, receive, name=f"{name} consumer {next(_numbers)}", prefetch=1).start()
 
 
+@contextmanager
+def _listening(work, name, is_ready):
+    """``work(over)`` in a thread, until the block ends, which begins as soon as it is ready, or has failed."""
+    over = threading.Event()
+    thread = threading.Thread(target=work, args=[over], name=f"servicelab {name} listener", daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive() and not is_ready():
+            time.sleep(0.005)
+        yield
+    finally:
+        over.set()
+        thread.join(10)
+
+
 class Log(_Style):
     """Kafka's protocol: the sender appends to a log; each receiver has a bookmark of its own and begins at the past."""
 
@@ -168,13 +183,12 @@ class Log(_Style):
         self.producer.produce(self.topic, b"%d" % number)
         self.producer.flush()
 
-    @contextmanager
     def listen(self, handle, name):
         """It has handled what was there when the block begins."""
-        over, at_end = threading.Event(), threading.Event()
+        at_end = threading.Event()
         settings = {"group.id": name, "enable.auto.commit": False, "enable.partition.eof": True}
 
-        def read():
+        def read(over):
             with KafkaConsumer({**self.kafka.settings, **settings, "fetch.wait.max.ms": 10}) as consumer:
                 consumer.assign([TopicPartition(self.topic, 0, self.bookmarks.get(name, 0))])
                 while not over.is_set():
@@ -186,14 +200,7 @@ class Log(_Style):
                     elif message.error().code() == KafkaError._PARTITION_EOF:
                         at_end.set()
 
-        thread = threading.Thread(target=read, name=f"servicelab {name} reader", daemon=True)
-        thread.start()
-        try:
-            at_end.wait(30)
-            yield
-        finally:
-            over.set()
-            thread.join(10)
+        return _listening(read, name, at_end.is_set)
 
 
 class Broadcast(_Style):
@@ -208,12 +215,10 @@ class Broadcast(_Style):
     def send(self, number):
         self.publisher.publish(body=b"%d" % number)
 
-    @contextmanager
     def listen(self, handle, name):
         """The publisher knows of it when the block begins."""
-        over = threading.Event()
 
-        def hear():
+        def hear(over):
             with zmq.Context() as context, context.socket(zmq.SUB) as socket:
                 socket.linger = 0
                 socket.subscribe("")
@@ -222,16 +227,8 @@ class Broadcast(_Style):
                     if socket.poll(20):
                         handle(int(socket.recv_multipart()[2]))
 
-        self.publisher.subscriptions()
-        thread = threading.Thread(target=hear, name=f"servicelab {name} listener", daemon=True)
-        thread.start()
-        try:
-            while (True, "") not in self.publisher.subscriptions():
-                time.sleep(0.005)
-            yield
-        finally:
-            over.set()
-            thread.join(10)
+        self.publisher.subscriptions()  # those of listeners who have gone are no news
+        return _listening(hear, name, lambda: (True, "") in self.publisher.subscriptions())
 
 
 #: The styles, by the names that chapter 15 gives them.

@@ -15,8 +15,8 @@ with ValueError, never answered with a negative wait.
 | logs | a shared log: speed-up, retention, catching up |
 | caches | kept answers, stampedes, the slowest of several, a token bucket's most |
 | consistency | lost in a crash, done twice, forgotten keys, dirty windows, quorums |
-| telemetry | what buckets and alerts can know |
 | distance | round trips, locks held across them, regions with a common cause |
+| telemetry | what buckets and alerts can know |
 """
 
 from servicelab.theory.backlog import Burst, burst, deliveries, window_rate
