@@ -58,6 +58,11 @@ def each(key, cards) -> float:
     return incident.share * next((price for card, price in incident.helped.items() if card in cards), incident.price)
 
 
+def closing(plan) -> int:
+    """What a lever costs that keeps the shop closed."""
+    return math.ceil(plan.orders * STEP) * REFUSED
+
+
 def perfect(plan, cards) -> Play:
     """Knows the faults, and needs the time that the instruments take. Pulls what is worth more than it costs."""
     script, notes = [], []
@@ -67,13 +72,13 @@ def perfect(plan, cards) -> Play:
         if lever == "drain region" and "region" not in cards:
             lever = "breaker" if each(key, cards) > REFUSED else None
         worth = (begin + lasts(key, plan, cards) - at) * each(key, cards)
-        if key == "storm":  # with a card that helps it ends by itself; else keep everybody out until the queue has gone
-            queue = (
-                at - begin
-            ) / 2 + 4 * plan.rate  # half an order for each so far, and those who came to a standstill
+        if (
+            key == "storm"
+        ):  # with a card that helps it ends by itself; else keep everybody out until the queue has gone:
+            queue = (at - begin) / 2 + 4 * plan.rate  # half of those who came, and all who came to a standstill
             out = [(at, "breaker"), (at + math.ceil(queue / 1.5), "breaker")]
             script += [(at, lever), *out] if each(key, cards) > REFUSED else []
-        elif lever and worth > (0 if lever == "breaker" else math.ceil(plan.orders * STEP) * REFUSED):
+        elif lever and worth > (0 if lever == "breaker" else closing(plan)):
             script.append((at, lever))
     return Play(tuple(script), notes[0] if notes else None)
 
@@ -82,9 +87,7 @@ def expected_loss(plan, cards, player=perfect) -> float:
     """The closed form: orders until it is over × the share that it meets × what each of those loses."""
     script = [pulled for pulled in player(plan, cards).script if pulled[1] != "drain region" or "region" in cards]
     on, off = ([at for at, lever in script if lever == "breaker"] + [plan.orders] * 2)[:2]
-    loss = (off - on) * REFUSED + sum(
-        math.ceil(plan.orders * STEP) * REFUSED for _, lever in script if lever not in SWITCHES
-    )
+    loss = (off - on) * REFUSED + closing(plan) * sum(lever not in SWITCHES for _, lever in script)
     for key, begin in plan.begins.items():
         over = [at - begin for at, lever in script if lever in (INCIDENTS[key].cure, "breaker")]
         loss += min([lasts(key, plan, cards), *over]) * each(key, cards)
@@ -95,11 +98,6 @@ def play(plan, cards, player=perfect) -> int:
     """Money of a simulated round, note included."""
     done = player(plan, cards)
     return simulate(plan, cards, done.script).money + bonus(plan, done.note)
-
-
-def game(seed, cards, orders=1200, player=perfect) -> int:
-    """Money of the four simulated rounds, cards paid."""
-    return sum(play(plan(seed, 1 + n, orders), cards, player) for n in range(ROUNDS)) - cost(cards, orders)
 
 
 def best_cards(seed, orders=1200, bar=iter) -> list[tuple[int, frozenset]]:

@@ -15,7 +15,7 @@ from servicelab.gameday.cards import Kit
 from servicelab.gameday.incidents import GRACE, TRIPS, Fate
 from servicelab.gameday.ledger import Ledger
 from servicelab.gameday.services import Services
-from servicelab.lifecycle import Component
+from servicelab.lifecycle import Component, ServerError
 from servicelab.policies.drive import call
 from servicelab.policies.status import Status
 from servicelab.servers import serve
@@ -74,9 +74,8 @@ class Round(Component):
             name = f"{self.name} {queue} desk"
             self._desks.append(use(Consumer(broker, queue, self._handle, name=name, lane=lane, trace=self.trace)))
         stock = self._serve("inventory", "/reserve/<int:n>", lambda n: self._work(services.stock(n)))
-        payment = self._serve(
-            "payment", "/charge/<int:n>/<int:number>", lambda **of: self._work(services.payment(**of))
-        )
+        charge = "/charge/<int:n>/<int:number>"
+        payment = self._serve("payment", charge, lambda **of: self._work(services.payment(**of)))
         self._links = [use(FaultProxy(server, name=f"{self.name} link {number}"))
                        for number, server in enumerate((stock, payment, payment))]  # fmt: skip
         self._orders = self._serve("orders", "/orders/<int:n>", self._order)
@@ -102,7 +101,7 @@ class Round(Component):
             end = samples.began + samples[-1].due + GRACE
             while time.monotonic() < end and (self._working or sum(d.handled for d in self._desks) < self._posted):
                 time.sleep(0.02)
-        except _Over:
+        except (_Over, ServerError):  # stopped, and perhaps in the middle of a call
             pass
         finally:
             self._ended.set()
