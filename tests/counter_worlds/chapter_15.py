@@ -46,4 +46,5 @@ TURNS = {
     "c-hold-turn": ("workers = 16", "workers = 38"),
     "c-region-turn": ("send(order) ", "send(order).result() "),
     "c-case-turn": ("unmet = {", "choice = {need: meeting(**wanted)[0] for need, wanted in NEEDS.items()}\nunmet = {"),
+    "c-game-turn": ('"traces", "alert", "certificates"', '"alert", "canary", "certificates", "keys", "region"'),
 }
