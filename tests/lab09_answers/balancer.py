@@ -1,5 +1,6 @@
 """Exercise 1: balancers written in four ways, and mistakes."""
 
+import random
 from collections import deque
 from math import exp, inf
 
@@ -235,6 +236,8 @@ WRONG = {
     "out for ten minutes": (LongOut, {"never-back"}),
     "nobody is picked": (Wishes, {"no-instance"}),
     "number one of one": (NeedsTwo, {"no-instance"}),
+    "chance from the module": (lambda n, rng: Out(n, random), {"chance"}),
+    "a generator of its own": (lambda n, rng: Out(n, random.Random()), {"chance"}),
     "gone, when somebody is heard of": (GoneWhenSomebodyFailed, {"gone"}),
     "out before gone": (Blind, {"gone"}),
 }

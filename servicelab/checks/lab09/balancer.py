@@ -24,6 +24,8 @@ THREADS, CALLS = 8, 80  # on sockets
 WORDS = words("""
 no-instance: pick returns the number of an instance, from 0 to n − 1
     What does your function return when nobody is left whom you like? When there is one instance only?
+chance: two that begin with the same seed, and hear the same, pick the same
+    From where does your balancer take its chance?
 gone: an instance that is shown with inf calls is never picked, even if all the others have failed
     Does your pick draw first, and look at infinity afterwards? And whom does it take when nobody is left whom it likes?
 black-hole: an instance fails at once: it gets 15 % of the calls at most
@@ -128,6 +130,12 @@ def who_is_there(p):
             not strange,
             wrong or f"only number 4 was there, {told}: it picked {strange[:1]}",
         )
+
+
+@part
+def the_same_seed(p):
+    one, other = (p.spend(seconds=5, load=0.5) for _ in range(2))
+    yield "chance", one[:2] == other[:2], f"calls to each: {one.calls}, and from the same seed {other.calls}"
 
 
 @part
