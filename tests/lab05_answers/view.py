@@ -330,6 +330,14 @@ def falsy(records, active, drop_tombstones):
     return [one for one in compact(records, active, False) if one in records[border:] or one[2] or not drop_tombstones]
 
 
+def a_shelf_by_offset(records, active, drop_tombstones):
+    """A place for each offset, from the first one on."""
+    shelf = [None] * (records[-1][0] - records[0][0] + 1)
+    for one in compact(records, active, drop_tombstones):
+        shelf[one[0] - records[0][0]] = one
+    return [one for one in shelf if one]
+
+
 def in_place(records, active, drop_tombstones):
     kept = compact(records, active, drop_tombstones)
     records[:] = kept
@@ -383,6 +391,7 @@ _CLEANERS = {
         lambda records, *more: [one for one in compact(records, *more) if one[2] != b"" or not more[1]],
         {"empty-value"},
     ),
+    "an empty list has no last one": (a_shelf_by_offset, {"exception"}),
     "in place": (in_place, {"spoilt"}),
 }
 WRONG = {name: ((answer, compact), codes) for name, (answer, codes) in _VIEWS.items()}
