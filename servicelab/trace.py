@@ -306,6 +306,7 @@ class Trace:
         ids = {id.removesuffix(".reply") for id in marks}
         moment = next((event.at for event in self.events if event.id and event.id.removesuffix(".reply") in ids), None)
         at = 0 if moment is None else sum(message.sent < moment for message in messages)
+        at = next((at for at, message in enumerate(messages) if message.id in ids), at)  # of many at one moment
         if at < most:
             return messages[:most], f"the first {most}"
         first = min(at - most // 2, len(messages) - most)

@@ -2,27 +2,21 @@
 
 import socket
 import time
-from functools import cache
 
 import numpy as np
 import pytest
 
 from servicelab import theory
-from tests.sharing import ROOT
+from tests.cells import code_of, notebook_of, run
 from tools.form import cells_of
 
-
-@cache
-def sources():
-    return {cell["id"]: cell["source"] for cell in cells_of(ROOT / "notebooks" / "01-synchronous-calls.ipynb")}
+pytestmark = pytest.mark.usefixtures("no_progress_of_mine")
+CODE = code_of(notebook_of("01"))
 
 
 def names_of(*ids):
-    """The names that these cells define, after the imports of the set-up."""
-    names, imports = {}, sources()["c-setup"].partition("keep_predictions()\n")[0]
-    for source in (imports, *(sources()[id] for id in ids)):
-        exec(source, names)
-    return names
+    """The names that these cells define, after the set-up."""
+    return run(CODE, ["c-setup", *ids])
 
 
 def test_the_repaired_store_adds_and_removes_behind_its_gate():
@@ -73,5 +67,6 @@ def test_where_a_request_takes_twice_its_work():
     same = np.array([theory.mg1_wait(load, 1.0, 0) for load in loads])
     assert loads[np.argmin(abs(four - 1))] == pytest.approx(0.84, abs=0.01)
     assert loads[np.argmin(abs(same - 1))] == pytest.approx(0.67, abs=0.01)
+    text = next(cell["source"] for cell in cells_of(notebook_of("01")) if cell["id"] == "c-load-why")
     for share in ("84 %", "67 %"):
-        assert share in sources()["c-load-why"]
+        assert share in text

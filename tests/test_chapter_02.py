@@ -12,8 +12,9 @@ import pytest
 
 from servicelab import lifecycle
 from servicelab.servers.proto import load_proto
+from tests.cells import code_of, needed, notebook_of, run
 from tests.conftest import require
-from tests.counter_worlds import code_of, needed, notebook_of, run, turn
+from tests.counter_worlds import turn
 from tests.counter_worlds.chapter_02 import WITHOUT
 
 NODE = ["@grpc/grpc-js@1.14.7", "@grpc/proto-loader@0.8.1"]

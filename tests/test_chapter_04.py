@@ -3,7 +3,8 @@
 import pytest
 
 from servicelab import lifecycle
-from tests.counter_worlds import code_of, needed, notebook_of, run, turn
+from tests.cells import code_of, needed, notebook_of, run
+from tests.counter_worlds import turn
 from tests.counter_worlds.chapter_04 import WITHOUT
 from tests.waiting import left, wait_until
 

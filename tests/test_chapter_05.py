@@ -9,7 +9,7 @@ from confluent_kafka import Producer
 
 from servicelab import lifecycle, theory
 from servicelab.checks.stall import LATE, StallWatch, ask_calmly
-from tests.counter_worlds import code_of, needed, notebook_of, run, with_value
+from tests.cells import code_of, needed, notebook_of, run, with_value
 
 pytestmark = pytest.mark.usefixtures("no_progress_of_mine")
 

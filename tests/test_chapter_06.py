@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.counter_worlds import code_of, notebook_of, run
+from tests.cells import code_of, notebook_of, run
 
 PAGE = ["w-setup", "w-page", "w-page-show", "w-page-publish"]
 

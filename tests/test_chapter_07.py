@@ -16,7 +16,7 @@ from servicelab.policies import Coalesce, Expire, FetchEarly, SlidingWindow, Tok
 from servicelab.policies.expiry import FETCH, JOIN, SERVE, Copy
 from servicelab.sim.gateway import OWN, REFUSED, WRONG, flood
 from servicelab.views.demos.gateway import LIMITS, Door
-from tests.counter_worlds import code_of, needed, notebook_of, run
+from tests.cells import code_of, needed, notebook_of, run
 from tests.waiting import wait_until
 
 CODE = code_of(notebook_of("07"))

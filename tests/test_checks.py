@@ -75,6 +75,8 @@ def test_the_plain_text_shows_the_run_around_the_mark():
     [marked] = [line for line in text.splitlines() if "▶" in line]
     assert marked.endswith("order 150") and "order 140" in text and "order 20" not in text
     begun = trace.start_call("client", "orders", "a call of which nobody stamped a message", at=100.2)
+    last = [trace.send("client", "orders", f"at once {number}", at=300.0) for number in range(40)][-1]
+    assert "at once 39" in str(trace.table(most=5, marks={last}))
     assert "order 100" in str(trace.table(most=5, marks={begun})) and "▶" not in str(trace.table(most=5))
 
 

@@ -7,8 +7,9 @@ import pytest
 
 from servicelab import lifecycle
 from servicelab.views.claims import EXPECTED
+from tests.cells import code_of, names_in, needed, notebook_of
 from tests.conftest import ROOT
-from tests.counter_worlds import code_of, names_in, needed, notebook_of, settling, turn, verdict
+from tests.counter_worlds import settling, turn, verdict
 from tools.form import cells_of, tags
 
 CHAPTERS = sorted(path.stem[-2:] for path in (ROOT / "tests" / "counter_worlds").glob("chapter_[0-9][0-9].py"))

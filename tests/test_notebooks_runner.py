@@ -180,6 +180,12 @@ def test_cells_that_serve_for_long_are_interrupted_before_they_run(session):
     assert run.leaks() == []
 
 
+def test_only_what_a_cell_needs_is_run_before_it(session):
+    run = session("size = 2", "raise RuntimeError('nobody needs me')", "both = [size] * 2", "assert both == [2, 2]")
+    run.run_what_it_needs(3)
+    run.run_cell(3)
+
+
 def test_a_killed_kernel_leaves_no_port(session):
     run = session(SERVE + "import time\nserver = listen()\ntime.sleep(30)")
     assert len(run.kill_in_cell(0, after=0.7)) == 1

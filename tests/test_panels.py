@@ -77,6 +77,7 @@ PANELS = {
         promises.Promises,
         [{"writes": "outbox"}, {"gap": 200}, {"crashes": 30}, {"lost": 20}, *each("keys", promises.KEYS)],
         {"gap": 100, "lost": 30, "keys": "for a minute"},
+        before=lambda change: {"lost": 5} if "keys" in change else {},
     ),
     "12 hunt": Panel(
         hunt.Hunt,

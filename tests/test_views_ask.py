@@ -149,6 +149,15 @@ def test_numbers_are_right_within_a_tolerance(written, right):
     assert "3.01 s" in repr(asked.reveal(3.01))
 
 
+@pytest.mark.parametrize(
+    ("unit", "value", "said"),
+    [("pages", 1, "1 page"), ("fetches", 1.0, "1 fetch"), ("pages", 2, "2 pages"), ("pages", 1.01, "1.01 pages"),
+     ("ms", 1, "1 ms"), ("requests/s", 1, "1 requests/s"), ("of 10", 1, "1 of 10")],
+)  # fmt: skip
+def test_one_is_no_plural(unit, value, said):
+    assert Predict("t-one", "How many?", unit=unit).say(value) == said
+
+
 @pytest.mark.parametrize("written", ["", "three", "nan", "inf"])
 def test_what_is_no_number_is_said(written):
     asked = Predict("t-8", "How many seconds?", unit="s")

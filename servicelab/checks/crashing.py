@@ -147,15 +147,7 @@ class _Cursor(sqlite3.Cursor):
         return result
 
 
-def _named(name, answer):
-    def say():
-        return answer
-
-    say.__name__ = name
-    return say
-
-
-DIED = type("Died", (), {})()  # what a process says that died
+DIED = object()  # what a process says that died
 
 
 class World(Stage):
@@ -206,13 +198,16 @@ class World(Stage):
                     raise
             return DIED if process.is_dead else value
 
-        call.__name__ = getattr(function, "__name__", "your object")
+        def said():
+            return answer
+
+        call.__name__ = said.__name__ = getattr(function, "__name__", "your object")
         answer = self.call(call)
         if process.is_dead:
             self.died = f"it died after step {len(process.steps)} ({process.steps[-1]}); "
             self.say(self.lane, "system", "dies")
         elif returns:
-            self.call(_named(call.__name__, answer), returns=returns)
+            self.call(said, returns=returns)
         return answer
 
     def each_death(self):

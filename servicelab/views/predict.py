@@ -113,7 +113,7 @@ class Predict(Shown):
         """``value`` as the learner reads it: the option, or the number with its unit."""
         if isinstance(value, float) and value.is_integer():
             value = int(value)  # a count, to its last digit
-        return three_digits(value, self.unit)
+        return three_digits(value, _one(self.unit) if value == 1 else self.unit)
 
     # -- showing ----------------------------------------------------------------------------
 
@@ -215,3 +215,13 @@ def _number(value) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{str(value)!r} is not a number: write it like 0.5 or 120")
     return number
+
+
+def _one(unit: str) -> str:
+    """What one of these is called: pages, page; fetches, fetch.
+
+    What is no word in the plural ("ms", "requests/s") stays as it is.
+    """
+    if len(unit) > 2 and unit.isalpha() and unit.endswith("s"):
+        return unit[: -2 if unit.endswith("ches") else -1]
+    return unit

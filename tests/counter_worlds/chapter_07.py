@@ -89,6 +89,6 @@ TURNS = {
     "g-who-turn": ('{"X-User": name} | theirs', 'theirs | {"X-User": name}'),
     "g-wait-turn": ("patience = None", "patience = 1.2"),
     "g-kept-turn": ("room = 30", "room = 75"),
-    "g-old-turn": ("policy = Expire()", "policy = FetchEarly(Random(1))"),
+    "g-old-turn": ("policy = Expire()", "policy = FetchEarly(Random(1), beta=3)"),
     "g-much-turn": ("rate, burst = 30, 1", "rate, burst = 10, 20"),
 }

@@ -19,10 +19,10 @@ class Cache:
     def words(self, reply):
         text = reply.headers.get("cache-control", "")
         text = text if "large and small" in self.flaws else text.lower()
-        return [word.strip() for word in text.split(",")]
+        return [word.strip() for word in text.split(", " if "comma and space" in self.flaws else ",")]
 
     def max_age(self, reply):
-        found = [int(word[8:]) for word in map(str.lower, self.words(reply)) if word.startswith("max-age=")]
+        found = [int(word[8:].split(",")[0]) for word in self.words(reply) if word.lower().startswith("max-age=")]
         return 60 if "a minute" in self.flaws else found[0] if found else 60 if "a default" in self.flaws else 0
 
     def may_keep(self, request, reply):
@@ -39,6 +39,7 @@ class Cache:
 
     def names(self, reply):
         names = reply.headers.get("vary", "").replace(" ", "").split(",") * ("no vary" not in self.flaws)
+        names += ["authorization"] * ("a copy each" in self.flaws)
         names = names if "large Vary" in self.flaws else [name.lower() for name in names]
         return names[:1] if "first of Vary" in self.flaws else names
 
@@ -73,11 +74,16 @@ class Cache:
             values = {name: request.headers.get(name) for name in self.names(reply)}
             kept = [copy for copy in copies if copy[1] != values] if "one variant" not in self.flaws else []
             copies[:] = [*kept, (reply, values, now)]
-        elif request.method in WRITES and (reply.status < 400 or "fails" in self.flaws) and "deaf" not in self.flaws:
+        elif self.has_changed(request.method, reply.status):
             copies[:] = [copy for copy in copies if "its variant" in self.flaws and not self.same(copy, request)]
             if "all paths" in self.flaws:
                 self.copies.clear()
         return reply
+
+    def has_changed(self, method, status):
+        writes = WRITES[:1] if "only a POST" in self.flaws else WRITES
+        last = 599 if "fails" in self.flaws else 299 if "only 2xx" in self.flaws else 399
+        return method in writes and status <= last and "deaf" not in self.flaws
 
     def same(self, copy, request):
         return all(request.headers.get(name) == value for name, value in copy[1].items())
@@ -172,6 +178,11 @@ class BodyOnly(Cache):
         return reply if asked else Reply(200, {}, reply.body)
 
 
+class AsksTwice(Cache):
+    def answer(self, request, ask, now):
+        return super().answer(request, lambda request: ask(request) and ask(request), now)
+
+
 class One(Cache):
     """The copies are the class's."""
 
@@ -189,6 +200,7 @@ def flawed(*flaws):
 RIGHT = {"a list for each path": Cache, "two steps": TwoSteps, "one list, and regular expressions": Plain}
 WRONG = {
     "keeps the body alone": (BodyOnly, {"wrong-type"}),
+    "asks twice": (AsksTwice, {"wrong-type"}),
     "all caches are one": (One, {"wrong-type"}),
     "fresh at max-age, still": (flawed("at"), {"expired"}),
     "each use makes it younger": (flawed("younger"), {"expired"}),
@@ -204,6 +216,8 @@ WRONG = {
     "cookies": (flawed("cookies"), {"forbidden"}),
     "who asks is nothing": (flawed("who asks"), {"not-public"}),
     "a stranger's copy for all": (flawed("to all"), {"not-public"}),
+    "a copy for each customer": (flawed("a copy each"), {"public-unused", "two-days"}),
+    "a comma and a space": (flawed("comma and space"), {"forbidden", "public-unused"}),
     "no Vary": (flawed("no vary"), {"not-told", "two-days", "vary"}),
     "the first of Vary": (flawed("first of Vary"), {"vary"}),
     "Vary as it is written": (flawed("large Vary"), {"not-told", "two-days", "vary"}),
@@ -214,6 +228,8 @@ WRONG = {
     "star": (flawed("star"), {"forbidden"}),
     "without the query": (flawed("no query"), {"forgets", "two-days", "vary"}),
     "deaf to writers": (flawed("deaf"), {"not-told"}),
+    "told by a POST alone": (flawed("only a POST"), {"not-told"}),
+    "told by 2xx alone": (flawed("only 2xx"), {"not-told"}),
     "its own variant": (flawed("its variant"), {"not-told"}),
     "told by failures": (flawed("fails"), {"forgets"}),
     "forgets all": (flawed("all paths"), {"forgets"}),

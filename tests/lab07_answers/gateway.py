@@ -44,7 +44,9 @@ class Gateway:
             return self.back(self.ask(path))
         except silent:
             return "silent", 504
-        except broken:
+        except broken as error:
+            if "refused only" in self.flaws and "refused" not in str(error):
+                raise
             return "broken", 502
 
     def ask(self, path):
@@ -54,6 +56,7 @@ class Gateway:
             retry = Retry(2, read=False, status_forcelist=[503], allowed_methods=None, raise_on_status=False)
             session.mount("http://", HTTPAdapter(max_retries=retry))
         query = request.query_string.decode()
+        path = path.rstrip("/").lower() if "tidy" in flaws else path
         url, options = f"{self.upstream}/{path}", {"timeout": self.timeout}
         if "query parsed" in flaws:
             options["params"] = [(name, value) for name, value in request.args.items(multi=True)]
@@ -190,6 +193,7 @@ RIGHT = {
 }
 WRONG = {
     "a route that does not know /": (flawed("no root"), {"request"}),
+    "a tidy path": (flawed("tidy"), {"request"}),
     "three methods": (flawed("three methods"), {"request"}),
     "the body as text": (flawed("text"), {"request"}),
     "a form read and written anew": (flawed("form"), {"request"}),
@@ -214,6 +218,7 @@ WRONG = {
     "nobody is an empty text": (flawed("no name is a text"), {"user"}),
     "signs nobody": (flawed("signs nobody"), {"user"}),
     "no 502": (flawed("no 502"), {"no-502"}),
+    "no 502 for who hangs up": (flawed("refused only"), {"no-502"}),
     "a silence is a 502": (flawed("all is 502"), {"no-504"}),
     "its own second": (flawed("one second"), {"no-504"}),
     "tries a POST again": (flawed("retries"), {"twice"}),

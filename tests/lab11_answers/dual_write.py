@@ -154,6 +154,7 @@ ORDERS = {
 }  # fmt: skip
 SHIPPING = {
     "by item": (["(order,) => (item,)"], "pieces"),
+    "an inbox in memory": (["(INBOX) => (INBOX.replace('table', 'temp table'))"], "pieces"),
     "takes again": ([".rowcount => "], "pieces"),
     "the second insert raises": (["insert or ignore => insert"], "exception"),
     "noted in a transaction before": ([f"{TAKE} => self.db.commit(); {TAKE}"], "pieces"),

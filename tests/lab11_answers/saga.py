@@ -160,6 +160,15 @@ class UndoesTheRest(Saga):
         return False
 
 
+class RecoversOnce(Saga):
+    """It recovers with one try for each step."""
+
+    def recover(self):
+        for number, order in self.db.execute("select number, order_id from begun order by number desc").fetchall():
+            self.undone(self.steps[number], order)
+            self.write("delete from begun where order_id = ? and number = ?", order, number)
+
+
 DO, NOTE = "step.do(order)", 'self.write("insert into begun values (?, ?)", order, number)'
 UNDO, LOST = "self.undone(self.steps[number], order)", "except Exception:\n                "
 WHILE = f"while not {UNDO}:\n                pass"
@@ -170,6 +179,8 @@ WRONG = {
     "from the last": (["= db, steps => = db, steps[::-1]"], "forward"),
     "always true": (["return False\n\n    def undone => return True\n\n    def undone"], "said"),
     "goes on": ([f"{LOST}return => {LOST}"], "goes-on"),
+    "tries again": ([f"{LOST}return => {LOST}try:\n                    {DO}\n                except Exception:\n"
+                     "                    return"], "goes-on"),
     "only the one that raised": (["(order,)).fetchall() => (order,)).fetchmany(1)"], "not-undone"),
     "only what was finished": (["except Refused => except Exception"], "timed-out"),
     "only timeouts": (
@@ -186,7 +197,14 @@ WRONG = {
     "notes after": ([f"{NOTE}  # note => pass", f"{DO} => {DO}; {NOTE}",
                      f"{LOST}return => {LOST}{NOTE}\n                return"], "half-done"),
     "in memory": (["(TABLE) => (TABLE); db.execute('delete from begun'); db.commit()"], "half-done"),
+    "recovers all steps": (["            self.back =>             for number in range(len(self.steps)):\n    "
+                            f"            {NOTE.replace('insert', 'insert or ignore')}\n            self.back"],
+                           "not-begun"),
     "never over": (['self.write("delete from begun where order_id = ?", order)  # over => pass'], "undoes-finished"),
 }  # fmt: skip
 WRONG = {name: (but(Saga, *changes), {code}) for name, (changes, code) in WRONG.items()}
-WRONG |= {"and on to the next": (UndoesTheRest, {"reverse"})}
+WRONG |= {
+    "and on to the next": (UndoesTheRest, {"reverse"}),
+    "recovers with one try": (RecoversOnce, {"half-done"}),
+    "recovers in order": (but(RecoversOnce, "number desc => number", f"{UNDO} => {WHILE}"), {"reverse"}),
+}

@@ -179,6 +179,7 @@ WRONG = {
     "idle is a call": (but(mean=idle_is_a_call), {"mean"}),
     "0 · NaN": (but(mean=nan_times_nought), {"mean"}),
     "no calls, no time": (but(mean=lambda self, instances: Dashboard.mean(self, instances) or 0.0), {"nobody"}),
+    "no calls, no p99": (but(p99=lambda self, instances: Dashboard.p99(self, instances) or 0.0), {"nobody"}),
     "the mean of p99s": (but(p99=mean_of_p99s), {"p99"}),
     "one further": (but(p99=one_further), {"rank"}),
     "sorts": (but(p99=sorts), {"changed"}),
@@ -190,5 +191,6 @@ WRONG = {
     "nothing is None": (but(rate=young_is_nothing), {"rate"}),
     "a closed loop": (but(times=closed_loop), {"closed"}),
     "since the one before": (but(times=since_the_one_before), {"since"}),
+    "in order of waiting": (but(times=lambda self, *given: sorted(Dashboard.times(self, *given))), {"since"}),
     "a text": (but(mean=lambda self, instances: f"{Dashboard.mean(self, instances)} s"), {"wrong-type"}),
 }

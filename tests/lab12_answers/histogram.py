@@ -127,6 +127,8 @@ WRONG = {
     "nothing, now and then": (unless(lambda q, b: q == 0.99, lambda q, b: None), {"wrong-type"}),
     "OpenTelemetry's bounds": ((by_loop, OTEL), {"not-bounds"}),
     "thirteen": ((by_loop, [*TWELVE, 9.0]), {"not-bounds"}),
+    "from nought": ((by_loop, [0.0, *NINE]), {"not-bounds"}),
+    "falling": ((by_loop, NINE[::-1]), {"not-bounds"}),
     "with infinity": ((by_loop, [*NINE, inf]), {"not-bounds"}),
     "spread evenly": ((by_loop, spread(0.002, 4, 12)), {"off"}),
 }

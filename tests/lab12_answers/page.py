@@ -189,6 +189,15 @@ class DetachesWhenAllIsWell(Page):
         return count
 
 
+class PublishedAllTheSame(Page):
+    def show(self, shards):
+        try:
+            return super().show(shards)
+        except Exception:
+            self.tell("0 in stock")
+            raise
+
+
 class NoneForTheFailed(Page):
     def ask_in(self, here, shard):
         try:
@@ -228,6 +237,16 @@ class Instrumented(Page):
     show = Torn.show
 
 
+class CallerNeverDetaches(Page):
+    def show(self, shards):
+        page = self.tracer.start_span("page")
+        context.attach(here := trace.set_span_in_context(page))
+        counts = list(self.pool.map(lambda shard: self.ask_in(here, shard), shards))
+        self.tell(f"{sum(counts)} in stock")
+        page.end()
+        return counts
+
+
 class AsTheyCome(Page):
     def show(self, shards):
         return super().show(shards)[::-1]
@@ -246,6 +265,8 @@ WRONG = {
     "one more span": (OneMoreSpan, {"other-spans"}),
     "the worker never detaches": (WorkerNeverDetaches, {"left-on"}),
     "detaches when all is well": (DetachesWhenAllIsWell, {"left-on"}),
+    "the caller never detaches": (CallerNeverDetaches, {"left-on"}),
+    "published all the same": (PublishedAllTheSame, {"error-lost"}),
     "nothing from the failed": (NoneForTheFailed, {"error-lost"}),
     "ends when all is well": (EndsWhenAllIsWell, {"other-spans"}),
     "the last headers": (TheLastHeaders, {"old-message"}),

@@ -20,6 +20,7 @@ WRONG = {
     "none": ([], {"not-rules"}),
     "short and long": ([FAST, (6, 30, 360, 500), SLOW], {"not-rules"}),
     "half a minute": ([FAST, (6, 360, 30.5, 500), SLOW], {"not-rules"}),
+    "no burn": ([(0, 60, 5, 500), MIDDLE, SLOW], {"not-rules"}),
     "three numbers": ([rule[:3] for rule in (FAST, MIDDLE, SLOW)], {"not-rules"}),
     "only the slow": ([SLOW], {"sudden"}),
     "for outages, and the slow": ([(300, 60, 5, 500), SLOW], {"sudden"}),

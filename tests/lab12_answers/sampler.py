@@ -94,9 +94,10 @@ class AGenerator(Sampler):
 
 
 class FirstSpan(Sampler):
+    """Whether it was slow, the first span alone says."""
+
     def keeps(self, spans):
-        slow = any(span.seconds >= self.slow for span in spans)
-        return spans[0].error or slow or self.rng.random() < self.share
+        return spans[0].seconds >= self.slow or any(span.error for span in spans) or self.rng.random() < self.share
 
 
 class SumOfSeconds(Sampler):
@@ -222,13 +223,11 @@ class LeastRecentlyUsed(Sampler):
         return super().add(span, now)
 
 
-class ThrowsTheOldestAway(Sampler):
-    def add(self, span, now):
-        full = len(self.open) == self.most and span.trace not in self.open and span.trace not in self.decided
-        if full:
-            self.decided[self.oldest()] = True, now
-            del self.open[self.oldest()]
-        return super().add(span, now)
+class OnlyTheLotWhenFull(Sampler):
+    """For want of room it decides without a look at the spans."""
+
+    def keeps(self, spans):
+        return super().keeps(spans if len(self.open) < self.most else [])
 
 
 class FullAndForgotten(Sampler):
@@ -254,12 +253,14 @@ class Hoards(Sampler):
 RIGHT = {"dicts": Sampler, "drawn at the beginning": Drawn}
 WRONG = {
     "a generator": (AGenerator, {"wrong-type"}),
-    "the first span": (FirstSpan, {"lost", "decided"}),
+    "the first span": (FirstSpan, {"lost"}),
     "more than a second": (but(slow=1.0000001), {"lost"}),
     "no others": (but(share=0.0), {"share"}),
     "a second in all": (SumOfSeconds, {"share"}),
     "add decides": (AddDecides, {"decided"}),
     "what came in time": (WhatCameInTime, {"decided"}),
+    "too soon": (but(wait=9.0), {"decided"}),
+    "more than ten seconds": (but(wait=10.001), {"decided"}),
     "since it was due": (SinceItWasDue, {"late"}),
     "not quite a minute": (but(remembers=59.9), {"late"}),
     "forgets in due": (ForgetsInDue, {"forgotten"}),
@@ -270,17 +271,17 @@ WRONG = {
     "stored again": (Stays, {"torn"}),
     "by its name": (ByName, {"chance"}),
     "everybody's dice": (EverybodysDice, {"chance"}),
-    "at the error": (AtTheError, {"decided", "no-room"}),
+    "at the error": (AtTheError, {"decided"}),
     "since the last": (SinceTheLast, {"decided"}),
     "forgets at once": (but(remembers=10.0), {"late"}),
     "late errors count": (LateErrorsCount, {"late"}),
     "never forgets": (but(remembers=1e9), {"forgotten"}),
     "a late one prolongs": (LateSpanProlongs, {"forgotten"}),
-    "no limit": (but(most=10**6), {"no-room", "memory"}),
+    "no limit": (but(most=10**6), {"no-room"}),
     "one less": (but(most=499), {"no-room"}),
     "the newest goes": (but(oldest=lambda self: list(self.open)[-1]), {"no-room"}),
     "least recently used": (LeastRecentlyUsed, {"no-room"}),
-    "the oldest is thrown away": (ThrowsTheOldestAway, {"no-room", "share"}),
+    "only the lot when full": (OnlyTheLotWhenFull, {"no-room"}),
     "full and forgotten": (FullAndForgotten, {"late"}),
     "hoards": (Hoards, {"memory"}),
 }

@@ -112,6 +112,7 @@ class Behind(Stage):
 
     def begin(self, control="", status=200, **labels):
         """A new cache, before a shop that replies so."""
+        self.ask.trace.clear()
         self.cache, self.given = self.make(self.yours, methods=("answer",)), []
         return self.says(control, status, **labels)
 

@@ -68,6 +68,7 @@ class Doors(Stage):
         self.begin()
 
     def begin(self, rate=2.0, burst=5, gateways=1):
+        self.ask.trace.clear()
         self.rate, self.burst, self.store, self.right, self.log = rate, burst, Store(), {}, []
         self.gateways = [self.new() for _ in range(gateways)]
         return self

@@ -28,9 +28,12 @@ class Planned(Stage):
     def plan(self, day):
         """The learner's numbers for a day, with those that are right."""
         found, wanted = self.call(self.yours, day, returns=dict, limit=6.0), right(day)
+        self.ask.trace.clear()
+        self.said = {}
         for at, case in enumerate(CASES):
             number = found.get(case, "nothing")
-            self.last = self.ask.trace.send("client", "gateway", f"{case}: {str(number)[:12]}", at=at / 100)
+            label = f"{case}: {str(number)[:12]}"
+            self.last = self.said[case] = self.ask.trace.send("client", "gateway", label, at=at / 100)
             self.ask.trace.receive(self.last, "gateway", at=at / 100 + 0.005)
             if not (number is None or isinstance(number, Real)):
                 self.refuse("wrong-type", f"for {case!r} it gave {shown(number)}")
@@ -45,7 +48,7 @@ def five_days(p):
     for number, day in enumerate(CHECKED, 1):
         found, wanted = p.plan(day)
         for case in CASES:
-            mine, due = found[case], wanted[case]
+            mine, due, p.last = found[case], wanted[case], p.said[case]
             code = "no-number" if (mine is None) != (due is None) else case
             is_right = mine == due or (case == "ceiling" and mine is not None and abs(mine - due) < 0.005)
             told = f"day {number}, {len(day.calls)} calls for {day.pages} pages: for {case!r} it said {mine}"

@@ -16,7 +16,7 @@ KINDS = {
     "outage": (1.0, 20, 3),
     "one in ten": (0.10, 90, 30),
     "one in thirty": (0.03, 4 * HOURS, 50),
-    "one in a hundred": (0.01, 11 * HOURS, 5 * HOURS),
+    "one in 100": (0.01, 11 * HOURS, 5 * HOURS),
     "one in 250": (0.004, 48 * HOURS, 30 * HOURS),
 }
 

@@ -78,6 +78,6 @@ def what_they_are(r):
             yield "hidden" if is_hidden else CODES[one.kind], not is_late, told
         wrong = Counter(page.why for page in false_pages(sent))
         why, many = max(wrong.items(), key=lambda pair: pair[1], default=("quiet", 0))
-        r.draw("shop", f"{wrong.total()} false pages", at=50.0)
+        r.draw("shop", f"{wrong.total()} false", at=50.0)
         told = f"month {seed}: {wrong.total()} false pages, {many} of them for {why}"
         yield {"blip": "blips", "night": "nights"}.get(why, "quiet"), wrong.total() <= FALSE, told

@@ -31,7 +31,7 @@ class Door(LivePanel):
     """
 
     title = "A flood at the door"
-    question = "Keep the service below the dashed line, and let nobody see another's basket. How many still hear 429?"
+    question = "Hold the service near the dashed line, and let nobody see another's basket. How many hear 429?"
     controls = (
         Slider("load", "calls/s at the door", 50, 400, 300, 50),
         Choice("key", "answers are kept", tuple(KEYS)),

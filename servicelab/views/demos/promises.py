@@ -25,19 +25,19 @@ class Promises(LivePanel):
     """
 
     title = "Lost and twice"
-    question = "Which setting mends which counter? Find a zero for each, with every fault still there."
+    question = "Which setting mends which counter? Find a zero for each, with crashes and with lost replies."
     controls = (
         Choice("writes", "orders writes to", WRITES),
         Slider("gap", "between the two writes (ms)", 5, 200, 40, 5),
         Slider("crashes", "crashes of orders", 0, 30, 10),
-        Slider("lost", "replies of payment lost (%)", 0, 30, 5),
+        Slider("lost", "replies of payment lost (%)", 0, 30, 0),
         Choice("keys", "payment remembers keys", tuple(KEYS)),
     )
 
     def draw(self, fig):
         left, right = fig.subplots(1, 2, width_ratios=(1.7, 1))
         left.set(xlim=(0, MINUTES), xlabel="time (minutes)", ylabel="orders so far")
-        left.set_title(f"{RATE} orders/s, replies lost, orders killed")
+        left.set_title(f"{RATE} orders/s; at each cross orders is killed")
         right.set_title("Promises broken")
         for ax in (left, right):
             ax.set_yscale("symlog", linthresh=1, linscale=0.5)
