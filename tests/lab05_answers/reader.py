@@ -100,16 +100,6 @@ def reader(settings=BY_HAND, do=persist, before=False, commit=None, patient=True
     return run
 
 
-def every(count):
-    numbers = itertools.count(1)
-
-    def commit(consumer, message):
-        if next(numbers) % count == 0:
-            consumer.commit(message, asynchronous=False)
-
-    return commit
-
-
 def nothing(*args):
     pass
 
@@ -297,7 +287,6 @@ WRONG = {
     "auto-commit of what was stored": (
         reader(AUTO | {"enable.auto.offset.store": False}, commit=stored), {"repeated"},
     ),
-    "every third": (reader(commit=every(3)), {"read-again"}),
     "never commits": (reader(commit=nothing), {"read-again"}),
     "its own offset": (reader(commit=this_one), {"read-again"}),
     "a whole batch": (a_whole_batch, {"repeated"}),

@@ -115,12 +115,6 @@ def four_partitions(connect, topic):
     return summed(events(connect, topic, most=4))
 
 
-def until_silence(connect, topic, timeout=1.0):
-    with connect(ALONE) as consumer:
-        consumer.assign(places(consumer, topic))
-        return summed(iter(lambda: consumer.poll(timeout), None))
-
-
 def the_first_end(connect, topic):
     """Done, when one partition is."""
     with closing(connect({**ALONE, "enable.partition.eof": True})) as consumer:
@@ -136,11 +130,6 @@ def the_first_end(connect, topic):
 
 def commits_at_the_end(connect, topic):
     return summed(events(connect, topic, {}))
-
-
-def counts_all(connect, topic):
-    numbers = count()
-    return summed(events(connect, topic), id=lambda movement, message: next(numbers))
 
 
 def looks_at_the_number(connect, topic):
@@ -288,13 +277,6 @@ def by_value(records, active, drop_tombstones):
     return [one for one in kept if one[2] is not None or not drop_tombstones] + records[border:]
 
 
-def the_first(records, active, drop_tombstones):
-    border = len(records) - active
-    first = {key: offset for offset, key, _ in reversed(records[:border])}
-    kept = [one for one in records[:border] if first[one[1]] == one[0]]
-    return [one for one in kept if one[2] is not None or not drop_tombstones] + records[border:]
-
-
 def all_of_it(records, active, drop_tombstones):
     return compact(records, 0, drop_tombstones)
 
@@ -355,10 +337,8 @@ _VIEWS = {
     "from the end": (from_the_end, {"from-the-bookmark"}),
     "the first partition": (the_first_partition, {"one-partition"}),
     "four partitions": (four_partitions, {"one-partition"}),
-    "until a silence": (until_silence, {"ends-early"}),
     "until the first end": (the_first_end, {"ends-early"}),
     "commits at the end": (commits_at_the_end, {"moved-bookmark"}),
-    "counts all": (counts_all, {"counted-twice"}),
     "compares with the one before": (the_last_one_only, {"counted-twice"}),
     "looks at the number": (looks_at_the_number, {"counted-once"}),
     "a tombstone is 0": (with_tombstones(lambda view, article: view.__setitem__(article, 0)), {"still-there"}),
@@ -379,7 +359,7 @@ _CLEANERS = {
     "keys in order": (keys_in_order, {"order"}),
     "new offsets": (renumbered, {"order"}),
     "two records alike": (by_value, {"latest"}),
-    "the first of each": (the_first, {"latest"}),
+    "minus nothing": (lambda all, n, drop: compact(all[:-n], 0, drop) + all[-n:], {"latest"}),
     "all of it": (all_of_it, {"active-part"}),
     "drops in the active part": (drops_in_the_active_part, {"active-part"}),
     "shadows": (shadows, {"shadowed"}),

@@ -24,6 +24,8 @@ THREADS, CALLS = 8, 80  # on sockets
 WORDS = words("""
 no-instance: pick returns the number of an instance, from 0 to n − 1
     What does your function return when nobody is left whom you like? When there is one instance only?
+not-yours: pick leaves the list of the calls under way as it is
+    Who counts them? What else is this list used for?
 chance: two that begin with the same seed, and hear the same, pick the same
     From where does your balancer take its chance?
 gone: an instance that is shown with inf calls is never picked, even if all the others have failed
@@ -121,7 +123,8 @@ def who_is_there(p):
             now = turn * 0.01
             p.call(balancer.heard, turn % N, ERROR if turn % N == 4 else WORK, turn % N != 4, now)
         alone = [0 if one == 4 else inf for one in range(N)]
-        picked = [p.pick(balancer, list(alone), 1.0 + turn / 100) for turn in range(20)]
+        shown = list(alone)
+        picked = [p.pick(balancer, shown, 1.0 + turn / 100) for turn in range(20)]
         strange = [one for one in picked if one != 4]
         wrong = why_not(strange[0], N) if strange else ""
         p.last = draw(p.ask.trace, *(strange or [4])[:1], 1.0, 1.1, True)
@@ -130,6 +133,7 @@ def who_is_there(p):
             not strange,
             wrong or f"only number 4 was there, {told}: it picked {strange[:1]}",
         )
+        yield "not-yours", shown == alone, f"number 4 had no call under way, and has {shown[4]} in the list now"
 
 
 @part
