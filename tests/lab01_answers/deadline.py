@@ -358,6 +358,11 @@ def divides(seconds, url):
     return by_socket(0.7 * seconds, url)
 
 
+def sets_all_sockets(seconds, url):
+    socket.setdefaulttimeout(seconds)
+    return by_socket(seconds, url)
+
+
 def statuses_are_errors(seconds, url):
     body = by_socket(seconds, url)
     if requests.get(url, timeout=seconds).status_code >= 400:
@@ -452,6 +457,7 @@ WRONG = {
     "an error in an error": (wraps_errors, {"wrapped"}),
     "an error told anew": (tells_errors_anew, {"wrapped"}),
     "two thirds of the time": (divides, {"early"}),
+    "sets all sockets": (sets_all_sockets, {"setting-left"}),
     "statuses are errors": (statuses_are_errors, {"error"}),
     "behind the last empty line": (behind_the_last_empty_line, {"wrong"}),
     "tries again": (tries_again, {"asked"}),

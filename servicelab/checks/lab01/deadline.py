@@ -55,6 +55,8 @@ wrapped: any other error passes as it is (rule 3)
     The caller looks for the error that the network raised. What did it get in its place?
 socket-left: afterwards no connection is open (rule 4)
     Who closes it, on which way out?
+setting-left: afterwards other sockets are as they were before (rule 4)
+    What did you set, and for whom does it hold?
 """)
 
 
@@ -151,6 +153,8 @@ def cut(c, steps, seconds, margin=LATE):
 def left(c):
     told = "a second and a half after the end of the call the server still saw an open connection"
     yield "socket-left", c.is_alone, told
+    default, _ = socket.getdefaulttimeout(), socket.setdefaulttimeout(None)
+    yield "setting-left", default is None, f"socket.getdefaulttimeout() is {default} now"
 
 
 def passes(outcome, is_wrapped):
