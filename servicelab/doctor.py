@@ -32,6 +32,7 @@ OLDEST_PYTHON = (3, 11)
 PORTS_WANTED = 40  # the most servers and proxies that one chapter runs at once, with room to spare
 THREADS_WANTED = 150  # the largest load generator, its servers' workers, and the kernel's own
 FILES_WANTED = 512  # each connection within one kernel costs two file descriptors, one at each end
+CHAPTERS = 16  # 00 to 15
 MEMORY_WANTED = 500e6  # bytes; what a chapter may use (the notebooks' tests hold them to it)
 HEADINGS = ("verdict", "checked", "found", "what to do")
 REINSTALL = "Run `make env` again, or update the conda environment, then restart the kernel."
@@ -134,6 +135,17 @@ def check_versions(wanted=None, version_of: Callable = importlib.metadata.versio
     if bad:
         return Finding("libraries", PROBLEM, "; ".join(bad), REINSTALL)
     return Finding("libraries", OK, f"{good} libraries have the versions that the course was written with")
+
+
+def check_chapters(places=(Path(__file__).parents[1], Path("..")), wanted: int = CHAPTERS) -> Finding:
+    """All chapters, and a lab for each but the first. ``places`` may have ``notebooks`` and ``labs`` in them."""
+    found = [path for place in places for path in Path(place).glob("*/[0-9][0-9]-*.ipynb")]
+    there = {(path.parent.name, int(path.name[:2])) for path in found}
+    missing = [n for n in range(wanted) if not {("notebooks", n), ("labs", n) if n else ("notebooks", 0)} <= there]
+    if missing:
+        mend = "Get the whole course again (git pull, or a new download). What is there works by itself."
+        return Finding("chapters", WARNING, f"of {wanted}, not whole: {', '.join(map('{:02}'.format, missing))}", mend)
+    return Finding("chapters", OK, f"{wanted} chapters, and labs to all but the first")
 
 
 def check_widgets(shell=None, labextensions=None) -> Finding:
@@ -293,7 +305,7 @@ def free_memory() -> int:
 
 
 CHECKS = (
-    check_python, check_versions, check_widgets, check_loopback, check_ports, check_proxy,
+    check_python, check_versions, check_chapters, check_widgets, check_loopback, check_ports, check_proxy,
     check_threads, check_files, check_memory, check_clock,
 )  # fmt: skip
 

@@ -13,6 +13,8 @@ import queue
 import re
 import shutil
 import signal
+import socket
+import struct
 import sys
 import tempfile
 import threading
@@ -55,7 +57,11 @@ def _prepare():
         if event == "socket.bind" and args[0].family.name != "AF_UNIX" and args[0].type.name == "SOCK_STREAM":
             # At its import urllib3 binds to ::1, without listening, to see whether there is IPv6.
             if sys._getframe(1).f_globals.get("__name__") != "urllib3.util.connection":
-                probe.binds.append(args[1][0])
+                probe.binds.append({LOOPBACK!r} if is_for_loopback(args[0]) else args[1][0])
+
+    def is_for_loopback(sock):
+        # SO_BINDTODEVICE: on whatever address it listens, nothing from outside reaches it.
+        return sys.platform == "linux" and sock.getsockopt(1, 25, 16) == b"lo\\0"
 
     def interrupt(number, frame):
         while frame and not (frame.f_globals is ns and frame.f_code.co_name == "<module>"):
@@ -163,7 +169,8 @@ class Watcher(threading.Thread):
             except psutil.Error:
                 continue
             for ip, port in listening(process) if all_of_it else ():
-                if ip.removeprefix("::ffff:") != LOOPBACK:  # gRPC listens on 127.0.0.1 in IPv6's spelling
+                # gRPC listens on 127.0.0.1 in IPv6's spelling; chapter 13 on all addresses of the loopback device.
+                if ip.removeprefix("::ffff:") != LOOPBACK and device(port) not in ("lo", None):
                     self.wide.add(f"listened on {ip}, port {port}: only {LOOPBACK} is allowed")
                 if port not in self.own:
                     self.ports.add(port)
@@ -477,6 +484,26 @@ def listening(process: psutil.Process) -> list[tuple[str, int]]:
         ]
     except psutil.Error:
         return []
+
+
+def device(port: int) -> str | None:
+    """The device to which the socket that listens on ``port`` is bound, "" for none; None if nobody listens there (any
+    more: each bind of the kernel is noted besides). Linux says it by sock_diag(7); elsewhere always ""."""
+    if sys.platform != "linux":
+        return ""
+    found, dump = None, struct.pack("=IHHIIBBBBI48x", 72, 20, 0x301, 1, 0, socket.AF_INET, 6, 0, 0, 1 << 10)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 4) as link:
+        link.send(dump)
+        while True:
+            data = link.recv(65536)
+            while data:
+                length, kind = struct.unpack_from("=IH", data)
+                if kind in (2, 3):  # an error, or the end
+                    return found
+                if struct.unpack_from(">H", data, 20)[0] == port:
+                    (number,) = struct.unpack_from("=I", data, 56)
+                    found = socket.if_indextoname(number) if number else ""
+                data = data[(length + 3) // 4 * 4 :]
 
 
 def files_below(folder: Path) -> set[str]:

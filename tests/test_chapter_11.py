@@ -1,6 +1,8 @@
 """The numbers of chapter 11, each in its band: crashes, repetitions, memories, sagas; and what it is built on."""
 
+import contextlib
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -17,10 +19,11 @@ from servicelab import theory
 from servicelab.faults import FaultProxy, ResetPeer
 from servicelab.lifecycle import ServerError, components
 from servicelab.policies import IdempotencyKeys, Retry, Timeout, sim_call
-from servicelab.servers import redis as redis_server
 from servicelab.servers.mortal import Mortal, die
 from servicelab.servers.redis import start_redis
 from servicelab.views.demos.promises import WRITES, Promises, busy_minutes
+from tests import cells
+from tests.conftest import require
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
@@ -210,32 +213,75 @@ def test_what_cannot_be_sent_is_an_error():
 # -- redis --------------------------------------------------------------------------------------
 
 
-def test_redis_reserves_a_key_and_its_client_repeats_a_command_by_itself():
+@pytest.fixture(scope="module")
+def real_redis(tmp_path_factory):
+    """The address of a real redis-server. It wants to be told a port: where another process was quicker, the next."""
+    program, folder = require("redis-server"), tmp_path_factory.mktemp("redis")
+    for _ in range(5):
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        options = ["--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", str(folder)]
+        process = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL)
+        try:
+            with redis.Redis("127.0.0.1", port, retry=None) as client:
+                wait_until(lambda: process.poll() is not None or answers(client), limit=30)  # noqa: B023
+            if process.poll() is None:
+                yield "127.0.0.1", port
+                return
+        finally:
+            process.kill()
+            process.wait()
+    pytest.fail("redis-server got none of five ports")
+
+
+def answers(client):
+    with contextlib.suppress(redis.ConnectionError):
+        return client.ping()
+
+
+@pytest.fixture(params=["fake", "real"])
+def some_redis(request, monkeypatch):
+    """Which Redis the chapter's cells get: its own, or a real one by its address."""
+    if request.param == "real":
+        monkeypatch.setenv("SERVICELAB_REDIS", "{}:{}".format(*request.getfixturevalue("real_redis")))
+    return request.param
+
+
+def test_redis_reserves_a_key_and_its_client_repeats_a_command_by_itself(some_redis):
     with start_redis() as server, FaultProxy(server, "lossy redis") as wire:
         direct, client = redis.Redis(*server.address), redis.Redis(*wire.address)
-        assert client.set("key", "mine", nx=True, ex=60) and client.set("key", "yours", nx=True) is None
-        client.incr("orders")
+        key, orders = server.own("key"), server.own("orders")
+        assert client.set(key, "mine", nx=True, ex=60) and client.set(key, "yours", nx=True) is None
+        client.incr(orders)
         wire.add(ResetPeer())
         mender = threading.Thread(
-            target=lambda: (wait_until(lambda: direct.get("orders") == b"2"), wire.remove("reset_peer_downstream"))
+            target=lambda: (wait_until(lambda: direct.get(orders) == b"2"), wire.remove("reset_peer_downstream"))
         )
         mender.start()
-        said = client.incr("orders")
+        said = client.incr(orders)
         mender.join()
-        assert said == int(direct.get("orders")) > 2  # the second order was counted again
+        assert said == int(direct.get(orders)) > 2  # the second order was counted again
         client.close()
         direct.close()
 
 
-def test_a_redis_of_somebody_else_keeps_what_is_not_ours(monkeypatch):
-    with redis_server.FakeRedis("somebody else's") as real:
-        monkeypatch.setenv("SERVICELAB_REDIS", "{}:{}".format(*real.address))
-        with redis.Redis(*real.address) as direct:
-            direct.set("theirs", "1")
-            with start_redis() as ours:
-                direct.set(ours.own("key"), "1")
-                assert ours.address == real.address and len(direct.keys()) == 2
-            assert direct.keys() == [b"theirs"]
+def test_the_chapters_cells_count_too_often_on_either_redis(some_redis):
+    code = cells.code_of(cells.notebook_of("11"))
+    page = cells.run(code, cells.needed(code, "c-redis-run", also=["c-redis-tools"]))
+    said, counted = page["count_two"]()
+    assert said == counted > 2
+    assert page["count_two"](retry=page["RedisRetry"](page["NoBackoff"](), 0)) == ("ConnectionError", 2)
+
+
+def test_a_redis_of_somebody_else_keeps_what_is_not_ours(monkeypatch, real_redis):
+    monkeypatch.setenv("SERVICELAB_REDIS", "{}:{}".format(*real_redis))
+    with redis.Redis(*real_redis) as direct:
+        direct.set("theirs", "1")
+        with start_redis() as ours:
+            direct.set(ours.own("key"), "1")
+            assert ours.address == real_redis and len(direct.keys()) == 2
+        assert direct.keys() == [b"theirs"]
+        direct.flushall()
 
 
 @pytest.mark.parametrize("address, said", [("nowhere", "is no address"), ("127.0.0.1:9", "no Redis answers")])

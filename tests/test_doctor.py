@@ -84,6 +84,9 @@ BROKEN = {
         PROBLEM, "simpy is 3.0, wanted", "make env",
     ),
     "no library": (lambda: module.check_versions(["simpy>=4.1"], missing), PROBLEM, "simpy is missing", "make env"),
+    "no chapters": (
+        lambda: module.check_chapters(["nowhere"]), WARNING, "of 16, not whole: 00, 01", "git pull",
+    ),
     "no notebook": (lambda: module.check_widgets(shell=SimpleNamespace()), WARNING, "no notebook", "JupyterLab"),
     "no labextension": (
         lambda: module.check_widgets(shell=SimpleNamespace(kernel=1), labextensions=["nowhere"]),
@@ -141,6 +144,14 @@ def test_not_installed_package_is_named(monkeypatch):
     monkeypatch.setattr(importlib.metadata, "requires", missing)
     finding = module.check_versions()
     assert finding.verdict == PROBLEM and "pip install --no-deps -e ." in finding.mend
+
+
+def test_a_chapter_without_its_lab_is_named(tmp_path):
+    for name in ("notebooks/00-a.ipynb", "notebooks/01-b.ipynb", "labs/01-b.ipynb", "notebooks/02-c.ipynb"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert module.check_chapters([tmp_path], 2).found == "2 chapters, and labs to all but the first"
+    assert module.check_chapters([tmp_path], 3).found == "of 3, not whole: 02"
 
 
 def test_a_container_limit_counts(monkeypatch):

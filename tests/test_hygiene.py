@@ -1,7 +1,9 @@
 """What is committed is clean: notebooks stripped and readable, links that resolve, nothing of one machine."""
 
 import importlib
+import inspect
 import json
+import pkgutil
 import re
 import subprocess
 import sys
@@ -10,6 +12,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from servicelab.lifecycle import Component
 from tests.conftest import ROOT
 from tools.form import is_folded
 
@@ -206,6 +209,66 @@ def test_the_package_listens_narrowly_and_holds_no_open_ends():
             found += [f"{path.name}: {hit}" for hit in marks.findall(text)]
             found += [f"{path.name}: {bad}" for bad in (wide, "debug=" + "True") if bad in text]
     assert found == []
+
+
+#: What a secret looks like when it is written down. Keys are made by `secrets`, when they are needed.
+SECRETS = {
+    "a key": re.compile(
+        r"""(?i)(?:secret|password|api_?key|token|secret_key)["']?\]?\s*[=:]\s*b?["'][^"'{}\s]{6,}["']"""
+    ),
+    "a private key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY"),
+    "a token": re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}|(?i:bearer|basic) [\w.~+/-]{16,}=*"),
+    # Letters of both kinds and digits, mixed as no word or address is.
+    "something random": re.compile(
+        r"(?<![\w/.#:-])(?=[\w+/-]*\d)(?=[\w+/-]*[a-z])(?=[\w+/-]*[A-Z])(?!\w*_)[\w+/-]{32,}={0,2}(?![\w/.-])"
+        r"|\b(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{32,}\b"
+    ),
+}
+
+
+def written_secrets(text: str) -> list[str]:
+    return [f"{kind}: {hit.group()[:60]}" for kind, form in SECRETS.items() for hit in form.finditer(text)]
+
+
+@each_notebook
+def test_no_secret_is_written_into_a_notebook(path):
+    assert [hit for cell in cells(path) for hit in written_secrets(source(cell))] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "app.secret_key = " + "'correct-horse'",
+        'config["SECRET_KEY"]' + ' = "correct-horse"',
+        "-----BEGIN EC PRIVATE " + "KEY-----",
+        "Authorization: Bearer " + "abcdefghijklmnop1234",
+        "eyJ" + "hbGciOiJI.eyJ" + "zdWIiOiJv",
+        '"' + "Ab3dEf6hIj9kLm" * 3 + '"',
+        "0a1b2c3d" * 4,
+    ],
+)
+def test_a_secret_that_is_written_down_is_seen(text):
+    assert written_secrets(text)
+
+
+def test_no_server_can_be_told_to_listen_elsewhere():
+    """Which addresses a notebook really listens on, `tests.notebooks` sees while it runs."""
+    for module in pkgutil.walk_packages([ROOT / "servicelab"], "servicelab."):
+        if "__main__" not in module.name:
+            importlib.import_module(module.name)
+    kinds, elsewhere = [Component], []
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+        names = set(inspect.signature(kind.__init__).parameters)
+        elsewhere += [(kind.__name__, name) for name in names & {"host", "interface", "bind", "listen"}]
+    assert len(kinds) > 15 and elsewhere == []
+    wide = re.compile(r"\bbind\(\(\s*([^,]+),|add_insecure_port\(f?[\"']([^:]+):")
+    hosts = {}
+    for path in (ROOT / "servicelab").rglob("*.py"):
+        for hit in wide.finditer(path.read_text(encoding="utf-8")):
+            hosts.setdefault(hit.group(1) or hit.group(2), set()).add(path.stem)
+    assert hosts.pop('""', set()) == {"tls"}  # bound to the loopback device: see tests/test_chapter_13.py
+    assert set(hosts) <= {"HOST", "{HOST}", '"127.0.0.1"', "127.0.0.1"}
 
 
 def test_a_room_imports_only_rooms_below_it():

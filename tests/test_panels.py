@@ -7,7 +7,18 @@ from typing import NamedTuple
 
 import pytest
 
-from servicelab.views.demos import burst, contract, fleet, gateway, hunt, partition, promises, retention, subscribers
+from servicelab.views.demos import (
+    burst,
+    contract,
+    doors,
+    fleet,
+    gateway,
+    hunt,
+    partition,
+    promises,
+    retention,
+    subscribers,
+)
 
 
 class Panel(NamedTuple):
@@ -83,6 +94,11 @@ PANELS = {
         hunt.Hunt,
         [*each("size", hunt.SIZES), *each("instrument", hunt.INSTRUMENTS), {"orders": 3000}],
         {"size": "one article", "instrument": "logs"},
+    ),
+    "13 doors": Panel(
+        doors.Doors,
+        [{"credential": "nothing"}, {"skew": 90}, *each("authority", doors.AUTHORITIES)],
+        {"credential": "an API key", "skew": -30},
     ),
 }
 

@@ -86,10 +86,20 @@ class Stage:
             )
         return made
 
+    def say(self, sender: str, to: str, label: str) -> None:
+        """Draw a message that arrives at once, and mark it."""
+        self.last = self.ask.trace.send(sender, to, label)
+        self.ask.trace.receive(self.last)
+
     def refuse(self, code: str, happened: str) -> None:
         """Say what is wrong, and end the check of this object here: nothing else makes sense with it."""
         what, hint = self.ask.words[code]
         self.ask.need(code, what, False, happened, hint, self.last)
+
+    def draw(self, sender: str, to: str, label: str, at: float | None = None) -> None:
+        """Draw a step as a message that arrives, and mark it."""
+        self.last = self.ask.trace.send(sender, to, label, at=at)
+        self.ask.trace.receive(self.last, at=None if at is None else at + 0.01)
 
     def use(self, context):
         """Enter a context manager (a server, a session) and leave it at the end of the part."""

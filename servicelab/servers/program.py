@@ -10,7 +10,7 @@ from servicelab.lifecycle import ServerError
 
 # A process between us and the program: it ends the program when its standard input closes, which happens also when
 # this process is killed. It ends with the program.
-_KEEPER = """
+KEEPER = """
 import subprocess, sys, threading
 program = subprocess.Popen(sys.argv[2:], stdin=subprocess.DEVNULL, pass_fds=eval(sys.argv[1]))
 def wait():
@@ -30,7 +30,7 @@ def foreign(command, address, *, pass_fds=(), limit: float = 10.0):
     listen within ``limit`` seconds.
     """
     keeper = subprocess.Popen(
-        [sys.executable, "-I", "-c", _KEEPER, repr(tuple(pass_fds)), *command],
+        [sys.executable, "-I", "-c", KEEPER, repr(tuple(pass_fds)), *command],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

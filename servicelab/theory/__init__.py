@@ -15,7 +15,10 @@ with ValueError, never answered with a negative wait.
 | logs | a shared log: speed-up, retention, catching up |
 | caches | kept answers, stampedes, the slowest of several, a token bucket's most |
 | consistency | lost in a crash, done twice, forgotten keys, dirty windows, quorums |
+| distance | round trips, locks held across them, regions with a common cause |
 | telemetry | what buckets and alerts can know |
+| security | what clocks that differ cost |
+| mesh | a control plane's lag, what a canary can know |
 """
 
 from servicelab.theory.backlog import Burst, burst, deliveries, window_rate
@@ -29,7 +32,9 @@ from servicelab.theory.consistency import (
     outbox_lag,
     stale_reads,
 )
+from servicelab.theory.distance import common_cause, far_time, row_rate
 from servicelab.theory.logs import catch_up, lost_to_retention, shared_speedup
+from servicelab.theory.mesh import canary, refresh_lag, requests_to_see
 from servicelab.theory.queues import (
     erlang_c,
     mg1_wait,
@@ -40,6 +45,7 @@ from servicelab.theory.queues import (
     supermarket,
 )
 from servicelab.theory.retries import availability_parallel, availability_series, fan_out, layered_retries, retry_load
+from servicelab.theory.security import refused_fresh
 from servicelab.theory.streams import buffer_growth, credit_rate, freshness_bound, time_to_fill
 from servicelab.theory.telemetry import burn_rate, histogram_quantile, time_to_alert
 from servicelab.theory.windows import (
@@ -63,7 +69,9 @@ __all__ = [
     "burn_rate",
     "burst",
     "cache_window",
+    "canary",
     "catch_up",
+    "common_cause",
     "credit_rate",
     "deliveries",
     "dirty_window",
@@ -73,6 +81,7 @@ __all__ = [
     "failed_calls",
     "false_expiries",
     "fan_out",
+    "far_time",
     "forgotten",
     "freshness_bound",
     "histogram_quantile",
@@ -90,7 +99,11 @@ __all__ = [
     "most_admitted",
     "outbox_lag",
     "poll_window",
+    "refused_fresh",
+    "refresh_lag",
+    "requests_to_see",
     "retry_load",
+    "row_rate",
     "shared_speedup",
     "silence_window",
     "slowest",

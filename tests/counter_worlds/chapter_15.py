@@ -1,0 +1,49 @@
+"""The counter-worlds of chapter 15."""
+
+from tests.counter_worlds import Change
+
+COUNTER = {
+    "C63": [
+        # The other continent is next door.
+        Change("c-wrong-far", "rtt / 2", "rtt / 200", "holds if an order makes its far calls in turn"),
+        # orders does itself what it left to the consumers.
+        Change("c-far-ways", 'publish(b"an order")', "in_turn()", "holds if either cloud is enough."),
+        # The two clouds fail together.
+        Change(
+            "c-region-needs-both",
+            "(0,): ONE_CLOUD, (1,): ONE_CLOUD",
+            "(0, 1): 2 * ONE_CLOUD",
+            "holds if nobody waits for the far calls.",
+        ),
+    ],
+    "C09": [
+        # What is called a call is a queue: nobody knows the outcome.
+        Change("c-case-run", "STYLES[name]", 'STYLES[name.replace("call", "queue")]', "holds if many want to hear it"),
+        # What is called a broadcast keeps everything.
+        Change(
+            "c-case-run",
+            "STYLES[name]",
+            'STYLES[name.replace("broadcast", "log")]',
+            "holds if a page needs the outcome and if many want to hear it live and if a listener was away",
+        ),
+    ],
+    # Both brokers are logs: one may choose blindly.
+    "C46": Change("c-case-run", "STYLES[name]", 'STYLES[name.replace("queue", "log")]', "holds"),
+    # There is no log: nobody reads the past.
+    "C65": Change(
+        "c-case-run",
+        "STYLES[name]",
+        'STYLES[name.replace("log", "queue")]',
+        "holds if the business is e-commerce and if the business is manufacturing.",
+    ),
+}
+
+TURNS = {
+    "c-far-turn": (
+        '[["customer"], ["stock"], ["price"], ["charge"]]',
+        '[["customer", "stock"], ["price"], ["charge"]]',
+    ),
+    "c-hold-turn": ("workers = 16", "workers = 38"),
+    "c-region-turn": ("send(order) ", "send(order).result() "),
+    "c-case-turn": ("unmet = {", "choice = {need: meeting(**wanted)[0] for need, wanted in NEEDS.items()}\nunmet = {"),
+}
