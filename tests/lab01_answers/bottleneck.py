@@ -192,6 +192,10 @@ def one_worker_only(came, work, workers):
     return by_heap(came, work)
 
 
+def two_at_most(came, work, workers):
+    return by_heap(came, work, min(workers, 2))
+
+
 def whole_seconds(came, work, workers):
     return by_heap([int(at) for at in came], work, workers)
 
@@ -211,8 +215,6 @@ def by_search(limit, promise):
     for _ in range(40):
         rate = (low + high) / 2
         low, high = (rate, high) if 1 / (limit - rate) <= promise else (low, rate)
-    if low < limit * 1e-6:
-        return [0, 0]
     busy = low / limit
     return [low, busy / (1 - busy)]
 
@@ -245,6 +247,10 @@ def waiting_only(limit, promise):
     return rate, max(0.0, inside - rate / limit)
 
 
+def whole_orders(limit, promise):
+    return tuple(map(round, by_formula(limit, promise)))
+
+
 def a_rate(limit, promise):
     return max(0.0, limit - 1 / promise)
 
@@ -275,6 +281,7 @@ WRONG = {
     "in turns": (all_three(model=in_turns), {"first-free"}),
     "to who had least to do": (all_three(model=least_work), {"first-free"}),
     "one worker only": (all_three(model=one_worker_only), {"first-free"}),
+    "two workers at most": (all_three(model=two_at_most), {"first-free"}),
     "whole seconds": (all_three(model=whole_seconds), {"long-run"}),
     "the mean": (all_three(model=the_mean), {"no-times"}),
     "80 % of the limit": (all_three(plan=eighty_percent), {"promise"}),
@@ -282,5 +289,6 @@ WRONG = {
     "below zero": (all_three(plan=below_zero), {"hopeless"}),
     "the number at the limit": (all_three(plan=at_the_limit), {"inside"}),
     "those who wait only": (all_three(plan=waiting_only), {"inside"}),
+    "whole orders": (all_three(plan=whole_orders), {"inside"}),
     "a rate and nothing else": (all_three(plan=a_rate), {"wrong-pair"}),
 }

@@ -355,7 +355,53 @@ def tells_errors_anew(seconds, url):
 
 
 def divides(seconds, url):
-    return by_socket(seconds / 3, url)
+    return by_socket(0.7 * seconds, url)
+
+
+def sets_all_sockets(seconds, url):
+    socket.setdefaulttimeout(seconds)
+    return by_socket(seconds, url)
+
+
+def statuses_are_errors(seconds, url):
+    body = by_socket(seconds, url)
+    if requests.get(url, timeout=seconds).status_code >= 400:
+        raise requests.HTTPError(url)
+    return body
+
+
+def behind_the_last_empty_line(seconds, url):
+    return by_socket(seconds, url).split(b"\r\n\r\n")[-1]
+
+
+def tries_again(seconds, url):
+    """Within the deadline, why not?"""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return by_socket(max(0.001, end - time.monotonic()), url)
+        except ConnectionResetError:
+            if time.monotonic() > end - 1.5:
+                raise
+
+
+def anew_for_the_body(seconds, url):
+    """So many seconds for the head, and then for the body."""
+    end, parts, answer, begun = time.monotonic() + seconds, urlsplit(url), b"", False
+    with socket.create_connection((parts.hostname, parts.port), timeout=seconds) as line:
+        _request(line, parts)
+        while b"\r\n\r\n" not in answer or len(answer.partition(b"\r\n\r\n")[2]) < _length(answer):
+            if not begun and b"\r\n\r\n" in answer:
+                end, begun = time.monotonic() + seconds, True
+            line.settimeout(max(0.001, end - time.monotonic()))
+            try:
+                piece = line.recv(65536)
+            except TimeoutError:
+                raise DeadlineExceeded from None
+            if not piece:
+                raise ConnectionResetError("the server broke off")
+            answer += piece
+    return answer.partition(b"\r\n\r\n")[2]
 
 
 def without_the_query(seconds, url):
@@ -410,7 +456,12 @@ WRONG = {
     "a broken line is a deadline": (broken_is_a_deadline, {"disguised"}),
     "an error in an error": (wraps_errors, {"wrapped"}),
     "an error told anew": (tells_errors_anew, {"wrapped"}),
-    "a third of the time": (divides, {"early"}),
+    "two thirds of the time": (divides, {"early"}),
+    "sets all sockets": (sets_all_sockets, {"setting-left"}),
+    "statuses are errors": (statuses_are_errors, {"error"}),
+    "behind the last empty line": (behind_the_last_empty_line, {"wrong"}),
+    "tries again": (tries_again, {"asked"}),
+    "anew for the body": (anew_for_the_body, {"late-error"}),
     "without the query": (without_the_query, {"asked"}),
     "as text": (as_text, {"wrong"}),
     "keeps a connection": (keeps_the_connection, {"socket-left"}),

@@ -228,6 +228,15 @@ class ThrowsAway(Subscriber):
         return found
 
 
+class LeavesWhenServed(Subscriber):
+    """It has what it asked for, and goes."""
+
+    def receive(self, count):
+        found = super().receive(count)
+        self.close()
+        return found
+
+
 class Believes(Greets):
     """Says nothing before the events, and believes who says that it is there."""
 
@@ -248,6 +257,13 @@ class Hopes(Answers):
         self.ask.send(b"I am here")
         self.ask.recv()
         self.known = True
+
+
+class FixedPort(Publisher):
+    def __init__(self, context):
+        self.socket, self.ports, self.there = context.socket(zmq.XPUB), [5563], 0
+        self.socket.setsockopt(zmq.XPUB_VERBOSE, True)
+        self.socket.bind("tcp://127.0.0.1:5563")
 
 
 class ForTheWorld(Publisher):
@@ -322,6 +338,7 @@ WRONG = {
     "says it twice": ((SaysItTwice, Subscriber), {"not-all"}),
     "hears all": ((Publisher, HearsAll), {"not-all"}),
     "equal ones once": ((SaysItOnce, Subscriber), {"not-all"}),
+    "leaves when it is served": ((Publisher, LeavesWhenServed), {"not-all"}),
     "throws away": ((Publisher, ThrowsAway), {"not-all"}),
     "one is enough": ((OneIsEnough, Subscriber), {"not-waited"}),
     "gives up": ((GivesUp, Subscriber), {"not-waited"}),
@@ -335,5 +352,6 @@ WRONG = {
     "0 is not sent": ((SendsToThoseItWaitedFor, Subscriber), {"nobody"}),
     "leaves a socket open": ((Publisher, Leaves), {"left-open"}),
     "a number for a list": ((OnePort, Subscriber), {"no-ports"}),
+    "a port of its own choice": ((FixedPort, Subscriber), {"exception"}),
     "for the world": ((ForTheWorld, Subscriber), {"no-ports"}),
 }

@@ -65,6 +65,7 @@ WRONG = {
     "no word is a word": (choosing("board", amqp=["orders.#"]), {"amqp-too-much"}),
     "any words before": (choosing("cash", amqp=["#.paid"]), {"amqp-too-much"}),
     "any words behind": (choosing("shipping", amqp=["orders.paid.#"]), {"amqp-too-much"}),
+    "a star is everything": (choosing("audit", amqp=["*"]), {"amqp-too-little"}),
     "a star is many": (choosing("board", amqp=["orders.*"]), {"amqp-too-little"}),
     "one word before": (choosing("support", amqp=["*.cancelled"]), {"amqp-too-little"}),
     "ten words before": (

@@ -192,6 +192,12 @@ def nothing_kept(day):
     return replayed(day) | {"records": 0}
 
 
+def ends_with_the_day(day):
+    """What comes after the last event is tomorrow's, it thinks."""
+    last = day.events[-1][0]
+    return replayed(replace(day, outages=[(begin, min(end, last)) for begin, end in day.outages]))
+
+
 RIGHT = {"event by event": replayed, "in SimPy": in_simpy, "in ticks": Ticks()}
 _SECONDS = {"seconds-lost", "hot-key", "rush", "second-outage", "no-outage"}
 _RECORDS = {"records-lost", "hot-key", "rush", "second-outage", "no-outage"}
@@ -206,6 +212,7 @@ WRONG = {
     "the average pace": (average_pace, {"rush"}),
     "the longest outage": (the_longest_outage, {"second-outage"}),
     "the longest outage, in seconds": (the_longest_in_seconds, {"second-outage"}),
+    "an outage ends with the day": (ends_with_the_day, {"second-outage"}),
     "outages only": (outages_only, {"no-outage"}),
     "outages together": (outages_together, {"too-many-seconds"}),
     "twice, to be safe": (changed(records=2), {"too-many-records"}),

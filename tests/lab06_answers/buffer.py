@@ -137,13 +137,6 @@ class Unbounded(Buffer):
         return True
 
 
-class Plain(Unbounded):
-    """A queue as it comes."""
-
-    def replace(self, message):
-        return False
-
-
 class DropsOldest(Buffer):
     """deque(maxlen=size)."""
 
@@ -175,13 +168,6 @@ class KeepsTheFirst(Buffer):
         return False
 
 
-class Blocks(Buffer):
-    def append(self, message):
-        self.changed.wait_for(lambda: len(self.waiting) < self.size)
-        self.waiting.append(message)
-        return True
-
-
 class NoConflation(Buffer):
     def replace(self, message):
         return False
@@ -211,18 +197,6 @@ class ByKeyAlone(Buffer):
         return one["key"] == other["key"] and "position" in (one["kind"], other["kind"])
 
 
-class DropsTheLatest(Buffer):
-    """Makes room, but gives up the position that came last."""
-
-    def make_room(self, message):
-        for old in reversed(self.waiting):
-            if old["kind"] == "position":
-                self.waiting.remove(old)
-                self.dropped += 1
-                return True
-        return super().make_room(message)
-
-
 class AlwaysYes(Buffer):
     def put(self, message):
         super().put(message)
@@ -241,12 +215,6 @@ class CountsNothing(Buffer):
 
     dropped = property(lambda self: 0, lambda self, value: None, lambda self: None)
     conflated = property(lambda self: 0, lambda self, value: None, lambda self: None)
-
-
-class NeverWaits(Buffer):
-    def get(self, timeout):
-        with self.changed:
-            return self.waiting.popleft() if self.waiting else None
 
 
 class LosesPatience(Buffer):
@@ -282,22 +250,6 @@ class LooksOnlyWhileThereIsTime(LooksAgain):
             if (found := super().get(0)) is not None:
                 return found
             time.sleep(0.001)
-
-
-class _NoLock:
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        pass
-
-
-class WithoutALock(LooksAgain):
-    """Python has its own, has it not?"""
-
-    def __init__(self, size):
-        super().__init__(size)
-        self.lock = _NoLock()
 
 
 class LocksOnlyGet(Buffer):
@@ -396,66 +348,104 @@ class WaitsForEver(Buffer):
         return super().get(None if timeout else 0)
 
 
-class ByPriority(Buffer):
-    """Chats first."""
+class TakesWithoutTheLock(Buffer):
+    """Waits under the lock, and takes after it."""
 
     def get(self, timeout):
         with self.changed:
             self.changed.wait_for(lambda: self.waiting, timeout)
-            chats = [one for one in self.waiting if one["kind"] == "chat"]
-            if not self.waiting:
-                return None
-            found = (chats or self.waiting)[0]
-            self.waiting.remove(found)
-            return found
+        return self.waiting.popleft() if self.waiting else None
 
 
-class LocksOnlyPut(LooksAgain):
-    def get(self, timeout):
-        end = time.monotonic() + timeout
-        while True:
-            if self.waiting:
-                return self.waiting.pop(0)
-            if time.monotonic() >= end:
-                return None
-            time.sleep(0.001)
-
-
-class RoomWithoutTheLock(Buffer):
-    """Looks for what to give up, and then takes the lock to do it."""
+class LooksWithoutTheLock(Buffer):
+    """Is it full? Then it takes the lock and makes room."""
 
     def put(self, message):
         with self.changed:
             if self.replace(message):
                 return True
-            full = len(self.waiting) >= self.size
-        oldest = next((turn for turn, old in enumerate(self.waiting) if old["kind"] == "position"), None)
+        full = len(self.waiting) >= self.size
         with self.changed:
-            if full:
-                self.dropped += oldest is not None or message["kind"] == "position"
-                if oldest is None:
-                    return False
-                del self.waiting[oldest]
+            if full and not self.make_room(message):
+                return False
             self.waiting.append(message)
             self.changed.notify()
             return True
 
 
+class OneConditionForAll(Buffer):
+    """Wakes another's reader."""
+
+    changed_for_all = threading.Condition()
+
+    def __init__(self, size):
+        super().__init__(size)
+        self.changed = self.changed_for_all
+
+
+class WakesForChats(Buffer):
+    def put(self, message):
+        with self.changed:
+            is_in = self.replace(message) or self.append(message)
+            if message["kind"] == "chat":
+                self.changed.notify()
+            return is_in
+
+
+class OnePlaceFree(Buffer):
+    def append(self, message):
+        if len(self.waiting) >= self.size - 1 and not self.make_room(message):
+            return False
+        self.waiting.append(message)
+        return True
+
+
+class CountsVans(Buffer):
+    def __len__(self):
+        return len({(one["kind"], one["key"]) for one in self.waiting})
+
+
+class DropsTheLongestUnchanged(Buffer):
+    """Who has just been replaced has waited for a moment only, it thinks."""
+
+    def put(self, message):
+        self.times = {**getattr(self, "times", {}), message["text"]: time.monotonic()}
+        return super().put(message)
+
+    def make_room(self, message):
+        positions = [one for one in self.waiting if one["kind"] == "position"]
+        if positions:
+            self.waiting.remove(min(positions, key=lambda one: self.times[one["text"]]))
+            self.dropped += 1
+            return True
+        return super().make_room(message)
+
+
+class RemembersTheSent(Buffer):
+    """Counts a van's next position as conflated, though the last one has been sent."""
+
+    def __init__(self, size):
+        super().__init__(size)
+        self.known = set()
+
+    def append(self, message):
+        self.conflated += message["kind"] == "position" and message["key"] in self.known
+        self.known.add(message["key"])
+        return super().append(message)
+
+
 RIGHT = {"a deque under a Condition": Buffer, "by key": ByKey, "a lock and a look": LooksAgain}
 WRONG = {
     "without a bound": (Unbounded, {"unbounded"}),
-    "a plain queue": (Plain, {"unbounded"}),
     "drops the oldest": (DropsOldest, {"drops-chat"}),
     "drops the newest": (DropsNewest, {"drops-which"}),
     "keeps the first position": (KeepsTheFirst, {"stale"}),
-    "blocks the producer": (Blocks, {"blocks-producer"}),
     "waits a little": (WaitsALittle, {"blocks-producer"}),
     "no conflation": (NoConflation, {"not-conflated"}),
     "to the end of the queue": (ToTheEnd, {"turn"}),
     "conflates chats": (ConflatesChats, {"conflates-chat"}),
     "by key alone": (ByKeyAlone, {"kinds-mixed"}),
     "full is asked first": (FullFirst, {"full-first"}),
-    "drops the latest": (DropsTheLatest, {"drops-which"}),
     "another size": (ThreeIsEnough, {"drops-which"}),
     "always yes": (AlwaysYes, {"says-yes"}),
     "says nothing": (SaysNothing, {"says-no"}),
@@ -463,17 +453,20 @@ WRONG = {
     "a refused chat is counted": (CountsRefusedChats, {"counts-dropped"}),
     "a new position is not counted": (NewOnesAreNotCounted, {"counts-dropped"}),
     "replaced is dropped": (ReplacedIsDropped, {"counts-conflated"}),
-    "never waits": (NeverWaits, {"no-wait"}),
     "waits a moment": (LosesPatience, {"no-wait"}),
     "waits for ever": (WaitsForEver, {"time-limit"}),
     "sleeps its time": (SleepsItsTime, {"late"}),
     "sleeps with the lock": (SleepsWithTheLock, {"blocks-producer"}),
     "get(0) does not look": (LooksOnlyWhileThereIsTime, {"order"}),
-    "chats first": (ByPriority, {"order"}),
-    "without a lock": (WithoutALock, {"not-locked"}),
     "only get has the lock": (LocksOnlyGet, {"not-locked"}),
-    "only put has the lock": (LocksOnlyPut, {"not-locked"}),
-    "makes room without the lock": (RoomWithoutTheLock, {"not-locked"}),
+    "takes without the lock": (TakesWithoutTheLock, {"not-locked"}),
+    "looks without the lock": (LooksWithoutTheLock, {"not-locked"}),
+    "one condition for all": (OneConditionForAll, {"late"}),
+    "wakes for chats only": (WakesForChats, {"late"}),
+    "one place stays free": (OnePlaceFree, {"too-small"}),
+    "len counts vans": (CountsVans, {"not-len"}),
+    "drops the longest unchanged": (DropsTheLongestUnchanged, {"drops-which"}),
+    "remembers the sent": (RemembersTheSent, {"counts-conflated"}),
     "changes the message": (ChangesTheMessage, {"changes-message"}),
     "a copy comes out": (Copies, {"changes-message"}),
     "one queue for all": (OneQueueForAll, {"shared-by-all"}),

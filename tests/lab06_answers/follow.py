@@ -133,11 +133,6 @@ class AsksForTheNext(Reader):
         return self.last + 1 if self.last else 0
 
 
-class OneBefore(Reader):
-    def where(self):
-        return max(0, self.last - 1)
-
-
 class KeepsDuplicates(Reader):
     def is_new(self, number):
         if number > self.last + 1:
@@ -214,9 +209,8 @@ class Constant(Reader):
 class ResetsWhenOpened(Reader):
     """To be connected is a success, it thinks."""
 
-    def read(self):
-        self.reset()
-        super().read()
+    def __init__(self, open_stream, *args):
+        super().__init__(lambda last: (open_stream(last), self.reset())[0], *args)
 
 
 class NeverResets(Reader):
@@ -327,11 +321,6 @@ def knocks_at_once(open_stream, handle, rng, sleep):
     Reader.follow(knocking, handle, rng, sleep)
 
 
-def chance_of_its_own(open_stream, handle, rng, sleep):
-    """From the module random, not from the rng that is given."""
-    plain(open_stream, handle, random, sleep)
-
-
 class RetriesInPlace(Reader):
     """Busy: again, on the same connection."""
 
@@ -406,6 +395,36 @@ class SixEvents(Reader):
         self.over = number == 6
 
 
+class AnyKindOfDelivered(Reader):
+    """Not delivered is delivered."""
+
+    def take(self, number, state):
+        super().take(number, state)
+        self.over = "delivered" in state
+
+
+class AHundredTries(Reader):
+    tries = 0
+
+    def pause(self):
+        self.tries += 1
+        self.over = self.tries == 100
+        super().pause()
+
+
+class AllAtOnce(Reader):
+    """Collects what a connection brings, and handles it then."""
+
+    def read(self):
+        events = []
+        with suppress(StreamLost), self.open_stream(self.last) as stream:
+            events.extend(stream)
+        for event in events:
+            if self.is_new(int(event.id)):
+                self.take(int(event.id), event.data)
+        self.over or self.pause()
+
+
 class HolesAtTheBeginning(Reader):
     """Whatever comes first is the first."""
 
@@ -474,7 +493,7 @@ def as_a_generator(open_stream, handle, rng, sleep):
         finally:
             if stream:
                 stream.close()
-        sleep(rng.uniform(0, steps[-1]))
+        sleep(steps[-1] * (1 - rng.random()))
         steps.append(min(2 * steps[-1], 2.0))
 
 
@@ -489,7 +508,6 @@ WRONG = {
     "no resume": (NoResume, {"no-resume"}),
     "resumes from zero": (FromZero, {"from-zero"}),
     "asks for the next one": (AsksForTheNext, {"off-by-one"}),
-    "asks from one before": (OneBefore, {"off-by-one"}),
     "duplicates are kept": (KeepsDuplicates, {"doubled"}),
     "received is done": (ReceivedIsDone, {"not-handled"}),
     "Busy gets out": (BusyEscapes, {"busy-escapes"}),
@@ -526,8 +544,10 @@ WRONG = {
     "asks for what is beyond": (BeyondTheHole, {"gap"}),
     "waits the hole out": (WaitsTheHoleOut, {"gap"}),
     "one event only": (OneEventOnly, {"plain"}),
+    "any kind of delivered": (AnyKindOfDelivered, {"plain"}),
+    "all at once": (AllAtOnce, {"kept"}),
+    "a hundred tries": (AHundredTries, {"gives-up-at-the-door"}),
 }
 WRONG = {name: (answer.follow, codes) for name, (answer, codes) in WRONG.items()}
 WRONG["the door is outside the try"] = (door_outside, {"gives-up-at-the-door"})
-WRONG["chance of its own"] = (chance_of_its_own, {"no-jitter"})
 WRONG["knocks at once"] = (knocks_at_once, {"no-pause"})

@@ -68,7 +68,7 @@ class OneDeadline:
     def ping(self, now):
         if now >= self.due:
             self.due = now + self.interval
-            self.log.append((id(self).to_bytes(8) + bytes([len(self.log)]), now + self.patience))
+            self.log.append((b"%d/%d" % (id(self), len(self.log)), now + self.patience))
             return self.log[-1][0]
 
     def pong(self, payload, now):
@@ -160,18 +160,18 @@ class Eager(Pulse):
 
 
 class Shared(Pulse):
-    open = {}
+    """The dict is the class's, and so everybody's."""
+
+    everybodys = {}
 
     def __init__(self, *args):
         super().__init__(*args)
-        del self.open
-        type(self).open.clear()
+        self.open = self.everybodys
 
     def pong(self, payload, now):
-        if payload in self.open:
-            sent = self.open[payload]
-            for other in [one for one, at in self.open.items() if at <= sent]:
-                del self.open[other]
+        sent = self.open.get(payload, 0)
+        for other in [one for one, at in self.open.items() if at <= sent]:
+            del self.open[other]
 
 
 class Revived(Pulse):
@@ -211,12 +211,6 @@ class OneAtATime(Pulse):
 
     def ping(self, now):
         return None if self.open else super().ping(now)
-
-
-class TooLate(Pulse):
-    def is_dead(self, now):
-        self.dead = self.dead or now - self.oldest(now) >= 2 * self.patience
-        return self.dead
 
 
 class OnlyTheAnswered(Pulse):
@@ -264,14 +258,35 @@ class OnAGrid(Pulse):
         return payload
 
 
-class ForgetsWhenDue(Pulse):
-    """A ping that has waited for an interval is replaced by the next one."""
+class OneByte(Pulse):
+    """There are 256 of them."""
+
+    def payload(self):
+        return bytes([next(self.numbers) % 256])
+
+
+class BySecond(Pulse):
+    """Several pings in one second are one."""
 
     def ping(self, now):
-        payload = super().ping(now)
-        if payload is not None:
-            self.open = {payload: now}
-        return payload
+        self.payload = lambda: b"%d" % int(now)
+        return super().ping(now)
+
+
+class AnyLaterNumber(Pulse):
+    """Also one that was never sent."""
+
+    def pong(self, payload, now):
+        if payload.isdigit():
+            self.open = {one: at for one, at in self.open.items() if int(one) > int(payload)}
+
+
+class NumbersInABCOrder(Pulse):
+    """b"10" comes before b"9"."""
+
+    def pong(self, payload, now):
+        if payload in self.open:
+            self.open = {other: at for other, at in self.open.items() if other > payload}
 
 
 RIGHT = {"open pings in a dict": Pulse, "a list of times": Deadline, "a log of deadlines": OneDeadline}
@@ -295,9 +310,11 @@ WRONG = {
     "stumbles over strangers": (StumblesOverStrangers, {"exception"}),
     "never pings": (NeverPings, {"no-ping"}),
     "one at a time": (OneAtATime, {"one-ping"}),
-    "too late": (TooLate, {"too-late"}),
     "longer than patience": (JustTooLate, {"too-late"}),
-    "the next ping replaces it": (ForgetsWhenDue, {"not-found"}),
     "the same payload": (SamePayload, {"same-payload"}),
+    "one byte": (OneByte, {"same-payload"}),
+    "a payload a second": (BySecond, {"same-payload"}),
+    "any later number": (AnyLaterNumber, {"any-pong"}),
+    "numbers in ABC order": (NumbersInABCOrder, {"old-pong"}),
     "a text": (AsText, {"not-bytes"}),
 }

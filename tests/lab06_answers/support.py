@@ -3,7 +3,7 @@
 import threading
 
 from flask import Flask, request
-from flask_socketio import SocketIO, close_room, emit, join_room, leave_room
+from flask_socketio import SocketIO, close_room, emit, join_room, leave_room, rooms
 
 
 class Support:
@@ -165,13 +165,6 @@ class JoinsBeforeItNotes(Support):
         self.tell(data["chat"])
 
 
-class RoomsNamedByClients(Support):
-    """As in every example: the room has the name that the client gives."""
-
-    def room(self, chat):
-        return chat
-
-
 class NeverJoins(Support):
     def enter(self, data):
         self.people[request.sid] = data["chat"], data["name"]
@@ -201,12 +194,6 @@ class SaysToHerselfOnly(Support):
 class NotHerself(Support):
     def speak(self, chat, said):
         emit("said", said, to=self.room(chat), include_self=False)
-
-
-class TellsTheShop(Support):
-    def tell(self, chat):
-        names = [name for where, name in self.people.values() if where == chat]
-        emit("people", names, broadcast=True)
 
 
 class ForgetsTheRoom(Support):
@@ -265,6 +252,37 @@ class ByName(Support):
             chat, _ = self.people.pop(self.key())
             leave_room(self.room(chat))
             self.tell(chat)
+
+
+class NamesOnce(Support):
+    def tell(self, chat):
+        names = dict.fromkeys(name for where, name in self.people.values() if where == chat)
+        emit("people", list(names), to=self.room(chat))
+
+
+class HearsHerself(Support):
+    """Who is in no chat speaks to herself."""
+
+    def say(self, text):
+        if request.sid not in self.people:
+            emit("said", {"name": "", "text": text})
+        super().say(text)
+
+
+class NoChat0(Support):
+    """0 is false."""
+
+    def speak(self, chat, said):
+        if chat:
+            super().speak(chat, said)
+
+
+class LeavesEveryRoom(Support):
+    """Her own room, too: nothing reaches her any more."""
+
+    def go(self, chat):
+        for room in list(rooms()):
+            leave_room(room)
 
 
 class NothingReturned(Support):
@@ -399,7 +417,6 @@ WRONG = {
     "said to the whole shop": (SaysToAll, {"strangers"}),
     "said to herself only": (SaysToHerselfOnly, {"not-said"}),
     "not to herself": (NotHerself, {"not-herself"}),
-    "the list goes to the whole shop": (TellsTheShop, {"strangers"}),
     "the name is deleted, the room is not left": (ForgetsTheRoom, {"still-in-room"}),
     "the list to her who leaves": (SaysGoodbye, {"still-in-room"}),
     "one leaves, all are out": (ClosesTheRoom, {"not-told-left"}),
@@ -410,10 +427,13 @@ WRONG = {
     "fails for who is in no chat": (FailsForStrangers, {"outsider"}),
     "fails when a stranger goes": (FailsWhenAStrangerGoes, {"outsider"}),
     "heard after she left": (RemembersTheLastChat, {"outsider"}),
-    "rooms named by clients": (RoomsNamedByClients, {"whisper"}),
     "texts as they are": (TextsAsTheyAre, {"whisper"}),
     "rooms with a prefix": (RoomsWithAPrefix, {"other-chat"}),
     "people by their names": (ByName, {"name-lost"}),
+    "each name once": (NamesOnce, {"name-lost"}),
+    "hears herself": (HearsHerself, {"outsider"}),
+    "no chat 0": (NoChat0, {"other-chat"}),
+    "leaves every room": (LeavesEveryRoom, {"no-status"}),
     "returns nothing": (NothingReturned, {"wrong-type"}),
 }
 WRONG = {name: (answer.make, codes) for name, (answer, codes) in WRONG.items()}

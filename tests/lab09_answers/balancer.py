@@ -1,5 +1,7 @@
 """Exercise 1: balancers written in four ways, and mistakes."""
 
+import random
+import time
 from collections import deque
 from math import exp, inf
 
@@ -178,8 +180,23 @@ class NeverBack(Rate):
     forget = inf
 
 
-class LongOut(Out):
-    seconds = 600.0
+class ItsOwnClock(Out):
+    """Out for a minute, by the clock on the wall."""
+
+    seconds = 60.0
+
+    def pick(self, outstanding, now):
+        return super().pick(outstanding, time.monotonic())
+
+    def heard(self, index, took, ok, now):
+        super().heard(index, took, ok, time.monotonic())
+
+
+class CountsItself(Out):
+    def pick(self, outstanding, now):
+        index = super().pick(outstanding, now)
+        outstanding[index] += 1
+        return index
 
 
 class Wishes(Out):
@@ -232,9 +249,12 @@ WRONG = {
     "quick is broken": (QuickIsBroken, {"quick-and-well"}),
     "all out but one": (AllButOne, {"all-fail"}),
     "never forgets": (NeverBack, {"never-back"}),
-    "out for ten minutes": (LongOut, {"never-back"}),
+    "counts the calls itself": (CountsItself, {"not-yours"}),
+    "a clock of its own": (ItsOwnClock, {"never-back"}),
     "nobody is picked": (Wishes, {"no-instance"}),
     "number one of one": (NeedsTwo, {"no-instance"}),
+    "chance from the module": (lambda n, rng: Out(n, random), {"chance"}),
+    "a generator of its own": (lambda n, rng: Out(n, random.Random()), {"chance"}),
     "gone, when somebody is heard of": (GoneWhenSomebodyFailed, {"gone"}),
     "out before gone": (Blind, {"gone"}),
 }

@@ -10,7 +10,7 @@ from servicelab.checks.learner_traceback import is_theirs
 from servicelab.checks.scenario import Stage, scenario, words
 from servicelab.lifecycle import HOST
 
-LABEL = b"parcel 17: on its way to 12 Mill Lane\n"
+LABEL = b"parcel 17: on its way to\r\n\r\n12 Mill Lane\n"
 LONG = LABEL * 2000  # 76 kB: more than one read
 PLACE = "/labels/17?size=a6"
 SHORT, SLOW = 0.5, 2.5  # seconds: a deadline, and what the server takes
@@ -25,16 +25,16 @@ class DeadlineExceeded(Exception):
 WORDS = words("""
 exit: get_within returns or raises
     exit() would end the program of your caller. What should it learn instead?
-asked: it sends a GET for the path and the query of the url (rule 1)
+asked: it sends one GET for the path and the query of the url (rule 1)
     What did the server read, and what does a url consist of?
-error: an answer that comes within the deadline is returned (rule 1)
-    This server takes its time, but it is not late. What ended your call?
+error: an answer that comes within the deadline is returned, whatever its status (rule 1)
+    This server takes its time, but it is not late. What ended your call? And which answers do you take for errors?
 none: an answer that is missing is an exception, never None (rule 1)
     None looks to the caller like an empty answer. Does every path end with a return or a raise?
 part: the body comes back whole (rule 1)
     One read returns what has arrived so far. Who says where the answer ends?
 wrong: the bytes of the body come back, and nothing else (rule 1)
-    Where does the body begin? And what type has it?
+    Where does the body begin, and may a body have empty lines? And what type has it?
 endless: it ends when the deadline has passed (rule 2)
     Which wait in it has no limit? What is looked at between two pieces is not looked at while no piece comes.
 late-answer: an answer that is late is DeadlineExceeded, at the deadline (rule 2)
@@ -55,6 +55,8 @@ wrapped: any other error passes as it is (rule 3)
     The caller looks for the error that the network raised. What did it get in its place?
 socket-left: afterwards no connection is open (rule 4)
     Who closes it, on which way out?
+setting-left: afterwards other sockets are as they were before (rule 4)
+    What did you set, and for whom does it hold?
 """)
 
 
@@ -144,13 +146,15 @@ def cut(c, steps, seconds, margin=LATE):
     yield "half", not outcome.returned, told
     yield "late-error", not late, told
     yield "other-error", isinstance(outcome.error, DeadlineExceeded), told
-    yield "early", outcome.seconds > 0.5 * seconds, told
+    yield "early", outcome.seconds > 0.9 * seconds, told
     yield from left(c)
 
 
 def left(c):
     told = "a second and a half after the end of the call the server still saw an open connection"
     yield "socket-left", c.is_alone, told
+    default, _ = socket.getdefaulttimeout(), socket.setdefaulttimeout(None)
+    yield "setting-left", default is None, f"socket.getdefaulttimeout() is {default} now"
 
 
 def passes(outcome, is_wrapped):
@@ -171,7 +175,7 @@ def a_quick_answer(c):
 
 @check_deadline.part
 def an_answer_that_drips_and_is_in_time(c):
-    yield from whole(c, [(0, head(len(LABEL))), *drip(LABEL, 0.4, 6)], 4.0, LABEL)
+    yield from whole(c, [(0, head(len(LABEL), "404 Not Found")), *drip(LABEL, 0.4, 6)], 4.0, LABEL)
 
 
 @check_deadline.part
@@ -186,6 +190,7 @@ def nobody_is_there(c):
 def the_server_breaks_off(c):
     outcome = c.get([(0, head(len(LABEL)) + LABEL[:20])], 2.0)
     yield from passes(outcome, lambda error: c.raised_there and error.__context__)
+    yield "asked", len(c.asked) == 1, f"the server broke off, and read {c.asked}"
     yield from left(c)
 
 
@@ -206,5 +211,6 @@ def silence(c):
 
 @check_deadline.part
 def it_drips_and_then_falls_silent(c):
-    """A limit for each read, set to the whole deadline, would end twice as late here."""
-    yield from cut(c, [(0, head(len(LABEL))), *drip(LABEL[:9], 1.6, 9), (8.0, LABEL[9:])], 1.7, 0.9)
+    """A limit for each read, set to the whole deadline, would end twice as late here; so would one for the body."""
+    steps = [*drip(head(len(LABEL)), 1.3), *drip(LABEL[:9], 0.3, 3), (8.0, LABEL[9:])]
+    yield from cut(c, steps, 1.7, 0.9)

@@ -12,11 +12,10 @@ from servicelab.trace import reply_id
 _SLICE = 0.05  # seconds between two looks at whether all is over
 
 
-def head(length: int) -> bytes:
+def head(length: int, status: str = "200 OK") -> bytes:
     """The headers of an answer whose body has ``length`` bytes."""
-    return (
-        f"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n".encode()
-    )
+    lines = f"HTTP/1.1 {status}", "Content-Type: text/plain", f"Content-Length: {length}", "Connection: close", "", ""
+    return "\r\n".join(lines).encode()
 
 
 class Wire(Server):

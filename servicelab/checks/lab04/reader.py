@@ -43,7 +43,7 @@ left-open: after close() no socket is open
 
 
 class Slow(WireStage):
-    """The learner's reader, and the sockets that publish to it: ``orders`` and ``stock``, by their names."""
+    """The learner's reader, and the sockets that publish to it: ``orders``, ``stock``, ``vans``, by their names."""
 
     def __init__(self, ask, Reader):
         super().__init__(ask, Reader)
@@ -118,13 +118,14 @@ def one_publisher(at):
 
 
 @part
-def two_publishers_in_turn(at):
-    at.begin(orders="inproc://orders", stock="inproc://stock")
-    for orders, stock in ((1, 501), (2, 502), (5, 504)):
+def three_publishers_in_turn(at):
+    at.begin(orders="inproc://orders", stock="inproc://stock", vans="inproc://vans")
+    for orders, stock, vans in ((1, 501, 31), (2, 502, 32), (5, 504, 36)):
         at.hears("orders", orders)
         at.hears("stock", stock)
-    for name, missing in (("orders", 2), ("stock", 1), ("parcels", 0)):
-        yield "mixed", *at.misses(missing, "orders 1, 2, 5 came, and stock 501, 502, 504 in between", name)
+        at.hears("vans", vans, run="run 7")
+    for name, missing in (("orders", 2), ("stock", 1), ("vans", 3), ("parcels", 0)):
+        yield "mixed", *at.misses(missing, "orders 1, 2, 5, stock 501, 502, 504, vans 31, 32, 36 came in turn", name)
 
 
 @part

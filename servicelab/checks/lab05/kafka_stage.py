@@ -187,6 +187,11 @@ class Reader(Consumer):
             self.stage.step(how)
         return found
 
+    def seek(self, partition):
+        """What lies behind is read again: the partition has not ended."""
+        super().seek(partition)
+        self.ended.discard((partition.topic, partition.partition))
+
     def store_offsets(self, *args, **more):
         self.stage.alive()
         super().store_offsets(*args, **more)

@@ -195,6 +195,8 @@ def the_last_of_each(log):
     ]
     yield "order" if same else "latest", kept == wanted, told
     yield "spoilt", not log.spoilt, "the list that it got is another one now"
+    kept, told = log.clean()
+    yield "latest", kept == [], told
 
 
 @check_view.part("compact")

@@ -1,20 +1,27 @@
 """Exercise 3, build: what waits for a slow reader, and what may be given up."""
 
+import itertools
+import sys
+import threading
 import time
 
 from servicelab.checks.learner_traceback import shown
 from servicelab.checks.scenario import Aside, Stage, scenario, words
 
 PATIENCE = 3.0  # seconds for one call of the learner's
-MOMENT = 0.1  # seconds in which another thread gets its turn
+MOMENT, SHORT = 0.1, 0.02  # seconds in which another thread gets its turn
 PUTS = 40  # into a full buffer, within SOON seconds: who waits for even 1/40 of that is not in time
 SOON = 1.0
 
 WORDS = words("""
 order: what went in first comes out first, get(0) takes what is there, and put says True
     Where do you append, and where do you take? And does get look when it has no time to wait?
+too-small: as many as `size` fit in
+    Which is missing, and what stands in its place?
 unbounded: no more than `size` messages wait
     Memory is the only other bound, and it is the whole server's. Look before you append.
+not-len: len says how many wait
+    What does yours count?
 stale: van A moves eight times while nobody reads: its last position comes out
     Which of two positions of one van does anybody want?
 not-conflated: … and only that
@@ -27,16 +34,16 @@ kinds-mixed: a position and a chat that have the same key are two things
     By what do you recognise what may be replaced?
 full-first: a position that replaces another needs no room, full or not
     Which question comes first: is it full, or does one of this van wait?
-drops-which: what does not fit takes the place of the position that has waited longest
-    Which of those that wait is given up, and may the new one be?
+drops-which: for what does not fit the first position in the queue is given up
+    Which of those that wait is given up, and may the new one be? What do you still know of one that is gone?
 drops-chat: what people write is never given up
     What may be given up, and what do you do when there is nothing of that kind?
 says-no: put says True when the message is in
     Does every way through put end with an answer?
 says-yes: put says False when it is not, since there are nothing but chats
     What does the server believe when you say True?
-counts-conflated: conflated is how many positions were replaced
-    Where is a position replaced, and nowhere else?
+counts-conflated: conflated is how many waiting positions were replaced
+    Where is a position replaced, and nowhere else? Is what it replaces still there?
 counts-dropped: dropped is how many positions were given up, a new one that did not get in among them, and no chats
     In which cases is a position lost without a newer one in its place?
 changes-message: the very dict that went in comes out, and nobody has written in it
@@ -48,8 +55,8 @@ blocks-producer: put never waits, neither for room nor for a reader who waits in
 no-wait: get waits for the next message, as long as it was told
     What does get do when nothing is there yet, and until when?
 late: … and get(2) has it as soon as it comes
-    What wakes it?
-not-locked: the reader takes something while put is at work: nothing is lost or comes twice
+    What wakes it, and only that reader?
+not-locked: one thread puts while the other gets: nothing is lost or comes twice
     Between looking and acting, what can the other thread do?
 """)
 
@@ -68,8 +75,11 @@ class Line(Stage):
         self.buffer = self.make(self.yours, size, methods=("put", "get", "__len__"))
 
     def put(self, *messages):
-        """Puts them, each a word or a message; what the last ``put`` said."""
+        """Puts them, each a word or a message; what the last ``put`` said. At the word "get()" one comes out."""
         for message in messages:
+            if message == "get()":
+                self.get()
+                continue
             message = message_of(message) if isinstance(message, str) else message
             self.last = self.ask.trace.send("feed", "buffer", dict(message)["text"])
             self.ask.trace.receive(self.last, "buffer")
@@ -82,7 +92,7 @@ class Line(Stage):
 
     def get(self, timeout=0.0, buffer=None):
         """The message that comes out, or None."""
-        found = self.call((buffer or self.buffer).get, timeout, returns=(dict, type(None)))
+        found = self.call((self.buffer if buffer is None else buffer).get, timeout, returns=(dict, type(None)))
         if found is not None:
             self.ask.trace.receive(self.ask.trace.send("buffer", "reader", found["text"]), "reader")
         return found
@@ -113,6 +123,7 @@ def flow(line, code, into, out, size=3, is_in=True, conflated=0, dropped=0):
     into, out = into.split(), out.split()
     line.renew(size)
     said = line.put(*into)
+    waited = line.call(len, line.buffer)
     found = line.rest()
     told = f"{', '.join(into)} went in, size {size}; out came {', '.join(found[:12]) or 'nothing'}"
     yield "unbounded", max(line.longest, len(found)) <= size, told
@@ -120,7 +131,9 @@ def flow(line, code, into, out, size=3, is_in=True, conflated=0, dropped=0):
         chats = [[word for word in words if word.startswith("chat")] for words in (found, out)]
         wrong = code if code not in ("drops-which", "drops-chat") else code if chats[0] == chats[1] else "drops-chat"
         wrong = "stale" if wrong == "not-conflated" and found[-1:] != out[-1:] else wrong
+        wrong = "too-small" if wrong == "order" and found and set(found) != set(out) else wrong
         yield wrong, False, told
+    yield "not-len", waited == len(out), f"{told}; len was {waited} before"
     yield "says-no" if is_in else "says-yes", bool(said) == is_in, f"{told}; the last put said {shown(said)}"
     for name, wanted in (("conflated", conflated), ("dropped", dropped)):
         yield f"counts-{name}", line.count(name) == str(wanted), f"{told}; {name} is {line.count(name)}"
@@ -144,6 +157,7 @@ def a_queue(line):
 def positions(line):
     yield from flow(line, "not-conflated", "A1 A2 A3 A4 A5 A6 A7 A8", "A8", conflated=7)
     yield from flow(line, "turn", "B1 A1 B2", "B2 A1", conflated=1)
+    yield from flow(line, "stale", "A1 get() A2", "A2")
 
 
 @part
@@ -158,8 +172,10 @@ def a_full_buffer(line):
     yield from flow(line, "drops-which", "C1 A1 B1 chat1", "A1 B1 chat1", dropped=1)
     yield from flow(line, "drops-which", "chat1 B1 A1 C1", "chat1 A1 C1", dropped=1)
     yield from flow(line, "drops-which", "B1 A1", "A1", size=1, dropped=1)
+    yield from flow(line, "drops-which", "A1 B1 C1 A2", "C1 A2", size=2, dropped=2)
     yield from flow(line, "full-first", "C1 A1 B1 A2", "C1 A2 B1", conflated=1)
     yield from flow(line, "full-first", "chat1 A1 chat2 A2", "chat1 A2 chat2", conflated=1)
+    yield from flow(line, "drops-which", "A1 B1 C1 A2 D1", "B1 C1 D1", conflated=1, dropped=1)
     for new, dropped in (("chat4", 0), ("A1", 1)):
         into = f"chat1 chat2 chat3 {new}"
         yield from flow(line, "drops-chat", into, "chat1 chat2 chat3", is_in=False, dropped=dropped)
@@ -194,57 +210,65 @@ def a_reader_that_waits(line):
         began = time.monotonic()
         return line.buffer.get(2.0), time.monotonic() - began
 
-    reader = Aside(read).start()
-    reader.wait(3 * MOMENT)
-    began = time.monotonic()
-    line.put("chat1")
-    took = time.monotonic() - began
-    yield "blocks-producer", took < SOON, f"while a reader waited in get(2), put took {took:.1f} s"
-    reader.wait(PATIENCE)
-    found, seconds = reader.answer or (reader.error, PATIENCE)
-    is_it = isinstance(found, dict) and seconds < 1.5
-    yield "late", is_it, f"it came after {3 * MOMENT:g} s; get returned {shown(found, 60)} after {seconds:.1f} s"
+    for new in ("chat1", "A1"):
+        line.renew()
+        other = line.make(line.yours, 3)
+        another, reader = Aside(lambda other=other: other.get(2.0)).start(), Aside(read)
+        another.wait(MOMENT)
+        reader.start().wait(MOMENT)
+        began = time.monotonic()
+        line.put(new)
+        took = time.monotonic() - began
+        yield "blocks-producer", took < SOON, f"while a reader waited in get(2), put took {took:.1f} s"
+        reader.wait(PATIENCE)
+        found, seconds = reader.answer or (reader.error, PATIENCE)
+        told = f"{new} came, while another reader waited at another buffer; get returned {shown(found, 60)}"
+        yield "late", isinstance(found, dict) and seconds < 1.5, f"{told} after {seconds:.1f} s"
+        line.call(other.put, message_of("A1"))
+        another.wait(PATIENCE)
 
 
-class Watched(dict):
-    """A message that tells when somebody reads in it."""
+def stopping(line, call, before, then):
+    """``call``, in a thread that does ``then`` before the learner's line number ``before``."""
+    mine, lines = line.yours.__module__, itertools.count(1)
 
-    read = staticmethod(lambda: None)
+    def at_line(frame, event, arg):
+        if event == "line" and next(lines) == before:
+            then()
+        return at_line
 
-    def __getitem__(self, key):
-        self.read()
-        return super().__getitem__(key)
+    return Aside(call, lambda: sys.settrace(lambda f, *_: at_line if f.f_globals.get("__name__") == mine else None))
 
-    def get(self, key, default=None):
-        self.read()
-        return super().get(key, default)
+
+def meet(line, new, turn, other):
+    """``new`` is put before line ``turn`` of ``get``, and stops before its own line ``other`` until ``get`` is back.
+    Who has the lock goes on. Was there this line, and that one then; what came out, and what was raised, in words."""
+    stopped, met = threading.Event(), []
+
+    def put():
+        feed.start()
+        end = time.monotonic() + SHORT
+        while not (stopped.wait(0.001) or feed.is_back or time.monotonic() > end):
+            pass
+        met.append(stopped.is_set())
+
+    feed = stopping(line, lambda: line.buffer.put(message_of(new)), other, lambda: stopped.set() or reader.wait(SHORT))
+    reader = stopping(line, lambda: line.buffer.get(SOON), turn, put)
+    reader.start().wait(PATIENCE)
+    errors = "".join(f"; {one.error!r}" for one in (reader, feed) if met and one.wait(PATIENCE) and one.error)
+    found = [reader.answer["text"]] if reader.answer else []
+    return bool(met), met == [True], found + line.rest(), errors
 
 
 @part
-def a_reader_in_between(line):
-    """While ``put`` looks at a message for the first time, the second, …, the reader's thread calls ``get``."""
-    for new, waiting, kept in (("A2", "A1 B1", "A2 B1"), ("D1", "A1 B1 chat1", "B1 chat1 D1")):
-        for look in range(1, 9):
+def one_puts_while_the_other_gets(line):
+    for waiting, new, kept in (("A1 B1", "A2", "A2 B1"), ("A1 B1 chat1", "D1", "B1 chat1 D1")):
+        turn = other = begun = 1
+        while begun and turn + other < 50:
             line.renew()
-            found, looks = [], 0
-            reader = Aside(lambda found=found: found.append(line.buffer.get(MOMENT)["text"]))
-
-            def read(look=look, reader=reader):
-                nonlocal looks
-                looks += 1
-                if looks == look:
-                    reader.start().wait(MOMENT)  # who has the lock goes on without it
-
-            messages = [Watched(message_of(word)) for word in (*waiting.split(), new)]
-            line.put(*messages[:-1])
-            for message in messages:
-                message.read = read
-            outcome = line.ask.run(line.put, messages[-1], limit=PATIENCE)
-            if looks < look:
-                break
-            reader.wait(PATIENCE)
-            found += line.rest()
-            error = "" if outcome.returned else f"; put: {outcome}"
-            told = f"{waiting} waited, and the reader called get during put({new}); out came {', '.join(found)}{error}"
-            right = set(kept.split()) <= set(found) and len(set(found)) == len(found)
-            yield "not-locked", right and not error, told
+            line.put(*waiting.split())
+            begun, stopped, found, errors = meet(line, new, turn, other)
+            right = set(kept.split()) <= set(found) and len(set(found)) == len(found) and not errors
+            told = f"{waiting} waited, and put({new}) met get: out came {', '.join(found)}{errors}"
+            yield "not-locked", right or not begun, told
+            turn, other = (turn, other + 1) if stopped else (turn + 1, 1)

@@ -126,14 +126,15 @@ part = check_heartbeat.part
 
 @part
 def a_living_peer(w):
-    for interval, patience, times in ((1.0, 2.5, range(1, 11)), (4.0, 1.5, (4, 8))):
-        found = w.watch(10.0, Peer(), interval, patience)
+    for interval, patience, pings in ((1.0, 2.5, 10), (4.0, 1.5, 2), (0.25, 0.5, 300)):
+        due = [interval * n for n in range(1, pings + 1)]
+        found = w.watch(max(10.0, due[-1]), Peer(), interval, patience)
         told = f"the interval is {interval:g} s, the patience {patience:g} s; {w.pinged}"
         yield "too-eager", found is None or w.pings, f"{told}; {w.told}"
         yield "no-ping", w.pings, told
-        yield "ping-flood", len(w.pings) <= len(times) + 1, told
+        yield "ping-flood", len(w.pings) <= pings + 1, told
         yield "first-ping", w.pings[0][0] == interval, told
-        yield "ping-flood", [at for at, _ in w.pings] == [at for at in times if found is None or at < found], told
+        yield "ping-flood", [at for at, _ in w.pings] == [at for at in due if found is None or at < found], told
         yield "too-eager", found is None, f"{told}; {w.told}"
         payloads = [payload for _, payload in w.pings]
         told = f"the payloads are {', '.join(shown(one, 20) for one in payloads[:3])}, …"
@@ -152,6 +153,22 @@ def a_slow_peer(w):
 def a_peer_that_answers_every_other_ping(w):
     alive = w.watch(10.0, Peer(answers=lambda number: None if number % 2 else number)) is None
     yield "skipped", alive, w.told
+
+
+@part
+def two_connections(w):
+    def drive(silent, living=None):
+        for at in (1.0, 2.0, 3.0):
+            silent.ping(START + at)
+            w.last = w.ask.trace.send("server", "peer", "ping", at=at)
+            w.ask.trace.receive(w.last, "peer", at=at + STEP)
+            if living is not None:
+                living.pong(living.ping(START + at), START + at + STEP)
+        return bool(silent.is_dead(START + 3.5)), bool(living is not None and living.is_dead(START + 3.5))
+
+    alone, dead = w.asked(drive, w.new()), w.asked(drive, w.new(), w.new())
+    told = f"is_dead said {alone[0]} of one that was silent, at 3.5 s; beside one that answered, {dead[0]}"
+    yield "shared", dead == alone, f"{told}, and {dead[1]} of that"
 
 
 @part
@@ -184,37 +201,25 @@ def a_peer_that_dies(w):
 
 @part
 def last_words(w):
-    found = w.watch(20.0, Peer(delay=1.0, dies=4.25))
-    told = f"its last pong, for the ping at 3 s, came at 5 s; the ping at 4 s was not answered, and {w.told}"
-    yield "old-pong", found == 6.5, told
+    for last in (3, 9):
+        found = w.watch(20.0, Peer(delay=1.0, dies=last + 1.25))
+        told = f"its last pong, for the ping at {last} s, came at {last + 2} s; that at {last + 1} s was not answered"
+        yield "old-pong", found == last + 3.5, f"{told}, and {w.told}"
 
 
 @part
 def something_else_answers(w):
+    another = w.new()
+    later = w.asked(lambda: [another.ping(START + at) for at in range(1, 31)])
     for answers, due, what in (
         (lambda number: b"hello", 3.5, "b'hello' came for each ping"),
+        (lambda number: b"", 3.5, "b'' came for each ping"),
+        (lambda number: later[-1], 3.5, "the payload of a ping that had not been sent came for each ping"),
         (lambda number: 1, 4.5, "the pong for the first ping came again and again"),
         (lambda number: 2 if number == 2 else 1, 5.5, "the pong for the second ping came, and then that for the first"),
     ):
         found = w.watch(12.0, Peer(answers=answers))
         yield "any-pong", found == due, f"{what}; {w.told}"
-
-
-@part
-def two_connections(w):
-    silent, living = w.new(), w.new()
-
-    def drive():
-        for at in (1.0, 2.0, 3.0):
-            silent.ping(START + at)
-            w.last = w.ask.trace.send("server", "peer", "ping", at=at)
-            w.ask.trace.receive(w.last, "peer", at=at + STEP)
-            living.pong(living.ping(START + at), START + at + STEP)
-        return bool(silent.is_dead(START + 3.5)), bool(living.is_dead(START + 3.5))
-
-    dead = w.asked(drive)
-    told = f"one was silent, one answered; at 3.5 s is_dead said {dead[0]} of the silent, {dead[1]} of the other"
-    yield "shared", dead == (True, False), told
 
 
 @part

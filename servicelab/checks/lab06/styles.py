@@ -153,9 +153,9 @@ def the_feeds(shop):
         yield from suits(shop, name, feed, **shop.plans[name])
 
 
-def suits(shop, name, feed, style, bytes_per_second, period=0.25, **more):
+def suits(shop, name, feed, style, bytes_per_second, period=None, **more):
     polls, cost, told = style == "polling", shop.measure(name, style), f"{name}: {style}"
-    bytes_per_second, period = float(bytes_per_second), float(period)
+    bytes_per_second, period = float(bytes_per_second), float(period) if polls else math.nan
     if not feed.connections:
         yield "holds-connections", polls, f"{told} keeps one for each"
         yield "period-long", period <= feed.late, f"{told}, each {period:g} s; {feed.late:g} s is the limit"

@@ -30,8 +30,8 @@ strangers: nobody hears anything of a chat that he is not in
     Who hears an emit to a room, one without an addressee, and a broadcast?
 whisper: … also when somebody calls her chat like the id of a connection
     Each connection is alone in a room that has its id for a name. Which names can the rooms of yours have?
-other-chat: … also when 17 and "17" are two chats
-    When are two chats the same for your list, and when have they the same room?
+other-chat: … also when 0 and "0" are two chats, each heard by those in it
+    When are two chats the same for your list, and when have they the same room? What is 0 in a condition?
 no-status: who asks gets the status of the order that she asked for, in a chat or not
     What is in the answer, and does it need a chat?
 everybody: … and nobody else does
@@ -46,7 +46,7 @@ not-gone: her connection breaks: those who stay get the list without her
     Nobody says 'leave' whose battery is empty. What does Socket.IO tell you, and what does it do by itself?
 outsider: who is in no chat may speak, leave and go: nobody hears it, and no handler fails
     What does each handler find when she is nowhere in your list?
-name-lost: two are called ann, and one of them leaves: the other is still there, and is heard
+name-lost: two are called ann: the list has both, and when one leaves, the other is where she was, and is heard
     By what do you know a connection?
 """)
 
@@ -162,10 +162,11 @@ def a_chat_named_like_a_connection(shop):
 
 @part
 def a_number_and_a_text(shop):
-    ann, eve = shop.inside(("ann", 17), ("eve", "17"))
+    bob, ann, eve = shop.inside(("bob", 0), ("ann", 0), ("eve", "0"))
     yield from shop.hear("other-chat", "people", ["eve"], eve)
     yield from shop.deaf("other-chat", ann)
-    shop.call(ann, "say", "I am in 17")
+    shop.call(ann, "say", "I am in 0")
+    yield from shop.hear("other-chat", "said", said("ann", "I am in 0"), bob)
     yield from shop.deaf("other-chat", eve)
     shop.call(ann, "leave")
     yield from shop.deaf("other-chat", eve)
@@ -190,6 +191,8 @@ def leaving(shop):
     shop.call(bob, "say", "she was rude")
     yield from shop.deaf("still-in-room", ann)
     yield from shop.hear("not-told-left", "said", said("bob", "she was rude"), dan)
+    shop.call(ann, "ask", 4711)
+    yield from shop.hear("no-status", "status", {"order": 4711, "state": "packed"}, ann)
 
 
 @part
@@ -229,6 +232,8 @@ def outsiders(shop):
         shop.last, why = eve.last, "".join(shop.server.errors[-1:]).strip().splitlines()[-1:]
         yield "outsider", answered and not why, f"a handler did not return: {''.join(why)}"
         yield from shop.deaf("outsider", ann)
+        echoed = "said" in [heard.event for heard in eve.heard]
+        yield "outsider", not echoed, "eve, who was in no chat, heard what she said herself"
         if turn == 0:  # and again, after she has been there
             shop.call(eve, "enter", {"chat": 17, "name": "eve"})
             shop.call(eve, "leave")
@@ -237,7 +242,8 @@ def outsiders(shop):
 
 @part
 def namesakes(shop):
-    one, other, bob = shop.inside(("ann 1", 17), ("ann 2", 17), ("bob", 17))
+    one, bob, other = shop.inside(("ann 1", 17), ("bob", 17), ("ann 2", 17))
+    yield from shop.hear("name-lost", "people", ["ann", "bob", "ann"], bob)
     shop.call(other, "leave")
     yield from shop.hear("name-lost", "people", ["ann", "bob"], bob)
     shop.call(one, "say", "hello")

@@ -13,7 +13,7 @@ LAST = 6  # the number of "delivered"
 FUSE = 20  # connections after which everything is sent, so that a reader who forgets where it was comes to an end
 SHUT = "nobody can be reached"  # in a script
 
-_STATES = ["ordered", "paid", "picked", "packed", "sent"]
+_STATES = ["not delivered", "paid", "picked", "packed", "sent"]
 
 
 class Busy(Exception):
@@ -22,8 +22,8 @@ class Busy(Exception):
 
 class Desk(Stage):
     """Lets the learner's function follow an order on a server that plays a script, and notes what it did: ``asked``
-    (None: for what comes from now on), ``handled``, ``slept``, and as ``left_open`` the connections (from 1) that were
-    open when it slept or returned."""
+    (None: for what comes from now on), ``handled``, ``kept`` (of these, the numbers whose connection had ended),
+    ``slept``, and as ``left_open`` the connections (from 1) that were open when it slept or returned."""
 
     def __init__(self, ask, follow):
         super().__init__(ask, follow)
@@ -37,7 +37,7 @@ class Desk(Stage):
         ends the check when that is with an error of the learner's own."""
         self.ask.trace.clear()
         self.script, self.busy, self.end, self._streams = script, list(busy), end, []
-        self.asked, self.handled, self.slept, self.left_open = [], [], [], set()
+        self.asked, self.handled, self.kept, self.slept, self.left_open = [], [], [], [], set()
         given = self._open, self._handle, rng or random.Random(6), self._sleep
         outcome = self.ask.run(self.yours, *given, limit=5.0)
         self._look()
@@ -96,6 +96,7 @@ class Desk(Stage):
         if self.busy[:1] == [number]:
             self.busy.pop(0)
             raise Busy("the database is locked")
+        self.kept += [number] if self._streams[-1].is_closed else []
         self.handled.append((number, state))
 
     def _sleep(self, seconds):

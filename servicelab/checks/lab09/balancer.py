@@ -24,6 +24,10 @@ THREADS, CALLS = 8, 80  # on sockets
 WORDS = words("""
 no-instance: pick returns the number of an instance, from 0 to n − 1
     What does your function return when nobody is left whom you like? When there is one instance only?
+not-yours: pick leaves the list of the calls under way as it is
+    Who counts them? What else is this list used for?
+chance: two that begin with the same seed, and hear the same, pick the same
+    From where does your balancer take its chance?
 gone: an instance that is shown with inf calls is never picked, even if all the others have failed
     Does your pick draw first, and look at infinity afterwards? And whom does it take when nobody is left whom it likes?
 black-hole: an instance fails at once: it gets 15 % of the calls at most
@@ -119,7 +123,8 @@ def who_is_there(p):
             now = turn * 0.01
             p.call(balancer.heard, turn % N, ERROR if turn % N == 4 else WORK, turn % N != 4, now)
         alone = [0 if one == 4 else inf for one in range(N)]
-        picked = [p.pick(balancer, list(alone), 1.0 + turn / 100) for turn in range(20)]
+        shown = list(alone)
+        picked = [p.pick(balancer, shown, 1.0 + turn / 100) for turn in range(20)]
         strange = [one for one in picked if one != 4]
         wrong = why_not(strange[0], N) if strange else ""
         p.last = draw(p.ask.trace, *(strange or [4])[:1], 1.0, 1.1, True)
@@ -128,6 +133,13 @@ def who_is_there(p):
             not strange,
             wrong or f"only number 4 was there, {told}: it picked {strange[:1]}",
         )
+        yield "not-yours", shown == alone, f"number 4 had no call under way, and has {shown[4]} in the list now"
+
+
+@part
+def the_same_seed(p):
+    one, other = (p.spend(seconds=5, load=0.5) for _ in range(2))
+    yield "chance", one[:2] == other[:2], f"calls to each: {one.calls}, and from the same seed {other.calls}"
 
 
 @part

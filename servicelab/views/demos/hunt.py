@@ -5,7 +5,7 @@ import numpy as np
 from servicelab.views.live import Choice, LivePanel, Press, Slider
 from servicelab.views.theme import BLUE, FAILURE_INK, MUTED, SERVICES, VERMILION
 
-#: What may be ill: the whole of payment, one instance of inventory, or one article wherever it is paid.
+#: What may be ill: one instance of inventory, the whole of payment or of orders, or one article wherever it is paid.
 SIZES = ("one instance", "a whole service", "one article")
 WALL = "the wall alone"
 INSTRUMENTS = (WALL, "logs", "metrics", "traces")
