@@ -121,6 +121,7 @@ WRONG = {
     "only what fails fills it": ([
         "self.left += self.share => pass", "perhaps = => self.left += self.share * (number == 1)\n        perhaps ="
     ], "thrifty"),
+    "a budget for those that may be repeated": (["self.left < 1 => self.left < 1 and harmless"], "storm"),
     "only what perhaps was done costs": (["self.left -= 1 => self.left -= perhaps"], "storm"),
     "nothing fills it": (["self.left += self.share => pass"], "thrifty"),
     "each layer for itself": ([f"{ABOVE} or => if"], "layers"),

@@ -103,7 +103,8 @@ class Decided(Stage):
         self.draw("shop", "you", f"{shop.rate} pages/s, {shop.hops} hops")
         found = self.call(self.yours, shop, returns=tuple, limit=6.0)
         fits = len(found) == 2 and found[0] in (*WAYS, None) and isinstance(found[1], dict)
-        if not fits or set(found[1]) != set(WAYS) or not all(isinstance(one or 0, Real) for one in found[1].values()):
+        fits = fits and all(one is None or isinstance(one, Real) for one in found[1].values())
+        if not fits or set(found[1]) != set(WAYS):
             self.refuse("wrong-type", f"it returned {shown(found, 200)}")
         self.draw("you", "shop", f"{found[0]}")
         return found
@@ -121,7 +122,7 @@ def other_shops(d):
             told = f"{in_words(shop)}: {one} is {shown(found[one])}"
             if not fails[one] and found[one] is not None:
                 right = abs(found[one] - due[one]) <= 0.01
-                yield one, right, f"{in_words(shop)}: {one} is {found[one]:.2f} euros (right: {due[one]:.2f})"
+                yield one, right, f"{in_words(shop)}: {one} is {float(found[one]):.2f} euros (right: {due[one]:.2f})"
             pages, said = sorted(shop.pages(one)), {"library": "not-everywhere", "gateway": "between"}
             code = fails[one] or ("promise" if pages[-1] > shop.promise else said.get(one, "promise"))
             told += f"; 99 % of its pages take at most {pages[4949]:.3g} ms"

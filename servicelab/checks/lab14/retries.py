@@ -150,7 +150,7 @@ def how_many_tries_and_retries(s):
         made, others = 0, cycle(((order(), 503), (order(method="GET", **{COUNT: "2"}), 503), (order(), 200)))
         for number, other in zip(range(2, 121, 2), others):
             s.tries(*other)  # one try, which fills the budget, and costs nothing
-            found = s.tries(order(method="GET"), (503, "connect-failure")[number // 2 % 2]) - 1
+            found = s.tries(*((order(method="GET"), 503), (order(), "connect-failure"))[number // 2 % 2]) - 1
             wanted, made = min(made + 2, int(least + share * number)), made + found
             told = f"share={share}, least={least}, after {number} requests: {made} retries (right: {wanted})"
             yield "storm" if made > wanted else "thrifty", made == wanted, told
