@@ -1,5 +1,6 @@
 """Exercise 2: canary controllers in three ways, and mistakes."""
 
+from fractions import Fraction
 from functools import cache
 from math import comb, sqrt
 
@@ -41,6 +42,9 @@ class Looks(Canary):
     """It looks six times, and each look may be wrong a little."""
 
     looks = {10: 0.0005, 20: 0.001, 50: 0.005, 100: 0.025, 200: 0.005, 300: 0.02}
+
+    def weight(self):
+        return Fraction(super().weight())
 
     def decide(self, n, bad, old):
         p = max(0.005, round(self.bad["old"] / max(1, self.n["old"]), 3))

@@ -48,7 +48,9 @@ class Chooser:
         ways = {"sidecar": self.sidecar, "library": self.library, "gateway": self.gateway}
         costs = {way: cost(shop) if self.keeps(shop, way) else float("inf") for way, cost in ways.items()}
         best = min(costs, key=costs.get)
-        return best if costs[best] < 1e9 else None, {way: cost if cost < 1e9 else None for way, cost in costs.items()}
+        return best if costs[best] < 1e9 else None, {
+            way: round(cost, 2) if cost < 1e9 else None for way, cost in costs.items()
+        }
 
     def keeps(self, shop, way):
         pages = shop.pages(way)
@@ -78,7 +80,9 @@ WRONG = {
     "in each service anew": (["len(languages) * => len(services) *"], "library"),
     "no updates": ([' + len(services) * p["service_hours"] => '], "library"),
     "all calls pass it": (["shop.rate * cpu + p[\"gateway => shop.hops * shop.rate * cpu + p[\"gateway"], "gateway"),
-    "one is enough": (["\"gateway\": 2 * memory + shop.rate * cpu => \"gateway\": shop.rate * 0.9 * cpu"], "gateway"),
+    "one is enough": (["\"gateway\": 2 * memory => \"gateway\": memory"], "gateway"),
+    "whole thousands": (["shop.rate * cpu + p[\"gateway => -(-shop.rate // 1000) * 5 + p[\"gateway"], "gateway"),
+    "not in JavaScript": (["languages <= LIBRARIES => languages <= LIBRARIES - {'JavaScript'}"], "not-everywhere"),
     "any language": (["not languages <= LIBRARIES or => "], "not-everywhere"),
     "any code": ([" or not all(one.ours for one in services) => "], "not-everywhere"),
     "only for the door": (["not languages <= LIBRARIES or => not shop.between or not languages <= LIBRARIES or"],
@@ -86,6 +90,8 @@ WRONG = {
     "it sees everything": (["if shop.between: => if False:"], "between"),
     "never a gateway": (["if shop.between: => if True:"], "between"),
     "the mean": ([f"{LATE} => sum(shop.pages(way)) / 5000 >"], "promise"),
+    "98 of 100": ([f"{LATE} => sorted(shop.pages(way))[4899] >"], "promise"),
+    "995 of 1000": ([f"{LATE} => sorted(shop.pages(way))[4974] >"], "promise"),
     "the slowest": ([f"{LATE} => max(shop.pages('library')) >"], "promise"),
     "without a test": ([f"{LATE} => 0 >"], "promise"),
     "the dearest": (["return min( => return max("], "cheapest"),

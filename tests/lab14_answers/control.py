@@ -60,10 +60,16 @@ RIGHT = {"three steps": answer, "by cases": by_cases, "filters": Planned()}
 BOTH, MISTAKE = '("clusters", both), ', 'if named(wanted["routes"]) - set(wanted["clusters"]):'
 PUSH = "return None if (kind, content) in refused else"
 LEFT = "{k: v for k, v in has['clusters'].items() if k in wanted['clusters'] or k in named(has['routes'])}"
+SAFE = "named({**has, kind: content}['routes']) <= set({**has, kind: content}['clusters'])"
+EARLY = """    used = {one for weights in wanted["routes"].values() for one in weights if weights[one]}
+    if has["routes"] != wanted["routes"] and used <= set(has["clusters"]):
+        return None if ("routes", wanted["routes"]) in refused else ("routes", wanted["routes"])
+"""
 WRONG = {
     "says it in a dict": ([f"{PUSH} (kind, content) => {PUSH} {{kind: content}}"], "wrong-type"),
     "a list": ([f"{PUSH} (kind, content) => {PUSH} [kind, content]"], "wrong-type"),
     "routes first": ([BOTH + " => "], "no-cluster"),
+    "weight 0 may come early": (["    steps = => " + EARLY + "    steps ="], "no-cluster"),
     "swaps the clusters": (['{**has["clusters"], **wanted["clusters"]} => wanted["clusters"]'], "still-used"),
     "refused routes are done": (["has[kind] != content: => has[kind] != content and (kind, content) not in "
                                  "[push for push in refused if push[0] == 'routes']:"], "still-used"),
@@ -75,6 +81,9 @@ WRONG = {
                               "        wanted = {**wanted, 'routes': has['routes']}",
                               f'("clusters", wanted["clusters"])] => ("clusters", {LEFT})]'], "mistake"),
     "again and again": ([f"{PUSH} (kind, content) => return (kind, content)"], "refused-again"),
+    "looks at the last refusal": (["in refused else => in refused[-1:] else"], "refused-again"),
+    "something else instead": (
+        [f"!= content: => != content and (kind, content) not in refused and {SAFE}:"], "refused-again"),
     "always the clusters": (["(kind, content)\n    return None => (kind, content)\n    return steps[-1]"], "chatter"),
     "writes to what it has": (['both = {**has["clusters"], **wanted["clusters"]} => both = has["clusters"]; '
                                'both.update(wanted["clusters"])'], "touched"),
@@ -84,6 +93,9 @@ WRONG = {
                      '("clusters", wanted["clusters"])] => ("clusters", {k: both[k] for k in wanted["clusters"]})]'],
                     "addresses"),
     "removes nothing": ([', ("clusters", wanted["clusters"])] => ]'], "left-over"),
+    "addresses are a step of their own": (
+        ["steps = [ => steps = [('clusters', {**wanted['clusters'], **both, **has['clusters']})] * "
+         "(has['routes'] != wanted['routes']) + ["], "left-over"),
     "a spare one stays": (['("clusters", wanted["clusters"])] => ("clusters", wanted["clusters"])] '
                            '[: 3 if len(both) - len(wanted["clusters"]) > 1 else 2]'], "left-over"),
 }  # fmt: skip

@@ -35,6 +35,10 @@ def get(request, name):
     return next((value for key, value in request.headers.items() if key.lower() == name), "")
 
 
+def came_again(request):
+    return int(get(request, "x-envoy-attempt-count") or 1) > 1
+
+
 class Counts:
     """Whole numbers are counted, nothing is added up; sets; one expression."""
 
@@ -95,6 +99,8 @@ ABOVE = 'if int(get(request, "x-envoy-attempt-count") or 1) > 1'
 WRONG = {
     "every POST": (['or bool(key) => or True'], "double-charge"),
     "any header is a key": (["or bool(key) => or bool(request.headers)"], "double-charge"),
+    "any header that ends so": (['get(request, "idempotency-key") => "idempotency-key" in '
+                                 '" ".join(request.headers).lower()'], "double-charge"),
     "POST after a 503": (["(perhaps and harmless) => (perhaps and (harmless or outcome == 503))"], "double-charge"),
     "PATCH is idempotent": ([f'{METHODS} => ("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH")'], "double-charge"),
     "never a POST": (["if outcome != => if not harmless or outcome !="], "not-sent"),
@@ -110,6 +116,12 @@ WRONG = {
     "no budget": (["self.left -= 1 => pass"], "storm"),
     "a try fills it": (["if number == 1:\n => if number:\n"], "storm"),
     "a no is paid for": (["if outcome != => self.left -= not harmless\n        if outcome !="], "thrifty"),
+    "a no to a repetition is paid for": ([f"{ABOVE} => self.left -= came_again(request)\n        {ABOVE}"], "thrifty"),
+    "a repetition fills nothing": (["if number == 1:\n => if number == 1 and came < 2:\n"], "thrifty"),
+    "only what fails fills it": ([
+        "self.left += self.share => pass", "perhaps = => self.left += self.share * (number == 1)\n        perhaps ="
+    ], "thrifty"),
+    "a budget for those that may be repeated": (["self.left < 1 => self.left < 1 and harmless"], "storm"),
     "only what perhaps was done costs": (["self.left -= 1 => self.left -= perhaps"], "storm"),
     "nothing fills it": (["self.left += self.share => pass"], "thrifty"),
     "each layer for itself": ([f"{ABOVE} or => if"], "layers"),
@@ -120,6 +132,8 @@ WRONG = {
     "begins anew": (["came if came > 1 else number => number"], "counted"),
     "only its own": (["headers[\"x-envoy => headers = {}; headers[\"x-envoy"], "changed"),
     "into what came": (["return headers => request.headers.update(headers); return headers"], "changed"),
+    "a key for everybody": (["came = => headers.setdefault('idempotency-key', 'k')\n        came ="], "changed"),
+    "drops what is empty": (['if name.lower() != => if value and name.lower() !='], "changed"),
     "small letters": (["{name: value => {name.lower(): value"], "changed"),
 }  # fmt: skip
 WRONG = {name: (but(Retries, *changes), {code}) for name, (changes, code) in WRONG.items()}

@@ -1,5 +1,7 @@
 """Exercise 2, build: a canary controller, which hears of one request after another and has to decide. Seeded."""
 
+from collections import Counter
+from numbers import Real
 from random import Random
 
 from servicelab.checks.learner_traceback import shown
@@ -14,7 +16,8 @@ WORDS = words("""
 wrong-type: weight() is a number, heard(version, ok) one of the three words
     Compare what you return with the list in the task. A share is 0.1, not 10.
 weight: while it goes on, the weight keeps to its bounds
-    How many requests has the new version answered when you change the weight? Only its own count.
+    How many requests has the new version answered when you change the weight? Only its own count,
+    and only those of this rollout.
 after: when it is decided, the weight is 1 or 0, and the decision stays
     Requests that were under way answer later. What do they change?
 glaring: a new version that fails every second time is rolled back within 20 of its requests, in 95 % of the runs
@@ -40,11 +43,11 @@ def rollout(Canary, seed, old, new):
     dice, canary, sent, failed, said, wrong = Random(seed), Canary(), 0, 0, GO_ON, None
     while said == GO_ON and sent < ALL:
         weight = canary.weight()
-        if isinstance(weight, bool) or not isinstance(weight, int | float):
+        if isinstance(weight, bool) or not isinstance(weight, Real):
             return "", sent, failed, ("wrong-type", f"weight gave {shown(weight)}")
         least, most = EARLY if sent < FIRST else LATE
         if not least - 1e-9 <= weight <= most + 1e-9:
-            return "", sent, failed, ("weight", f"after {sent} requests of the new version it was {weight:.3g}")
+            return "", sent, failed, ("weight", f"after {sent} requests of the new version it was {float(weight):.3g}")
         is_new = dice.random() < weight
         ok = dice.random() >= (new if is_new else old)
         sent += is_new
@@ -73,10 +76,11 @@ class Rollouts(Stage):
             if wrong:
                 self.refuse(*wrong)
             ends.append((end, sent))
+        counts = ", ".join(f"{end or 'not decided'} {count}" for end, count in Counter(end for end, _ in ends).items())
         for code, decision, most, share in (*asked, ("undecided", "", ALL, -0.0)):
             found = sum(end == decision and sent <= most for end, sent in ends) / runs
             told = f"{found:.1%} of {runs}: {decision or 'not decided'} within {most} requests of the new version"
-            yield code, found >= share > 0 or found <= -share, told
+            yield code, found >= share > 0 or found <= -share, f"{told} (of all: {counts})"
 
 
 check_canary = scenario("14", 2, "A canary", WORDS, Canary=Rollouts)

@@ -15,8 +15,9 @@ still-used: no push of clusters leaves out one that the sidecar's routes name: e
     Which routes does the sidecar have at this moment? Perhaps it has refused the new ones.
 mistake: of a wanted state with a route to a cluster that it does not have, nothing is sent
     Who wrote this route? What is the last moment to see that it leads nowhere?
-refused-again: what a sidecar has refused is not sent to it again
-    It will refuse it as often as you send it. What does `refused` tell you?
+refused-again: what a sidecar has refused is not sent to it again, and nothing in its place
+    It will refuse it as often as you send it. What does `refused` tell you, and may
+    another step come instead?
 chatter: when there is nothing new, the answer is None
     What does the sidecar have, and what would your push change?
 touched: what it is given, it leaves as it is
@@ -37,19 +38,18 @@ def state(routes, **clusters):
     return {"clusters": clusters, "routes": routes}
 
 
-V1, V2, BOTH = {"/": {"v1": 100}}, {"/": {"v2": 100}}, {"/": {"v1": 90, "v2": 10}}
+V1, V2, UNKNOWN = {"/": {"v1": 100}}, {"/": {"v2": 100}}, state({"/": {"v1": 100}, "/regex": {"v1": 100}}, v1=[1])
 #: Twenty changes: a canary, a swap, addresses, paths that come and go, two mistakes, a word that is not known.
 WANTED = (
-    state(V1, v1=[1]), state(V1, v1=[1, 2]), state(BOTH, v1=[1, 2], v2=[3]),
+    state(V1, v1=[1]), state(V1, v1=[1, 2]), state({"/": {"v1": 100, "v2": 0}}, v1=[1, 2], v2=[3]),
     state({"/": {"v1": 50, "v2": 50}}, v1=[1, 2], v2=[3, 4]), state(V2, v2=[3, 4]),
     state({**V2, "/pay": {"pay": 100}}, v2=[3, 4], pay=[7]),
-    state({"/": {"v3": 100}, "/pay": {"pay": 100}}, v3=[5], pay=[7]),
+    state({"/": {"v3": 100}, "/pay": {"pay": 100}}, v3=[5], pay=[6]),
     state({"/": {"v3": 100}, "/pay": {"pay": 100}}, v3=[5]),
     state({"/": {"v3": 100}, "/pay": {"pay-2": 100}}, v3=[5], **{"pay-2": [8]}), state({"/": {"v3": 100}}, v3=[6]),
     state({"/": {"v1": 100, "v3": 0}}, v1=[1], v3=[6]),
-    state({"/": {"v1": 100}, "/new": {"regex": 100}}, v1=[1], regex=[9]), state({"/": {"v2": 100}}, v2=[3]),
-    state({"/": {"v1": 100}, "/regex": {"v1": 100}}, v1=[1]), state({"/": {"v4": 100}}, v4=[2]),
-    state({"/": {"v4": 100, "v5": 0}}, v4=[2]), state({"/": {"v5": 100}, "/pay": {"pay": 100}}, v5=[3], pay=[2]),
+    UNKNOWN, state(V1, v1=[3], v2=[3]), state({**V1, "/new": {"regex": 100}}, v1=[1], regex=[9]), UNKNOWN,
+    state({"/": {"v1": 100, "v5": 0}}, v1=[1]), state({"/": {"v5": 100}, "/pay": {"pay": 100}}, v5=[3], pay=[2]),
     state({"/": {"pay": 100}, "/pay": {"v5": 100}}, v5=[3], pay=[2]), state({"/": {"pay": 100}}, v5=[2], pay=[3]),
     state(V1, v1=[1, 9]),
 )  # fmt: skip
@@ -73,20 +73,22 @@ class Sidecar:
 
     def __init__(self, name, unknown="?"):
         self.name, self.unknown, self.has, self.refused = name, unknown, {"clusters": {}, "routes": {}}, []
+        self.kept_from = 0  # the change of which it refused something
 
-    def take(self, push):
+    def take(self, push, change):
         if self.unknown in repr(push):
             self.refused.append(push)
+            self.kept_from = change
         else:
             self.has = {**self.has, push[0]: push[1]}
 
-    def why_not(self, push, wanted):
+    def why_not(self, push, wanted, change):
         """The code of a push that it must not be sent now, or ""."""
         kind, content = push
         now = {**self.has, kind: content}
         if is_mistaken(wanted) or is_mistaken(now):
             return "mistake" if is_mistaken(wanted) else {"routes": "no-cluster", "clusters": "still-used"}[kind]
-        if push in self.refused:
+        if push in self.refused or self.kept_from == change:
             return "refused-again"
         return "chatter" if self.has in (now, wanted) else ""
 
@@ -111,13 +113,14 @@ class Plane(Stage):
         push = self.yours(*given)
         code, label = "" if is_push(push) else "wrong-type", shown(push, 30)
         if push and not code:
-            code, label = sidecar.why_not(push, self.wanted), " ".join(map(str, (f"{push[0]}:", *push[1])))
+            code, label = sidecar.why_not(push, self.wanted, self.change), " ".join(map(str, (f"{push[0]}:", *push[1])))
         code = "touched" if given != before else code
         if push or code:
             self.draw("control", sidecar.name, label, now / 10)
-        self.say(code, f"{sidecar.name} had {shown(before[1], 160)}, and gets {shown(push, 160)}")
+        no = f", had refused {shown(before[2], 160)}" if before[2] else ""
+        self.say(code, f"{sidecar.name} had {shown(before[1], 160)}{no}, and gets {shown(push, 160)}")
         if push and not code:
-            sidecar.take(deepcopy(push))
+            sidecar.take(deepcopy(push), self.change)
 
     def say(self, code, told):
         if code and not self.wrong:

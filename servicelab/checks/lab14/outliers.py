@@ -27,7 +27,8 @@ all-out: never are all three ejected
 chance: nobody well is ejected in twenty minutes, though one request in a hundred fails by chance
     How often does a well replica fail so many times in a row, at twenty requests a second?
 too-often: one replica fails for ten minutes: at most forty requests fail
-    Each time it comes back, it fails until it is out again. How often does it come back?
+    Each time it comes back, it fails until it is out again. How often does it come back, and what lets
+    the count fall that keeps it out for longer?
 not-back: a replica that was ejected and is well again has requests within fifty seconds
     For how long is it out the first time, and how much later does the sweep come?
 """)
