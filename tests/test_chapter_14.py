@@ -1,9 +1,11 @@
 """The numbers of chapter 14, each in its band, on real Envoy and on the sidecar that stands in the notebook."""
 
+import socket
 import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import numpy as np
 import psutil
@@ -143,6 +145,31 @@ def test_one_post_is_three_executions_with_one_id(page, bad):
     assert len(done) == 3 and len({one["X-Request-Id"] for one in done}) == 1
 
 
+def test_what_breaks_after_the_request_is_no_connect_failure(page):
+    heard = []
+    with socket.create_server(("127.0.0.1", 0)) as broken:
+
+        class Broken:
+            address = broken.getsockname()
+
+        def hang_up():
+            with suppress(OSError):  # until the socket is closed
+                while True:
+                    with broken.accept()[0] as caller:
+                        heard.append(caller.recv(65536))
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        policy = {"retry_on": "connect-failure", "num_retries": 2}
+        with page["start_mesh"](
+            "m", {"p": {"cluster": "p", "retry_policy": policy}}, {"p": {"servers": [Broken]}}
+        ) as mesh:
+            assert requests.post(mesh.url("p") + "/", json={"order": 1}).status_code == 503
+        broken.shutdown(socket.SHUT_RDWR)
+        thread.join(10)
+    assert len(heard) == 1 and heard[0].startswith(b"POST")
+
+
 @pytest.mark.parametrize(
     "settings, failures", [({}, {3: 20, 9: 7, 10: 5, 11: 5}), ({"max_ejection_percent": 34}, {3: 5})]
 )
@@ -165,16 +192,20 @@ def test_below_the_panic_threshold_everybody_is_asked(page, bad, threshold, fail
 
 
 def test_a_timeout_is_a_504_and_weights_are_chances(page):
-    waits, over = Flask("waits"), threading.Event()
-    waits.add_url_rule("/", "x", lambda: str(over.wait(20)))
+    waits, over, asked = Flask("waits"), threading.Event(), []
+    waits.add_url_rule("/", "x", lambda: (asked.append(1), str(over.wait(20)))[1])
     split = {"clusters": [{"name": "a", "weight": 90}, {"name": "b", "weight": 10}]}
     with serve(waits, name="waits") as slow, page["instance"]("a") as a, page["instance"]("b") as b:
         groups = {"slow": {"servers": [slow]}, "a": {"servers": [a]}, "b": {"servers": [b]}}
-        doors = {"slow": {"cluster": "slow", "timeout": "0.3s"}, "split": {"weighted_clusters": split}}
+        tries = {"retry_on": "5xx", "num_retries": 2}  # the timeout is for all of them together
+        doors = {
+            "slow": {"cluster": "slow", "timeout": "0.3s", "retry_policy": tries},
+            "split": {"weighted_clusters": split},
+        }
         with page["start_mesh"]("m", doors, groups) as mesh:
             answer = requests.get(mesh.url("slow") + "/")
             over.set()
-            assert (answer.status_code, answer.text) == (504, "upstream request timeout")
+            assert (answer.status_code, answer.text) == (504, "upstream request timeout") and len(asked) == 1
             seen = page["ask"](mesh.url("split"), 300)
     assert 8 <= seen["b"] <= 60 and seen["a"] + seen["b"] == 300  # 30 ± 5.2
 
