@@ -62,6 +62,10 @@ COUNTER = {
     "C60": [
         # Started without the debugger.
         Change("q-debug-read", "faulty.debug = True", "faulty.debug = False", "holds"),
+        # The page offers no place to type.
+        Change(
+            "q-debug-settings", 'evalex=wanted["use_evalex"]', "evalex=False", "holds if no page offers to run code"
+        ),
     ],
 }
 if sys.platform == "linux":  # elsewhere nobody listens on all interfaces, and the key alone decides

@@ -24,7 +24,7 @@ CREDENTIALS = (
 AUTHORITIES = ("the shop", "somebody else")
 LIFE, LEEWAY, ISSUED = 60, 5, 1_000_000  # seconds: a token's life, payment's leeway, when it was issued
 DOORS = (3.7, 6.9)  # where they stand
-STOPS = {"TLS": DOORS[0], "the check": DOORS[1], None: 9.2}
+STOPS = {"TLS": DOORS[0], "the check": DOORS[1], None: 8.8}
 
 
 class Doors(LivePanel):
@@ -70,7 +70,7 @@ class Doors(LivePanel):
         self.shown.set_text(f"shows\n{credential}")
         self.clock.set_text(f"clock {skew:+d} s" if skew else "clock exact")
         self.signed.set_text(f"signed by\n{authority}")
-        clock = f"its clock is {skew} s fast" if skew else "its clock is exact"
+        clock = f"its clock is {abs(skew)} s {'fast' if skew > 0 else 'slow'}" if skew else "its clock is exact"
         shows = f"orders shows {credential}; payment's certificate is signed by {authority}, {clock}."
         if self.asked != (credential, skew, authority):
             for artist in (self.way, self.end):
