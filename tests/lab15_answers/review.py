@@ -147,12 +147,6 @@ def any_lever(game, where, begin, end):
     return min(at for at in notes(game, "lever") if at >= end)
 
 
-def one_at_a_time(game):
-    """What begins while another lasts belongs to it."""
-    found = review(game)
-    return found[:1]
-
-
 def harmed_for_good(game):
     """Who has the money back was not harmed."""
     back = {entry.order for entry in game.ledger if entry.what == "refunded"}
@@ -162,6 +156,11 @@ def harmed_for_good(game):
 def well_again(done):
     """One charge is left: nobody was harmed."""
     return None if done["charged"] > 1 == done["charged"] - done["refunded"] else fault_of(done)
+
+
+def for_nothing(done):
+    """What was paid back was not paid."""
+    return "unpaid parcel" if done["shipped"] and done["charged"] == done["refunded"] else fault_of(done)
 
 
 def twice_or_more(fault, done):
@@ -199,13 +198,14 @@ WRONG = {
     "thrice is twice": (changed(money=twice_or_more), {"money"}),
     "harmed for good": (harmed_for_good, {"refund"}),
     "well again": (changed(fault_of=well_again), {"refund"}),
+    "for nothing": (changed(fault_of=for_nothing), {"refund"}),
     "since the refusal": (changed(since=("placed", "refused")), {"detect"}),
     "since the charge": (changed(since=("placed", "charged")), {"detect"}),
     "one clock": (changed(clocks=lambda game: {}), {"clocks"}),
     "ahead is behind": (changed(clocks=lambda game: {who: -by for who, by in offsets(game).items()}), {"clocks"}),
     "no neighbours": (changed(lines=no_neighbours), {"came-again"}),
     "no refunds": (changed(money=lambda fault, done: money_of(fault, done, False)), {"refund"}),
-    "only the first": (one_at_a_time, {"second"}),
+    "only the first": (lambda game: review(game)[:1], {"second"}),
     "one for each place": (changed(key=lambda one: one[1]), {"second"}),
     "one for each fault": (changed(key=by_fault), {"second"}),
 }

@@ -113,6 +113,7 @@ BUSINESSES = {  # hidden; in the second and the third, other prices hold
         "clicks": Link(200, 2000, 60, 900, 0.15, 600, 1, 1e-7)}),
     "a bank": (OTHERS, {
         "statements": Link(20, 160, 300, 40, 0.09, 0, 0.5, 0.01),
+        "balance": Link(5, 10, 60, 40, 0.09, 0, 0.5, 0.01, result=True, ordered=True),
         "audit": Link(20, 60, 300, 200, 0.09, 0, 0.5, 0.01, replay=3650),
         "rates": Link(400, 900, 60, 500, 0.09, 0, 0.02, 0.1, result=True, old=20, keys=20),
         "limits": Link(400, 3400, 60, 2700, 0.09, 0, 0.02, 0.1, result=True, old=10, keys=200)}),

@@ -70,6 +70,8 @@ def recorded(seed, faults, clocks=(), again=0.0, refunds=0.0) -> tuple[Game, lis
             hits[hit[0]].append((at, COSTS[kind] * (max(1, charges - 1) - is_back)))
             if is_back:
                 write(at + dice.uniform(5, 30), payment, "refunded", order)
+        if refunds and not kind and order % 70 == 6:  # a customer sends it back: nothing went wrong
+            write(at + 20, payment, "refunded", order)
         if kind == "refusals" or order in range(100, 850, 150) and all(who != fault.where for fault in faults):
             write(at + 0.8, who, "refused", order)  # some are refused by chance
             continue
