@@ -1,5 +1,7 @@
 """Exercise 3: decided in three ways, and mistakes, each of which forgets one column."""
 
+from servicelab.checks import lab15
+
 STYLES = ("call", "cached call", "queue", "stream", "local stream", "saga", "at home")
 FAR, RESULT = {"call", "cached call", "queue", "stream"}, {"call", "cached call", "at home"}
 ORDER, REPLAY = {"stream", "local stream", "at home"}, {"stream": float("inf"), "local stream": 7}
@@ -9,10 +11,10 @@ def miss(link, rate):
     return link.keys / (link.keys + rate * link.old)
 
 
-def lost(style, link, buffer=1e6):
+def lost(style, link, buffer=1e6, at="burst"):
     """Messages a day."""
     if style in ("call", "cached call"):
-        share = 1 if style == "call" else miss(link, link.burst)
+        share = 1 if style == "call" else miss(link, getattr(link, at))
         return max(0, share * link.burst - link.capacity) * link.seconds + link.outage * link.rate
     if style == "local stream":
         return max(0, link.outage * link.rate - buffer)
@@ -31,17 +33,26 @@ def fits(style, link):
     }
 
 
-def total(style, link, prices, month=True, lost=lost):
-    messages = 30 * (86400 * link.rate + link.seconds * (link.burst - link.rate))
-    return prices[style][0] * month + prices[style][1] * messages / 1e6 + 30 * lost(style, link) * link.worth
+def come(style, link):
+    return 86400 * link.rate + link.seconds * (link.burst - link.rate)
 
 
-def cheapest(links, prices, without="", total=total):
-    """The least cost of those that meet the needs."""
+def total(style, link, prices, month=True, lost=lost, come=come):
+    paid = prices[style][0] * month + prices[style][1] * 30 * come(style, link) / 1e6
+    return paid + 30 * lost(style, link) * link.worth
+
+
+def as_it_is(style, link):
+    return link
+
+
+def cheapest(links, prices, without="", total=total, fits=fits, seen=as_it_is):
+    """The least cost of those that meet the needs. ``seen`` is what it takes a link for, where it has this style."""
     found = {}
     for name, link in links.items():
-        able = [style for style in STYLES if all(met for need, met in fits(style, link).items() if need != without)]
-        found[name] = min(able, key=lambda style: total(style, link, prices))
+        meets = {style: fits(style, seen(style, link)) for style in STYLES}
+        able = [style for style in STYLES if all(met for need, met in meets[style].items() if need != without)]
+        found[name] = min(able, key=lambda style: total(style, seen(style, link), prices))
     return found
 
 
@@ -104,6 +115,21 @@ def counts(**how):
     return lambda links, prices: cheapest(links, prices, total=lambda *given: total(*given, **how))
 
 
+def misreads(mistaken, **what):
+    """It thinks that this need is nothing to that style."""
+    return lambda *given: cheapest(*given, seen=lambda s, link: link._replace(**what) if s == mistaken else link)
+
+
+def hits(at):
+    """It takes the hits of another rate."""
+    return lambda *given: cheapest(*given, fits=lambda style, link: fits(style, link._replace(rate=at(link))))
+
+
+def misses_only(style, link):
+    """What is paid for a cached call: those that reach the other side."""
+    return come(style, link) * (miss(link, link.rate) if style == "cached call" else 1)
+
+
 def no_burst(style, link):
     return lost(style, link._replace(seconds=0))
 
@@ -112,36 +138,13 @@ def no_outage(style, link):
     return lost(style, link._replace(outage=0))
 
 
-def always_hits(links, prices):
-    """Whatever is asked for is in the cache."""
-    return cheapest({name: link._replace(keys=1) if link.old else link for name, link in links.items()}, prices)
-
-
 def shields_nobody(style, link):
     """A burst is too much for a cache, too."""
     return lost("call" if style == "cached call" else style, link)
 
 
-def kept_for(days):
-    """Days for which it thinks that a local stream can be read again."""
-
-    def seen(link):
-        return link._replace(replay=link.replay and (5 if link.replay <= days else 30))
-
-    return lambda links, prices: cheapest({name: seen(link) for name, link in links.items()}, prices)
-
-
 def safest(links, prices):
     return cheapest(links, prices, total=lambda style, link, prices: (lost(style, link), prices[style][0]))
-
-
-def known_prices(links, prices):
-    """It has learnt one list by heart."""
-    return cheapest(links, {style: (month, 0.3) for style, month in zip(STYLES, (10, 60, 40, 150, 300, 400, 900))})
-
-
-def per_month(links, prices):
-    return cheapest(links, {style: (month, 0) for style, (month, _) in prices.items()})
 
 
 RIGHT = {"cheapest": cheapest, "by rules": by_rules, "a table": lambda links, prices: Table(prices).decide(links)}
@@ -150,18 +153,29 @@ WRONG = {
     "a broker": (lambda links, prices: dict.fromkeys(links, "rabbit"), {"not-a-style"}),
     "forgets the result": (forgets("result"), {"no-result"}),
     "forgets the time": (forgets("within"), {"too-late"}),
-    "always hits": (always_hits, {"too-late"}),
+    "always hits": (misreads("cached call", keys=1), {"too-late"}),
     "forgets to read again": (forgets("replay"), {"no-replay"}),
     "forgets the order": (forgets("ordered"), {"no-order"}),
     "forgets the steps": (forgets("steps"), {"half-done"}),
     "no burst": (counts(lost=no_burst), {"loses"}),
     "no outage": (counts(lost=no_outage), {"loses"}),
     "an endless buffer": (counts(lost=lambda style, link: lost(style, link, 1e12)), {"loses"}),
-    "a local stream for ever": (kept_for(50), {"no-replay"}),
-    "a local stream for a day": (kept_for(1), {"loses"}),
+    "a local stream for ever": (misreads("local stream", replay=0), {"no-replay"}),
+    "a local stream for a day": (misreads("local stream", replay=30), {"loses"}),
     "a cache shields nobody": (counts(lost=shields_nobody), {"too-dear"}),
     "nothing may be lost": (safest, {"too-dear"}),
+    "a queue is at once": (misreads("queue", rtt=0), {"too-late"}),
+    "a queue keeps order": (misreads("queue", ordered=False), {"no-order"}),
+    "a queue is always there": (misreads("queue", outage=0), {"loses"}),
+    "a saga has a result": (misreads("saga", result=False), {"no-result"}),
+    "all steps at home": (misreads("at home", steps=1), {"half-done"}),
+    "nine in ten hit": (hits(lambda link: 10 * link.rate), {"too-late"}),
+    "hits of the burst": (hits(lambda link: link.burst), {"too-late"}),
+    "misses as ever": (counts(lost=lambda *given: lost(*given, at="rate")), {"too-dear"}),
+    "misses only": (counts(come=misses_only), {"too-dear"}),
+    "a day's messages": (counts(come=lambda *given: come(*given) / 30), {"too-dear"}),
+    "no messages of a burst": (counts(come=lambda style, link: 86400 * link.rate), {"too-dear"}),
     "per million only": (counts(month=False), {"too-dear"}),
-    "per month only": (per_month, {"too-dear"}),
-    "prices by heart": (known_prices, {"too-dear"}),
+    "per month only": (counts(come=lambda *given: 0), {"too-dear"}),
+    "prices by heart": (lambda links, prices: cheapest(links, lab15.PRICES), {"too-dear"}),
 }

@@ -1,10 +1,11 @@
 """Exercise 2: the order in two trips, written in three ways, and mistakes."""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import requests
 
+FIRST = ("inventory/reserve", "risk/check")
 AFTERWARDS = ("shipping/book", "mail/send", "points/add")
 UNDO = ("payment/void", "inventory/release")
 
@@ -153,6 +154,25 @@ def undoes_at_once(number, call, later):
     return pooled(number, call, lambda path, number: (call if path in UNDO else later)(path, number))
 
 
+def queues_first(what):
+    """In case that it is needed: if payment says nothing, it is there already."""
+
+    def order(number, call, later):
+        later(what, number)
+        return pooled(number, call, later)
+
+    return order
+
+
+def the_first_no(number, call, later):
+    """It does not wait for the other answer."""
+    pool = ThreadPoolExecutor(2)
+    answers = [pool.submit(call, path, number) for path in FIRST]
+    pool.shutdown(wait=False)
+    fine = all(answer.result() for answer in as_completed(answers))
+    return pooled(number, lambda path, number: fine and (path in FIRST or call(path, number)), later)
+
+
 def voids_only(number, call, later):
     """Payment will have said it all."""
     try:
@@ -202,6 +222,9 @@ WRONG = {
     "pays later": (pays_later, {"not-paid"}),
     "reserves later": (skips("inventory/reserve"), {"not-reserved"}),
     "checks later": (skips("risk/check"), {"not-checked"}),
+    "voids in case": (queues_first("payment/void"), {"not-paid"}),
+    "releases in case": (queues_first("inventory/release"), {"not-reserved"}),
+    "the first no": (the_first_no, {"left-running"}),
     "three at once": (three_at_once, {"asked-to-pay"}),
     "either will do": (lambda *given: pooled(*given, both=any), {"other-answer"}),
     "no mail": (lambda *given: pooled(*given, AFTERWARDS[::2]), {"not-done"}),

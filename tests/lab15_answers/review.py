@@ -9,8 +9,9 @@ def each_once(game):
     return list({entry.id: entry for entry in game.ledger}.values())
 
 
-def as_it_stands(game):
-    return game.ledger
+def no_neighbours(game):
+    """It compares each line with the one before."""
+    return [one for one, before in zip(game.ledger, [None, *game.ledger]) if one != before]
 
 
 def offsets(game):
@@ -34,18 +35,20 @@ def money_of(fault, done, refunds=True):
     return 0 if refunds and fault == "no parcel" and done["refunded"] else FAULTS[fault][1]
 
 
-def harmed(game, lines=each_once, clocks=offsets):
+def harmed(game, lines=each_once, clocks=offsets, since=("placed",), fault_of=fault_of):
     """(fault, where, when it was placed, its counts) of each harmed order."""
-    placed, done, ahead = {}, defaultdict(Counter), clocks(game)
+    placed, at, done, ahead = {}, {}, defaultdict(Counter), clocks(game)
     for entry in lines(game):
         done[entry.order][entry.what] += 1
         if entry.what == "placed":
             placed[entry.order] = entry
+        if entry.what in since:
+            at[entry.order] = entry.at - ahead.get(entry.who, 0)
     for order, entry in placed.items():
         fault = fault_of(done[order])
         if fault:
             where = entry.who if fault == "refusals" else entry.via[FAULTS[fault][0]]
-            yield fault, where, entry.at - ahead.get(entry.who, 0), done[order]
+            yield fault, where, at[order], done[order]
 
 
 def notes(game, what, where=None):
@@ -141,19 +144,23 @@ def first_lever(game, where, begin, end):
 
 
 def any_lever(game, where, begin, end):
-    return notes(game, "lever")[-1]
-
-
-def one_at_a_time(game):
-    """What begins while another lasts belongs to it."""
-    found = review(game)
-    return found[:1]
+    return min(at for at in notes(game, "lever") if at >= end)
 
 
 def harmed_for_good(game):
     """Who has the money back was not harmed."""
     back = {entry.order for entry in game.ledger if entry.what == "refunded"}
     return review(game._replace(ledger=[entry for entry in game.ledger if entry.order not in back]))
+
+
+def well_again(done):
+    """One charge is left: nobody was harmed."""
+    return None if done["charged"] > 1 == done["charged"] - done["refunded"] else fault_of(done)
+
+
+def for_nothing(done):
+    """What was paid back was not paid."""
+    return "unpaid parcel" if done["shipped"] and done["charged"] == done["refunded"] else fault_of(done)
 
 
 def twice_or_more(fault, done):
@@ -186,14 +193,19 @@ WRONG = {
     "any alert": (changed(detect=any_alert), {"detect"}),
     "the earliest alert": (changed(detect=earliest_alert), {"detect"}),
     "the first lever": (changed(helped=first_lever), {"mitigate"}),
-    "the last lever": (changed(helped=any_lever), {"mitigate"}),
+    "any lever": (changed(helped=any_lever), {"mitigate"}),
     "a charge costs ten": (changed(money=lambda fault, done: money_of(fault, done) + 10), {"money"}),
     "thrice is twice": (changed(money=twice_or_more), {"money"}),
     "harmed for good": (harmed_for_good, {"refund"}),
+    "well again": (changed(fault_of=well_again), {"refund"}),
+    "for nothing": (changed(fault_of=for_nothing), {"refund"}),
+    "since the refusal": (changed(since=("placed", "refused")), {"detect"}),
+    "since the charge": (changed(since=("placed", "charged")), {"detect"}),
     "one clock": (changed(clocks=lambda game: {}), {"clocks"}),
     "ahead is behind": (changed(clocks=lambda game: {who: -by for who, by in offsets(game).items()}), {"clocks"}),
-    "all lines": (changed(lines=as_it_stands), {"came-again"}),
+    "no neighbours": (changed(lines=no_neighbours), {"came-again"}),
     "no refunds": (changed(money=lambda fault, done: money_of(fault, done, False)), {"refund"}),
-    "only the first": (one_at_a_time, {"second"}),
+    "only the first": (lambda game: review(game)[:1], {"second"}),
+    "one for each place": (changed(key=lambda one: one[1]), {"second"}),
     "one for each fault": (changed(key=by_fault), {"second"}),
 }

@@ -103,23 +103,29 @@ PRACTICE = {
     "newsletter": Link(2, 80, 120, 20, 0.08, 0, 1, 2),
     "till": Link(5, 10, 600, 40, 0.08, 1200, 0.05, 1, ordered=True),
 }
-BUSINESSES = {  # hidden; in the second, other prices hold
+BUSINESSES = {  # hidden; in the second and the third, other prices hold
     "a shop": (PRICES, {
-        "page": Link(50, 500, 60, 200, 0.15, 0, 0.3, 0.05, result=True, old=60, keys=200),
+        "page": Link(50, 5000, 60, 200, 0.15, 0, 0.3, 0.05, result=True, old=60, keys=200),
+        "search": Link(1600, 1700, 60, 2000, 0.15, 0, 0.02, 0.01, result=True, old=20, keys=20),
+        "basket": Link(20, 60, 300, 200, 0.15, 0, 0.5, 0.01, ordered=True),
         "payment": Link(2, 20, 60, 60, 0.15, 0, 1, 30, result=True, keys=5000),
         "warehouse": Link(2, 30, 60, 12, 0.15, 0, 1, 30),
         "clicks": Link(200, 2000, 60, 900, 0.15, 600, 1, 1e-7)}),
     "a bank": (OTHERS, {
-        "ledger": Link(20, 60, 300, 200, 0.09, 0, 0.5, 0.01, ordered=True),
+        "statements": Link(20, 160, 300, 40, 0.09, 0, 0.5, 0.01),
+        "balance": Link(5, 10, 60, 40, 0.09, 0, 0.5, 0.01, result=True, ordered=True),
         "audit": Link(20, 60, 300, 200, 0.09, 0, 0.5, 0.01, replay=3650),
         "rates": Link(400, 900, 60, 500, 0.09, 0, 0.02, 0.1, result=True, old=20, keys=20),
-        "limits": Link(400, 900, 60, 2700, 0.09, 0, 0.02, 0.1, result=True, old=20, keys=2000)}),
-    "an insurer": (PRICES, {
+        "limits": Link(400, 3400, 60, 2700, 0.09, 0, 0.02, 0.1, result=True, old=10, keys=200)}),
+    "an insurer": (PRICES | {"at home": (250, 0.1)}, {
         "claim": Link(0.03, 0.1, 3600, 10, 0.04, 0, 1, 0, steps=4),
+        "letters": Link(1, 2, 60, 20, 0.04, 600, 1, 0.02),
         "drafts": Link(1, 2, 3600, 10, 0.04, 600, 1, 0.01, replay=5),
         "files": Link(1, 2, 3600, 10, 0.04, 600, 1, 0.01, replay=30)}),
     "a factory": (PRICES, {
         "gripper": Link(0.1, 0.2, 60, 20, 0.05, 0, 0.01, 0.001, result=True),
+        "alarms": Link(1, 2, 60, 20, 0.05, 0, 0.01, 0.001),
+        "counts": Link(10, 1000, 14_400, 500, 0.05, 0, 1, 0.001),
         "sensors": Link(600, 900, 60, 9000, 0.05, 600, 0.01, 0.001, ordered=True),
         "vibration": Link(1000, 1500, 60, 9000, 0.05, 14_400, 0.1, 1e-5)}),
 }  # fmt: skip

@@ -17,14 +17,15 @@ DEEDS = {  # what each service does when asked: a name in the books, and by how 
     "payment/charge": ("paid", 1), "payment/void": ("paid", -1), "shipping/book": ("shipped", 1),
     "mail/send": ("mailed", 1), "points/add": ("points", 1),
 }  # fmt: skip
+LATE = 0.5  # seconds that a slow one takes
 #: What needs no answer of each other, and what can wait.
 FIRST, AFTERWARDS = ("inventory/reserve", "risk/check"), ("shipped", "mailed", "points")
 
 WORDS = words("""
 other-answer: order returns True when it is accepted, and False when it is not
     What does it return on each of its ways?
-not-reserved, not-checked, not-paid: when order returns True, the mug is reserved, risk has been asked, and it is paid
-    What has the customer been told, and what if the queue stands still until tomorrow?
+not-reserved, not-checked, not-paid: an accepted order is reserved, checked and paid when order returns, and stays so
+    What has the customer been told? What if the queue stands still until tomorrow, and what does it do then?
 many-trips: whatever the answer, no more than two calls are made one after another
     Which call needs an answer of which other one? Which of them does the customer's answer need?
 not-done: an accepted order is shipped, mailed and given its points, each once
@@ -42,11 +43,11 @@ silent: payment says nothing: the order is refused, and in the end neither paid 
 
 class Shop(Far):
     """Six services, each ``rtt`` seconds away. ``no`` are those that refuse; payment may be ``silent``: "paid", "not
-    paid". The queue is at home, and stands still until :meth:`drain`."""
+    paid". One may be ``slow``. The queue is at home, and stands still until :meth:`drain`."""
 
     def __init__(self, use, rtt=0.01):
         super().__init__(use)
-        self.books, self.queue, self.no, self.silent, self.urls = {}, [], (), "", {}
+        self.books, self.queue, self.no, self.silent, self.slow, self.urls = {}, [], (), "", "", {}
         for name in dict.fromkeys(path.split("/")[0] for path in DEEDS):
             self.urls[name] = self.serve(name, "/<path:path>", self._do, rtt)
         self.sessions = {name: self.session(name) for name in ("order", "queue")}
@@ -77,6 +78,7 @@ class Shop(Far):
     def _do(self, path):
         path, _, number = path.rpartition("/")
         self.come("first" if path in FIRST else path)
+        time.sleep(LATE * (path == self.slow))
         (what, by), is_charge, book = DEEDS[path], path == "payment/charge", self.books.setdefault(number, Counter())
         says_no = path.split("/")[0] in self.no or (is_charge and self.silent == "not paid")
         book["asked to pay"] += is_charge
@@ -106,10 +108,10 @@ class Ordered(Stage):
         super().__init__(ask, order)
         self.shop, self.number = Shop(ask.use), 0
 
-    def place(self, no=(), silent=""):
+    def place(self, no=(), silent="", slow=""):
         """One order: what it answered, its books then and when the queue is empty, its trips; and that in words."""
         shop, self.number = self.shop, self.number + 1
-        shop.no, shop.silent = no, silent
+        shop.no, shop.silent, shop.slow = no, silent, slow
         shop.begin(first=2)
         self.last = self.ask.trace.send("customer", "order", f"order {self.number}")
         self.ask.trace.receive(self.last)
@@ -143,7 +145,7 @@ def all_is_well(s):
     said, before, after, path, told = s.place()
     yield "other-answer", said is True, told
     for code, what in (("not-reserved", "reserved"), ("not-checked", "checked"), ("not-paid", "paid")):
-        yield code, before[what] == 1, f"{told}; when it returned: {what} {before[what]}"
+        yield code, before[what] == after[what] == 1, f"{told}; when it returned: {what} {before[what]}"
     yield "not-done", all(after[what] == 1 for what in AFTERWARDS), told
     yield "many-trips", path <= 2, told
 
@@ -151,7 +153,8 @@ def all_is_well(s):
 @part
 def somebody_says_no(s):
     for no in (("inventory",), ("risk",), ("inventory", "risk"), ("payment",)):
-        yield from s.refused(f"{' and '.join(no)} said no", no=no)
+        slow = "inventory/reserve" if no == ("risk",) else ""
+        yield from s.refused(f"{' and '.join(no)} said no{', before inventory' * bool(slow)}", no=no, slow=slow)
 
 
 @part

@@ -12,6 +12,7 @@ from servicelab.checks.scenario import Stage, scenario, words
 from servicelab.table import Table
 
 ORDERS, RATE, SLACK, SHARE = 1080, 6.0, 0.5, 0.05  # of a game, a second; seconds, of the money: what passes
+WHAT = {"detect": "to_detect", "mitigate": "to_mitigate", "money": "lost", "fault": "the fault", "where": "the place"}
 COSTS = {"double charge": 25, "no parcel": 25, "unpaid parcel": 15, "refusals": 1}
 Entry = namedtuple("Entry", "at who what order id via", defaults=((),))  # a line of the ledger; the task explains both
 Note = namedtuple("Note", "at what who shown", defaults=(None,))  # a line of the dashboard
@@ -40,21 +41,21 @@ clocks: the times are right where the clocks of two services are not
 came-again: a line that stands twice in the ledger was one deed
     What tells a second charge from a line that came again?
 refund: what was given back is not lost; when it began and ended stays as it was
-    What has become of the charge, at the end? And did the order go wrong or not?
-second: an incident that begins while another lasts has times and money of its own
-    What do you divide the harmed orders by: by time, or by what was done to them and where?
+    Which number do you take a refund off: what it costs, or how often it was charged?
+second: where there are several incidents, each has times and money of its own
+    What do you put the harmed orders together by: time, fault, place, or more than one of them?
 """)
 
 
 @cache
 def recorded(seed, faults, clocks=(), again=0.0, refunds=0.0) -> tuple[Game, list[Incident]]:
     """A game, and what is true of it. ``clocks``: pairs (who, seconds ahead); ``again`` is the share of the lines that
-    came twice, ``refunds`` that of the charges of harmed orders that were given back."""
+    came again, seven seconds later, ``refunds`` that of the charges of harmed orders that were given back."""
     dice, ids, ahead, ledger, hits = Random(seed), count(1), dict(clocks), [], {fault: [] for fault in faults}
 
     def write(at, who, what, order, via=()):
         entry = Entry(round(at + ahead.get(who, 0), 3), who, what, order, next(ids), via)
-        ledger.extend([entry] * (1 + (dice.random() < again)))
+        ledger.extend((entry.at + late, entry) for late in (0, 7)[: 1 + (dice.random() < again)])
 
     at = 0.0
     for order in range(ORDERS):
@@ -69,25 +70,28 @@ def recorded(seed, faults, clocks=(), again=0.0, refunds=0.0) -> tuple[Game, lis
             hits[hit[0]].append((at, COSTS[kind] * (max(1, charges - 1) - is_back)))
             if is_back:
                 write(at + dice.uniform(5, 30), payment, "refunded", order)
+        if refunds and not kind and order % 70 == 6:  # a customer sends it back: nothing went wrong
+            write(at + 20, payment, "refunded", order)
         if kind == "refusals" or order in range(100, 850, 150) and all(who != fault.where for fault in faults):
-            write(at + 0.1, who, "refused", order)  # some are refused by chance
+            write(at + 0.8, who, "refused", order)  # some are refused by chance
             continue
         for _ in range(charges):
-            write(at + dice.uniform(0.05, 0.3), payment, "charged", order)
+            write(at + dice.uniform(0.7, 1.2), payment, "charged", order)
         if kind != "no parcel":
-            write(at + dice.uniform(0.4, 2), shipping, "shipped", order)
+            write(at + dice.uniform(1.3, 3), shipping, "shipped", order)
     notes, incidents = [], []
     for fault in faults:
         kind, where, begin, noticed, end, _ = fault
         first, other = hits[fault][0][0], {"o": "payment", "p": "shipping", "s": "orders"}[where[0]] + where[-2:]
         notes += [Note(at, "alert", where) for at in (begin - 15, noticed, noticed + 4)]
-        notes += [Note(at, "lever", where) for at in (begin - 10, (noticed + end) / 2, end, end + 20)]
-        notes += [Note((begin + noticed) / 2, "alert", other), Note(end + 30, "lever", other)]
-        incidents.append(Incident(kind, where, noticed - first, end - first, sum(cost for _, cost in hits[fault])))
+        vain, helped = (begin - 10, noticed - 1, (noticed + end) / 2, hits[fault][-1][0] - 0.7), end + 2
+        notes += [Note(at, "lever", where) for at in (*vain, helped, end + 20)]
+        notes += [Note((begin + noticed) / 2, "alert", other), Note(end + 1, "lever", other)]
+        incidents.append(Incident(kind, where, noticed - first, helped - first, sum(cost for _, cost in hits[fault])))
     for who in (f"{name}-{number}" for name in ("orders", "payment", "shipping") for number in (1, 2)):
         at = round(dice.uniform(0, ORDERS / RATE), 3)
         notes.append(Note(at, "clock", who, round(at + ahead.get(who, 0), 3)))
-    return Game(sorted(ledger), sorted(notes, key=lambda note: note.at)), incidents
+    return Game([entry for _, entry in sorted(ledger)], sorted(notes, key=lambda note: note.at)), incidents
 
 
 WRONG_CLOCKS = (("orders-1", 3.7), ("orders-2", -2.9), ("payment-1", 0.8), ("shipping-2", -6.0))
@@ -99,9 +103,10 @@ GAMES = {  # hidden: what recorded() takes, by what is special about it: the cod
          (14, (Fault("refusals", "orders-1", 30, 41, 90, 0.8),))],
     "clocks": [(15, (Fault("refusals", "orders-2", 50, 72, 120),), WRONG_CLOCKS), (16, (DOUBLE,), WRONG_CLOCKS)],
     "came-again": [(17, (DOUBLE,), (), 0.1)],
-    "refund": [(18, (DOUBLE,), (), 0, 0.4), (19, (LOST,), (), 0, 0.4)],
+    "refund": [(35, (DOUBLE,), (), 0, 0.4), (19, (LOST,), (), 0, 0.4)],
     "second": [(20, SECOND),
                (21, (Fault("unpaid parcel", "payment-2", 40, 55, 130), DOUBLE._replace(where="payment-1"))),
+               (23, (Fault("unpaid parcel", "payment-2", 30, 37, 55), DOUBLE._replace(begin=75, noticed=90, end=110))),
                (22, (LOST._replace(where="shipping-1"), LOST._replace(begin=70, noticed=77, end=100)))],
 }  # fmt: skip
 
@@ -130,7 +135,7 @@ class Reviewed(Stage):
                 "money": abs(mine.lost - true.lost) <= SHARE * true.lost,
             }
             for code, is_right in right.items():
-                yield special or code, is_right, f"it found {shown(tuple(mine), 200)}; compare {code}"
+                yield special or code, is_right, f"it found {shown(tuple(mine), 200)}; not right is {WHAT[code]}"
 
 
 def is_incident(one):
