@@ -24,7 +24,7 @@ no-text: the headers are texts in ASCII
 key-sent, stranger: the key is not among the headers, and who has another one, or an unknown name, is refused
     What proves that you have the key, without showing it? With whose key does `enter` compute the signature?
 method, path, body, headers, seam: with any of these changed, or moved into the next, a request is refused
-    What goes into your signature? All of it? You put the parts together: can two requests come out alike?
+    What goes into your signature: all of it, and as it came? Put together, can two requests come out alike?
 window: what was signed more than a window ago, or is more than a window ahead, is refused; until then it is good
     Write down both borders. How far may the caller's clock be ahead?
 replay, race: the same headers a second time are refused, at any time, by each door, also at once
@@ -121,7 +121,7 @@ def others_and_changes(s):
         yield s.refused(code, " ".join(map(str, asked)), signed, asked)
     for by in ("", *"|,;:.-_~&?=+"):
         for one, moved in ((f"/a{by}b", ("/a", f"b{by}c".encode())), (f"/a{by}/b", ("/b", f"c{by}/a".encode()))):
-            told, alike = f"the headers of {one} b'c' with {moved}", s.sign((method, one, b"c"))
+            told, alike = f"{moved}, with the headers for {(one, b'c')}", s.sign((method, one, b"c"))
             yield s.refused("seam", told, alike, (method, *moved))
     for name, text in signed.items():
         yield s.refused("headers", f"without {name}", {one: signed[one] for one in signed if one != name})
@@ -131,7 +131,7 @@ def others_and_changes(s):
             yield s.refused("headers", f"{name} changed", signed | {name: text[:at] + new + text[at + 1 :]})
         for new in (text.upper(), text.lower(), "0" + text, text[:-1]):
             if new != text:
-                yield s.refused("headers", f"{name} is {shown(new)}", signed | {name: new})
+                yield s.refused("headers", f"{name} is {shown(new, 20)} for {shown(text, 20)}", signed | {name: new})
         for new in ("nonsense", "²", ""):
             yield s.refused("raised", f"{name} is {new!r}", signed | {name: new})
     yield "burnt", not len(s.store), f"all were refused, and the store has {len(s.store)} names"
