@@ -125,6 +125,7 @@ RENEW = "new = self.fresh(bad=token)\n            if new:\n                answe
 
 RIGHT = {"a lock": Caller, "a condition": Waits, "numbers": Numbered}
 WRONG = {
+    "asked at 0": (but(Caller, "None, 0, -100, None => None, 0, 0, None"), {"wrong-answer"}),
     "only the text": (but(Caller, "        return answer\n =>         return answer[1]\n"), {"wrong-type"}),
     "always well": (but(Caller, "        return answer\n => "
         '        return (200, answer[1]) if answer[0] != 401 else answer\n'), {"other-errors"}),
@@ -136,6 +137,7 @@ WRONG = {
     "the first life for all": (but(Caller, 'now + answer["expires_in"] => '
         'now + self.__dict__.setdefault("life", answer["expires_in"])'), {"last-second"}),
     "up to its end": (but(Caller, "self.until - 1 => self.until"), {"last-second"}),
+    "with just a second left": (but(Caller, "now < self.until - 1 => now <= self.until - 1"), {"last-second"}),
     "from the answer on": (but(Caller, 'now + answer["expires_in"] => self.clock() + answer["expires_in"]'),
         {"counted-late"}),
     "no lock": (but(Caller, LOCK, f"{PAUSE} => if False:"), {"stampede"}),
@@ -150,7 +152,9 @@ WRONG = {
     "renewed, not called": (but(Caller, f"{RENEW} => self.fresh(bad=token)"), {"not-renewed"}),
     "until it works": (but(Caller, 'if answer[0] == 401: => for _ in range(9):\n            if answer[0] != 401:\n'
         "                break", f"{RENEW} => new = self.fresh(bad=token)\n            if new:\n"
-        "                answer = self.call(new)\n                token = new", f"{PAUSE} => if False:"), {"loops"}),
+        "                answer = self.call(new)\n                token = new"), {"loops"}),
+    "the second answer, if it is well": (but(Caller, "answer = self.call(new) => "
+        "again = self.call(new)\n                answer = again if again[0] == 200 else answer"), {"loops"}),
     "each renews": (but(Caller, "(None, bad) and => (None,) and bad is None and"), {"each-renews"}),
     "any error renews": (but(Caller, "answer[0] == 401 => answer[0] >= 400"), {"other-errors"}),
     "403, too": (but(Caller, "answer[0] == 401 => answer[0] in (401, 403)"), {"other-errors"}),
@@ -165,6 +169,9 @@ WRONG = {
     "a failure is forgotten": (but(Caller, "= None, error => = None, error\n                self.asked = -100"),
         {"hammered"}),
     "a pause after failures only": (but(Caller, f"{PAUSE} => if self.error and now - self.asked < 5:"), {"hammered"}),
+    "a pause after 401 only": (but(Caller, f"{PAUSE} => if bad and now - self.asked < 5:"), {"hammered"}),
+    "a failure stays": (but(Caller, "self.asked, self.error = now, None => self.asked = now"), {"hammered"}),
+    "more than five": (but(Caller, f"{PAUSE} => if now - self.asked <= 5:"), {"recovers"}),
     "four seconds": (but(Caller, f"{PAUSE} => if now - self.asked < 4:"), {"hammered"}),
     "a minute's pause": (but(Caller, f"{PAUSE} => if now - self.asked < (60 if self.error else 5):"), {"recovers"}),
 }  # fmt: skip

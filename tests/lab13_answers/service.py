@@ -126,16 +126,22 @@ WRONG = {
     "a default key": (but(make_app, 'env.get("SECRET_KEY") => env.get("SECRET_KEY", secrets.token_hex())'), {"no-key"}),
     "the published key will do": (but(make_app, "if not key or key == PUBLISHED => if not key"), {"no-key"}),
     "an empty key": (but(make_app, "if not key or => if key is None or"), {"no-key"}),
+    "a stale cookie is an error": (but(make_app, 'sessions.pop(session.get("id"), None)\n        session.clear()\n'
+        '        session["id"] => sessions.pop(session["id"]) if session else 0\n        session.clear()\n'
+        '        session["id"]'), {"wrong-answer"}),
     "400 for strangers": (but(make_app, '"who are you?", 401 => "who are you?", 403'), {"wrong-answer"}),
     "a logout needs a login": (but(make_app, 'sessions.pop(session.get("id"), None)\n        session.clear()\n        '
         'return => sessions.pop(session["id"])\n        session.clear()\n        return'), {"wrong-answer"}),
     "a table of its own": (but(make_app, 'app = Flask("shop") => app, sessions = Flask("shop"), {}'), {"table"}),
+    "a number for a row": (but(make_app, "secrets.token_urlsafe(16) => secrets.randbits(200)"), {"table"}),
     "a user has one row": (but(make_app, "        sessions[session[ => "
         "        for old in [one for one in sessions if sessions[one] == request.form['user']]:\n"
         "            del sessions[old]\n        sessions[session["), {"table"}),
     "the name in the cookie": (but(make_app, f'{NEW_ID} => {NEW_ID}; session["user"] = request.form["user"]'),
         {"readable"}),
     "counted ids": (but(make_app, "secrets.token_urlsafe(16) => f'{len(sessions) + 1:016}'"), {"guessable"}),
+    "a hash of the name and a count": (but(make_app, "secrets.token_urlsafe(16) => "
+        "hashlib.sha256(f'{request.form} {len(sessions)}'.encode()).hexdigest()"), {"guessable"}),
     "short ids": (but(make_app, "secrets.token_urlsafe(16) => secrets.token_hex(5)"), {"guessable"}),
     "ids by the clock": (but(make_app, "secrets.token_urlsafe(16) => uuid.uuid1().hex"), {"guessable"}),
     "only the cookie": (but(make_app, f"{POP} => session.clear()\n        return"), {"not-ended"}),
@@ -150,6 +156,9 @@ WRONG = {
         "            sessions[one[::-1]] = sessions.pop(one)\n        return"), {"others"}),
     "the same id again": (but(make_app, f'session.clear()\n        {NEW_ID} => '
         'session.setdefault("id", secrets.token_urlsafe(16))'), {"same-session"}),
+    "he is logged in already": (but(make_app, 'def login(): => def login():\n'
+        '        if sessions.get(session.get("id")) == request.form["user"]:\n            return "", 204'),
+        {"same-session"}),
     "a row is left by a login": (but(make_app, 'sessions.pop(session.get("id"), None)\n        session.clear()\n'
         '        session["id"] => session.clear()\n        session["id"]'), {"same-session"}),
     "old cookies with a user": (but(make_app, 'sessions.get(session.get("id")) => '
@@ -163,5 +172,6 @@ WRONG = {
     "keys are kept": (but(make_app, f"    {SET}[ => "
         '    PUBLISHED_TOO.extend([key, *old])\n    old = PUBLISHED_TOO\n    app.config["SECRET_KEY_FALLBACKS"] = ['),
         {"dropped"}),
+    "an empty key among the old": (but(make_app, "if one and one => if one"), {"forged"}),
     "the published one among the old": (but(make_app, "if one and one != PUBLISHED => if one"), {"forged"}),
 }  # fmt: skip

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import json
 import secrets
-from base64 import b64encode
+from base64 import b64decode, b64encode
 
 from tests.lab11_answers import but
 
@@ -81,7 +81,7 @@ class LinesDoor:
             return False
         stamp, caller = headers["stamp"], headers["key-id"]
         at = stamp.partition("/")[0]
-        if caller not in self.keys or not at.isdigit() or not now - self.window <= int(at) <= now + self.window:
+        if caller not in self.keys or not at.isdecimal() or not now - self.window <= int(at) <= now + self.window:
             return False
         text = "\n".join([method, path, caller, stamp, hashlib.md5(body).hexdigest()])
         due = hmac.new(self.keys[caller], text.encode(), hashlib.sha256).hexdigest()
@@ -117,9 +117,25 @@ CHECKED = "if not hmac.compare_digest(due.encode(), signature.encode()):\n      
 WINDOW = "if abs(now - int(signed)) > self.window:\n            return False"
 
 
-def joined(key, *parts):
+def barred(key, *parts):
     parts = [one if isinstance(one, bytes) else str(one).encode() for one in parts]
-    return hmac.new(key, b"".join(parts), "sha256").hexdigest()
+    return hmac.new(key, b"|".join(parts), "sha256").hexdigest()
+
+
+def mac64(key, *parts):
+    return b64encode(bytes.fromhex(mac(key, *parts))).decode()
+
+
+def bytes_of(text):
+    try:
+        return b64decode(text)
+    except ValueError:
+        return b""
+
+
+def query(path):
+    """Its parts in order, as some signatures have them."""
+    return path.partition("?")[0], sorted(path.partition("?")[2].split("&"))
 
 
 RIGHT = {"hashes": (sign, Door), "one header": (json_sign, JsonDoor), "lines": (lines, LinesDoor)}
@@ -127,33 +143,44 @@ WRONG = {
     "a pair": (lambda *given: tuple(sign(*given).items()), Door, {"wrong-type"}),
     "None is no": (*door("return False\n        due => return None\n        due"), {"wrong-type"}),
     "the time is a number": (*door("not signed.isdecimal() => abs(now - int(signed)) > self.window"), {"raised"}),
+    "texts are compared": (*door("(due.encode(), signature.encode()) => (due, signature)"), {"raised"}),
     "headers are there": (*door('headers.get(f"X-{n}", "") => headers[f"X-{n}"]'), {"raised"}),
     "a nonce by the clock": (but(sign, "secrets.token_hex(16) => str(now)"), Door, {"good"}),
+    "just these headers": (*door("if key is None => if len(headers) > 4 or key is None"), {"good"}),
+    "a number for a header": (but(sign, '"X-Time": str(now) => "X-Time": now'), Door, {"no-text"}),
     "the key as it is": (but(sign, '"X-Key": key_id => "X-Key": key_id, "X-Secret": key.hex()'), Door, {"key-sent"}),
     "one key for all": (*door("self.keys.get(caller) => self.keys.get('ann')"), {"stranger"}),
     "unknown is nobody": (*door("self.keys.get(caller) => self.keys.get(caller, b'')"), {"stranger"}),
     "without the method": (*both("method, path, body, nonce => path, body, nonce"), {"method"}),
     "without the query": (*both(f"key_id, {PARTS} => key_id, method, path.split('?')[0], body, nonce, now"), {"path"}),
+    "the query in order": (*both("path, body, nonce => query(path), body, nonce"), {"path"}),
     "without the body": (*both("path, body, nonce => path, nonce"), {"body"}),
-    "the body's length": (*both("path, body, nonce => path, len(body), nonce"), {"body"}),
+    "the body as a text": (*both("path, body, nonce => path, body.decode(errors='replace'), nonce"), {"body"}),
     "the nonce aside": (*both("body, nonce, => body,"), {"headers"}),
     "the time aside": (*both("nonce, now) => nonce)"), {"headers"}),
+    "the time as a number": (*door("nonce, signed) => nonce, int(signed))"), {"headers"}),
+    "capitals, too": (*door("signature.encode() => signature.lower().encode()"), {"headers"}),
     "half of a signature": (*door("(due.encode(), signature.encode()) => (due.encode()[:9], signature.encode()[:9])"),
         {"headers"}),
-    "put together": (*both("mac( => joined("), {"seam"}),
+    "a bar between": (*both("mac( => barred("), {"seam"}),
     "any time": (*door(f"{WINDOW} => pass"), {"window"}),
-    "half a window": (*door("> self.window => > self.window / 2"), {"window"}),
+    "a minute": (*door("> self.window => > 60"), {"window"}),
     "ahead is fine": (*door("abs(now - int(signed)) > => now - int(signed) >"), {"window"}),
     "the border is out": (*door("> self.window => >= self.window"), {"window"}),
     "no nonces": (*door(f"{ADD} => return True"), {"replay"}),
     "a set of its own": (*door("self.store, self.window = keys, store, => self.store, self.window = keys, Own(),"),
         {"replay"}),
     "for one window from now": (*door("int(signed) + self.window) => now + self.window)"), {"replay"}),
+    "a text for its bytes": (but(sign, "mac( => mac64("), but(Door, "mac( => mac64(",
+        "(due.encode(), signature.encode()) => (bytes_of(due), bytes_of(signature))",
+        "add(nonce => add(signature"), {"replay"}),
     "a second too short": (*door("int(signed) + self.window) => int(signed) + self.window - 1)"), {"replay"}),
     "looks, and then notes": (*door(f"{ADD} => "
         "return not self.store.has(nonce) and (self.store.add(nonce, int(signed) + self.window) or True)"), {"race"}),
     "notes first": (*door(f"{CHECKED} => if not self.store.add(nonce, int(signed) + self.window):\n"
         f"            return False\n        {CHECKED}", f"{ADD} => return True"), {"burnt"}),
+    "notes replays": (*door(f"{ADD} => "
+        f"{ADD} or (self.store.add(nonce + 'again', int(signed) + self.window) and False)"), {"burnt"}),
     "notes before the clock": (*door(f"{WINDOW}\n        {ADD} => "
         f"is_new = self.store.add(nonce, int(signed) + self.window)\n        {WINDOW}\n        return is_new"),
         {"burnt"}),

@@ -20,7 +20,7 @@ not-renewed, loops: a token that was refused is renewed and the call made again,
     What do you do about 401? With which token does the second call go out, and how many calls can one get make?
 each-renews, other-errors: for 401, and for no other answer, a token is renewed, once for all who used it
     What does 403 say of the token? And who comes second with 401: how can he tell that there is a new one?
-hammered, recovers: from one question to the next there are at least five seconds; after them it asks again
+hammered, recovers: less than five seconds after a question the last error or 401 is the answer; after them it asks
     What do you remember of a question that failed, or of a token that did not help? Who asks next, and when?
 """)
 
@@ -34,7 +34,7 @@ class World(Stage):
 
     def __init__(self, ask, Caller):
         super().__init__(ask, Caller)
-        self.now, self.life, self.slow, self.is_down, self.is_closed = 1000.0, 60, 0, False, False
+        self.now, self.life, self.slow, self.is_down, self.is_closed = 0.0, 60, 0, False, False
         self.asked, self.tokens, self.left, self.status = [], {}, [], 200
         self.lock, self.due, self.more = threading.Lock(), inf, threading.Event()  # more than the question that is due
         self.line = threading.Barrier(1)  # those who have to be at the stock at once
@@ -43,7 +43,7 @@ class World(Stage):
 
     def token(self):
         with self.lock:
-            self.say("orders", "users", f"token? at {self.now - 1000:g} s")
+            self.say("orders", "users", f"token? at {self.now:g} s")
             self.asked.append(self.now)
             name, begun = f"token {len(self.asked)}", self.now
         if len(self.asked) > self.due:
@@ -56,7 +56,7 @@ class World(Stage):
         return {"access_token": name, "expires_in": self.life}
 
     def stock(self, token):
-        self.say("orders", "inventory", f"{token} at {self.now - 1000:g} s")
+        self.say("orders", "inventory", f"{token} at {self.now:g} s")
         left = self.tokens.get(token, self.now) - self.now
         self.left += [left] if token in self.tokens else []
         with suppress(threading.BrokenBarrierError):
@@ -78,10 +78,14 @@ class World(Stage):
 
     def is_fine(self, code, answer, asked, due=(200, "7 in stock")):
         least = min(self.left, default=inf)
-        told = (
-            f"get gave {answer!r}, {len(self.asked)} tokens were asked for, and the least left of one was {least:g} s"
-        )
+        told = f"get gave {answer!r}; {len(self.asked)} tokens asked for, {asked} due; the least left was {least:g} s"
         return code, answer == due and len(self.asked) == asked and least > 1, told
+
+    def in_vain(self, asked, *pauses):
+        for answer in map(self.get, pauses):
+            told = f"the auth server fails, and was asked {len(self.asked)} times ({asked} due); get gave {answer!r}"
+            yield "error-lost", isinstance(answer, AuthError), told
+            yield "hammered", len(self.asked) == asked, told
 
 
 check_client = scenario("13", 4, "A token for each call", WORDS, Caller=World)
@@ -95,9 +99,9 @@ def one_after_another(w):
         w.life = life
         w.get(4000)
         before = len(w.asked)
-        for _ in range(9):
-            yield w.is_fine("each-time", w.get((life - 2) / 9), before)
-        yield w.is_fine("last-second", w.get(1.5), before + 1)
+        for _ in range(8):  # parts that a float has exactly
+            yield w.is_fine("each-time", w.get((life - 2) / 8), before)
+        yield w.is_fine("last-second", w.get(1), before + 1)
     for status in (403, 500, 429):
         w.status, before = status, len(w.asked)
         yield w.is_fine("other-errors", w.get(10), before, (status, "7 in stock"))
@@ -128,29 +132,34 @@ def tokens_are_revoked(w):
     answers = w.together(6)
     told = f"six at once with a revoked token: {len(w.asked) - 2} new tokens, and the answers {shown(answers, 120)}"
     yield "each-renews", set(answers) == {(200, "7 in stock")} and len(w.asked) == 3, told
-    w.line, w.is_closed, before = threading.Barrier(1), True, len(w.left)
-    yield w.is_fine("loops", w.get(20), 4, (401, "refused"))
+    w.line, w.status, w.tokens = threading.Barrier(1), 503, {}
+    yield w.is_fine("loops", w.get(20), 4, (503, "7 in stock"))
+    w.is_closed, w.slow, before = True, 6, len(w.left)
+    yield w.is_fine("loops", w.get(20), 5, (401, "refused"))
     yield "loops", len(w.left) - before <= 2, f"one get made {len(w.left) - before} calls"
-    for _ in range(40):
-        yield w.is_fine("hammered", w.get(0.1), 4, (401, "refused"))
-    w.is_closed = w.tokens.clear()
-    yield w.is_fine("recovers", w.get(6), 5)
+    w.slow = 0
+    for pause in (20, *[0.1] * 40):
+        yield w.is_fine("hammered", w.get(pause), 6, (401, "refused"))
+    w.is_closed, w.status = w.tokens.clear(), 200
+    yield w.is_fine("recovers", w.get(6), 7)
 
 
 @part
 def the_auth_server_fails(w):
-    w.get()
+    w.is_down = True
+    yield from w.in_vain(1, 0, 3, 1.5)
+    w.is_down = False
+    yield w.is_fine("recovers", w.get(0.5), 2)
     w.is_down, w.slow = True, 3
-    yield w.is_fine("each-time", w.get(30), 1)
+    yield w.is_fine("each-time", w.get(30), 2)
     w.tokens.clear()
-    for seconds in (5, 0.1, 0.5, 0.9):
-        answer = w.get(seconds)
-        yield "error-lost", isinstance(answer, AuthError), f"no token, and the auth server fails: get gave {answer!r}"
-        yield "hammered", len(w.asked) == 2, f"{len(w.asked) - 1} questions within five seconds, all in vain"
-    w.now += 1
-    answers, many = w.together(8), len(w.asked) - 2
-    told = f"5.5 s after that eight at once asked the failing auth server {many} times, and got {shown(answers, 120)}"
+    yield from w.in_vain(3, 5, 0.125, 0.5, 0.875)
+    w.now += 0.5
+    answers, many = w.together(8), len(w.asked) - 3
+    told = f"5 s after that eight at once asked the failing auth server {many} times, and got {shown(answers, 120)}"
     yield "error-lost", all(isinstance(one, AuthError) for one in answers), told
     yield "hammered" if many > 1 else "recovers", many == 1, told
-    w.is_down = False
-    yield w.is_fine("recovers", w.get(6), 4)
+    w.is_down, w.slow = False, 0
+    yield w.is_fine("recovers", w.get(6), 5)
+    w.tokens.clear()
+    yield w.is_fine("hammered", w.get(1), 5, (401, "refused"))
