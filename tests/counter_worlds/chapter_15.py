@@ -9,21 +9,21 @@ COUNTER = {
             "c-wrong-far",
             "rtt / 2",
             "rtt / 200",
-            "holds if 1 ms lies between two calls in turn and if 150 ms lie between two calls in turn",
+            "holds if two calls in turn travel 1 ms and if two calls in turn travel 150 ms",
         ),
         # orders does itself what it left to the consumers.
         Change(
             "c-far-ways",
             'publish(b"an order")',
             "in_turn()",
-            "holds if 1 ms lies between two calls in turn and if either cloud is enough.",
+            "holds if two calls in turn travel 1 ms and if either cloud is enough.",
         ),
         # The two clouds fail together.
         Change(
             "c-region-needs-both",
             "(0,): ONE_CLOUD, (1,): ONE_CLOUD",
             "(0, 1): 2 * ONE_CLOUD",
-            "holds if 1 ms lies between two calls in turn and if nobody waits for the far calls.",
+            "holds if two calls in turn travel 1 ms and if nobody waits for the far calls.",
         ),
     ],
     "C09": [
