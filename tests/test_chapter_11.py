@@ -121,13 +121,15 @@ def test_a_key_is_new_once_then_outstanding_then_finished_then_forgotten():
     assert keys.ask("a", "mug", 10).word == "new" and len(keys) == 1
 
 
-def test_only_an_outstanding_key_can_be_finished():
+def test_a_released_key_may_be_tried_again_and_only_an_outstanding_one_can_be_finished():
     keys = IdempotencyKeys()
     keys.ask("a", "mug", 0)
+    keys.release("a")
+    assert keys.ask("a", "mug", 0).word == "new"
     keys.finish("a", "paid")
-    for wrong in ("a", "b"):
+    for wrong in (lambda: keys.finish("a", "twice"), lambda: keys.release("a"), lambda: keys.finish("b", "")):
         with pytest.raises(KeyError, match="is not outstanding"):
-            keys.finish(wrong, "")
+            wrong()
 
 
 def test_of_many_at_once_one_is_new():

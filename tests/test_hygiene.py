@@ -14,7 +14,7 @@ import pytest
 
 from servicelab.lifecycle import Component
 from tests.conftest import ROOT
-from tools.form import is_folded
+from tools.form import is_folded, stated_minutes
 
 LONGEST_CELL = 25  # lines
 MOSTLY = 15  # lines, for at least MOSTLY_SHARE of the code cells
@@ -76,6 +76,16 @@ def without_code(text: str) -> str:
 def test_there_is_something_to_check():
     assert NOTEBOOKS, "no notebook is committed"
     assert PAGES, "no README is committed"
+
+
+def test_the_readme_has_each_chapter_with_its_minutes():
+    row = re.compile(r"^\| (\d\d) \| \[.*?\]\((.*?)\) \| .* \| (\d+) \| (?:\[lab\]\((.*?)\), (\d+) )?\|$", re.M)
+    rows = row.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+    said = [(page, int(minutes)) for _, *pairs in rows for page, minutes in zip(pairs[::2], pairs[1::2]) if page]
+    assert sorted(ROOT / page for page, _ in said) == sorted(
+        p for p in NOTEBOOKS if p.parts[-2] in ("notebooks", "labs")
+    )
+    assert [(page, minutes) for page, minutes in said if stated_minutes(prose(ROOT / page)) != minutes] == []
 
 
 def test_outputs_are_stripped():

@@ -28,7 +28,7 @@ class IdempotencyKeys:
 
     The four words are the four scenarios of draft-ietf-httpapi-idempotency-key-header-07 (2.6, 2.7); a server turns
     them into the work, 409, 422 and the saved answer. Time is an argument, in seconds. Raises ValueError for a ``keep``
-    that is not positive, and KeyError when a key is finished that is not outstanding.
+    that is not positive, and KeyError when a key is finished or released that is not outstanding.
     """
 
     def __init__(self, keep: float = 86_400):
@@ -54,10 +54,19 @@ class IdempotencyKeys:
     def finish(self, key, answer) -> None:
         """The work is done: keep the ``answer`` for those who ask again."""
         with self._lock:
-            entry = self._known.get(key)
-            if entry is None or entry[2]:
-                raise KeyError(f"key={key!r} is not outstanding: ask() first, finish it once, within keep={self.keep}")
-            entry[2:] = [True, answer]
+            self._outstanding(key)[2:] = [True, answer]
+
+    def release(self, key) -> None:
+        """The work was not begun: forget the key, so that the next try may do it."""
+        with self._lock:
+            self._outstanding(key)
+            del self._known[key]
+
+    def _outstanding(self, key):
+        entry = self._known.get(key)
+        if entry is None or entry[2]:
+            raise KeyError(f"key={key!r} is not outstanding: ask() first, and finish it once, within keep={self.keep}")
+        return entry
 
     def _forget(self, now):
         while self._known and now - next(iter(self._known.values()))[0] >= self.keep:
