@@ -210,6 +210,14 @@ def test_a_timeout_is_a_504_and_weights_are_chances(page):
     assert 8 <= seen["b"] <= 60 and seen["a"] + seen["b"] == 300  # 30 ± 5.2
 
 
+def test_a_retry_stays_with_the_version_that_was_chosen(page, bad):
+    split = {"clusters": [{"name": "bad", "weight": 50}, {"name": "well", "weight": 50}]}
+    groups = {"bad": {"servers": [bad[0]]}, "well": {"servers": [page["instance"]("well")]}}
+    with page["start_mesh"]("m", {"in": {"weighted_clusters": split, "retry_policy": DEFAULT}}, groups) as mesh:
+        failed = page["ask"](mesh.url("in"), 40)["✗ 503"]
+    assert failed > 0 and len(bad[1]) == 3 * failed
+
+
 def test_what_the_brain_says_is_obeyed_if_it_has_a_form(page):
     brain, wanted, asked = Flask("brain"), {"version": 0, "cluster": "a"}, Counter()
 
@@ -275,6 +283,7 @@ def test_sidecars_do_what_was_pushed_while_the_brain_lived():
 @pytest.mark.parametrize("share, fails, tries", [(0.1, 0.05, 1), (1, 0.5, 3), (0.5, 1, 3), (0, 1, 5)])
 def test_executions_in_the_panel_follow_the_formula(share, fails, tries):
     run = orders(np.random.default_rng(3).random((2, 20_000, 5)), share, fails, tries)
-    assert (run.at_v1 + run.at_v2) / 20_000 == pytest.approx(theory.retry_load(share * fails, tries), rel=0.02)
-    assert run.lost / 20_000 == pytest.approx((share * fails) ** tries, abs=0.01)
+    assert run.at_v1 / 20_000 == pytest.approx(1 - share, abs=0.02)
+    assert run.at_v2 / 20_000 == pytest.approx(share * theory.retry_load(fails, tries), abs=0.03)
+    assert run.lost / 20_000 == pytest.approx(share * fails**tries, abs=0.01)
     assert run.met.mean() == pytest.approx(share * fails, abs=0.01)

@@ -10,12 +10,7 @@ MESH_DOES_ALL = """"not charge twice": True,
 COUNTER = {
     "C32": [
         # Payment answers 200: there is nothing to be repeated.
-        Change(
-            "m-wrong-payment",
-            'paper", 503',
-            'paper", 200',
-            "holds if payment moves and if there are three instances and if one of them goes and if payment fails",
-        ),
+        Change("m-wrong-payment", 'paper", 503', 'paper", 200', "holds"),
         # The sidecar does not retry where there was no connection.
         Change(
             "m-beside-run",
@@ -36,13 +31,6 @@ COUNTER = {
             "[moved.address]",
             "[old.address]",
             "holds if there are three instances and if one of them goes.",
-        ),
-        # The application hands the id on.
-        Change(
-            "m-only-trace",
-            " if forwards else {}",
-            "",
-            "holds if payment moves and if there are three instances and if one of them goes and if orders calls",
         ),
     ],
 }

@@ -7,7 +7,7 @@ from servicelab.views.theme import BLUE, FAILURE, FAILURE_INK, FORMULA, GREEN, I
 
 ORDERS = 1000
 #: Where each stands on the map: a service has its sidecar as a ring around it.
-PLACES = {"gateway": (0.8, 1.0), "orders": (3.0, 1.0), "payment v1": (5.6, 1.75), "payment v2": (5.6, 0.25)}
+PLACES = {"gateway": (0.8, 1.0), "orders": (3.0, 1.0), "payment v1": (5.1, 1.75), "payment v2": (5.1, 0.25)}
 BRAIN = (3.0, 2.75)
 
 
@@ -15,8 +15,9 @@ class Mesh(LivePanel):
     """The weight of v2, how often it fails, and the sidecars' retries as controls; *Push* sends weight and retries.
 
     Sliders for weight and retries are what you want: the sidecars know only what was pushed while the brain lived. How
-    often v2 fails is no setting of the mesh, and is true at once. v2 charges, and then answers 503; every attempt of a
-    sidecar goes to v1 or v2 anew. Right, the chance that at least one of the first so many orders has met a 503.
+    often v2 fails is no setting of the mesh, and is true at once. v2 charges, and then answers 503; a sidecar chooses
+    v1 or v2 once for an order, and retries there, as Envoy does. Right, the chance that at least one of the first so
+    many orders has met a 503.
     """
 
     title = "A new version, a mesh, and its brain"
@@ -43,7 +44,7 @@ class Mesh(LivePanel):
         self.lives = not self.lives
 
     def draw(self, fig):
-        left, right = fig.subplots(1, 2, width_ratios=(1.35, 1))
+        left, right = fig.subplots(1, 2, width_ratios=(1.45, 1))
         left.set(xlim=(-0.1, 7.2), ylim=(-0.75, 3.35), xticks=(), yticks=())
         left.grid(False)
         for side in left.spines.values():
@@ -69,13 +70,13 @@ class Mesh(LivePanel):
         }
         self.brain = self.moving(left.plot(*BRAIN, "s", color=INK, markersize=22)[0])
         self.cross = self.moving(left.plot(*BRAIN, **FAILURE | {"markersize": 26, "markeredgewidth": 5})[0])
-        self.told = self.moving(left.text(BRAIN[0] + 0.45, BRAIN[1], "", va="center"))
+        self.told = self.moving(left.text(BRAIN[0] + 0.45, BRAIN[1] - 0.15, "", va="bottom"))
         self.sums = self.moving(left.text(-0.1, -0.72, "", weight="bold", va="bottom"))
-        right.set(xlim=(1, ORDERS), ylim=(0, 104), xscale="log", xlabel="orders so far", ylabel="seen by now (%)")
+        right.set(xlim=(1, ORDERS), ylim=(0, 104), xscale="log", xlabel="orders so far", ylabel="chance by now (%)")
         right.set_title("Has anybody met a 503?")
         self.curve = self.moving(right.plot([], [], **FORMULA)[0])
         self.first = self.moving(right.plot([], [], "o", color=BLUE, markersize=10)[0])
-        self.first_at = self.moving(right.text(0, 0, "", ha="right", va="bottom"))
+        self.first_at = self.moving(right.text(0.97, 0.04, "", ha="right", color=BLUE, transform=right.transAxes))
 
     def update(self, weight, fails, retries):
         share, tries = self.pushed["weight"] / 100, self.pushed["retries"] + 1
@@ -85,9 +86,7 @@ class Mesh(LivePanel):
         self.curve.set_data(so_far, 100 * (1 - (1 - p) ** so_far))
         met = np.flatnonzero(run.met) + 1
         self.first.set_data(met[:1], 100 * (1 - (1 - p) ** met[:1]))
-        self.first_at.set_text(f"here: order {met[0]} " if met.size else "")
-        if met.size:
-            self.first_at.set_position((met[0], 100 * (1 - (1 - p) ** met[0])))
+        self.first_at.set_text(f"here: order {met[0]}" if met.size else "")
         wanted = self.pushed == {"weight": weight, "retries": retries}
         for ring in self.rings:
             ring.set_color(GREEN if wanted else VERMILION)
@@ -97,17 +96,17 @@ class Mesh(LivePanel):
         self.brain.set_color(INK if self.lives else "#CCCCCC")
         self.cross.set_visible(not self.lives)
         obey = f"{self.pushed['weight']} % to v2, {self.pushed['retries']} retries"
-        self.told.set_text(("brain" if self.lives else "no brain") + f"; pushed: {obey}" * (self.version > 0))
+        self.told.set_text(("brain" if self.lives else "no brain") + f"\npushed: {obey}" * (self.version > 0))
         self.counts["payment v1"].set_text(f"{run.at_v1} charges")
         self.counts["payment v2"].set_text(f"{run.at_v2} charges")
         per_order = (run.at_v1 + run.at_v2) / ORDERS
-        twice = f"{run.lost} of {ORDERS} orders failed; {run.twice} charged more than once"
+        twice = f"{run.lost} of {ORDERS} orders failed; {run.twice} paid twice or more"
         self.sums.set_text(twice)
         self.sums.set_color(FAILURE_INK if run.lost or run.twice else INK)
         state = "as wanted" if wanted else "which is not what the sliders say"
         seen = f"the first 503 met order {met[0]}" if met.size else "no order has met a 503"
         state += f"; v2 fails {fails} %; the brain " + ("lives" if self.lives else "is dead")
-        return f"The sidecars do {obey}, {state}. {twice}; {per_order:.3g} executions an order; {seen}."
+        return f"The sidecars do {obey}, {state}. {twice}; executions an order: {per_order:.3g}; {seen}."
 
 
 class Run:
@@ -118,8 +117,9 @@ class Run:
 
 
 def orders(dice, share, fails, tries):
-    """What becomes of orders that make up to ``tries`` attempts; ``dice`` has two uniform numbers for each attempt."""
-    to_v2 = dice[0, :, :tries] < share
+    """What becomes of orders that make up to ``tries`` attempts; ``dice`` has two uniform numbers for each attempt.
+    (Of those that choose a version only the first counts: a retry stays with it.)"""
+    to_v2 = dice[0, :, :1] < share
     failed = to_v2 & (dice[1, :, :tries] < fails)
     made = np.concatenate([np.ones((len(failed), 1), bool), np.cumprod(failed, axis=1)[:, :-1].astype(bool)], axis=1)
     charges = made.sum(axis=1)
