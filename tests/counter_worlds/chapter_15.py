@@ -16,7 +16,7 @@ COUNTER = {
             "c-far-ways",
             'publish(b"an order")',
             "in_turn()",
-            "holds if two calls in turn travel 1 ms and if either cloud is enough.",
+            "holds if two calls in turn travel 1 ms and if either cloud is enough and they share nothing.",
         ),
         # The two clouds fail together.
         Change(
