@@ -30,13 +30,14 @@ class Play(NamedTuple):
 
 
 def bonus(plan, note) -> int:
-    """In a round of 1200 orders +300 for a note that is right at once, less for a later one, -100 for a wrong one."""
+    """In a round of 1200 orders +300 for a note that is right at once, less for a later one, -100 for a wrong one; and
+    one that was there before the fault is a guess, and wrong."""
     if note is None:
         return 0
-    if note.what not in plan.begins or INCIDENTS[note.what].service != note.where:
+    passed = note.at - plan.begins.get(note.what, math.inf)
+    if passed < 0 or INCIDENTS[note.what].service != note.where:
         return round(-100 * plan.orders / 1200)
-    passed = max(0, note.at - plan.begins[note.what]) / plan.orders
-    return round(300 * (1 - passed) * plan.orders / 1200)
+    return round(300 * (plan.orders - passed) / 1200)
 
 
 def cost(cards, orders: int) -> int:
