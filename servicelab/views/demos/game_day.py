@@ -25,7 +25,7 @@ class GameDay(LivePanel):
 
     title = "Game day"
     question = "Something breaks in each round. What, where, and which lever is the right one?"
-    size = (1150, 270)
+    size = (1150, 320)
     period, limit = 0.25, 600.0
     rows = ()
 
@@ -109,10 +109,11 @@ class GameDay(LivePanel):
     # -- what is seen -----------------------------------------------------------------------
 
     def draw(self, fig):
-        left, right = fig.subplots(1, 2, width_ratios=(1, 1.7))
+        left, right = fig.subplots(1, 2, width_ratios=(1, 1.3))
         left.set(xlim=(0, self.orders), ylim=(-5 * self.orders, 10 * self.orders), xlabel="order", ylabel="money")
         left.axhline(0, color=MUTED, linewidth=1)
-        left.set_title("This round, from the ledger")
+        left.plot([0, self.orders], [0, 10 * self.orders], ":", color=MUTED)
+        left.set_title("This round (dotted: all is well; ▲: a lever)")
         self.curve = self.moving(left.plot([], [], color=BLUE, linewidth=2.5)[0])
         self.pulled = self.moving(left.plot([], [], "^", color=VERMILION, markersize=10)[0])
         right.set_axis_off()
@@ -130,9 +131,10 @@ class GameDay(LivePanel):
         self.board.set_text("\n".join(f"{card}: {text}" if card else text for card, text in shown.items()))
         if not shop:
             return f"{points(self.cards)} of {POINTS} points spent. Start begins a round of {self.orders} orders."
-        left = self.orders - shop.fate.sent - 1
-        said = f"Round {len(self.rounds)} of {ROUNDS}: order {shop.fate.sent + 1} of {self.orders}, "
-        said += f"{left / self.rate:.0f} s left. Money in all {self.money}. {self.told}"
+        left = (self.orders - shop.fate.sent - 1) / self.rate
+        where = f": order {shop.fate.sent + 1} of {self.orders}, {left:.0f} s left" if self.is_open else " is over"
+        on = f" On: {', '.join(sorted(shop.fate.on))}." if shop.fate.on else ""
+        said = f"Round {len(self.rounds)} of {ROUNDS}{where}. Money in all {self.money}.{on} {self.told}"
         if self.is_open:
             return said
         if not shop.is_scored:
@@ -163,7 +165,7 @@ class GameDay(LivePanel):
         file = button("File the note", "File the incident note")
         file.on_click(lambda _: self._pressed(lambda: self.file(*[field.value for field in note])))
         self.rows = [widgets.Box(row, layout=layout) for row in (cards, levers, [*note, file])]
-        self.image.layout.max_height = "calc(100vh - 455px)"  # there are more rows than other panels have
+        self.image.layout.max_height = "calc(100vh - 405px)"  # there are more rows than other panels have
         self.image.layout.min_height = "200px"
         panel.children = (*panel.children[:2], *self.rows, *panel.children[2:])
         self._show_rows()
