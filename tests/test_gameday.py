@@ -79,14 +79,14 @@ def test_a_ledger_counts_what_has_a_price_and_believes_nobody():
 
 
 def test_switches_go_on_and_off_and_shedding_refuses_every_other_order():
-    ledger = simulate(ill(), NONE, [(100, "shed"), (300, "shed"), (600, "breaker"), (700, "breaker")])
+    ledger = simulate(ill(), NONE, [(100, "shed"), (300, "shed"), (600, "close"), (700, "close")])
     assert ledger.counts()["refused"] == 100 + 100
     in_turn = Fate(ill(), NONE)
     assert [in_turn.pull(lever) for lever in ("restart", "rotate")] == [
         "restart: closed for 20 orders",
         "rotate: closed for 40 orders",
     ]
-    with pytest.raises(ValueError, match="'reboot' is no lever: pull one of breaker, "):
+    with pytest.raises(ValueError, match="'reboot' is no lever: pull one of close, "):
         Fate(ill(), NONE).pull("reboot")
 
 

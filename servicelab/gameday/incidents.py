@@ -16,7 +16,7 @@ SLOW, LATE = 1.6, 1.2  # seconds: what a slow payment takes, by how much a reply
 RTT, TRIPS = 0.150, 7  # seconds to a region far away and back; trips to stock, one article after the other
 STEP = 1 / 60  # of a round: for so long each lever that mends something keeps the shop closed, one after the other
 
-SWITCHES = ("breaker", "retries off", "shed")  # on until they are pulled again
+SWITCHES = ("close", "retries off", "shed")  # on until they are pulled again
 LEVERS = (*SWITCHES, "roll back", "drain region", "restart", "rotate")
 
 

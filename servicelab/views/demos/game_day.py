@@ -133,10 +133,9 @@ class GameDay(LivePanel):
             return f"{points(self.cards)} of {POINTS} points spent. Start begins a round of {self.orders} orders."
         left = (self.orders - shop.fate.sent - 1) / self.rate
         where = f": order {shop.fate.sent + 1} of {self.orders}, {left:.0f} s left" if self.is_open else " is over"
-        on = f" On: {', '.join(sorted(shop.fate.on))}." if shop.fate.on else ""
-        said = f"Round {len(self.rounds)} of {ROUNDS}{where}. Money in all {self.money}.{on} {self.told}"
+        said = f"Round {len(self.rounds)} of {ROUNDS}{where}. Money in all {self.money}. {self.told}"
         if self.is_open:
-            return said
+            return f"{said} On: {', '.join(sorted(shop.fate.on))}." if shop.fate.on else said
         if not shop.is_scored:
             return f"{said} Not scored: it was ended, or the machine stood still. Start plays it again."
         if self.code:
@@ -159,7 +158,7 @@ class GameDay(LivePanel):
         note = [
             widgets.Dropdown(description="what", options=causes, layout={"width": "400px"}),
             widgets.Dropdown(description="where", options=PLACES, layout={"width": "180px"}),
-            widgets.IntText(description="since", tooltip="order", layout={"width": "180px"}),
+            widgets.IntText(description="since order", tooltip="since which order", layout={"width": "180px"}),
             widgets.Dropdown(description="seen in", options=("pages", "money", *CARDS), layout={"width": "180px"}),
         ]
         file = button("File the note", "File the incident note")
