@@ -127,14 +127,14 @@ class Fate:
             self.log.append((n, lever))
             if lever in SWITCHES:
                 self.on ^= {lever}
-                return f"{lever}: {'on' if lever in self.on else 'off'}"
+                return ""  # which are on, is always seen
             if lever == "drain region" and "region" not in self.cards:
-                return "drain region: there is no second region to drain to"
+                return "drain region: there is no second region to drain to."
             for key in self.ends:
                 if INCIDENTS[key].cure == lever and self.is_on(key, n):
                     self.ends[key] = n
             self.busy_until = max(n, self.busy_until) + math.ceil(self.plan.orders * STEP)
-            return f"{lever}: closed for {self.busy_until - n} orders"
+            return f"{lever}: closed for {self.busy_until - n} orders."
 
     def turn(self, now: float, patience: float) -> float | None:
         """Seconds until the three workers that a storm leaves have served who comes ``now``; None if that is more than

@@ -158,7 +158,9 @@ class GameDay(LivePanel):
         note = [
             widgets.Dropdown(description="what", options=causes, layout={"width": "400px"}),
             widgets.Dropdown(description="where", options=PLACES, layout={"width": "180px"}),
-            widgets.IntText(description="since order", tooltip="since which order", layout={"width": "180px"}),
+            widgets.IntText(
+                description="since order", layout={"width": "180px"}, style={"description_width": "initial"}
+            ),
             widgets.Dropdown(description="seen in", options=("pages", "money", *CARDS), layout={"width": "180px"}),
         ]
         file = button("File the note", "File the incident note")
