@@ -301,6 +301,8 @@ def test_a_game_from_the_cards_to_the_code(panel):
         with pytest.raises(ValueError, match=f"round {number + 1} is under way"):
             panel.begin()
         panel.pull("shed")
+        panel.redraw()
+        assert "On: shed." in panel.alt or "is over" in panel.alt
         panel.file(*((key := hidden(7)[number][0]), INCIDENTS[key].service))
         with pytest.raises(ValueError, match="a round has one note"):
             panel.file("slow", "payment")
