@@ -73,13 +73,20 @@ def test_a_ledger_counts_what_has_a_price_and_believes_nobody():
     books.answers = [(n, n < 4, 1.1 if n == 4 else 0.1) for n in range(6)]
     counted = dict(zip(PRICES, (2, 2, 1, 1, 2, 1)))
     assert books.counts() == counted
+    books.charged.append(6)  # under way: its page has not been answered
+    assert books.counts() == counted
     assert books.money == sum(PRICES[what] * count for what, count in counted.items()) == 20 - 50 - 25 - 15 - 2 - 5
 
 
 def test_switches_go_on_and_off_and_shedding_refuses_every_other_order():
-    ledger = simulate(ill(), NONE, [(100, "shed"), (300, "shed"), (600, "breaker"), (700, "breaker")])
+    ledger = simulate(ill(), NONE, [(100, "shed"), (300, "shed"), (600, "close"), (700, "close")])
     assert ledger.counts()["refused"] == 100 + 100
-    with pytest.raises(ValueError, match="'reboot' is no lever: pull one of breaker, "):
+    in_turn = Fate(ill(), NONE)
+    assert [in_turn.pull(lever) for lever in ("restart", "rotate")] == [
+        "restart: closed for 20 orders.",
+        "rotate: closed for 40 orders.",
+    ]
+    with pytest.raises(ValueError, match="'reboot' is no lever: pull one of close, "):
         Fate(ill(), NONE).pull("reboot")
 
 
@@ -102,8 +109,8 @@ def test_cards_that_change_nothing_by_themselves_let_a_player_act(cards, key):
 
 
 def test_cards_are_bought_for_ten_points_at_the_most():
-    assert points(buy("region", "keys", "outbox", "queue", "budget")) == POINTS
-    with pytest.raises(ValueError, match="cost 11 points of 10: leave one out"):
+    assert points(buy("region", "keys", "outbox", "budget", "canary")) == POINTS
+    with pytest.raises(ValueError, match="cost 12 points of 10: leave one out"):
         buy("region", "keys", "outbox", "queue", "traces")
     with pytest.raises(ValueError, match="'luck' is no card: choose from keys, "):
         buy("luck")
@@ -152,12 +159,33 @@ def test_no_other_script_that_knows_no_sooner_earns_more_than_the_perfect_player
     assert max(others.values()) <= best + 120, others  # 2 %: the luck of who was met
 
 
+@pytest.mark.parametrize(
+    "levers",
+    [[lever for lever in LEVERS if lever not in SWITCHES], ["shed"], ["restart"]],
+    ids=("all", "shed", "restart"),
+)
+def test_whoever_pulls_without_looking_earns_less_than_whoever_looks(levers):
+    cards, blind = (
+        buy("region", "keys", "alert", "traces"),
+        lambda plan, cards: Play(tuple((n, lever) for n in range(10, plan.orders, 100) for lever in levers)),
+    )
+    looks, pulls_all = (sum(play(plan(7, n, 600), cards, player) for n in (1, 2, 3, 4)) for player in (perfect, blind))
+    assert pulls_all < 0.85 * looks
+
+
+def test_no_hand_is_near_the_best_in_every_game():
+    games = [best_cards(seed, orders=240) for seed in (1, 2, 5)]
+    near = [{hand for money, hand in game if money >= 0.95 * game[0][0]} for game in games]
+    assert all(near) and set.intersection(*near) == set()
+
+
 def test_a_note_is_worth_what_it_says():
     round_ = ill("dark")
     begin = round_.begins["dark"]
     assert bonus(round_, Note("dark", "registry", begin)) == 300
     assert bonus(round_, Note("dark", "registry", begin + 600)) == 150
     assert bonus(round_, Note("dark", "payment", begin)) == bonus(round_, Note("slow", "payment", begin)) == -100
+    assert bonus(round_, Note("dark", "registry", begin - 1)) == -100  # before it began: a guess
     assert bonus(round_, None) == 0
 
 
@@ -235,7 +263,7 @@ def test_a_real_round_earns_what_the_simulated_one_does_and_leaves_nothing(keys,
     assert tuple(real.fate.log) == script
     assert real.is_scored == (real.stood_still < shop.STOOD_STILL)
     if real.is_scored:  # else the machine stood still, and the round says so
-        assert abs(real.ledger.money - simulated.money) <= 0.25 * 10 * 100
+        assert abs(real.ledger.money - simulated.money) <= 0.15 * 10 * 100
 
 
 def test_a_round_that_is_interrupted_or_replaced_ends():
@@ -267,12 +295,14 @@ def over(panel):
 
 def test_a_game_from_the_cards_to_the_code(panel):
     panel.buy("keys", "alert")
-    assert "3 of 10 points" in panel.alt
+    assert "5 of 10 points" in panel.alt
     for number in range(ROUNDS):
         panel.begin()
         with pytest.raises(ValueError, match=f"round {number + 1} is under way"):
             panel.begin()
         panel.pull("shed")
+        panel.redraw()
+        assert "On: shed." in panel.alt or "is over" in panel.alt
         panel.file(*((key := hidden(7)[number][0]), INCIDENTS[key].service))
         with pytest.raises(ValueError, match="a round has one note"):
             panel.file("slow", "payment")

@@ -8,12 +8,12 @@ PATIENCE = 1.0  # seconds that orders waits for payment: as long as a customer l
 
 #: Points, and what a card does. The order is that of the bits in a team's code.
 CARDS = {
-    "keys": (2, "payment knows whom it has charged"),
+    "keys": (3, "payment knows whom it has charged"),
     "outbox": (2, "what an order wrote is shipped, though it died"),
     "breaker": (2, "asks no more; whoever left is not charged"),
     "budget": (1, "one retry for every ten calls"),
     "traces": (2, "where time goes: the cause is known sooner"),
-    "alert": (1, "the burn rate: the trouble is seen sooner"),
+    "alert": (2, "the burn rate: the trouble is seen sooner"),
     "canary": (1, "a push meets one in ten, then goes back"),
     "region": (3, "there is a region to drain to"),
     "queue": (2, "stock is told by message, nobody waits"),

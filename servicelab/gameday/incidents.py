@@ -14,9 +14,9 @@ ROUNDS = 4
 GRACE = 5.0  # seconds after the last order: then a round is over, whatever still waits
 SLOW, LATE = 1.6, 1.2  # seconds: what a slow payment takes, by how much a reply or a shard of stock is late
 RTT, TRIPS = 0.150, 7  # seconds to a region far away and back; trips to stock, one article after the other
-STEP = 1 / 60  # of a round: for so long a lever that mends something keeps the shop closed
+STEP = 1 / 60  # of a round: for so long each lever that mends something keeps the shop closed, one after the other
 
-SWITCHES = ("breaker", "retries off", "shed")  # on until they are pulled again
+SWITCHES = ("close", "retries off", "shed")  # on until they are pulled again
 LEVERS = (*SWITCHES, "roll back", "drain region", "restart", "rotate")
 
 
@@ -127,14 +127,14 @@ class Fate:
             self.log.append((n, lever))
             if lever in SWITCHES:
                 self.on ^= {lever}
-                return f"{lever} is {'on' if lever in self.on else 'off'}"
+                return ""  # which are on, is always seen
             if lever == "drain region" and "region" not in self.cards:
-                return "drain region: there is no second region to drain to"
+                return "drain region: there is no second region to drain to."
             for key in self.ends:
                 if INCIDENTS[key].cure == lever and self.is_on(key, n):
                     self.ends[key] = n
-            self.busy_until = n + math.ceil(self.plan.orders * STEP)
-            return f"{lever}: closed for {self.busy_until - n} orders"
+            self.busy_until = max(n, self.busy_until) + math.ceil(self.plan.orders * STEP)
+            return f"{lever}: closed for {self.busy_until - n} orders."
 
     def turn(self, now: float, patience: float) -> float | None:
         """Seconds until the three workers that a storm leaves have served who comes ``now``; None if that is more than

@@ -21,13 +21,13 @@ class Ledger:
         self.charged, self.shipped, self.answers, self.facts = [], [], [], []
 
     def counts(self, first: int = 0) -> Counter:
-        """How many of the orders from ``first`` on met what has a price."""
+        """How many of the orders from ``first`` on met what has a price; an order counts when its page is answered."""
         charged, shipped = Counter(list(self.charged)), Counter(list(self.shipped))
         answers = {n: (accepted, took) for n, accepted, took in list(self.answers)}
         seen = Counter(dict.fromkeys(PRICES, 0))
-        for n in {*charged, *shipped, *answers}:
+        for n, (accepted, took) in answers.items():
             if n >= first:
-                paid, parcels, (accepted, took) = charged[n], shipped[n], answers.get(n, (False, 0.0))
+                paid, parcels = charged[n], shipped[n]
                 seen["paid once, shipped once"] += paid == parcels == 1
                 seen["charged once too often"] += max(0, paid - 1)
                 seen["paid, no parcel"] += paid > parcels == 0

@@ -30,13 +30,14 @@ class Play(NamedTuple):
 
 
 def bonus(plan, note) -> int:
-    """In a round of 1200 orders +300 for a note that is right at once, less for a later one, -100 for a wrong one."""
+    """In a round of 1200 orders +300 for a note that is right at once, less for a later one, -100 for a wrong one; and
+    one that was there before the fault is a guess, and wrong."""
     if note is None:
         return 0
-    if note.what not in plan.begins or INCIDENTS[note.what].service != note.where:
+    passed = note.at - plan.begins.get(note.what, math.inf)
+    if passed < 0 or INCIDENTS[note.what].service != note.where:
         return round(-100 * plan.orders / 1200)
-    passed = max(0, note.at - plan.begins[note.what]) / plan.orders
-    return round(300 * (1 - passed) * plan.orders / 1200)
+    return round(300 * (plan.orders - passed) / 1200)
 
 
 def cost(cards, orders: int) -> int:
@@ -70,15 +71,13 @@ def perfect(plan, cards) -> Play:
         lever, at = INCIDENTS[key].cure, begin + delay(key, plan, cards)
         notes.append(Note(key, INCIDENTS[key].service, at, begin, "knows it"))
         if lever == "drain region" and "region" not in cards:
-            lever = "breaker" if each(key, cards) > REFUSED else None
+            lever = "close" if each(key, cards) > REFUSED else None
         worth = (begin + lasts(key, plan, cards) - at) * each(key, cards)
-        if (
-            key == "storm"
-        ):  # with a card that helps it ends by itself; else keep everybody out until the queue has gone:
+        if key == "storm":  # it ends by itself with a card for it; else keep everybody out until the queue has gone
             queue = (at - begin) / 2 + 4 * plan.rate  # half of those who came, and all who came to a standstill
-            out = [(at, "breaker"), (at + math.ceil(queue / 1.5), "breaker")]
+            out = [(at, "close"), (at + math.ceil(queue / 1.5), "close")]
             script += [(at, lever), *out] if each(key, cards) > REFUSED else []
-        elif lever and worth > (0 if lever == "breaker" else closing(plan)):
+        elif lever and worth > (0 if lever == "close" else closing(plan)):
             script.append((at, lever))
     return Play(tuple(script), notes[0] if notes else None)
 
@@ -86,10 +85,10 @@ def perfect(plan, cards) -> Play:
 def expected_loss(plan, cards, player=perfect) -> float:
     """The closed form: orders until it is over × the share that it meets × what each of those loses."""
     script = [pulled for pulled in player(plan, cards).script if pulled[1] != "drain region" or "region" in cards]
-    on, off = ([at for at, lever in script if lever == "breaker"] + [plan.orders] * 2)[:2]
+    on, off = ([at for at, lever in script if lever == "close"] + [plan.orders] * 2)[:2]
     loss = (off - on) * REFUSED + closing(plan) * sum(lever not in SWITCHES for _, lever in script)
     for key, begin in plan.begins.items():
-        over = [at - begin for at, lever in script if lever in (INCIDENTS[key].cure, "breaker")]
+        over = [at - begin for at, lever in script if lever in (INCIDENTS[key].cure, "close")]
         loss += min([lasts(key, plan, cards), *over]) * each(key, cards)
     return loss
 

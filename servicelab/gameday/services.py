@@ -18,12 +18,12 @@ class Services:
         self.fate, self.kit, self.ledger, self.clock = fate, kit, ledger, clock
 
     def lets_in(self, n) -> bool:
-        """The gateway: closed, shedding every other order, or a token that is not valid yet (its clock is 2 s ahead, a
-        customer's token 0 to 4 s old); and an open breaker has nothing to sell."""
+        """The gateway: closed by a lever, shedding every other order, or a token that is not valid yet (its clock is
+        2 s ahead, a customer's token 0 to 4 s old)."""
         if self.fate.hits("clock", n, 0.5):
             self.ledger.facts.append((n, "token", 1))
             return False
-        return n >= self.fate.busy_until and "breaker" not in self.fate.on and not ("shed" in self.fate.on and n % 2)
+        return n >= self.fate.busy_until and "close" not in self.fate.on and not ("shed" in self.fate.on and n % 2)
 
     def knows_the_gone(self, n) -> bool:
         """Does orders ask an instance of payment that is gone? Nobody tells it while the registry is."""

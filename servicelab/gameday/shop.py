@@ -42,7 +42,7 @@ class Round(Component):
         self.plan, self.cards, self.trace, self.stood_still = plan, cards, Trace(), 0.0
         self.ledger, self.fate, self.kit = Ledger(), Fate(plan, cards, script), Kit(cards)
         self.services = Services(self.fate, self.kit, self.ledger, time.monotonic)
-        self._numbers, self._working, self._posted, self._shape = iter(range(plan.orders)), set(), 0, (0.0, False)
+        self._numbers, self._working, self._posted, self._distance = iter(range(plan.orders)), set(), 0, 0.0
         self._over, self._ended = threading.Event(), threading.Event()
         self._turn, self._desk = threading.Lock(), threading.Lock()
         self._stack, self._sessions = ExitStack(), {}
@@ -78,6 +78,7 @@ class Round(Component):
         payment = self._serve("payment", charge, lambda **of: self._work(services.payment(**of)))
         self._links = [use(FaultProxy(server, name=f"{self.name} link {number}"))
                        for number, server in enumerate((stock, payment, payment))]  # fmt: skip
+        self._links[2].add(Down())  # the instance of payment that is gone
         self._orders = self._serve("orders", "/orders/<int:n>", self._order)
         self._gateway = self._serve("gateway", "/buy/<int:n>", self._buy)
         threading.Thread(target=self._play, name="servicelab game day", daemon=True).start()
@@ -126,12 +127,12 @@ class Round(Component):
         return "", 200 if self._post("gateway", self._orders, f"/orders/{n}")[0] == Status.OK else 503
 
     def _order(self, n):
-        stock, *payments = self._links
+        stock, payment = self._links[0], self._links[1 + self.services.knows_the_gone(n)]
         if "queue" in self.cards:
             self._send("stock", n)
         else:
             self._post("orders", stock, f"/reserve/{n}")
-        pay = lambda timeout, number: self._post("orders", payments[n % 2], f"/charge/{n}/{number}", timeout, number)  # noqa: E731
+        pay = lambda timeout, number: self._post("orders", payment, f"/charge/{n}/{number}", timeout, number)  # noqa: E731
         sent, accepted = self.services.settle(n, call(self.services.policy(n), pay).status == Status.OK)
         if sent:
             self._send("parcels", n)
@@ -163,15 +164,10 @@ class Round(Component):
 
     def _shape_links(self, n):
         """Let the network be as order ``n`` finds it."""
-        before, self._shape = self._shape, (self.fate.distance(n), self.services.knows_the_gone(n | 1))
-        for number, link in enumerate(self._links if self._shape != before else ()):
-            link.clear()
-            if self._shape[0]:
-                for direction in ("upstream", "downstream"):
-                    one_way = self._shape[0] / 2 * (1 if number else TRIPS)
-                    link.add(Latency(one_way, name=direction, direction=direction))
-            if self._shape[1] and number == 2:
-                link.add(Down())
+        before, self._distance = self._distance, self.fate.distance(n)
+        for link, trips in zip(self._links if self._distance != before else (), (TRIPS, 1)):
+            for direction in ("upstream", "downstream"):
+                link.add(Latency(self._distance / 2 * trips, name=direction, direction=direction))
 
 
 class _Over(Exception):

@@ -25,7 +25,7 @@ class GameDay(LivePanel):
 
     title = "Game day"
     question = "Something breaks in each round. What, where, and which lever is the right one?"
-    size = (1150, 270)
+    size = (1150, 320)
     period, limit = 0.25, 600.0
     rows = ()
 
@@ -109,10 +109,11 @@ class GameDay(LivePanel):
     # -- what is seen -----------------------------------------------------------------------
 
     def draw(self, fig):
-        left, right = fig.subplots(1, 2, width_ratios=(1, 1.7))
+        left, right = fig.subplots(1, 2, width_ratios=(1, 1.3))
         left.set(xlim=(0, self.orders), ylim=(-5 * self.orders, 10 * self.orders), xlabel="order", ylabel="money")
         left.axhline(0, color=MUTED, linewidth=1)
-        left.set_title("This round, from the ledger")
+        left.plot([0, self.orders], [0, 10 * self.orders], ":", color=MUTED)
+        left.set_title("This round (dotted: all is well; ▲: a lever)")
         self.curve = self.moving(left.plot([], [], color=BLUE, linewidth=2.5)[0])
         self.pulled = self.moving(left.plot([], [], "^", color=VERMILION, markersize=10)[0])
         right.set_axis_off()
@@ -130,11 +131,11 @@ class GameDay(LivePanel):
         self.board.set_text("\n".join(f"{card}: {text}" if card else text for card, text in shown.items()))
         if not shop:
             return f"{points(self.cards)} of {POINTS} points spent. Start begins a round of {self.orders} orders."
-        left = self.orders - shop.fate.sent - 1
-        said = f"Round {len(self.rounds)} of {ROUNDS}: order {shop.fate.sent + 1} of {self.orders}, "
-        said += f"{left / self.rate:.0f} s left. Money in all {self.money}. {self.told}"
+        left = (self.orders - shop.fate.sent - 1) / self.rate
+        where = f": order {shop.fate.sent + 1} of {self.orders}, {left:.0f} s left" if self.is_open else " is over"
+        said = f"Round {len(self.rounds)} of {ROUNDS}{where}. Money in all {self.money}. {self.told}"
         if self.is_open:
-            return said
+            return f"{said} On: {', '.join(sorted(shop.fate.on))}." if shop.fate.on else said
         if not shop.is_scored:
             return f"{said} Not scored: it was ended, or the machine stood still. Start plays it again."
         if self.code:
@@ -157,13 +158,15 @@ class GameDay(LivePanel):
         note = [
             widgets.Dropdown(description="what", options=causes, layout={"width": "400px"}),
             widgets.Dropdown(description="where", options=PLACES, layout={"width": "180px"}),
-            widgets.IntText(description="since", tooltip="order", layout={"width": "180px"}),
+            widgets.IntText(
+                description="since order", layout={"width": "180px"}, style={"description_width": "initial"}
+            ),
             widgets.Dropdown(description="seen in", options=("pages", "money", *CARDS), layout={"width": "180px"}),
         ]
         file = button("File the note", "File the incident note")
         file.on_click(lambda _: self._pressed(lambda: self.file(*[field.value for field in note])))
         self.rows = [widgets.Box(row, layout=layout) for row in (cards, levers, [*note, file])]
-        self.image.layout.max_height = "calc(100vh - 455px)"  # there are more rows than other panels have
+        self.image.layout.max_height = "calc(100vh - 405px)"  # there are more rows than other panels have
         self.image.layout.min_height = "200px"
         panel.children = (*panel.children[:2], *self.rows, *panel.children[2:])
         self._show_rows()
