@@ -266,7 +266,7 @@ class NoCap(Watcher):
 
     def failed(self):
         self.index = 0
-        self.rest(self.rng.uniform(0, self.step))
+        self.rest(self.rng.uniform(self.step / 2, self.step))
         self.step *= 2
 
 
@@ -274,6 +274,44 @@ class ForgetsWhatItKnewAfterAnError(Watcher):
     def failed(self):
         self.known = None
         super().failed()
+
+
+class CountsFromTheHighest(Watcher):
+    """Compares with the highest index that was ever seen, and not with the one before."""
+
+    top = 0
+
+    def heard(self, new, found):
+        self.top = max(self.top, new)
+        self.index = new if new == self.top else 0
+        self.news(found)
+
+
+class ToldBefore(Watcher):
+    """Whoever was told once is no news again."""
+
+    def is_new(self, found):
+        told = vars(self).setdefault("told", [])
+        return set(found) not in told and not told.append(set(found))
+
+
+class ASet(Watcher):
+    def news(self, found):
+        super().news(set(found))
+
+
+class PatientForItsWaitOnly(Watcher):
+    def patience(self):
+        return self.wait * 17 / 16
+
+
+class StartWaits(Watcher):
+    """It begins when the first answer is there."""
+
+    def start(self):
+        with suppress(requests.RequestException):
+            self.question()
+        super().start()
 
 
 class NoTimeout(Watcher):
@@ -452,6 +490,11 @@ WRONG = {
     "no cap": (NoCap, {"died-of-error"}),
     "forgets what it knew after an error": (ForgetsWhatItKnewAfterAnError, {"acts-on-nothing"}),
     "no timeout": (NoTimeout, {"hangs"}),
+    "counts from the highest": (CountsFromTheHighest, {"index-not-sent"}),
+    "told before": (ToldBefore, {"news-missed"}),
+    "a set": (ASet, {"first-news"}),
+    "patient for its wait only": (PatientForItsWaitOnly, {"hasty"}),
+    "start waits": (StartWaits, {"time-limit"}),
     "stop waits": (StopWaits, {"stop-waits"}),
     "acts after stop": (ActsAfterStop, {"acts-after-stop"}),
     "asks after stop": (AsksAfterStop, {"asks-after-stop", "left-running"}),

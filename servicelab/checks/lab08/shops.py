@@ -48,11 +48,11 @@ class Shop:
 PRACTICE = Shop(
     instances=10, clients=100, calls=5, changes=2000, loss=0.05, requests=40, stale=3, failed=400, buried=100
 )
-#: Hidden. One grows and shrinks all day; one has clients by the hundred and hardly changes; one has more instances than
-#: clients; one is seldom called and never the same.
+#: Hidden. One grows and shrinks all day; one has clients by the thousand and hardly changes; one has more instances
+#: than clients; one is seldom called and never the same.
 CHECKED = (
     Shop(instances=20, clients=60, calls=2, changes=30_000, loss=0.10, requests=25, stale=4, failed=60, buried=100),
-    Shop(instances=6, clients=300, calls=0.5, changes=50, loss=0.05, requests=60, stale=1, failed=110, buried=40),
+    Shop(instances=6, clients=2600, calls=0.06, changes=50, loss=0.05, requests=60, stale=1, failed=110, buried=40),
     Shop(instances=400, clients=10, calls=20, changes=2000, loss=0.05, requests=125, stale=5, failed=10, buried=300),
     Shop(instances=40, clients=200, calls=0.02, changes=90_000, loss=0.02, requests=30, stale=0.5, failed=2, buried=20),
 )
@@ -81,7 +81,7 @@ def formulas(shop: Shop, way: str, ttl: float, heartbeat: float, period: float =
     """
     refresh = stale_by(way, period)
     seconds = theory.lease_window(ttl, heartbeat).mean + refresh
-    in_time = math.ceil(ttl / heartbeat - 0.02) - 1  # that which comes with the end comes too late
+    in_time = math.ceil(ttl / heartbeat - 1e-6) - 1  # that which comes with the end comes too late
     return Cost(
         shop.instances / heartbeat + lookups_by(shop, way, period),
         refresh,
