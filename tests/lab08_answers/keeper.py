@@ -145,10 +145,6 @@ class AlwaysRegisters(Keeper):
         self.register()
 
 
-class WithTheLease(Keeper):
-    share = 1.0
-
-
 class OneLostKills(Keeper):
     share = 1.5
 
@@ -170,19 +166,8 @@ class NeverQuickAgain(Keeper):
                 self.period *= 1.5
 
 
-class Hammers(Keeper):
-    share = 300
-
-
 class ADozen(Keeper):
     share = 12
-
-
-class CatchesAroundTheLoop(Keeper):
-    def keep(self):
-        with suppress(*NO_ANSWER):
-            while not self.gone.wait(self.period):
-                self.beat()
 
 
 class NoPauseAfterAnError(Keeper):
@@ -200,11 +185,6 @@ class NoPauseAfterA500(Keeper):
         while not self.gone.is_set():
             with suppress(consul.ConsulException):
                 return super().beat()
-
-
-class NeverRegistersAgain(Keeper):
-    def beat(self):
-        self.client.agent.check.ttl_pass("service:" + self.id)
 
 
 class RegistersAgainOnce(Keeper):
@@ -245,12 +225,6 @@ class NoCheckTheSecondTime(Keeper):
             self.client.agent.service.register("orders", self.id, address="127.0.0.1", port=self.server.port)
 
 
-class NoAddress(Keeper):
-    def register(self):
-        check = {"TTL": f"{self.ttl * 1000:.0f}ms", "Status": "passing"}
-        self.client.agent.service.register("orders", self.id, port=self.server.port, check=check)
-
-
 class DiesOf500(Keeper):
     """Silence is expected, and an error is not."""
 
@@ -265,11 +239,6 @@ class DiesOfSilence(Keeper):
         while not self.gone.wait(self.period):
             with suppress(consul.ConsulException):
                 self.beat()
-
-
-class WaitsAsPyConsulDoes(Keeper):
-    def patience(self):
-        pass
 
 
 class PatientWithALease(Keeper):
@@ -415,7 +384,6 @@ class NothingToStop:
 RIGHT = {"in small parts": Keeper, "timers and requests": Timers, "one thread for all": OneState}
 WRONG = {
     "registers in place of a heartbeat": (AlwaysRegisters, {"stays-critical"}),
-    "as slow as its lease": (WithTheLease, {"one-lost-kills"}),
     "the period of the chapter": (PeriodOfTheChapter, {"stays-slow"}),
     "never quick again": (NeverQuickAgain, {"stays-slow"}),
     "no pause after a 500": (NoPauseAfterA500, {"no-pause"}),
@@ -425,17 +393,12 @@ WRONG = {
     "the goodbye fails at a 500": (GoodbyeFailsAt500, {"goodbye-fails"}),
     "registers later": (RegistersLater, {"not-registered"}),
     "one lost kills": (OneLostKills, {"one-lost-kills"}),
-    "hammers": (Hammers, {"hammers"}),
     "a dozen in a lease": (ADozen, {"hammers"}),
-    "catches around the loop": (CatchesAroundTheLoop, {"dies-of-500"}),
     "dies of a 500": (DiesOf500, {"dies-of-500"}),
     "dies of silence": (DiesOfSilence, {"thread-died"}),
     "no pause after an error": (NoPauseAfterAnError, {"no-pause"}),
-    "never registers again": (NeverRegistersAgain, {"not-registered-again"}),
     "no port the second time": (NoPortTheSecondTime, {"registered-otherwise"}),
     "no check the second time": (NoCheckTheSecondTime, {"registered-otherwise"}),
-    "no address": (NoAddress, {"registered-otherwise"}),
-    "waits as py-consul does": (WaitsAsPyConsulDoes, {"hangs"}),
     "patient with a lease": (PatientWithALease, {"hangs"}),
     "impatient in the loop only": (ImpatientInTheLoopOnly, {"stop-hangs"}),
     "waits for an exception": (WaitsForNotFound, {"not-registered-again"}),

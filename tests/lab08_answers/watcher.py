@@ -173,14 +173,6 @@ class IndexNotSent(Watcher):
         return {"passing": "1"}
 
 
-class IndexAlwaysTheFirst(Watcher):
-    """Takes the index of the first answer for good."""
-
-    def heard(self, new, found):
-        self.index = self.index or new
-        self.news(found)
-
-
 class ResetsOnlyAfterErrors(Watcher):
     """Trusts that an index goes back only where the registry was away for a moment."""
 
@@ -393,12 +385,6 @@ class DiesOfAnError(Watcher):
             self.rest(self.pause)
 
 
-class NobodyAfterAnError(Watcher):
-    def failed(self):
-        super().failed()
-        self.news([])
-
-
 class DoesNotLookAtTheStatus(Watcher):
     """A 500 is no JSON, and that is no RequestException here."""
 
@@ -408,14 +394,6 @@ class DoesNotLookAtTheStatus(Watcher):
         self.heard(
             self.new_index(answer), [f"http://{one['Service']['Address']}:{one['Service']['Port']}" for one in found]
         )
-
-
-class BacksOffForEver(Watcher):
-    """The first pause is ten seconds."""
-
-    def failed(self):
-        self.index = 0
-        self.rest(self.rng.uniform(8, 10))
 
 
 class StopWaits(Watcher):
@@ -449,11 +427,6 @@ class InTheForeground(Watcher):
         self.watch()
 
 
-class NeverActs(Watcher):
-    def news(self, found):
-        self.known = set(found)
-
-
 class NothingToStop:
     def __init__(self, web, url, service, act, rng, wait):
         pass
@@ -462,7 +435,6 @@ class NothingToStop:
 RIGHT = {"in small parts": Watcher, "a generator": Generator, "a queue between two threads": Queue}
 WRONG = {
     "index not sent": (IndexNotSent, {"index-not-sent"}),
-    "the first index for good": (IndexAlwaysTheFirst, {"busy-on-spurious"}),
     "resets only after errors": (ResetsOnlyAfterErrors, {"index-not-reset"}),
     "takes the smaller index": (TakesTheSmallerIndex, {"index-not-reset"}),
     "drops the answer": (DropsTheAnswer, {"backwards-is-deaf"}),
@@ -484,9 +456,7 @@ WRONG = {
     "never begins anew": (NeverBeginsAnew, {"never-begins-anew"}),
     "compares lists": (ComparesLists, {"order-is-news"}),
     "dies of an error": (DiesOfAnError, {"died-of-error"}),
-    "nobody after an error": (NobodyAfterAnError, {"acts-on-error"}),
     "does not look at the status": (DoesNotLookAtTheStatus, {"acts-on-error"}),
-    "backs off for ever": (BacksOffForEver, {"died-of-error"}),
     "no cap": (NoCap, {"died-of-error"}),
     "forgets what it knew after an error": (ForgetsWhatItKnewAfterAnError, {"acts-on-nothing"}),
     "no timeout": (NoTimeout, {"hangs"}),
@@ -499,6 +469,5 @@ WRONG = {
     "acts after stop": (ActsAfterStop, {"acts-after-stop"}),
     "asks after stop": (AsksAfterStop, {"asks-after-stop", "left-running"}),
     "in the foreground": (InTheForeground, {"time-limit"}),
-    "never acts": (NeverActs, {"first-news"}),
     "nothing to stop": (NothingToStop, {"no-methods"}),
 }

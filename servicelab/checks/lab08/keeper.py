@@ -3,6 +3,7 @@
 import statistics
 import threading
 import time
+from types import SimpleNamespace
 
 import consul
 import requests
@@ -76,12 +77,13 @@ class Keeping(RegistryStage):
         app = Flask(ID)
         app.add_url_rule("/orders", "orders", lambda: "taken")
         self.server = self.use(serve(app, "orders of the check", trace=ask.trace, lane=ID))
-        self.port, self.server_url = self.server.port, self.server.url
+        self.port = self.server.port
         client = consul.Consul(host=self.registry.host, port=self.registry.port)
         client.http.session.close()
         self.web = client.http.session = self.session(ID)
+        given = SimpleNamespace(port=self.port, url=self.server.url, stop=self.stop_server)
         self.ttl = SHORT if ask.trace_of == "errors" else TTL
-        self.keeper = self.make(Keeper, client, ID, _Service(self), self.ttl, methods=("start", "stop"), keep=True)
+        self.keeper = self.make(Keeper, client, ID, given, self.ttl, methods=("start", "stop"), keep=True)
         self.at_end(self.end)
         self.call(self.keeper.start, keep=True)
 
@@ -137,16 +139,6 @@ class Keeping(RegistryStage):
         if ttl is None or abs(ttl - self.ttl) > 0.01:
             wrong.append(f"its check has {'no TTL' if ttl is None else f'a TTL of {ttl:g} s'}")
         return " and ".join(wrong)
-
-
-class _Service:
-    """What the learner's keeper gets as its server."""
-
-    def __init__(self, keeping):
-        self.port, self.url, self.stop = keeping.port, keeping.server_url, keeping.stop_server
-
-    def __repr__(self):
-        return f"<the server of {ID}, port {self.port}>"
 
 
 check_keeper = scenario("08", 1, "A lease that is kept", WORDS, Keeper=Keeping)

@@ -14,20 +14,7 @@ WAYS = ("every call", "poll", "blocking query")  # of knowing
 
 @dataclass(frozen=True)
 class Shop:
-    """A shop, and what discovery may cost in it.
-
-    | number    | unit  | meaning                                                                         |
-    |-----------|-------|---------------------------------------------------------------------------------|
-    | instances |       | how many keep a lease                                                           |
-    | clients   |       | how many have to know of them                                                   |
-    | calls     | /s    | that each client makes, to the instances in turn                                |
-    | changes   | /day  | instances that come or go by design, all together                               |
-    | loss      | share | of the heartbeats that get lost, each by itself                                 |
-    | requests  | /s    | heartbeats and lookups that the registry may get, at most                       |
-    | stale     | s     | until a client has heard of a change that the registry knows, on average        |
-    | failed    | calls | that may fail when an instance dies, of all clients together, on average        |
-    | buried    | /day  | living instances that may lose their lease, all together                        |
-    """
+    """A shop, and what discovery may cost in it: numbers, units and meaning are in the two tables of the task."""
 
     instances: int
     clients: int

@@ -196,11 +196,7 @@ def changes(w):
     w.enter(9, status=CRITICAL)
     yield "first-news", w.watch() and w.acts[0] == urls(1), w.told
     waits, last = w.waits(), w.ask.trace.calls[-1].status
-    yield (
-        "index-not-sent",
-        waits,
-        f"{w.questions} questions were asked, each was answered at once, and the last: {last}",
-    )
+    yield "index-not-sent", waits, f"{w.questions} questions were asked, and each answered at once, the last: {last}"
     w.enter(2)
     came = w.hears(1, 2)
     w.remove(2)
@@ -303,12 +299,10 @@ def ill(w):
     yield "hammers", len(stamps) <= 5 * FEW, f"{len(stamps)} questions in {OUTAGE} s"
     first, last = (pauses[0], statistics.median(pauses[-2:])) if len(pauses) > 2 else (0.0, 0.0)
     told = f"{len(stamps)} questions in {OUTAGE} s" + (f"; pauses from {first:.2f} s to {last:.2f} s" if last else "")
-    drawn = w.dice.drawn
     double.says(2, status=200, index=8)
-    heard = w.hears(2)
-    yield "died-of-error", heard, w.told
+    yield "died-of-error", w.hears(2), w.told
     yield "pause-does-not-grow", last > GROWN * first, told
-    yield "no-jitter", drawn, "nothing was drawn"
+    yield "no-jitter", w.dice.drawn, "nothing was drawn"
     double.is_seen()
     begin = w.ask.trace.clock()
     double.says(status=500)
@@ -350,11 +344,7 @@ def silence(w):
     count = len(double.seen)
     time.sleep(SHORT + LATE)
     asked = len(double.seen) - count
-    yield (
-        "hasty",
-        not asked,
-        f"{asked} more in the first {SHORT + LATE:g} s of a question that may wait for {SHORT:g} s",
-    )
+    yield "hasty", not asked, f"{asked} more in the first {SHORT + LATE:g} s of one that may wait for {SHORT:g} s"
     again = wait_until(lambda: len(double.seen) > count, GIVEN_UP)
     yield "hangs", again, f"{GIVEN_UP:g} s later the last of {count} questions still waits"
 
