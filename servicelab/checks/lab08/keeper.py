@@ -17,7 +17,7 @@ ID, TTL, SHORT, DRAIN = "orders-1", 0.75, 0.4, 0.6  # seconds; SHORT is another 
 ENTER, GOODBYE = "PUT /v1/agent/service/register", "PUT /v1/agent/service/deregister"
 BEATS = ("PUT /v1/agent/check/pass", "PUT /v1/agent/check/update")
 HELD = 0.5  # seconds at most for which a request is held up on its way, while stop() is called
-FEW, MOST = 0.45, 6  # leases between two heartbeats at the most, and heartbeats in a lease
+FEW, MOST = 0.495, 6  # leases between two heartbeats at the most, and heartbeats in a lease
 SLOWER = 0.65  # … with SHORT, after an error; a right answer is at 0.5, a period of 0.3 s at 0.75
 MANY = 15  # requests while the registry is down or ill; there should be about three
 

@@ -23,7 +23,6 @@ PAUSED = 0.05  # seconds after an answer without an index in which every watcher
 OUTAGE = 1.4  # seconds in which a pause that doubles has grown to half a second
 SOON = 0.6  # seconds in which somebody has asked at least twice whose pauses begin short
 GROWN = 1.6  # times as long as the first pause are the last ones, at least; a right answer's are two to twenty times
-GROWS = 2.0  # seconds in which pauses that double grow to 3 s, unless they are 1 s at most
 BACK = 2.0  # seconds in which somebody asks again whose pauses are 1 s at most
 LATE = 0.5  # seconds after the wait of a question in which nobody gives it up
 GIVEN_UP = 3.0  # seconds after which a question of SHORT seconds is given up
@@ -299,8 +298,10 @@ def ill(w):
     yield "hammers", len(stamps) <= 5 * FEW, f"{len(stamps)} questions in {OUTAGE} s"
     first, last = (pauses[0], statistics.median(pauses[-2:])) if len(pauses) > 2 else (0.0, 0.0)
     told = f"{len(stamps)} questions in {OUTAGE} s" + (f"; pauses from {first:.2f} s to {last:.2f} s" if last else "")
+    w.dice.around, before = 0.9, w.dice.drawn
+    wait_until(lambda: w.dice.drawn > before, 1.5)  # a long pause begins
     double.says(2, status=200, index=8)
-    yield "died-of-error", w.hears(2), w.told
+    yield "died-of-error", w.hears(2, limit=BACK), w.told
     yield "pause-does-not-grow", last > GROWN * first, told
     yield "no-jitter", w.dice.drawn, "nothing was drawn"
     double.is_seen()
@@ -319,11 +320,8 @@ def dead(w):
     w.enter(1)
     w.watch()
     w.waits()
-    w.dice.around = 0.06  # short pauses, while what they are drawn from grows
     w.registry.kill()
-    time.sleep(GROWS)
-    w.dice.around, before = 0.9, w.questions
-    wait_until(lambda: w.questions > before, 1.5)
+    time.sleep(WATCHED)
     acts = len(w.acts)
     w.registry.restart(keep=True)
     yield "acts-on-error", acts == 1, w.told
