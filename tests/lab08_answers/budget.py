@@ -96,6 +96,11 @@ def one_choice_for_all(shop):
     return {"way": "poll", "ttl": 10, "heartbeat": 3, "period": 5}
 
 
+def forgets_the_minute(shop):
+    """A question that waits is asked anew when something has changed, and never else."""
+    return grid(shop) if shop.clients < 1000 else {"way": "blocking query", "heartbeat": 0.35, "ttl": 1.5}
+
+
 def forgets_heartbeats(shop):
     """Lookups may use the whole budget."""
     found = grid(shop)
@@ -198,6 +203,7 @@ RIGHT = {
 _CHOICES = {
     "polls everywhere": (polls_everywhere, {"no-period-will-do"}),
     "blocking queries everywhere": (watches_everywhere, {"woken-too-often"}),
+    "forgets the minute": (forgets_the_minute, {"woken-too-often"}),
     "asks before every call": (asks_before_every_call, {"asks-every-call"}),
     "one choice for all": (one_choice_for_all, {"forgot-refresh", "heartbeats-alone", "no-period-will-do"}),
     "asks far too often": (changed(period=0.1), {"too-many-requests"}),

@@ -178,11 +178,11 @@ def own_seed(period, rng):
 
 def too_seldom(period, rng):
     """Jitter that is only added."""
-    answered, step = (yield 0), 0.1 * period
+    answered, step = (yield rng.uniform(0, period)), 0.1 * period
     while True:
         if answered:
             step = 0.1 * period
-            answered = yield period * rng.uniform(1.0, 2.0)
+            answered = yield period * rng.uniform(1.0, 1.25)
         else:
             answered = yield rng.uniform(0, step)
             step = min(2 * step, period)
@@ -214,7 +214,7 @@ WRONG = {
     "narrow jitter only": (narrow_jitter_only, {"slow-after-a-loss"}),
     "never begins anew": (never_begins_anew, {"never-begins-anew"}),
     "grows for ever": (grows_for_ever, {"grows-for-ever"}),
-    "counts in seconds": (counts_in_seconds, {"sockets"}),
+    "counts in seconds": (counts_in_seconds, {"other-period"}),
     "numbers of its own": (numbers_of_its_own, {"slow-after-a-loss"}),
     "ends": (ends, {"wrong-type"}),
     "a number": (a_number, {"wrong-type"}),

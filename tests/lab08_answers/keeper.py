@@ -145,37 +145,29 @@ class AlwaysRegisters(Keeper):
         self.register()
 
 
-class SlowerThanItsLease(Keeper):
-    share = 0.8
-
-
-class WithTheLease(Keeper):
-    share = 1.0
-
-
 class OneLostKills(Keeper):
     share = 1.5
 
 
-class Hammers(Keeper):
-    share = 300
+class PeriodOfTheChapter(Keeper):
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.period = 0.3
+
+
+class NeverQuickAgain(Keeper):
+    """The pause grows with each failure, and a success changes nothing."""
+
+    def keep(self):
+        while not self.gone.wait(self.period):
+            try:
+                self.beat()
+            except NO_ANSWER:
+                self.period *= 1.5
 
 
 class ADozen(Keeper):
     share = 12
-
-
-class DiesOfAnError(Keeper):
-    def keep(self):
-        while not self.gone.wait(self.period):
-            self.beat()
-
-
-class CatchesAroundTheLoop(Keeper):
-    def keep(self):
-        with suppress(*NO_ANSWER):
-            while not self.gone.wait(self.period):
-                self.beat()
 
 
 class NoPauseAfterAnError(Keeper):
@@ -188,9 +180,32 @@ class NoPauseAfterAnError(Keeper):
                 pass
 
 
-class NeverRegistersAgain(Keeper):
+class NoPauseAfterA500(Keeper):
     def beat(self):
-        self.client.agent.check.ttl_pass("service:" + self.id)
+        while not self.gone.is_set():
+            with suppress(consul.ConsulException):
+                return super().beat()
+
+
+class RegistersAgainOnce(Keeper):
+    has_again = False
+
+    def beat(self):
+        if not self.client.agent.check.ttl_pass("service:" + self.id) and not self.has_again:
+            self.register()
+            self.has_again = True
+
+
+class RegistersUnprotected(Keeper):
+    """The heartbeat may fail, and what follows a 404 may not."""
+
+    def keep(self):
+        while not self.gone.wait(self.period):
+            known = True
+            with suppress(*NO_ANSWER):
+                known = self.client.agent.check.ttl_pass("service:" + self.id)
+            if not known:
+                self.register()
 
 
 class NoPortTheSecondTime(Keeper):
@@ -210,12 +225,6 @@ class NoCheckTheSecondTime(Keeper):
             self.client.agent.service.register("orders", self.id, address="127.0.0.1", port=self.server.port)
 
 
-class NoAddress(Keeper):
-    def register(self):
-        check = {"TTL": f"{self.ttl * 1000:.0f}ms", "Status": "passing"}
-        self.client.agent.service.register("orders", self.id, port=self.server.port, check=check)
-
-
 class DiesOf500(Keeper):
     """Silence is expected, and an error is not."""
 
@@ -230,11 +239,6 @@ class DiesOfSilence(Keeper):
         while not self.gone.wait(self.period):
             with suppress(consul.ConsulException):
                 self.beat()
-
-
-class WaitsAsPyConsulDoes(Keeper):
-    def patience(self):
-        pass
 
 
 class PatientWithALease(Keeper):
@@ -302,21 +306,19 @@ class ComesBack(Keeper):
         self.server.stop()
 
 
-class GoodbyeThenEvent(Keeper):
-    """The event comes after the goodbye, and nobody waits for the thread."""
-
-    def stop(self, drain):
-        self.goodbye()
-        self.gone.set()
-        time.sleep(drain)
-        self.server.stop()
-
-
 class EventWithoutJoin(Keeper):
     """The event comes first, but a heartbeat may have begun."""
 
     def halt(self):
         self.gone.set()
+
+
+class LooksBeforeItRegisters(EventWithoutJoin):
+    """… but the registration may have begun, too."""
+
+    def beat(self):
+        if not self.client.agent.check.ttl_pass("service:" + self.id) and not self.gone.is_set():
+            self.register()
 
 
 class NeverStops(Keeper):
@@ -331,22 +333,39 @@ class GoodbyeFails(Keeper):
         self.client.agent.service.deregister(self.id)
 
 
-class KeepsOn(Keeper):
-    """Its thread is not told to end, and says nothing after a 404."""
+class GoodbyeFailsAt500(Keeper):
+    def goodbye(self):
+        with suppress(requests.RequestException):
+            self.client.agent.service.deregister(self.id)
 
-    def register(self):
-        if not self.gone.is_set():
-            super().register()
+
+class RegistersLater(Keeper):
+    def start(self):
+        self.thread = threading.Thread(target=self.begin, daemon=True)
+        self.thread.start()
+
+    def begin(self):
+        time.sleep(0.05)
+        self.register()
+        self.keep()
+
+
+class KeepsOn(Keeper):
+    """Its thread falls silent, and never ends."""
+
+    lock = threading.Lock()
 
     def keep(self):
         with suppress(SystemExit):  # with which the check ends it, so that pytest need not tell of it
             while True:
                 time.sleep(self.period)
-                with suppress(*NO_ANSWER):
-                    self.beat()
+                with self.lock, suppress(*NO_ANSWER):
+                    if not self.gone.is_set():
+                        self.beat()
 
     def halt(self):
-        self.gone.set()
+        with self.lock:
+            self.gone.set()
 
 
 class NotRegistered(Keeper):
@@ -365,21 +384,21 @@ class NothingToStop:
 RIGHT = {"in small parts": Keeper, "timers and requests": Timers, "one thread for all": OneState}
 WRONG = {
     "registers in place of a heartbeat": (AlwaysRegisters, {"stays-critical"}),
-    "slower than its lease": (SlowerThanItsLease, {"late"}),
-    "as slow as its lease": (WithTheLease, {"late"}),
+    "the period of the chapter": (PeriodOfTheChapter, {"stays-slow"}),
+    "never quick again": (NeverQuickAgain, {"stays-slow"}),
+    "no pause after a 500": (NoPauseAfterA500, {"no-pause"}),
+    "registers again once": (RegistersAgainOnce, {"not-registered-again"}),
+    "registers unprotected": (RegistersUnprotected, {"not-registered-again"}),
+    "looks before it registers": (LooksBeforeItRegisters, {"races-its-goodbye"}),
+    "the goodbye fails at a 500": (GoodbyeFailsAt500, {"goodbye-fails"}),
+    "registers later": (RegistersLater, {"not-registered"}),
     "one lost kills": (OneLostKills, {"one-lost-kills"}),
-    "hammers": (Hammers, {"hammers"}),
     "a dozen in a lease": (ADozen, {"hammers"}),
-    "dies of an error": (DiesOfAnError, {"dies-of-500"}),
-    "catches around the loop": (CatchesAroundTheLoop, {"dies-of-500"}),
     "dies of a 500": (DiesOf500, {"dies-of-500"}),
     "dies of silence": (DiesOfSilence, {"thread-died"}),
     "no pause after an error": (NoPauseAfterAnError, {"no-pause"}),
-    "never registers again": (NeverRegistersAgain, {"not-registered-again"}),
     "no port the second time": (NoPortTheSecondTime, {"registered-otherwise"}),
     "no check the second time": (NoCheckTheSecondTime, {"registered-otherwise"}),
-    "no address": (NoAddress, {"registered-otherwise"}),
-    "waits as py-consul does": (WaitsAsPyConsulDoes, {"hangs"}),
     "patient with a lease": (PatientWithALease, {"hangs"}),
     "impatient in the loop only": (ImpatientInTheLoopOnly, {"stop-hangs"}),
     "waits for an exception": (WaitsForNotFound, {"not-registered-again"}),
@@ -389,7 +408,6 @@ WRONG = {
     "no drain": (NoDrain, {"no-drain"}),
     "drains first": (DrainsFirst, {"no-drain"}),
     "comes back": (ComesBack, {"comes-back"}),
-    "goodbye, then the event": (GoodbyeThenEvent, {"races-its-goodbye"}),
     "an event without join": (EventWithoutJoin, {"races-its-goodbye"}),
     "never stops": (NeverStops, {"not-stopped"}),
     "the goodbye fails": (GoodbyeFails, {"goodbye-fails"}),

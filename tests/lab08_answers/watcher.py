@@ -173,14 +173,6 @@ class IndexNotSent(Watcher):
         return {"passing": "1"}
 
 
-class IndexAlwaysTheFirst(Watcher):
-    """Takes the index of the first answer for good."""
-
-    def heard(self, new, found):
-        self.index = self.index or new
-        self.news(found)
-
-
 class ResetsOnlyAfterErrors(Watcher):
     """Trusts that an index goes back only where the registry was away for a moment."""
 
@@ -266,7 +258,7 @@ class NoCap(Watcher):
 
     def failed(self):
         self.index = 0
-        self.rest(self.rng.uniform(0, self.step))
+        self.rest(self.rng.uniform(self.step / 2, self.step))
         self.step *= 2
 
 
@@ -274,6 +266,44 @@ class ForgetsWhatItKnewAfterAnError(Watcher):
     def failed(self):
         self.known = None
         super().failed()
+
+
+class CountsFromTheHighest(Watcher):
+    """Compares with the highest index that was ever seen, and not with the one before."""
+
+    top = 0
+
+    def heard(self, new, found):
+        self.top = max(self.top, new)
+        self.index = new if new == self.top else 0
+        self.news(found)
+
+
+class ToldBefore(Watcher):
+    """Whoever was told once is no news again."""
+
+    def is_new(self, found):
+        told = vars(self).setdefault("told", [])
+        return set(found) not in told and not told.append(set(found))
+
+
+class ASet(Watcher):
+    def news(self, found):
+        super().news(set(found))
+
+
+class PatientForItsWaitOnly(Watcher):
+    def patience(self):
+        return self.wait * 17 / 16
+
+
+class StartWaits(Watcher):
+    """It begins when the first answer is there."""
+
+    def start(self):
+        with suppress(requests.RequestException):
+            self.question()
+        super().start()
 
 
 class NoTimeout(Watcher):
@@ -355,12 +385,6 @@ class DiesOfAnError(Watcher):
             self.rest(self.pause)
 
 
-class NobodyAfterAnError(Watcher):
-    def failed(self):
-        super().failed()
-        self.news([])
-
-
 class DoesNotLookAtTheStatus(Watcher):
     """A 500 is no JSON, and that is no RequestException here."""
 
@@ -370,14 +394,6 @@ class DoesNotLookAtTheStatus(Watcher):
         self.heard(
             self.new_index(answer), [f"http://{one['Service']['Address']}:{one['Service']['Port']}" for one in found]
         )
-
-
-class BacksOffForEver(Watcher):
-    """The first pause is ten seconds."""
-
-    def failed(self):
-        self.index = 0
-        self.rest(self.rng.uniform(8, 10))
 
 
 class StopWaits(Watcher):
@@ -411,11 +427,6 @@ class InTheForeground(Watcher):
         self.watch()
 
 
-class NeverActs(Watcher):
-    def news(self, found):
-        self.known = set(found)
-
-
 class NothingToStop:
     def __init__(self, web, url, service, act, rng, wait):
         pass
@@ -424,7 +435,6 @@ class NothingToStop:
 RIGHT = {"in small parts": Watcher, "a generator": Generator, "a queue between two threads": Queue}
 WRONG = {
     "index not sent": (IndexNotSent, {"index-not-sent"}),
-    "the first index for good": (IndexAlwaysTheFirst, {"busy-on-spurious"}),
     "resets only after errors": (ResetsOnlyAfterErrors, {"index-not-reset"}),
     "takes the smaller index": (TakesTheSmallerIndex, {"index-not-reset"}),
     "drops the answer": (DropsTheAnswer, {"backwards-is-deaf"}),
@@ -446,16 +456,18 @@ WRONG = {
     "never begins anew": (NeverBeginsAnew, {"never-begins-anew"}),
     "compares lists": (ComparesLists, {"order-is-news"}),
     "dies of an error": (DiesOfAnError, {"died-of-error"}),
-    "nobody after an error": (NobodyAfterAnError, {"acts-on-error"}),
     "does not look at the status": (DoesNotLookAtTheStatus, {"acts-on-error"}),
-    "backs off for ever": (BacksOffForEver, {"died-of-error"}),
     "no cap": (NoCap, {"died-of-error"}),
     "forgets what it knew after an error": (ForgetsWhatItKnewAfterAnError, {"acts-on-nothing"}),
     "no timeout": (NoTimeout, {"hangs"}),
+    "counts from the highest": (CountsFromTheHighest, {"index-not-sent"}),
+    "told before": (ToldBefore, {"news-missed"}),
+    "a set": (ASet, {"first-news"}),
+    "patient for its wait only": (PatientForItsWaitOnly, {"hasty"}),
+    "start waits": (StartWaits, {"time-limit"}),
     "stop waits": (StopWaits, {"stop-waits"}),
     "acts after stop": (ActsAfterStop, {"acts-after-stop"}),
     "asks after stop": (AsksAfterStop, {"asks-after-stop", "left-running"}),
     "in the foreground": (InTheForeground, {"time-limit"}),
-    "never acts": (NeverActs, {"first-news"}),
     "nothing to stop": (NothingToStop, {"no-methods"}),
 }

@@ -20,8 +20,8 @@ heartbeat-above-ttl: the heartbeat comes before the lease ends
     What becomes of the lease of an instance that is well, between two heartbeats?
 asks-every-call: the registry gets no more requests than it may: the lookups of clients that ask before every call
     How many calls does this shop make in a second?
-woken-too-often: the registry gets no more requests than it may: the lookups of clients that are woken by each change
-    Each change wakes every client. How often is that, where the list is never the same for long?
+woken-too-often: the registry gets no more requests than it may: the lookups of clients whose question waits
+    What ends such a question, and how often does each of these happen in a second, to all clients together?
 no-period-will-do: the clients hear of a change in time, and the registry bears their questions
     How often would they have to poll for that? Which way asks only when something has changed, or when it must?
 forgot-heartbeats: the registry gets no more requests than it may: heartbeats and lookups together
@@ -117,7 +117,7 @@ def _judged(b, shop):
 
 def _why_so_many(shop, way, lookups, beats):
     """The code of too many requests: which part of them it is that can be mended."""
-    if way != "poll" and lookups > shop.requests / 2:
+    if way != "poll" and lookups > beats:
         return "asks-every-call" if way == "every call" else "woken-too-often"
     if beats > shop.requests:
         return "heartbeats-alone"

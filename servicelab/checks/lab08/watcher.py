@@ -19,10 +19,12 @@ GET = "GET /v1/health"
 LONG, SHORT = 10.0, 0.2  # seconds that a question may be kept waiting
 WATCHED = 0.5  # seconds
 FEW = 8  # questions in WATCHED; with a pause of 0.1 s there are five, without one hundreds
+PAUSED = 0.05  # seconds after an answer without an index in which every watcher makes its pause
 OUTAGE = 1.4  # seconds in which a pause that doubles has grown to half a second
 SOON = 0.6  # seconds in which somebody has asked at least twice whose pauses begin short
 GROWN = 1.6  # times as long as the first pause are the last ones, at least; a right answer's are two to twenty times
 BACK = 2.0  # seconds in which somebody asks again whose pauses are 1 s at most
+LATE = 0.5  # seconds after the wait of a question in which nobody gives it up
 GIVEN_UP = 3.0  # seconds after which a question of SHORT seconds is given up
 
 WORDS = words("""
@@ -64,6 +66,8 @@ died-of-error: … and when it is well again, its news are heard within a second
     Which exceptions leave your loop, and how long can a pause become?
 never-begins-anew: the next trouble begins with a short pause again
     When does the growth of the pause end?
+hasty: a question is not given up before its wait is over, and a second more
+    How late may an answer be that was worth waiting for?
 hangs: a registry that accepts a question and never answers it is asked again
     For how long does your session wait for an answer?
 stop-waits: stop() returns at once, although a question waits
@@ -96,18 +100,24 @@ class Watching(RegistryStage):
         self.acts, self.dice, self.wait = [], Dice(8), LONG
         self.at_end(self.end)
 
-    def watch(self, url=None):
+    def watch(self, url=None, patience=2.0):
         """Start it, and wait for its first news."""
-        args = (self.session("gateway"), url or self.url, "orders", lambda found: self.acts.append(sorted(found)))
+        args = (self.session("gateway"), url or self.url, "orders", self.act)
         self.yours_now = self.make(self.yours, *args, self.dice, self.wait, methods=("start", "stop"), keep=True)
         self.call(self.yours_now.start, limit=1.0, keep=True)
-        return wait_until(lambda: self.acts, 2.0)
+        return wait_until(lambda: self.acts, patience)
+
+    def act(self, found):
+        self.acts.append(sorted(found) if isinstance(found, list) else found)
 
     def end(self):
         if self.registry.is_running:
             self.registry.kill()  # first, so that nobody has to wait for an answer
         if self.yours_now is not None:
-            self.ask.run(self.yours_now.stop, limit=2.0, keep=True)
+            self.stop()
+
+    def stop(self):
+        return self.ask.run(self.yours_now.stop, limit=2.0, keep=True)
 
     @property
     def questions(self):
@@ -153,9 +163,6 @@ class Double:
         """Wait until a question has seen its index, and waits."""
         return wait_until(lambda: self.seen[-1:] == [self.index], 1.5)
 
-    def _is_known(self, seen):
-        return self.status == 200 and seen and self.index and seen >= self.index
-
     def _answer(self):
         seen = request.args.get("index", type=int)
         wait = re.fullmatch(r"([0-9.]+)(ms|s|m)", request.args.get("wait", ""))
@@ -187,13 +194,14 @@ def changes(w):
     w.enter(1)
     w.enter(9, status=CRITICAL)
     yield "first-news", w.watch() and w.acts[0] == urls(1), w.told
-    yield "index-not-sent", w.waits(), f"{w.questions} questions were asked, and each was answered at once"
+    waits, last = w.waits(), w.ask.trace.calls[-1].status
+    yield "index-not-sent", waits, f"{w.questions} questions were asked, and each answered at once, the last: {last}"
     w.enter(2)
     came = w.hears(1, 2)
-    w.remove(1)
-    yield "news-missed", came and w.hears(2), w.told
     w.remove(2)
-    yield "news-missed", w.hears(), w.told
+    came = came and w.hears(1)
+    w.remove(1)
+    yield "news-missed", came and w.hears(), w.told
 
 
 @part
@@ -224,7 +232,7 @@ def waiting(w):
     w.wait, double = SHORT, Double(w)
     w.watch(double.url)
     double.has_heard(4)
-    sent, waits = double.seen[1:4], {wait for wait in double.waits if wait}
+    sent, waits = double.seen[1:4], {wait for wait in double.waits if wait is not None}
     yield "wait-not-sent", waits == {SHORT}, f"it was to be {SHORT} s, and the questions said {shown(sorted(waits))} s"
     yield "index-not-sent", sent == [7, 7, 7], f"the index was 7, and the questions after the first said {sent}"
     double.says(1, 2, index=8)
@@ -250,7 +258,7 @@ def backwards(w):
         happened = f"it went from {last} back to {index} {why}, and the next question said {sent}"
         yield "index-not-reset", not sent, happened
         yield "backwards-is-deaf", w.hears(*numbers), w.told
-        double.has_heard(count + 2)
+        yield "index-not-sent", double.is_seen(), f"{happened}; later ones said {shown(double.seen[-3:])}"
         yield "acts-on-nothing", len(w.acts) == acts + (why == "with news"), w.told
     double.says(3, index=9)
     yield "backwards-is-deaf", w.hears(3), w.told
@@ -268,6 +276,12 @@ def without_an_index(w):
         yield "busy-without-index", asked <= FEW, f"{asked} questions in {WATCHED} s, with the index {index}"
     double.says(1, 2, index=None)
     yield "died-without-index", w.hears(1, 2), w.told
+    double.has_heard(len(double.seen) + 1)
+    time.sleep(PAUSED)
+    w.stop()
+    before = w.questions
+    time.sleep(4 * PAUSED)
+    yield "asks-after-stop", w.questions == before, "it was stopped in its pause, and asked after that"
 
 
 @part
@@ -284,18 +298,21 @@ def ill(w):
     yield "hammers", len(stamps) <= 5 * FEW, f"{len(stamps)} questions in {OUTAGE} s"
     first, last = (pauses[0], statistics.median(pauses[-2:])) if len(pauses) > 2 else (0.0, 0.0)
     told = f"{len(stamps)} questions in {OUTAGE} s" + (f"; pauses from {first:.2f} s to {last:.2f} s" if last else "")
-    drawn = w.dice.drawn
+    w.dice.around, before = 0.9, w.dice.drawn
+    wait_until(lambda: w.dice.drawn > before, 1.5)  # a long pause begins
     double.says(2, status=200, index=8)
-    heard = w.hears(2)
-    yield "died-of-error", heard, w.told
+    yield "died-of-error", w.hears(2, limit=BACK), w.told
     yield "pause-does-not-grow", last > GROWN * first, told
-    yield "no-jitter", drawn, "nothing was drawn"
+    yield "no-jitter", w.dice.drawn, "nothing was drawn"
     double.is_seen()
     begin = w.ask.trace.clock()
     double.says(status=500)
     time.sleep(SOON)
     again = len(w.asked(GET, since=begin))
     yield "never-begins-anew", again >= 2, f"{again} questions in the first {SOON} s of it"
+    double.says(status=200, index=9)
+    double.is_seen()
+    yield "acts-on-nothing", len(w.acts) == 2, w.told
 
 
 @part
@@ -303,27 +320,29 @@ def dead(w):
     w.enter(1)
     w.watch()
     w.waits()
-    w.dice.around = 0.06  # short pauses, while what they are drawn from grows
     w.registry.kill()
     time.sleep(WATCHED)
-    w.dice.around, before = 0.9, w.questions
-    wait_until(lambda: w.questions > before, 1.5)
     acts = len(w.acts)
     w.registry.restart(keep=True)
     yield "acts-on-error", acts == 1, w.told
     yield "died-of-error", w.waits(BACK), f"{BACK:g} s later nobody asks{w.died}"
     w.enter(2)
     yield "died-of-error", w.hears(1, 2), w.told
-    yield "acts-on-nothing", len(w.acts) == 2, w.told
 
 
 @part
 def silence(w):
     w.wait, double = SHORT, Double(w)
-    w.watch(double.url)
+    double.hangs = True
+    w.watch(double.url, 0.0)  # start() does not wait for the first answer
+    double.says(1)
+    yield "first-news", w.hears(1), w.told
     double.hangs = True
     double.has_heard(len(double.seen) + 1)
     count = len(double.seen)
+    time.sleep(SHORT + LATE)
+    asked = len(double.seen) - count
+    yield "hasty", not asked, f"{asked} more in the first {SHORT + LATE:g} s of one that may wait for {SHORT:g} s"
     again = wait_until(lambda: len(double.seen) > count, GIVEN_UP)
     yield "hangs", again, f"{GIVEN_UP:g} s later the last of {count} questions still waits"
 
@@ -333,7 +352,7 @@ def its_end(w):
     w.enter(1)
     w.watch()
     w.waits()
-    outcome = w.ask.run(w.yours_now.stop, limit=2.0, keep=True)
+    outcome = w.stop()
     quick = outcome.returned and outcome.seconds < 1.0
     yield "stop-waits", quick, f"{outcome}, after {outcome.seconds:.1f} s"
     before = w.questions
