@@ -126,7 +126,7 @@ class GameDay(LivePanel):
         self.curve.set_data(*zip(*self.course or [(0, 0)]))
         pulled = [at for at, _ in shop.fate.log] if shop else []
         self.pulled.set_data(pulled, [0] * len(pulled))
-        does = {f"{name} ({cost})": does for name, (cost, does) in CARDS.items()}
+        does = {f"{'✓ ' * (name in self.cards)}{name} ({cost})": does for name, (cost, does) in CARDS.items()}
         shown = signals(shop.ledger, shop.fate) if shop else does
         self.board.set_text("\n".join(f"{card}: {text}" if card else text for card, text in shown.items()))
         if not shop:
