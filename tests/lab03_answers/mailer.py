@@ -265,10 +265,10 @@ class Drops(Right):
         pass
 
 
-class PutsBackWhatIsParked(Right):
+class TriesOnWhatIsParked(Right):
     def give_up(self, channel, method, properties, body, error):
         self.park(channel, properties, body, error)
-        channel.basic_reject(method.delivery_tag, requeue=True)
+        self.later(channel, method, properties, body, len(self.waits))
 
 
 class ParkedIsNotAcked(Right):
@@ -388,7 +388,7 @@ WRONG = {
     "acknowledges before it sends": (AcksBeforeItSends, {"lost-before-waiting"}),
     "acknowledges before the second wait": (AcksBeforeTheSecondWait, {"lost-before-waiting"}),
     "drops it": (Drops, {"not-parked"}),
-    "parked and put back": (PutsBackWhatIsParked, {"goes-round"}),
+    "parked and tried on": (TriesOnWhatIsParked, {"goes-round"}),
     "parked and not acknowledged": (ParkedIsNotAcked, {"goes-round"}),
     "good ones not acknowledged": (GoodAreNotAcked, {"healthy"}),
     "no reason": (NoReason, {"no-reason"}),
