@@ -16,6 +16,7 @@ from flask import Flask
 from servicelab.clients import traced
 from servicelab.lifecycle import ServerError, running, stop_all
 from servicelab.servers import serve
+from servicelab.servers.parent import Child
 from servicelab.trace import Trace
 from tests.waiting import left, wait_until
 
@@ -177,11 +178,18 @@ def test_a_child_that_was_killed_says_so_and_can_be_started_again(session):
     server.stop()
 
 
-def test_a_crash_shows_the_last_lines_that_it_wrote(session):
+def test_a_crash_shows_the_last_lines_that_it_wrote_however_late_they_are_read(session, monkeypatch):
+    read = Child._copy
+
+    def late(child, pipe):
+        time.sleep(0.2)
+        read(child, pipe)
+
+    monkeypatch.setattr(Child, "_copy", late)
     server = serve(factory(), "orders", process=True)
     with pytest.raises(requests.ConnectionError):
         session.get(server.url + "/die")
-    wait_until(lambda: not server.is_running and server.output)
+    wait_until(lambda: not server.is_running)
     with pytest.raises(ServerError, match="exit status 3(.|\n)*this is the end"):
         server.url  # noqa: B018
     server.stop()
@@ -233,8 +241,6 @@ def test_a_taken_port_is_refused():
 
 
 def test_an_interrupt_in_start_leaves_no_process(monkeypatch):
-    from servicelab.servers.parent import Child
-
     before = children()
 
     def interrupt(self):

@@ -196,6 +196,25 @@ def test_a_server_whose_thread_cannot_be_started_says_so_and_leaves_nothing(kind
         assert is_listening(server.port)
 
 
+@pytest.mark.timeout(30)  # it must not wait for ever
+def test_a_connection_that_is_taken_late_and_gets_no_thread_does_not_hold_up_the_end(monkeypatch):
+    take, is_taken = socket.socket.accept, threading.Event()
+
+    def slowly(sock):
+        taken = take(sock)
+        is_taken.set()
+        time.sleep(0.3)  # meanwhile the server is being stopped
+        return taken
+
+    server = EVERY_KIND["websocket"]()
+    with room_for(1):
+        monkeypatch.setattr(socket.socket, "accept", slowly)
+        server.start()
+        assert is_taken.wait(10)
+        server.stop()
+    assert eventually(lambda: not left())
+
+
 @pytest.mark.parametrize("where", ["threading.Thread.start", "servicelab.loop_server.LoopThread.run"])
 @pytest.mark.parametrize("kind", ["fault proxy", "registry", "dns", "broker"])
 @pytest.mark.timeout(60)  # it must not wait for ever

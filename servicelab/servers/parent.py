@@ -34,7 +34,7 @@ class Child:
     """The process of the server ``name``, seen from its parent.
 
     ``trace`` receives the child's events before every reading. ``errors`` holds what the child reports as such,
-    ``output`` the last 200 lines that it wrote to stdout or stderr, ``pid`` its process id. A child is started once;
+    ``pid`` is its process id. A child is started once;
     to start again, make another.
     """
 
@@ -42,7 +42,7 @@ class Child:
         self.name = name
         self.trace = trace
         self.errors: list[str] = []
-        self.output: collections.deque[str] = collections.deque(maxlen=200)
+        self._output: collections.deque[str] = collections.deque(maxlen=200)
         self._process = None
         self._threads = []
         self._news = threading.Condition()
@@ -58,6 +58,15 @@ class Child:
     @property
     def is_alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
+
+    @property
+    def output(self) -> collections.deque[str]:
+        """The last 200 lines that it wrote to stdout or stderr; once it has died, with its last words."""
+        if self._process is not None and not self.is_alive:
+            for thread in self._threads:
+                if thread.ident is not None and thread is not threading.current_thread():
+                    thread.join(0.5)  # a grandchild that lives on may hold the pipe open
+        return self._output
 
     @property
     def fate(self) -> str:
@@ -183,7 +192,6 @@ class Child:
         if "failed" in first:
             raise ServerError(first["failed"])
         self._process.wait(STOP_LIMIT)
-        self._threads[1].join(0.5)
         raise ServerError(self.obituary("before it could listen"))
 
     def _listen(self, pipe):
@@ -191,7 +199,7 @@ class Child:
             try:
                 news = json.loads(line)
             except ValueError:
-                self.output.append(line.decode(errors="replace").rstrip())
+                self._output.append(line.decode(errors="replace").rstrip())
                 continue
             if "events" in news:
                 if self.trace is not None:
@@ -211,7 +219,7 @@ class Child:
 
     def _copy(self, pipe):
         for line in pipe:
-            self.output.append(line.decode(errors="replace").rstrip())
+            self._output.append(line.decode(errors="replace").rstrip())
 
 
 def _named(event):

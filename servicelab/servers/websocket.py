@@ -105,7 +105,10 @@ class WebSocketServer(Server):
         try:
             self._server.serve_forever()
         except RuntimeError:  # the system starts no more threads
-            self._server.socket.close()
+            server = self._server
+            server.socket.close()
+            with server.lock:  # shutdown() would wait for ever for one that never began
+                server.handler_threads = {thread for thread in server.handler_threads if thread.ident is not None}
             self.errors.append(threads.traceback_text())
 
     def _handle(self, connection):
