@@ -11,8 +11,7 @@ WORDS = words("""
 wrong-type: plan returns a dict from each of the six cases to a whole number, or to None
     Compare what you return with the list in the task, case by case.
 all-up: all are up: the least number that bears the peak and keeps the promise
-    Sort the test by its rates: where was the promise broken for the first time? What is the number when it comes out
-    even?
+    Sort the test by its rates: where was the promise broken for the first time? What if the number comes out even?
 deaths: one dies, two die: the least number of which enough are left
     How many are left, and what does each of them get?
 zone: the largest zone is gone: the least number of which enough are left

@@ -24,8 +24,7 @@ uneven: the busiest of ten instances has at most {PEAK} times the mean number of
     How long are the stretches between ten places that were chosen by chance? And between a thousand? Do names that
     differ only in case, or in a space, share places?
 moved: one leaves: its keys move and no others; an eleventh joins: the keys that move go to it, 12 % of all at most
-    On what does the owner of a key depend, besides the key and its owner's name? Where does a newcomer's stretch come
-    from?
+    On what does a key's owner depend, besides the key and the owner's name? Where does a newcomer's stretch come from?
 order: the names come in another order: no key moves
     What do you make of the place of a name in the list?
 elsewhere: a second client makes a ring of the same names, in another process: each key has the same owner
