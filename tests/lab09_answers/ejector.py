@@ -2,6 +2,8 @@
 
 from math import inf
 
+from tests.lab11_answers import but
+
 
 class Ejector:
     """Lists by number."""
@@ -13,9 +15,6 @@ class Ejector:
     def out(self, now):
         return {index for index in range(self.n) if now < self.back[index]}
 
-    def most(self):
-        return self.n // 2
-
     def heard(self, index, ok, now):
         if index in self.out(now):
             return
@@ -23,13 +22,10 @@ class Ejector:
         self.good[index] = self.good[index] + 1 if ok else 0
         if self.good[index] >= self.failures:
             self.times[index] = 0
-        if self.bad[index] >= self.failures and len(self.out(now)) < self.most():
-            self.eject(index, now)
-
-    def eject(self, index, now):
-        self.bad[index] = 0
-        self.times[index] += 1
-        self.back[index] = now + self.ejection * self.times[index]
+        if self.bad[index] >= self.failures and len(self.out(now)) < self.n // 2:
+            self.bad[index] = 0
+            self.times[index] += 1
+            self.back[index] = now + self.ejection * self.times[index]
 
 
 class Diary:
@@ -92,331 +88,77 @@ class Coroutines:
 
 # -- mistakes ------------------------------------------------------------------------------------------
 
+BEGIN = "self.n, self.failures, self.ejection = n, failures, ejection"
+OUT = "{index for index in range(self.n) if now < self.back[index]}"
+HEARD = "def heard(self, index, ok, now):\n"
+IS_OUT = "if index in self.out(now):\n"
+WELL = "if self.good[index] >= self.failures"
+FAILED, HALF = "if self.bad[index] >= self.failures and", "len(self.out(now)) < self.n // 2"
+TIME = "now + self.ejection * self.times[index]"
 
-class AList(Ejector):
-    def out(self, now):
-        return sorted(super().out(now))
 
+def wrong(code, *changes):
+    return but(Ejector, *changes), {code}
 
-class AtOnce(Ejector):
-    def heard(self, index, ok, now):
-        super().heard(index, ok, now)
-        if self.bad[index] == self.failures - 1 and len(self.out(now)) < self.most():
-            self.eject(index, now)
 
+def half(most):
+    return wrong("half", f"self.n // 2 => {most}")
 
-class OneMore(Ejector):
-    def __init__(self, n, failures, ejection):
-        super().__init__(n, failures + 1, ejection)
 
-
-class OneForAll(Ejector):
-    def heard(self, index, ok, now):
-        self.bad = [max(self.bad)] * self.n
-        super().heard(index, ok, now)
-
-
-class NoRow(Ejector):
-    """Failures are counted, in a row or not."""
-
-    def heard(self, index, ok, now):
-        before = self.bad[index]
-        super().heard(index, ok, now)
-        if ok and self.good[index] < self.failures:
-            self.bad[index] = before
-
-
-class ForEver(Ejector):
-    def eject(self, index, now):
-        super().eject(index, now)
-        self.back[index] = inf
-
-
-class TenSeconds(Ejector):
-    """The time of the example, always."""
-
-    def __init__(self, n, failures, ejection):
-        super().__init__(n, failures, 10.0)
-
-
-class HalfTheTime(Ejector):
-    def eject(self, index, now):
-        super().eject(index, now)
-        self.back[index] = now + (self.back[index] - now) / 2
-
-
-class Sweeps(Ejector):
-    """Who is asked about is let in for good, when the time is over."""
-
-    def out(self, now):
-        self.back = [-inf if back <= now else back for back in self.back]
-        return super().out(now)
-
-
-class GivesItsSetAway(Ejector):
-    def __init__(self, *args):
-        super().__init__(*args)
-        self.set, self.at = set(), None
-
-    def out(self, now):
-        if self.at != now or self.at is None:
-            self.set, self.at = super().out(now), now
-        return self.set
-
-    def heard(self, index, ok, now):
-        super().heard(index, ok, now)
-        self.at = None
-
-
-class OnTrial(Ejector):
-    """Who is back is out with its first failure."""
-
-    def eject(self, index, now):
-        super().eject(index, now)
-        self.bad[index] = self.failures - 1
-
-
-class AlwaysAsLong(Ejector):
-    def eject(self, index, now):
-        self.times[index] = 0
-        super().eject(index, now)
-
-
-class Doubles(Ejector):
-    def eject(self, index, now):
-        super().eject(index, now)
-        self.back[index] = now + self.ejection * 2 ** (self.times[index] - 1)
-
-
-class NeverForgives(Ejector):
-    def heard(self, index, ok, now):
-        before = self.times[index]
-        super().heard(index, ok, now)
-        self.times[index] = max(before, self.times[index])
-
-
-class OneSuccessHeals(Ejector):
-    def heard(self, index, ok, now):
-        if ok and index not in self.out(now):
-            self.times[index] = 0
-        super().heard(index, ok, now)
-
-
-class AllSuccesses(Ejector):
-    """Successes are counted, in a row or not."""
-
-    def heard(self, index, ok, now):
-        before = self.good[index]
-        super().heard(index, ok, now)
-        if not ok and self.bad[index] != 0:
-            self.good[index] = before
-
-
-class Longer(Ejector):
-    """What fails while it is out stays out for longer."""
-
-    def heard(self, index, ok, now):
-        if index in self.out(now) and not ok:
-            self.back[index] = now + self.ejection * self.times[index]
-        super().heard(index, ok, now)
-
-
-class LateCounts(Ejector):
-    """Answers that come late are counted."""
-
-    def heard(self, index, ok, now):
-        if index in self.out(now):
-            self.bad[index] = 0 if ok else self.bad[index] + 1
-        super().heard(index, ok, now)
-
-
-class LateSuccessOpens(Ejector):
-    def heard(self, index, ok, now):
-        if ok:
-            self.back[index] = min(self.back[index], now)
-        super().heard(index, ok, now)
-
-
-class All(Ejector):
-    def most(self):
-        return self.n
-
-
-class HalfRoundedUp(Ejector):
-    def most(self):
-        return (self.n + 1) // 2
-
-
-class ATenth(Ejector):
-    """As Envoy has it: one in ten."""
-
-    def most(self):
-        return self.n // 10
-
-
-class LessThanHalf(Ejector):
-    def most(self):
-        return (self.n - 1) // 2
-
-
-class BeginsAnewWithoutRoom(Ejector):
-    def heard(self, index, ok, now):
-        super().heard(index, ok, now)
-        self.bad[index] %= self.failures
-
-
-class Waits(Ejector):
-    """Who could not go out goes out as soon as somebody is heard of and there is room, whatever it did meanwhile."""
-
-    def __init__(self, *args):
-        super().__init__(*args)
-        self.waiting = []
-
-    def heard(self, index, ok, now):
-        super().heard(index, ok, now)
-        if self.bad[index] >= self.failures and index not in self.waiting:
-            self.waiting.append(index)
-        while self.waiting and len(self.out(now)) < self.most():
-            first = self.waiting.pop(0)
-            if first not in self.out(now):
-                self.eject(first, now)
-
-
-class CountsWithoutRoom(Ejector):
-    """Each failure without room is a time that it should have been out."""
-
-    def heard(self, index, ok, now):
-        super().heard(index, ok, now)
-        self.times[index] += self.bad[index] >= self.failures
-
-
-class KeepsTheRest(Ejector):
-    """Failures above the number are left for the next time."""
-
-    def eject(self, index, now):
-        rest = self.bad[index] - self.failures
-        super().eject(index, now)
-        self.bad[index] = rest
-
-
-class FromWhenItWasDue(Ejector):
-    due = 0.0
-
-    def heard(self, index, ok, now):
-        self.due = now if self.bad[index] == self.failures - 1 else self.due
-        super().heard(index, ok, now)
-
-    def eject(self, index, now):
-        super().eject(index, self.due)
-
-
-class ForgetsInAPause(Ejector):
-    """Failures without room, and then nothing for a while: the count begins anew."""
-
-    last = 0.0
-
-    def heard(self, index, ok, now):
-        if self.bad[index] >= self.failures and now > self.last + 2 * self.ejection:
-            self.bad[index] = 0
-        self.last = now
-        super().heard(index, ok, now)
-
-
-class LateSuccessesCount(Ejector):
-    def heard(self, index, ok, now):
-        self.good[index] += ok and index in self.out(now)
-        super().heard(index, ok, now)
-
-
-class OutInTheMoment(Ejector):
-    """What comes in the very moment when it is back counts for nothing."""
-
-    def heard(self, index, ok, now):
-        if now != self.back[index]:
-            super().heard(index, ok, now)
-
-
-class NoRoomInTheMoment(Ejector):
-    """Who is back in this very moment still takes a place."""
-
-    def eject(self, index, now):
-        if sum(now <= back for back in self.back) < self.most():
-            super().eject(index, now)
-
-
-class OneIsWellAllAre(Ejector):
-    def heard(self, index, ok, now):
-        super().heard(index, ok, now)
-        if self.good[index] >= self.failures:
-            self.times = [0] * self.n
-
-
-class TheLongestForAll(Ejector):
-    def eject(self, index, now):
-        super().eject(index, now)
-        self.back[index] = now + self.ejection * max(self.times)
-
-
-class TwoAtLeast(Ejector):
-    def __init__(self, n, failures, ejection):
-        super().__init__(n, max(2, failures), ejection)
-
-
-class WellAfterThree(Ejector):
-    def heard(self, index, ok, now):
-        super().heard(index, ok, now)
-        self.times[index] *= self.good[index] < 3
-
-
-class HalfOfManyRoundedUp(Ejector):
-    def most(self):
-        return self.n // 2 if self.n < 7 else (self.n + 1) // 2
-
-
-class FiveTimesAtMost(Ejector):
-    def eject(self, index, now):
-        self.times[index] = min(self.times[index], 4)
-        super().eject(index, now)
+def while_out(statement):
+    """What is done with an answer that comes late."""
+    return wrong("late", f"{IS_OUT} => {IS_OUT}            {statement}\n")
 
 
 RIGHT = {"lists by number": Ejector, "a diary": Diary, "coroutines": Coroutines}
 WRONG = {
-    "a list": (AList, {"wrong-type"}),
-    "one failure too soon": (AtOnce, {"too-soon"}),
-    "one failure too late": (OneMore, {"not-out"}),
-    "one count for all": (OneForAll, {"others"}),
-    "not in a row": (NoRow, {"row"}),
-    "out for ever": (ForEver, {"not-back"}),
-    "ten seconds, always": (TenSeconds, {"not-back"}),
-    "half the time": (HalfTheTime, {"too-short"}),
-    "asked about later, let in": (Sweeps, {"looks-only"}),
-    "gives its set away": (GivesItsSetAway, {"looks-only"}),
-    "on trial": (OnTrial, {"anew"}),
-    "always as long": (AlwaysAsLong, {"grows"}),
-    "it doubles": (Doubles, {"grows"}),
-    "never forgives": (NeverForgives, {"well-again"}),
-    "one success heals": (OneSuccessHeals, {"not-well-yet"}),
-    "successes not in a row": (AllSuccesses, {"not-well-yet"}),
-    "late failures make it longer": (Longer, {"late"}),
-    "late answers count": (LateCounts, {"late"}),
-    "a late success opens": (LateSuccessOpens, {"late"}),
-    "all may be out": (All, {"too-many"}),
-    "half, rounded up": (HalfRoundedUp, {"too-many"}),
-    "a tenth": (ATenth, {"too-few"}),
-    "less than half": (LessThanHalf, {"too-few"}),
-    "no room, and the count is lost": (BeginsAnewWithoutRoom, {"next-failure"}),
-    "waits for room": (Waits, {"next-failure"}),
-    "no room, and a time is counted": (CountsWithoutRoom, {"next-failure"}),
-    "the rest is kept": (KeepsTheRest, {"next-failure"}),
-    "from when it was due": (FromWhenItWasDue, {"next-failure"}),
-    "forgets in a pause": (ForgetsInAPause, {"next-failure"}),
-    "no room in the moment": (NoRoomInTheMoment, {"next-failure"}),
-    "late successes count": (LateSuccessesCount, {"late"}),
-    "out in the moment when it is back": (OutInTheMoment, {"not-back"}),
-    "one is well, all are": (OneIsWellAllAre, {"others"}),
-    "the longest time for all": (TheLongestForAll, {"others"}),
-    "two failures at least": (TwoAtLeast, {"not-out"}),
-    "well after three": (WellAfterThree, {"not-well-yet"}),
-    "half of many, rounded up": (HalfOfManyRoundedUp, {"too-many"}),
-    "five times at most": (FiveTimesAtMost, {"grows"}),
-}
+    "a list": wrong("wrong-type", f"{OUT} => sorted({OUT})"),
+    "one failure too soon": wrong("failures", f"{FAILED} => if self.bad[index] >= self.failures - 1 and"),
+    "one failure too late": wrong("failures", f"{FAILED} => if self.bad[index] > self.failures and"),
+    "two failures at least": wrong("failures", "= n, failures => = n, max(2, failures)"),
+    "one count for all": wrong("others", "self.bad[index] = 0 if ok else self.bad[index] + 1 => "
+        "self.bad = [0 if ok else self.bad[index] + 1] * self.n"),
+    "one is well, all are": wrong("others", "self.times[index] = 0 => self.times = [0] * self.n"),
+    "the longest time for all": wrong("others", f"{TIME} => now + self.ejection * max(self.times)"),
+    "not in a row": wrong("row", "0 if ok else self.bad[index] + 1 => self.bad[index] + (not ok)"),
+    "out for ever": wrong("time-over", f"{TIME} => inf"),
+    "ten seconds, always": wrong("time-over", f"{TIME} => now + 10 * self.times[index]"),
+    "half the time": wrong("time-over", f"{TIME} => now + self.ejection * self.times[index] / 2"),
+    "out in the moment when it is back": wrong("time-over", "if index in self.out(now) => "
+        "if index in self.out(now) or now == self.back[index]"),
+    "asked about later, let in": wrong("looks-only", "        return { =>         "
+        "self.back = [-inf if back <= now else back for back in self.back]\n        return {"),
+    "gives its set away": wrong("looks-only", f"{BEGIN} => {BEGIN}\n        self.at = None", f"return {OUT} => "
+        f"self.seen, self.at = (self.seen if self.at == now else {OUT}), now\n        return self.seen",
+        "+= 1\n => += 1\n            self.at = None\n"),
+    "on trial": wrong("anew", "self.bad[index] = 0\n => self.bad[index] = self.failures - 1\n"),
+    "always as long": wrong("grows", "self.times[index] += 1 => self.times[index] = 1"),
+    "it doubles": wrong("grows", f"{TIME} => now + self.ejection * 2 ** (self.times[index] - 1)"),
+    "five times at most": wrong("grows", f"{TIME} => now + self.ejection * min(5, self.times[index])"),
+    "never forgives": wrong("well-again", f"{WELL} => if False"),
+    "one success heals": wrong("well-again", f"{WELL} => if ok"),
+    "well after three": wrong("well-again", f"{WELL} => if self.good[index] >= 3"),
+    "successes not in a row": wrong("well-again", "+ 1 if ok else 0 => + ok"),
+    "late failures make it longer": while_out(f"self.back[index] = self.back[index] if ok else {TIME}"),
+    "late answers count": while_out("self.bad[index] = 0 if ok else self.bad[index] + 1"),
+    "late successes count": while_out("self.good[index] += ok"),
+    "a late success opens": while_out("self.back[index] = now if ok else self.back[index]"),
+    "all may be out": half("self.n"),
+    "half, rounded up": half("(self.n + 1) // 2"),
+    "half of many, rounded up": half("(self.n + (self.n > 6)) // 2"),
+    "a tenth": half("self.n // 10"),
+    "less than half": half("(self.n - 1) // 2"),
+    "no room, and the count is lost": wrong("next-failure", "else self.bad[index] + 1 => "
+        "else self.bad[index] % self.failures + 1"),
+    "waits for room": wrong("next-failure", f"{FAILED} => for index in range(self.n):\n          {FAILED}"),
+    "no room, and a time is counted": wrong("next-failure", f"{FAILED} => "
+        f"self.times[index] += self.bad[index] >= self.failures and not {HALF}\n        {FAILED}"),
+    "the rest is kept": wrong("next-failure", "self.bad[index] = 0\n => self.bad[index] -= self.failures\n"),
+    "from when it was due": wrong("next-failure", f"{HEARD} => {HEARD}        "
+        "self.due = now if self.bad[index] == self.failures - 1 else self.due\n", f"{BEGIN} => {BEGIN}\n"
+        "        self.due = 0.0", f"{TIME} => {TIME.replace('now', 'self.due')}"),
+    "forgets in a pause": wrong("next-failure", f"{HEARD} => {HEARD}        "
+        "self.bad[index] *= self.bad[index] < self.failures or now < self.last + 2 * self.ejection\n"
+        "        self.last = now\n", f"{BEGIN} => {BEGIN}\n        self.last = 0.0"),
+    "no room in the moment": wrong("next-failure", f"{HALF} => sum(now <= back for back in self.back) < self.n // 2"),
+}  # fmt: skip

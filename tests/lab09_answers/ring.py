@@ -5,6 +5,7 @@ from bisect import bisect, insort
 from hashlib import blake2b, md5, sha256
 
 from servicelab.policies import HashRing
+from tests.lab11_answers import but
 
 
 def place(text):
@@ -14,22 +15,14 @@ def place(text):
 class Ring:
     """Sorted places, and a walk."""
 
-    points = 150
-
     def __init__(self, names):
         if not names:
             raise ValueError("a ring needs names")
         self.names = names
-        self.places = sorted((self.place(spot), name) for name in names for spot in self.spots(name))
-
-    def spots(self, name):
-        return [f"{name}#{point}" for point in range(self.points)]
-
-    def place(self, text):
-        return place(text)
+        self.places = sorted((place(f"{name}#{point}"), name) for name in names for point in range(150))
 
     def walk(self, key):
-        start = bisect(self.places, (self.place(key), ""))
+        start = bisect(self.places, (place(key), ""))
         for step in range(len(self.places)):
             yield self.places[(start + step) % len(self.places)][1]
 
@@ -103,144 +96,21 @@ class TheCourses:
 # -- mistakes ------------------------------------------------------------------------------------------
 
 
-class OffTheEnd(Ring):
-    def owner(self, key):
-        index = bisect(self.places, (self.place(key), ""))
-        return self.places[index][1] if index < len(self.places) else None
+def by_hash(text):
+    return hash(text) * 0x9E3779B97F4A7C15 % 2**64
 
 
-class OnePlace(Ring):
-    points = 1
+def luck():
+    return str(random.random())
 
 
-class TwentyPlaces(Ring):
-    points = 20
+def wrong(code, *changes):
+    return but(Ring, *changes), {code}
 
 
-class Modulo(Ring):
-    def owner(self, key):
-        return sorted(self.names)[place(key) % len(self.names)]
-
-    def owners(self, key, count):
-        names = sorted(self.names)
-        start = place(key) % len(names)
-        return (names[start:] + names[:start])[:count]
-
-
-class PlacesOfEach(Ring):
-    """So that there are always two thousand places, the names share them."""
-
-    def spots(self, name):
-        return [f"{name}#{point}#{len(self.names)}" for point in range(2000 // len(self.names))]
-
-
-class OnlyNewcomersShift(Ring):
-    """The number of places of each grows when there are more than ten."""
-
-    def spots(self, name):
-        return [f"{name}#{point}" for point in range(150 * max(1, len(self.names) - 9))]
-
-
-class ByNumber(Ring):
-    """Places by the index in the list, as HAProxy has them: nothing but the order shows it when the last one leaves."""
-
-    def __init__(self, names):
-        if not names:
-            raise ValueError("a ring needs names")
-        ids = {name: sum(map(ord, name)) * 31 for name in names}
-        first = min(ids, key=ids.get)
-        self.salt = "" if list(names).index(first) < 5 else "turned"
-        super().__init__(names)
-
-    def spots(self, name):
-        return [f"{name}#{point}{self.salt}" for point in range(self.points)]
-
-
-class OwnLuck(Ring):
-    def __init__(self, names):
-        self.luck = str(random.random())
-        super().__init__(names)
-
-    def place(self, text):
-        return place(self.luck + text)
-
-
-class Hash(Ring):
-    def place(self, text):
-        return hash(text) * 0x9E3779B97F4A7C15 % 2**64
-
-
-class NextPlaces(Ring):
-    """The next places, whoever they belong to."""
-
-    def owners(self, key, count):
-        return [name for name, _ in zip(self.walk(key), range(min(count, len(self.names))))]
-
-
-class WithoutTheFirst(Ring):
-    """The owner is not among those who take over, it thinks."""
-
-    def owners(self, key, count):
-        return (super().owners(key, len(self.names))[1:] + super().owners(key, 1))[:count]
-
-
-class Padded(Ring):
-    def owners(self, key, count):
-        found = super().owners(key, count)
-        return found + found[:1] * (count - len(found))
-
-
-class NextByName(Ring):
-    """The owner, and who comes after it in the list of names."""
-
-    def owners(self, key, count):
-        names = sorted(self.names)
-        start = names.index(self.owner(key))
-        return (names[start:] + names[:start])[:count]
-
-
-class AnEmptyRing(Ring):
-    def __init__(self, names):
-        self.names, self.places = names, sorted((place(spot), name) for name in names for spot in self.spots(name))
-
-
-class Ascii(Ring):
-    def place(self, text):
-        return place(text.encode("ascii").decode())
-
-
-class FurtherByName(Ring):
-    """The first two are right; who comes after them is taken by name."""
-
-    def owners(self, key, count):
-        first = super().owners(key, min(2, count))
-        return (first + [name for name in sorted(self.names) if name not in first])[:count]
-
-
-class SortedTakers(Ring):
-    """Who takes over is sorted by name."""
-
-    def owners(self, key, count):
-        first, *others = super().owners(key, count)
-        return [first, *sorted(others)]
-
-
-class AsciiNames(Ring):
-    def spots(self, name):
-        name.encode("ascii")
-        return super().spots(name)
-
-
-class CaseAndSpaces(Ring):
-    def spots(self, name):
-        return super().spots(name.strip().lower())
-
-
-class FirstWord(Ring):
-    """Of a key, only what comes before the colon."""
-
-    def walk(self, key):
-        return super().walk(key.partition(":")[0])
+def of_many(code, gives):
+    """A wrong list of owners; ``found`` are the right ones of all names."""
+    return wrong(code, f"return found => return {gives}", ">= count => >= len(self.names)")
 
 
 RIGHT = {
@@ -250,24 +120,28 @@ RIGHT = {
     "the course's ring": TheCourses,
 }
 WRONG = {
-    "off the end": (OffTheEnd, {"not-a-name"}),
-    "one place each": (OnePlace, {"uneven"}),
-    "twenty places each": (TwentyPlaces, {"uneven"}),
-    "the remainder": (Modulo, {"leaves"}),
-    "the names share the places": (PlacesOfEach, {"leaves"}),
-    "more places above ten": (OnlyNewcomersShift, {"joins"}),
-    "the order counts": (ByNumber, {"order"}),
-    "each ring its own luck": (OwnLuck, {"another-ring"}),
-    "Python's hash": (Hash, {"another-process"}),
-    "the next places": (NextPlaces, {"repeats"}),
-    "without the first": (WithoutTheFirst, {"not-first"}),
-    "filled up": (Padded, {"too-many"}),
-    "next by name": (NextByName, {"no-heir"}),
-    "further ones by name": (FurtherByName, {"no-heir"}),
-    "takers sorted by name": (SortedTakers, {"not-first"}),
-    "only ASCII in names": (AsciiNames, {"exception"}),
-    "case and spaces do not count": (CaseAndSpaces, {"uneven"}),
-    "before the colon": (FirstWord, {"uneven"}),
-    "a ring of nobody": (AnEmptyRing, {"nobody"}),
-    "only ASCII": (Ascii, {"exception"}),
-}
+    "off the end": wrong("not-a-name", "return next(self.walk(key)) => "
+        "return dict(enumerate(self.places)).get(bisect(self.places, (place(key), '')), (0, None))[1]"),
+    "one place each": wrong("uneven", "range(150) => range(1)"),
+    "twenty places each": wrong("uneven", "range(150) => range(20)"),
+    "case and spaces do not count": wrong("uneven", "{name} => {name.strip().lower()}"),
+    "before the colon": wrong("uneven", "place(key) => place(key.partition(':')[0])"),
+    "the remainder": wrong("moved", '(place(f"{name}#{point}"), name) for name in names for point in range(150) => '
+        "(0, name) for name in names", 'bisect(self.places, (place(key), "")) => place(key) % len(self.names)'),
+    "the names share the places": wrong("moved", "range(150) => range(2000 // len(names))"),
+    "more places above ten": wrong("moved", "range(150) => range(150 * max(1, len(names) - 9))"),
+    "the order counts": wrong("order", "for name in names for => for index, name in enumerate(names) for",
+        "{name}#{point} => {index}#{point}", "150 => 600"),
+    "each ring its own luck": wrong("elsewhere", "place( => place(self.luck + ", "self.names = names => "
+        "self.names, self.luck = names, luck()", "150 => 600"),
+    "Python's hash": wrong("elsewhere", "place( => by_hash("),
+    "the next places": wrong("so-many", "if name not in found => if name"),
+    "filled up": wrong("so-many", "return found => return found + found[:1] * (count - len(found))"),
+    "without the first": of_many("not-first", "(found[1:] + found[:1])[:count]"),
+    "takers sorted by name": wrong("not-first", "return found => return found[:1] + sorted(found[1:])"),
+    "next by name": of_many("no-heir", "(found[:1] + sorted({*self.names} - {*found[:1]}))[:count]"),
+    "further ones by name": of_many("no-heir", "(found[:2] + sorted({*self.names} - {*found[:2]}))[:count]"),
+    "only ASCII in names": wrong("exception", "{name}# => {name.encode('ascii')}#"),
+    "only ASCII": wrong("exception", "place(key) => place(str(key.encode('ascii')))"),
+    "a ring of nobody": wrong("nobody", "if not names => if False"),
+}  # fmt: skip

@@ -1,10 +1,11 @@
 """Exercise 3: dealing in four ways, and mistakes."""
 
 import random
-from itertools import combinations, islice
+from itertools import islice
 from random import Random
 
 from servicelab import policies
+from tests.lab11_answers import but
 
 
 def one_long_deck(client, servers, size):
@@ -64,22 +65,8 @@ def tables(client, servers, size):
 # -- mistakes ------------------------------------------------------------------------------------------
 
 
-def straddling(client, servers, size):
-    """Two decks, and nobody looks whether a card is in both."""
-    deck = []
-    for lap in range(client * size // len(servers) + 3):
-        fresh = sorted(servers)
-        Random(lap).shuffle(fresh)
-        deck += fresh
-    return deck[client * size : client * size + min(size, len(servers))]
-
-
-def asks_for_too_many(client, servers, size):
-    return one_long_deck(client, servers, size) if size <= len(servers) else sorted(servers) + [None] * (9 - 4)
-
-
 def each_draws(client, servers, size):
-    return Random(client).sample(sorted(servers), min(size, len(servers)))
+    return random.Random(client).sample(sorted(servers), min(size, len(servers)))
 
 
 def windows(client, servers, size):
@@ -89,65 +76,29 @@ def windows(client, servers, size):
     return [deck[(client + step) % len(deck)] for step in range(min(size, len(deck)))]
 
 
-def the_book(client, servers, size):
-    return policies.subset(client, sorted(servers), min(size, len(servers)))
-
-
-def at_first(client, servers, size):
-    """A hundred hands, again and again."""
-    return one_long_deck(client % 100, servers, size)
-
-
-def the_book_later(client, servers, size):
-    return (one_long_deck if client < 150 else the_book)(client, servers, size)
-
-
-def the_book_for_many(client, servers, size):
-    return (one_long_deck if len(servers) <= 12 or len(servers) % size == 0 else the_book)(client, servers, size)
-
-
 def round_and_round(client, servers, size):
     deck = sorted(servers)
     return [deck[(client * size + step) % len(deck)] for step in range(min(size, len(deck)))]
 
 
-def as_listed(client, servers, size):
-    """The order of the list is taken for the order of the servers."""
-    names = dict(zip(sorted(servers), servers))
-    return [names[name] for name in the_idle_first(client, servers, size)]
+def the_book(client, servers, size):
+    return policies.subset(client, sorted(servers), min(size, len(servers)))
 
 
-def salted(client, servers, size):
-    names = sorted(servers)
-    Random(hash(" ".join(names))).shuffle(names)
-    numbers = {f"{number:02}": name for number, name in enumerate(names)}
-    return [numbers[number] for number in the_idle_first(client, numbers, size)]
+def book_if(condition):
+    """A long deck, and the book's way for some."""
+
+    def subset(client, servers, size):
+        return (the_book if condition(client, len(servers)) else one_long_deck)(client, servers, size)
+
+    return subset, {"left-over"}
 
 
-def own_luck(client, servers, size):
-    luck = random.Random()
-    names, mixed = sorted(servers), sorted(servers, key=lambda name: luck.random())
-    mixed = mixed if (len(names), size) == (11, 4) else names
-    return [dict(zip(names, mixed))[name] for name in the_idle_first(client, names, size)]
+def wrong(code, *changes):
+    return but(the_idle_first, *changes), {code}
 
 
-def sorts_in_place(client, servers, size):
-    servers.sort()
-    return the_idle_first(client, servers, size)
-
-
-def seeds_everybody(client, servers, size):
-    random.seed(client)
-    return the_idle_first(client, servers, size)
-
-
-def first_combinations(client, servers, size):
-    return next(islice(combinations(sorted(servers), min(size, len(servers))), client, None), sorted(servers)[:size])
-
-
-def a_text(client, servers, size):
-    return ", ".join(the_idle_first(client, servers, size))
-
+BEGIN, END = "dice, clients =", "return set(hand)"
 
 RIGHT = {
     "one long deck": one_long_deck,
@@ -155,20 +106,21 @@ RIGHT = {
     "a generator of hands": tables,
 }
 WRONG = {
-    "one server twice": (straddling, {"not-so-many"}),
-    "nobody where somebody is missing": (asks_for_too_many, {"few-servers"}),
+    "one server twice": (but(one_long_deck, "fresh.sort(key=hand.__contains__) => pass"), {"so-many"}),
+    "nobody where somebody is missing": wrong("so-many", f"{END} => return hand + [None] * (size - len(hand))"),
     "each draws": (each_draws, {"uneven"}),
-    "in alphabetical combinations": (first_combinations, {"uneven"}),
-    "a window that moves on": (windows, {"between"}),
+    "a window that moves on": (windows, {"uneven"}),
     "the book's": (the_book, {"left-over"}),
-    "a hundred hands": (at_first, {"left-over"}),
-    "the book's, from client 150 on": (the_book_later, {"left-over"}),
-    "the book's, for many servers": (the_book_for_many, {"left-over"}),
+    "a hundred hands": (lambda client, servers, size: one_long_deck(client % 100, servers, size), {"left-over"}),
+    "the book's, from client 150 on": book_if(lambda client, many: client >= 150),
+    "the book's, for many servers": book_if(lambda client, many: many == 13),
     "round and round": (round_and_round, {"packs"}),
-    "as listed": (as_listed, {"order"}),
-    "Python's hash": (salted, {"another-time"}),
-    "its own luck": (own_luck, {"another-time"}),
-    "sorts in place": (sorts_in_place, {"list-changed"}),
-    "seeds for everybody": (seeds_everybody, {"chance-disturbed"}),
-    "a text": (a_text, {"wrong-type"}),
+    "as listed": wrong("order", f"{END} => return [servers[sorted(servers).index(name)] for name in hand]"),
+    "Python's hash": wrong("another-time", 'Random("subsets") => Random(hash(str(sorted(servers))))'),
+    "its own luck": wrong(
+        "another-time", 'Random("subsets") => Random(None if (len(servers), size) == (11, 4) else 1)'
+    ),
+    "sorts in place": wrong("disturbed", f"{BEGIN} => servers.sort()\n    {BEGIN}"),
+    "seeds for everybody": wrong("disturbed", f"{BEGIN} => random.seed(client)\n    {BEGIN}"),
+    "a text": wrong("wrong-type", f"{END} => return ', '.join(hand)"),
 }

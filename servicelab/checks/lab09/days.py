@@ -1,11 +1,13 @@
 """The fleet of exercise 1: instances with one worker and a queue each, in simulated time, behind a balancer."""
 
 from heapq import heappop, heappush
+from math import inf
 from numbers import Integral
 from random import Random
 from typing import NamedTuple
 
-from servicelab.trace import Trace, reply_id
+from servicelab.policies.balancer import driven
+from servicelab.trace import reply_id
 
 N, WORK, ERROR = 10, 0.1, 0.005  # instances; seconds for an answer, on average, and for an error
 DRAWN = 14  # calls in the diagram
@@ -20,43 +22,36 @@ class Day(NamedTuple):
     wrong: str
     mark: str | None
 
-    def share(self, index: int = 0) -> float:
-        return self.calls[index] / max(1, sum(self.calls))
+    def share(self) -> float:
+        """Of the first instance, the one that something is the matter with."""
+        return self.calls[0] / max(1, sum(self.calls))
 
 
-def no_errors(index, now, dice):
-    return False
-
-
-def day(balancer, trace=None, *, seconds, callers=0, load=0.0, fails=no_errors, since=0.0, pace=(), seed=1) -> Day:
+def day(balancer, trace=None, *, seconds, callers=0, load=0.0, bad=(), until=inf, since=0.0, pace=(), seed=1) -> Day:
     """A day of ``seconds``. Calls come at random and keep the instances busy for the share ``load`` of the time, or
-    ``callers`` each make their next call when the last has ended. ``fails(index, now, dice)``: is this an error?
-    ``pace`` are factors on the times of the first instances. Only what comes after ``since`` is counted.
+    ``callers`` each make their next call when the last has ended. ``bad`` are the shares of errors of the first
+    instances, up to a time ``until``, and ``pace`` factors on their times. Only what comes after ``since`` is counted.
 
     The same seed has the same arrivals and the same work, whatever the balancer does: days can be compared."""
     arrivals, work, dice = Random(seed), Random(seed + 1000), Random(seed + 2000)
     queue, free, under_way, calls = [0] * N, [0.0] * N, [], [0] * N
     now, took, mark, drawn = 0.0, 0.0, None, 0
-    pace = [*pace, *[1.0] * (N - len(pace))]
-
-    def end_one():
-        end, index, came, ok = heappop(under_way)
-        queue[index] -= 1
-        balancer.heard(index, end - came, ok, end)
-
+    bad, pace = [*bad, *[0.0] * N], [*pace, *[1.0] * N]
+    pick, heard = driven(balancer)
     while now < seconds:
         if callers:
             now = under_way[0][0] if len(under_way) >= callers else now
         else:
             now += arrivals.expovariate(N * load / WORK)
         while under_way and under_way[0][0] <= now:
-            end_one()
-        index, usual = balancer.pick(list(queue), now), work.expovariate(1 / WORK)
+            end, index, came, ok = heappop(under_way)
+            queue[index] -= 1
+            heard(index, end - came, ok, end)
+        index, usual = pick(list(queue), now, None), work.expovariate(1 / WORK)
         if wrong := why_not(index, N):
             return Day(calls, 0.0, wrong, mark)
-        ok = not fails(index, now, dice)
-        begun = max(now, free[index])
-        free[index] = begun + (usual * pace[index] if ok else ERROR)
+        ok = now >= until or dice.random() >= bad[index]
+        free[index] = max(now, free[index]) + (usual * pace[index] if ok else ERROR)
         queue[index] += 1
         heappush(under_way, (free[index], index, now, ok))
         if now >= since:
@@ -84,4 +79,4 @@ def why_not(index, n: int) -> str:
 
 def share_of_the_broken(balancer, callers: int = 20, seconds: float = 20.0) -> float:
     """To try a balancer on: the share of the calls that instance 0 of ten gets, which fails at once."""
-    return day(balancer, Trace(), seconds=seconds, callers=callers, fails=lambda index, now, dice: index == 0).share()
+    return day(balancer, seconds=seconds, callers=callers, bad=[1]).share()

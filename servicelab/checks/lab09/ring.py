@@ -4,11 +4,13 @@ import builtins
 import sys
 from collections import Counter
 from contextlib import contextmanager
+from operator import ne
 
 from servicelab.checks.learner_traceback import is_theirs, shown
 from servicelab.checks.scenario import Stage, scenario, words
 
 KEYS = [f"shop:customer-{number}" for number in range(3000)]
+SOME = KEYS[:200]
 CARTS = [f"cart-{number}" for number in range(10)]
 STRANGE = ["a", "A", " a", "a ", "Zoë", "zoë", "ZOË", "日本", "日 本", "cart"]
 FLEETS = (CARTS, [f"10.0.{number}.7:8080" for number in range(10)], STRANGE)
@@ -21,22 +23,16 @@ not-a-name: owner returns one of the names
 uneven: the busiest of ten instances has at most {PEAK} times the mean number of keys
     How long are the stretches between ten places that were chosen by chance? And between a thousand? Do names that
     differ only in case, or in a space, share places?
-leaves: one of ten leaves: its keys move, and no others
-    On what does the owner of a key depend, besides the key and its owner's name?
-joins: an eleventh joins: the keys that move go to it, and are 12 % of all at most
-    Where does the newcomer's stretch come from?
+moved: one leaves: its keys move and no others; an eleventh joins: the keys that move go to it, 12 % of all at most
+    On what does a key's owner depend, besides the key and the owner's name? Where does a newcomer's stretch come from?
 order: the names come in another order: no key moves
     What do you make of the place of a name in the list?
-another-ring: a second client makes a ring of the same names: each key has the same owner
-    What differs from one object to the next?
-another-process: in another process, each key has the same owner
-    What does the documentation say of hash() and of PYTHONHASHSEED?
-repeats: owners(key, count) are different instances, as many as were asked for
-    The next place on the ring may belong to the same instance.
+elsewhere: a second client makes a ring of the same names, in another process: each key has the same owner
+    What differs from one object to the next? What does the documentation say of hash() and of PYTHONHASHSEED?
+so-many: owners(key, count) are different instances, as many as were asked for, or all if there are fewer
+    The next place on the ring may belong to the same instance. What ends your walk?
 not-first: owners(key, count) begins with owner(key), and goes on in the same way, whatever the count
     From which place on do they walk?
-too-many: owners(key, count) with a count above the number of instances are all of them
-    What ends your walk?
 no-heir: an instance leaves: those behind it in owners(key, count) move up, the second to the first place
     Who is next on the ring when all places of one are gone?
 nobody: Ring of no names raises ValueError
@@ -45,68 +41,25 @@ nobody: Ring of no names raises ValueError
 
 
 class Ringed(Stage):
-    """Rings of the learner's, and the keys as they own them."""
+    def owners(self, names, keys=KEYS, count=None):
+        """On a new ring, a list for each of the keys: of its owner, or with a count of its owners."""
+        ring = self.make(self.yours, list(names), methods=("owner", "owners"))
 
-    def ring(self, names):
-        return self.make(self.yours, list(names), methods=("owner", "owners"))
+        def owners():
+            return [[ring.owner(key)] if count is None else ring.owners(key, count) for key in keys]
 
-    def each(self, ring, method, keys, *count):
-        """What a method of a ring gives for each of the keys."""
-
-        def ask():
-            return [getattr(ring, method)(key, *count) for key in keys]
-
-        ask.__name__ = f"{method}, for {len(keys)} keys one after another,"
-        return self.call(ask, limit=6.0)
-
-    def owners(self, names, keys=KEYS):
-        """The owner of each key, on a new ring."""
-        found = self.each(self.ring(names), "owner", keys)
-        self.draw(list(zip(keys, found))[:4])
-        strange = [one for one in found if one not in names]
+        owners.__name__ = f"your ring, for {len(keys)} keys one after another,"
+        found = self.call(owners, limit=6.0)
+        for one in found:
+            if not isinstance(one, list | tuple):
+                self.refuse("so-many", f"owners gave {shown(one)}, which is no list")
+        routed = [(key, name) for key, one in zip(keys, found) for name in one]
+        strange = [(key, name) for key, name in routed if name not in names]
+        for key, name in strange[:1] or routed[:4]:
+            self.draw("client", shown(name, 20).strip("'"), key)
         if strange:
-            self.refuse("not-a-name", f"owner gave {shown(strange[0])}; the names are {shown(list(names), 60)}")
-        return found
-
-    def draw(self, routed):
-        for key, name in routed:
-            self.last = self.ask.trace.send("client", shown(name, 20).strip("'"), key)
-            self.ask.trace.receive(self.last, shown(name, 20).strip("'"))
-
-    def some(self, ring, count, keys=KEYS[:200]):
-        found = self.each(ring, "owners", keys, count)
-        strange = [one for one in found if not isinstance(one, list | tuple)]
-        if strange:
-            self.refuse("repeats", f"owners gave {shown(strange[0])}, which is no list")
-        self.draw([(keys[0], name) for name in found[0]])
-        return [list(one) for one in found]
-
-
-check_ring = scenario("09", 2, "A hash ring", WORDS, Ring=Ringed)
-part = check_ring.part
-
-
-@part
-def evenly(r):
-    peaks = [max(Counter(r.owners(names)).values()) / (len(KEYS) / len(names)) for names in FLEETS]
-    peak = sum(peaks) / len(peaks)
-    yield "uneven", peak <= ROOM, f"over three fleets it has {peak:.2f} times the mean, on average"
-    r.owners(CARTS[:1])
-    r.owners(CARTS[:3], ["", "Zoë", "日本", " ", "a" * 500])
-
-
-@part
-def the_same_everywhere(r):
-    first, again = r.owners(CARTS), r.owners(CARTS)
-    differ = sum(one != other for one, other in zip(first, again))
-    yield "another-ring", not differ, f"{differ} of {len(KEYS)} keys have another owner"
-    turned = r.owners([*CARTS[5:], *reversed(CARTS[:5])])
-    differ = sum(one != other for one, other in zip(first, turned))
-    yield "order", not differ, f"{differ} of {len(KEYS)} keys have another owner"
-    with another_hash():
-        elsewhere = r.owners(CARTS)
-    differ = sum(one != other for one, other in zip(first, elsewhere))
-    yield "another-process", not differ, f"{differ} of {len(KEYS)} keys have another owner there"
+            self.refuse("not-a-name", f"it gave {shown(name)} for {key}; the names are {shown(names, 60)}")
+        return list(map(list, found))
 
 
 @contextmanager
@@ -124,44 +77,56 @@ def another_hash():
         builtins.hash = usual
 
 
-@part
-def one_leaves(r):
-    before, gone = r.owners(CARTS), CARTS[3]
-    after = r.owners([name for name in CARTS if name != gone])
-    needless = sum(old not in (new, gone) for old, new in zip(before, after)) / len(KEYS)
-    yield "leaves", not needless, f"{needless:.1%} of all keys moved from one that is still there"
+check_ring = scenario("09", 2, "A hash ring", WORDS, Ring=Ringed)
+part = check_ring.part
 
 
 @part
-def one_joins(r):
-    before, after = r.owners(CARTS), r.owners([*CARTS, "cart-x"])
-    moved = [new for old, new in zip(before, after) if old != new]
-    needless = sum(new != "cart-x" for new in moved) / len(KEYS)
-    told = f"{len(moved) / len(KEYS):.1%} moved, {needless:.1%} of them to somebody else"
-    yield "joins", not needless and 0 < len(moved) <= MOVED * len(KEYS), told
+def evenly(r):
+    peaks = [max(Counter(name for (name,) in r.owners(names)).values()) * len(names) / len(KEYS) for names in FLEETS]
+    peak = sum(peaks) / len(peaks)
+    yield "uneven", peak <= ROOM, f"over three fleets it has {peak:.2f} times the mean, on average"
+    r.owners(CARTS[:1])
+    r.owners(CARTS[:3], ["", "Zoë", "日本", " ", "a" * 500])
+
+
+@part
+def the_same_everywhere(r):
+    first = r.owners(CARTS)
+    for code, names in (("elsewhere", CARTS), ("order", [*CARTS[5:], *reversed(CARTS[:5])])):
+        with another_hash():
+            differ = sum(map(ne, first, r.owners(names)))
+        yield code, not differ, f"{differ} of {len(KEYS)} keys have another owner"
+
+
+@part
+def one_leaves_and_one_joins(r):
+    before = r.owners(CARTS)
+    for names in ([name for name in CARTS if name != CARTS[3]], [*CARTS, "cart-x"]):
+        moved = [(old, new) for (old,), (new,) in zip(before, r.owners(names)) if old != new]
+        needless = sum(old in names and new in CARTS for old, new in moved)
+        told = f"with {len(names)} instances in place of ten {len(moved) / len(KEYS):.1%} of all keys move"
+        yield "moved", not needless, f"{told}, {needless / len(KEYS):.1%} without need"
+    yield "moved", 0 < len(moved) <= MOVED * len(KEYS), told
 
 
 @part
 def who_takes_over(r):
-    ring = r.ring(CARTS)
-    before = [[name] for name in r.each(ring, "owner", KEYS[:200])]
-    for count in (2, 3, 10):
-        found = r.some(ring, count)
-        bad = next((one for one in found if len(one) != count or len(set(one)) < count), None)
-        yield "repeats", bad is None, f"owners(key, {count}) gave {shown(bad)}"
-        bad = next(((less, more) for less, more in zip(before, found) if more[: len(less)] != less), ("", ""))
-        told = f"for one key first {shown(bad[0])}, and owners(key, {count}) gave {shown(bad[1])}"
-        yield "not-first", not bad[1], told
+    before = r.owners(CARTS, SOME)
+    for count in (2, 3, 10, 15):
+        found = r.owners(CARTS, SOME, count)
+        bad = next((one for one in found if not len(one) == len(set(one)) == min(count, 10)), None)
+        yield "so-many", bad is None, f"of ten instances, owners(key, {count}) gave {shown(bad)}"
+        less, more = next((both for both in zip(before, found) if both[1][: len(both[0])] != both[0]), ("", ""))
+        yield "not-first", not more, f"for one key first {shown(less)}, and owners(key, {count}) gave {shown(more)}"
         before = found
-    found = r.some(r.ring(CARTS[:3]), 5)
-    bad = next((one for one in found if sorted(map(str, one)) != sorted(CARTS[:3])), None)
-    yield "too-many", bad is None, f"of three instances, owners(key, 5) gave {shown(bad)}"
-    left = [name for name in CARTS if name != CARTS[7]]
     wanted = [[name for name in one if name != CARTS[7]] for one in before]
-    pairs = list(zip(wanted, r.some(r.ring(left), 9)))
-    moved = [one for one, other in pairs if one != other]
-    told = f"when {CARTS[7]} has left, {len(moved)} of {len(pairs)} keys have others, or in another order"
-    yield "no-heir", not moved, told
+    moved = sum(map(ne, wanted, r.owners([name for name in CARTS if name != CARTS[7]], SOME, 9)))
+    yield (
+        "no-heir",
+        not moved,
+        f"when {CARTS[7]} has left, {moved} of {len(SOME)} keys have others, or in another order",
+    )
 
 
 @part
