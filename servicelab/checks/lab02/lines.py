@@ -1,6 +1,14 @@
-"""What the servers of this lab have in common: a channel of one's own, and methods without a contract."""
+"""What the servers of this lab have in common."""
 
 import grpc
+
+from servicelab.servers import GRPCServer
+
+
+def serve(stage, contract, service, servicer, name, **options):
+    """A server of a service of the contract until the end of the part; ``servicer`` is any object with its methods."""
+    add = getattr(contract.services, f"add_{service}Servicer_to_server")
+    return stage.use(GRPCServer([(add, servicer)], name, **options))
 
 
 def channel(stage, target: str, options=()):
