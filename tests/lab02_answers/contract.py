@@ -66,13 +66,13 @@ RIGHT = {
     "a function that returns it": lambda: but("optional int32", "optional sint32"),
 }
 WRONG = {
-    "a word forgotten": (but("optional int32 rebate = 6;", "optional int32 rebate;"), {"no-proto"}),
+    "a word forgotten": (but("optional int32 rebate = 6;", "optional int32 rebate;"), {"names"}),
     "no rebate": (but("  optional int32 rebate = 6;\n", ""), {"names"}),
     "delivery is a bool": (but("Delivery delivery", "bool delivery"), {"names"}),
     "no method": (but("rpc Place", "rpc Submit"), {"names"}),
     "the voucher is only out of date": (
         but("  reserved 4;\n", "  string voucher = 4 [deprecated = true];\n", '  reserved "voucher";\n', ""),
-        {"names"},
+        {"reserved"},
     ),
     "another package": (but("package shop", "package shop.v2"), {"unanswered"}),
     "a stream of orders": (but("Place(Order)", "Place(stream Order)"), {"unanswered"}),

@@ -64,7 +64,7 @@ class Reader:
             (byte,) = self.take(1)
             digits.append(byte & 127)
             if len(digits) > 10:
-                raise ValueError("endless")
+                raise ValueError("no-field")
         return sum(digit * 128**place for place, digit in enumerate(digits))
 
     def __iter__(self):
@@ -150,10 +150,10 @@ _FIELDS = {
     "an empty message is none": ("[], 0 => [], 0 if data else varint(data, 0)", "list"),
     "a slice is never too short": ("at > len(data) => not data", "cut"),
     "IndexError": ('raise ValueError("cut in its bytes") => raise IndexError', "cut"),
-    "everything else is skipped": ('raise ValueError(f"type {kind}") => continue', "unknown-type"),
-    "no end": (f"{NUMBER} => value, at = without_end", "endless"),
-    "no end of a tag": (f"{TAG} => tag, at = without_end", "endless"),
-    "no end of a length": (f"{LENGTH} => length, at = without_end", "endless"),
+    "everything else is skipped": ('raise ValueError(f"type {kind}") => continue', "no-field"),
+    "no end": (f"{NUMBER} => value, at = without_end", "no-field"),
+    "no end of a tag": (f"{TAG} => tag, at = without_end", "no-field"),
+    "no end of a length": (f"{LENGTH} => length, at = without_end", "no-field"),
 }
 WRONG = {name: ((but(fields, change), signed, zigzag), {code}) for name, (change, code) in _FIELDS.items()} | {
     "32 bits, or 64": ((fields, either_signed, zigzag), {"signed"}),

@@ -59,46 +59,36 @@ def as_message(name: str, payload: dict):
     return ParseDict(payload, getattr(contract.messages, KINDS[name])())
 
 
-def sizes(name, payload) -> dict[str, int]:
+def costs(name, payload) -> dict[str, tuple[float, int]]:
+    """What the payload costs in each format, and its bytes."""
     text = json.dumps(payload, separators=(",", ":")).encode()
     binary = as_message(name, payload).SerializeToString()
-    return dict(zip(FORMATS, map(len, (text, gzip.compress(text), binary, gzip.compress(binary)))))
-
-
-def cheapest(size) -> str:
-    return min(FORMATS, key=lambda form: FORMATS[form] * size[form])
+    bodies = text, gzip.compress(text), binary, gzip.compress(binary)
+    return {form: (FORMATS[form] * len(body), len(body)) for form, body in zip(FORMATS, bodies)}
 
 
 class Decided(Stage):
     def judge(self, **data):
-        """First the formats, then the bytes."""
         self.say("orders", "partner", "four payloads")
         given, practice = payloads(**data), payloads()
-        found, right = self.call(self.yours, given, returns=dict, limit=4.0), {}
+        found = self.call(self.yours, given, returns=dict, limit=4.0)
         for name, payload in given.items():
             pair = found.get(name)
             form, count = pair if isinstance(pair, (tuple, list)) and len(pair) == 2 else (None, None)
             if form not in FORMATS or isinstance(count, bool) or not isinstance(count, int):
                 self.refuse("form", f"for {name} it is {shown(pair)}")
-            right[name] = sizes(name, payload)
-        for name, size in right.items():
-            form, best, usual = found[name][0], cheapest(size), cheapest(sizes(name, practice[name]))
-            price, least = (FORMATS[one] * size[one] for one in (form, best))
-            told = f"{name}: {form}, {price:.0f} to pay, and {best} costs {least:.0f}"
-            yield "not-measured" if form == usual != best else "costly", price <= (1 + BAND) * least, told
-        for name, size in right.items():
-            form, count = found[name]
-            yield "bytes", abs(count - size[form]) <= BAND * size[form], f"{name}: {form} has {size[form]}, not {count}"
+            cost, usual = costs(name, payload), costs(name, practice[name])
+            best, (price, size) = min(cost, key=cost.get), cost[form]
+            code = "not-measured" if form == min(usual, key=usual.get) != best else "costly"
+            told = f"{name}: {form}, {price:.0f} to pay, and {best} costs {cost[best][0]:.0f}"
+            yield code, price <= (1 + BAND) * cost[best][0], told
+            yield "bytes", abs(count - size) <= BAND * size, f"{name}: {form} has {size}, not {count}"
 
 
 check_formats = scenario("02", 5, "Four payloads", WORDS, choose=Decided)
 
 
 @check_formats.part
-def as_you_know_them(s):
+def several_times(s):
     yield from s.judge(seed=2)
-
-
-@check_formats.part
-def others_of_the_same_names(s):
     yield from s.judge(seed=3, orders=2, most=10**6, whole=10)
