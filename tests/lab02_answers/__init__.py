@@ -13,5 +13,7 @@ EXERCISES = {
     "keepalive": "settings",
     "formats": "choose",
 }
+#: What does not come to a call has sent nothing.
+REFUSALS = {("upload", how): "arrives" for how in ("exception", "exit", "wrong-type", "not-callable")}
 #: Wrong answers, and different messages, an exercise.
 LEAST_WRONG = 5

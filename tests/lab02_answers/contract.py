@@ -56,6 +56,7 @@ def but(*changes):
     return text
 
 
+VALUES = "DELIVERY_UNSPECIFIED = 0; DELIVERY_STANDARD = 1; DELIVERY_EXPRESS = 2;"
 ORDER, RECEIPT, REBATE = "  int64 cents = 3;", "  int64 cents = 2;", "optional int32 rebate = 6;"
 
 RIGHT = {
@@ -65,42 +66,34 @@ RIGHT = {
     "a function that returns it": lambda: but("optional int32", "optional sint32"),
 }
 WRONG = {
-    "a word forgotten": (but("optional int32 rebate = 6;", "optional int32 rebate;"), {"no-proto"}),
-    "an English text": ("Please keep all numbers.", {"no-proto"}),
+    "a word forgotten": (but("optional int32 rebate = 6;", "optional int32 rebate;"), {"names"}),
     "no rebate": (but("  optional int32 rebate = 6;\n", ""), {"names"}),
-    "still customer": (but("buyer", "customer"), {"names"}),
     "delivery is a bool": (but("Delivery delivery", "bool delivery"), {"names"}),
     "no method": (but("rpc Place", "rpc Submit"), {"names"}),
     "the voucher is only out of date": (
         but("  reserved 4;\n", "  string voucher = 4 [deprecated = true];\n", '  reserved "voucher";\n', ""),
-        {"names"},
+        {"reserved"},
     ),
     "another package": (but("package shop", "package shop.v2"), {"unanswered"}),
-    "another name of the service": (
-        but("service Orders {", "service OrdersV2 {") + "service Orders { }",
-        {"names"},
-    ),
     "a stream of orders": (but("Place(Order)", "Place(stream Order)"), {"unanswered"}),
-    "numbers in a new order": (but("int32 quantity = 5", "int32 quantity = 8"), {"lost"}),
-    "swapped": (but("buyer = 2", "buyer = 8"), {"lost"}),
-    "as text": (but(ORDER, "  string cents = 3;"), {"lost"}),
+    "numbers in a new order": (but("int32 quantity = 5", "int32 quantity = 8"), {"misread"}),
+    "as text": (but(ORDER, "  string cents = 3;"), {"misread"}),
     "zigzag": (but(ORDER, "  sint64 cents = 3;"), {"misread"}),
     "nothing below zero": (but(ORDER, "  uint64 cents = 3;"), {"misread"}),
     "quantity is yes or no": (but("int32 quantity", "bool quantity"), {"misread"}),
     "several quantities": (but("int32 quantity", "repeated int32 quantity"), {"misread"}),
     "a name of bytes": (but("string buyer", "bytes buyer"), {"misread"}),
-    "the receipt in zigzag": (but(RECEIPT, "  sint64 cents = 2;"), {"receipt-misread"}),
-    "the receipt renumbered": (but(RECEIPT, "  int64 cents = 3;"), {"receipt-lost"}),
+    "the receipt in zigzag": (but(RECEIPT, "  sint64 cents = 2;"), {"misread"}),
+    "the receipt renumbered": (but(RECEIPT, "  int64 cents = 3;"), {"misread"}),
     "prices stay small": (but(ORDER, "  int32 cents = 3;"), {"too-small"}),
     "the receipt stays small": (but(RECEIPT, "  int32 cents = 2;"), {"too-small"}),
     "the number is free again": (
         but("  reserved 4;\n", "", "Delivery delivery = 7;", "Delivery delivery = 7; string note = 4;"),
-        {"reused"},
+        {"reserved"},
     ),
-    "the rebate in its place": (but("  reserved 4;\n", "", "rebate = 6", "rebate = 4"), {"reused"}),
-    "the number is not kept": (but("  reserved 4;\n", ""), {"number-free"}),
-    "the wrong number is kept": (but("  reserved 4;\n", "  reserved 8;\n"), {"number-free"}),
-    "the name is not kept": (but('  reserved "voucher";\n', ""), {"name-free"}),
+    "the number is not kept": (but("  reserved 4;\n", ""), {"reserved"}),
+    "the wrong number is kept": (but("  reserved 4;\n", "  reserved 8;\n"), {"reserved"}),
+    "the name is not kept": (but('  reserved "voucher";\n', ""), {"reserved"}),
     "0 is nothing": (but("optional int32", "int32"), {"zero-is-none"}),
     "the rebate or the quantity": (
         but("  int32 quantity = 5;", "", REBATE, "oneof e { int32 quantity = 5; int32 rebate = 6; }"),
@@ -120,16 +113,7 @@ WRONG = {
     "a rebate as a message": (but(REBATE, "message Money { int32 cents = 1; } Money rebate = 6;"), {"not-cents"}),
     "nobody returns anything": (but("int32 quantity", "uint32 quantity"), {"misread"}),
     "no id below zero": (but("int64 id = 1;\n  string", "uint64 id = 1;\n  string"), {"misread"}),
-    "no receipt below zero": (but(RECEIPT, "  uint64 cents = 2;"), {"receipt-misread"}),
-    "EXPRESS is another name of STANDARD": (
-        but(
-            "enum Delivery { DELIVERY_UNSPECIFIED = 0; DELIVERY_STANDARD = 1; DELIVERY_EXPRESS = 2; }",
-            "enum Delivery { option allow_alias = true; EXPRESS = 0; STANDARD = 0; }",
-        ),
-        {"express"},
-    ),
-    "EXPRESS comes first": (
-        but("DELIVERY_UNSPECIFIED = 0; DELIVERY_STANDARD = 1; DELIVERY_EXPRESS = 2;", "EXPRESS = 0; STANDARD = 1;"),
-        {"express"},
-    ),
+    "no receipt below zero": (but(RECEIPT, "  uint64 cents = 2;"), {"misread"}),
+    "EXPRESS is STANDARD": (but(VALUES, "option allow_alias = true; EXPRESS = 0; STANDARD = 0;"), {"express"}),
+    "EXPRESS comes first": (but(VALUES, "EXPRESS = 0; STANDARD = 1;"), {"express"}),
 }

@@ -77,11 +77,6 @@ def before_packing(given):
     }
 
 
-def characters(given):
-    """Twice as many: hexadecimal digits."""
-    return {name: (form, len(bodies(name, given[name])[form].hex())) for name, (form, _) in cheapest(given).items()}
-
-
 def quickly_packed(given):
     def count(name, form):
         body = bodies(name, given[name])[form.removesuffix("+gzip")]
@@ -114,24 +109,19 @@ WRONG = {
     "the names of the formats alone": (lambda given: {n: form for n, (form, _) in cheapest(given).items()}, {"form"}),
     "protobuf.gz": (lambda given: dict.fromkeys(given, ("protobuf.gz", 100)), {"form"}),
     "three of four": (lambda given: {n: one for n, one in cheapest(given).items() if n != "stock"}, {"form"}),
-    "always protobuf": (always(lambda found: "protobuf"), {"gzip-forgotten"}),
-    "the smallest": (always(lambda found: min(found, key=found.get)), {"contract-in-vain"}),
-    "always packed": (always(lambda found: "protobuf+gzip"), {"gzip-in-vain"}),
+    "always protobuf": (always(lambda found: "protobuf"), {"costly"}),
+    "the smallest": (always(lambda found: min(found, key=found.get)), {"costly"}),
+    "always packed": (always(lambda found: "protobuf+gzip"), {"costly"}),
     "never a contract": (
         always(lambda found: "JSON" if found["JSON"] < 1.1 * found["JSON+gzip"] else "JSON+gzip"),
-        {"gzip-in-vain"},
-    ),
-    "JSON for what is small": (
-        always(lambda found: "JSON" if found["JSON"] < 300 else "JSON+gzip"),
-        {"contract-forgotten"},
+        {"costly"},
     ),
     "never JSON as it is": (
         always(lambda found: min([*found][1:], key=lambda form: found[form] * FORMATS[form])),
-        {"gzip-in-vain"},
+        {"costly"},
     ),
     "with spaces": (with_spaces, {"bytes"}),
     "before packing": (before_packing, {"bytes"}),
-    "digits": (characters, {"bytes"}),
     "quickly packed": (quickly_packed, {"bytes"}),
     "of the practice": (of_the_practice, {"bytes"}),
     "the formats of the practice": (fixed, {"not-measured"}),

@@ -25,7 +25,7 @@ BAND = 0.02
 WORDS = words("""
 form: choose gives for each payload a pair: one of the four formats, and whole bytes
     Are all names of payloads there, as they were handed over, and formats as the task writes them?
-gzip-forgotten, gzip-in-vain, contract-forgotten, contract-in-vain: each payload has the format that costs least
+costly: each payload has the format that costs least
     How many bytes has it in each of the four, and what does a byte cost there?
 bytes: its bytes are those of the format, within 2 %
     Are these bytes or characters, with spaces or without, and of the payload that was handed over?
@@ -38,27 +38,20 @@ def payloads(seed: int = 1, orders: int = 150, most: int = 1, whole: int = 0) ->
     """Four payloads by name, as dicts: so many ``orders``, changes of the stock by ``most`` pieces at the most, and a
     track of so many ``whole`` degrees, or else of 1000 random angles."""
     rng = Random(seed)
+    below = rng.randrange
+
+    def line():
+        return {"sku": f"SKU-{below(10**5):05d}", "quantity": below(1, 5), "cents": below(100, 20000)}
 
     def order(number):
-        lines = [
-            {
-                "sku": f"SKU-{rng.randrange(10**5):05d}",
-                "quantity": rng.randrange(1, 5),
-                "cents": rng.randrange(100, 20000),
-            }
-            for _ in range(rng.randrange(2, 5))
-        ]
-        customer = f"customer-{rng.randrange(10000)}"
-        return {"id": 1000 + number, "customer": customer, "created": 1_750_000_000 + 37 * number, "lines": lines}
+        lines = [line() for _ in range(below(2, 5))]
+        head = {"id": 1000 + number, "customer": f"customer-{below(10000)}", "created": 1_750_000_000 + 37 * number}
+        return {**head, "lines": lines}
 
     stock = [rng.choice((0, 0, 0, 0, rng.randint(1, most), -rng.randint(1, most))) for _ in range(1000)]
-    track = [rng.randrange(180) for _ in range(whole)] or [rng.random() * 180 for _ in range(1000)]
-    return {
-        "order": order(0),
-        "orders": {"orders": [order(number) for number in range(orders)]},
-        "track": {"degrees": track},
-        "stock": {"pieces": stock},
-    }
+    track = [below(180) for _ in range(whole)] or [rng.random() * 180 for _ in range(1000)]
+    one, many = order(0), [order(number) for number in range(orders)]
+    return {"order": one, "orders": {"orders": many}, "track": {"degrees": track}, "stock": {"pieces": stock}}
 
 
 def as_message(name: str, payload: dict):
@@ -66,57 +59,36 @@ def as_message(name: str, payload: dict):
     return ParseDict(payload, getattr(contract.messages, KINDS[name])())
 
 
-def sizes(name, payload) -> dict[str, int]:
+def costs(name, payload) -> dict[str, tuple[float, int]]:
+    """What the payload costs in each format, and its bytes."""
     text = json.dumps(payload, separators=(",", ":")).encode()
     binary = as_message(name, payload).SerializeToString()
-    return dict(zip(FORMATS, map(len, (text, gzip.compress(text), binary, gzip.compress(binary)))))
-
-
-def cheapest(size) -> str:
-    return min(FORMATS, key=lambda form: FORMATS[form] * size[form])
+    bodies = text, gzip.compress(text), binary, gzip.compress(binary)
+    return {form: (FORMATS[form] * len(body), len(body)) for form, body in zip(FORMATS, bodies)}
 
 
 class Decided(Stage):
-    def __init__(self, ask, choose):
-        super().__init__(ask, choose)
-        self.last = ask.trace.send("orders", "partner", "four payloads")
-        ask.trace.receive(self.last, "partner")
-
     def judge(self, **data):
-        """Two expectations, of the formats and of the bytes: the first payload with which it is not met."""
-        given, forms, counts = payloads(**data), [], []
+        self.say("orders", "partner", "four payloads")
+        given, practice = payloads(**data), payloads()
         found = self.call(self.yours, given, returns=dict, limit=4.0)
         for name, payload in given.items():
             pair = found.get(name)
             form, count = pair if isinstance(pair, (tuple, list)) and len(pair) == 2 else (None, None)
             if form not in FORMATS or isinstance(count, bool) or not isinstance(count, int):
                 self.refuse("form", f"for {name} it is {shown(pair)}")
-            size = sizes(name, payload)
-            price, best = FORMATS[form] * size[form], cheapest(size)
-            least = FORMATS[best] * size[best]
-            is_usual = form == cheapest(sizes(name, payloads()[name]))
-            code = "not-measured" if is_usual and form != best else _mistake(form, best)
-            told = f"{name}: {form}, {price:.0f} to pay, and {best} costs {least:.0f}"
-            forms.append((code, price <= (1 + BAND) * least, told))
-            fits = abs(count - size[form]) <= BAND * size[form]
-            counts.append(("bytes", fits, f"{name}: {form} has {size[form]}, not {count}"))
-        return [min(some, key=lambda one: one[1]) for some in (forms, counts)]
-
-
-def _mistake(form, best):
-    if ("gzip" in form) != ("gzip" in best):
-        return "gzip-in-vain" if "gzip" in form else "gzip-forgotten"
-    return "contract-in-vain" if "protobuf" in form else "contract-forgotten"
+            cost, usual = costs(name, payload), costs(name, practice[name])
+            best, (price, size) = min(cost, key=cost.get), cost[form]
+            code = "not-measured" if form == min(usual, key=usual.get) != best else "costly"
+            told = f"{name}: {form}, {price:.0f} to pay, and {best} costs {cost[best][0]:.0f}"
+            yield code, price <= (1 + BAND) * cost[best][0], told
+            yield "bytes", abs(count - size) <= BAND * size, f"{name}: {form} has {size}, not {count}"
 
 
 check_formats = scenario("02", 5, "Four payloads", WORDS, choose=Decided)
 
 
 @check_formats.part
-def as_you_know_them(s):
+def several_times(s):
     yield from s.judge(seed=2)
-
-
-@check_formats.part
-def others_of_the_same_names(s):
     yield from s.judge(seed=3, orders=2, most=10**6, whole=10)

@@ -1,31 +1,21 @@
-"""Exercise 4, measure and decide: options with which a silent stream lives behind a middlebox that cuts what is idle.
+"""Exercise 4, measure and decide: options with which a stream that is silent lives behind a middlebox."""
 
-Three lines at once, each through a proxy of its own: a stream that is silent for long, one whose line dies without a
-word, and a channel without a call. Who floods the server speaks HTTP/2 by hand.
-"""
-
-import contextlib
-import socket
-import struct
 import threading
 import time
 
-import grpc
-
-from servicelab.checks.lab02.lines import channel, plain
+from servicelab.checks.lab02.lines import channel, serve
 from servicelab.checks.learner_traceback import shown
-from servicelab.checks.scenario import Aside, Stage, scenario, words
-from servicelab.faults import Down, FaultProxy, Latency, Timeout
-from servicelab.servers import GRPCServer
+from servicelab.checks.scenario import Stage, scenario, words
+from servicelab.faults import Down, FaultProxy, Latency
+from servicelab.servers import load_version
 
 IDLE, SILENT, WAY = 2.4, 6.6, 0.2  # seconds: of the middlebox, of the stream, and one way through the middlebox
 FAR = (2.0, 60.0, 350.0)  # other middleboxes, seconds
-TIME, PATIENCE = "grpc.keepalive_time_ms", "grpc.http2.ping_timeout_ms"
-FOREVER, MANY = "grpc.http2.max_pings_without_data", 10**4
-ALLOWED = "grpc.http2.min_ping_interval_without_data_ms"
-PING = 17  # bytes: a frame's head has 9, and a ping 8 (RFC 9113, sections 4.1 and 6.7)
-MINUTE = 60_000  # ms, the default for the answer of a ping: measured with grpcio 1.85
-DEFAULT = 300_000  # ms between pings that a server allows: gRPC's doc/keepalive.md
+prices = load_version("""syntax = "proto3";
+package prices;
+message Price { double seconds = 1; }
+service Prices { rpc Listen(Price) returns (stream Price); }
+""")
 
 WORDS = words("""
 options: settings returns {"client": {…}, "server": {…}}, names of options with whole numbers
@@ -42,164 +32,91 @@ not-noticed: a line that has died is noticed within twice the time of the middle
     When is the next ping, and how long after it does your client give up?
 unasked: no ping where no call is open
     Which option lets a client ping without a call? Is it wanted here?
-too-rare: two pings or more in the time of the middlebox, whatever it is
-    One ping may be late, on a busy machine. What of yours depends on idle?
-too-often: five pings at the most in the time of the middlebox
-    Each ping wakes a radio and costs a server something. What of yours depends on idle?
+pace: two pings or more in the time of the middlebox, whatever it is, and five at the most
+    One may be late, on a busy machine; each wakes a radio and costs a server something. What of yours depends on idle?
 unprotected: ten pings at once are still too many for the server
     By what do you make it bear your pings: by what it allows, or by what it forgives?
 """)
 
 
-class Lines(Stage):
+class Line(Stage):
     """What ``settings(idle)`` says, and a server that is run with it."""
 
     def __init__(self, ask, settings):
         super().__init__(ask, settings)
-        self.last = ask.trace.send("client", "prices", "Listen", at=0.0)
-        self.plans = {idle: self._plan(idle) for idle in (IDLE, *FAR)}
+        self.draw("client", "prices", "Listen", 0.0)
+        self.plans = {idle: self.call(settings, idle, returns=dict) for idle in (*FAR, IDLE)}
+        for idle, plan in self.plans.items():
+            sides = [plan.get(side) for side in ("client", "server")]
+            pairs = [pair for side in sides for pair in (side.items() if isinstance(side, dict) else [("", None)])]
+            wrong = [at for at, n in pairs if not isinstance(at, str) or type(n) not in (int, bool) or abs(n) >= 2**31]
+            if wrong:
+                self.refuse("options", f"settings({idle:g}) gave {shown(plan)}")
 
-    def _plan(self, idle):
-        plan = self.call(self.yours, idle, returns=dict)
-        sides = [plan.get(side) for side in ("client", "server")]
-        pairs = [pair for side in sides if isinstance(side, dict) for pair in side.items()]
-        whole = all(
-            isinstance(name, str) and type(value) in (int, bool) and abs(value) < 2**31 for name, value in pairs
-        )
-        if not whole or not all(isinstance(side, dict) for side in sides):
-            self.refuse("options", f"settings({idle:g}) gave {shown(plan)}")
-        return plan
-
-    def serve(self, idle):
-        options = list(self.plans[idle]["server"].items())
-        add = plain("shop.Prices", "Listen", "unary_stream")
-        return self.use(GRPCServer([(add, _listen)], f"prices {idle:g}", options=options))
-
-    def line(self, server, name, *toxics):
-        """A proxy before the server, and a method of a channel through it."""
-        proxy = self.use(FaultProxy(server, f"{server.name} {name}"))
-        for toxic in toxics:
-            proxy.add(toxic)
-        through = channel(self, "{}:{}".format(*proxy.address), self.plans[IDLE]["client"].items())
-        return proxy, through.unary_stream("/shop.Prices/Listen")
+    def Listen(self, request, context):
+        """A price, silence for so many seconds, another price."""
+        gone = threading.Event()
+        context.add_callback(gone.set)
+        yield request
+        gone.wait(request.seconds)
+        yield request
 
 
-def _listen(request, context):
-    """A price, silence for so many seconds, another price."""
-    gone = threading.Event()
-    context.add_callback(gone.set)
-    yield b"1"
-    gone.wait(float(request or b"9"))
-    yield b"2"
+def cut_when_idle(proxy, call, step=0.05):
+    """A middlebox: cuts the connections when nothing has passed for IDLE seconds. Returns whether it did so, and how
+    often something passed in the silence of the call."""
+    seen, quiet, pings = None, 0, 0  # counted in steps, so that a machine that stands still is no idle line
+    while call.is_active() and quiet * step < IDLE:
+        time.sleep(step)
+        moved = proxy.connections.up
+        pings += moved != seen and quiet * step > IDLE / 4
+        seen, quiet = moved, 0 if moved != seen else quiet + 1
+    if quiet * step >= IDLE:
+        proxy.add(Down())
+    return quiet * step >= IDLE, pings
 
 
-class Middlebox:
-    """Cuts the connections of a proxy when nothing has passed for IDLE seconds. ``pings``: did anything pass later?"""
-
-    def __init__(self, proxy):
-        self.proxy, self.over, self.was_cut, self.pings = proxy, threading.Event(), False, 0
-        self.watch = Aside(self._watch)
-
-    def __enter__(self):
-        self.watch.start()
-        return self
-
-    def __exit__(self, *error):
-        self.over.set()
-        self.watch.wait(2.0)
-
-    def _watch(self, step=0.05):
-        seen, quiet = None, 0  # counted in steps, so that a machine that stands still is no idle line
-        while not self.over.wait(step):
-            moved = self.proxy.connections.up
-            self.pings += moved != seen and quiet * step > IDLE / 4
-            seen, quiet = moved, 0 if moved != seen else quiet + 1
-            if quiet * step >= IDLE:
-                self.was_cut = True
-                self.proxy.add(Down())
-                return
-
-
-def flooded(address) -> bool:
-    """Ten pings at once, on a connection with an open stream: does the server say that these are too many?"""
-    fields = {":path": "/shop.Prices/Listen", ":authority": "x", "content-type": "application/grpc", "te": "trailers"}
-    texts = (part.encode() for pair in fields.items() for part in pair)
-    head = [b"\x83\x86", *(b"%b%c%b" % (b"" if at % 2 else b"\0", len(one), one) for at, one in enumerate(texts))]
-    opening = _frame(4, 0, 0, b"") + _frame(1, 4, 1, b"".join(head)) + _frame(0, 1, 1, b"\0\0\0\0\x019")
-    pings, heard = b"".join(_frame(6, 0, 0, struct.pack(">Q", number)) for number in range(10)), b""
-    with socket.create_connection(address, timeout=2) as sock, contextlib.suppress(OSError):
-        sock.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + opening)
-        while heard.count(b"\0\0\x08\x06\x01") < 10 and (data := sock.recv(65536)):  # answers to pings
-            heard += data
-            if pings and b"\x011" in heard:  # the first price: until then there was data
-                sock.sendall(pings)
-                pings = b""
-    return b"too_many_pings" in heard
-
-
-def _frame(kind, flags, stream, data):
-    return struct.pack(">I", len(data))[1:] + struct.pack(">BBI", kind, flags, stream) + data
-
-
-check_keepalive = scenario("02", 4, "A silent stream", WORDS, settings=Lines)
+check_keepalive = scenario("02", 4, "A silent stream", WORDS, settings=Line)
 
 
 @check_keepalive.part
-def three_lines_at_once(s):
-    server = s.serve(IDLE)
-    proxy, listen = s.line(server, "middlebox", Latency(WAY), Latency(WAY, direction="upstream"))
-    dying, listen_dying = s.line(server, "dying")
-    idle, listen_idle = s.line(server, "idle")
-    list(listen_idle(b"0.01", timeout=5))
-    prices = listen_dying(b"9", timeout=SILENT + 3)
-    next(prices)
-    dying.add(Timeout(0))
-    dying.add(Timeout(0, direction="upstream"))
-    dead = Aside(lambda: next(prices)).start()
-    with Middlebox(proxy) as middlebox:
-        start, heard, before, error = time.monotonic(), [], 0, ""
-        try:
-            for price in listen(str(SILENT).encode(), timeout=SILENT + 3):
-                before = before or idle.connections.up
-                heard.append(price)
-        except grpc.RpcError as broken:
-            error = f"{broken.code().name}, {broken.details()}"
-    told = f"after {time.monotonic() - start:.1f} s of silence: {error or 'the second price'}"
-    code = "pings-end" if middlebox.pings else "no-ping"
-    if error and not middlebox.was_cut:
-        code = "too-many-pings" if "too many" in error.lower() else "impatient"
-    s.ask.trace.receive(s.last, "prices", at=WAY)
+def behind_the_middlebox(s):
+    client, server = (s.plans[IDLE][side].items() for side in ("client", "server"))
+    proxy = s.use(FaultProxy(serve(s, prices, "Prices", s, "prices", options=server), "middlebox"))
+    for direction in ("upstream", "downstream"):
+        proxy.add(Latency(WAY, direction=direction))
+    stub = prices.services.PricesStub(channel(s, "{}:{}".format(*proxy.address), client))
+    call = stub.Listen(prices.messages.Price(seconds=SILENT), timeout=SILENT + 3)
+    middlebox, stream = s.at_once(lambda: cut_when_idle(proxy, call), lambda: [*call], limit=SILENT + 5)
+    (was_cut, pings), error = middlebox.answer, stream.error
+    said = f"{error.code().name}, {error.details()}" if error else "the second price"
+    code = "pings-end" if pings else "no-ping"
+    if error and not was_cut:
+        code = "too-many-pings" if "too many" in said.lower() else "impatient"
     second = s.ask.trace.send("prices", "client", "second price", at=SILENT)
     if error:
-        s.ask.trace.lose(second, error, at=SILENT)
+        s.ask.trace.lose(second, said, at=SILENT)
     else:
-        s.ask.trace.receive(second, "client", at=SILENT + WAY)
-    yield code, len(heard) == 2, f"{told}, {middlebox.pings} pings had passed"
-    dead.wait(max(0.0, start + 2 * IDLE - time.monotonic()))
-    told = "it had not been noticed when the silent stream was through"
-    yield "not-noticed", isinstance(dead.error, grpc.RpcError), told
-    count = (idle.connections.up - before) // PING
-    yield "unasked", count < 3, f"some {count} pings went up in {SILENT:g} s on a channel without a call"
+        s.ask.trace.receive(second, at=SILENT + WAY)
+    yield code, not error, f"{pings} pings had passed in the silence, and then {said}"
 
 
 @check_keepalive.part
 def other_middleboxes(s):
-    for idle in FAR:
-        plan = s.plans[idle]
-        period, allowed = plan["client"].get(TIME, 2**31), plan["server"].get(ALLOWED, DEFAULT)
-        patience = plan["client"].get(PATIENCE, MINUTE)
+    for idle, plan in s.plans.items():
+        client, server = plan["client"], plan["server"]  # and the defaults of the task's table
+        period = client.get("grpc.keepalive_time_ms", 2**31)
+        patience = client.get("grpc.http2.ping_timeout_ms", 60_000)
+        pings = client.get("grpc.http2.max_pings_without_data", 2)
+        allowed = server.get("grpc.http2.min_ping_interval_without_data_ms", 300_000)
+        strikes = server.get("grpc.http2.max_ping_strikes", 2)
         told = f"settings({idle:g}): a ping every {period / 1000:g} s, and {patience / 1000:g} s for its answer"
-        yield "too-rare", period <= 500 * idle, told
-        yield "too-often", period >= 200 * idle, told
+        yield "pace", 200 * idle <= period <= 500 * idle, told
         yield "impatient", patience >= 500, told
         yield "not-noticed", period + patience <= 2000 * idle, told
         yield "too-many-pings", allowed <= 0.9 * period, f"{told}, and the server allows one every {allowed / 1000:g} s"
-        forever = plan["client"].get(FOREVER, 2)
-        yield "pings-end", forever == 0 or forever >= MANY, f"settings({idle:g}): {forever} pings, then one a minute"
-
-
-@check_keepalive.part
-def a_flood(s):
-    for idle in (IDLE, FAR[-1]):
-        told = f"with settings({idle:g}) the server answered all of ten pings"
-        yield "unprotected", flooded(s.serve(idle).address), told
+        yield "pings-end", pings == 0 or pings >= 10**4, f"settings({idle:g}): {pings} pings, then one a minute"
+        unasked = client.get("grpc.keepalive_permit_without_calls", 0)
+        yield "unasked", not unasked, f"settings({idle:g}): the client may ping where no call is open"
+        told = f"settings({idle:g}): the server allows a ping every {allowed / 1000:g} s, and {strikes} strikes"
+        yield "unprotected", 0 < strikes < 9 and allowed > 0, told

@@ -1,6 +1,14 @@
-"""What the servers of this lab have in common: a channel of one's own, and methods without a contract."""
+"""What the servers of this lab have in common."""
 
 import grpc
+
+from servicelab.servers import GRPCServer
+
+
+def serve(stage, contract, service, servicer, name, **options):
+    """A server of a service of the contract until the end of the part; ``servicer`` is any object with its methods."""
+    add = getattr(contract.services, f"add_{service}Servicer_to_server")
+    return stage.use(GRPCServer([(add, servicer)], name, **options))
 
 
 def channel(stage, target: str, options=()):
@@ -8,11 +16,6 @@ def channel(stage, target: str, options=()):
     return stage.use(grpc.insecure_channel(target, [*options, ("grpc.use_local_subchannel_pool", 1)]))
 
 
-def plain(service: str, name: str, kind: str = "unary_unary"):
-    """``add(function, server)`` for a GRPCServer: a method that takes bytes and answers with bytes."""
-
-    def add(function, server):
-        method = getattr(grpc, f"{kind}_rpc_method_handler")(function)
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {name: method}),))
-
-    return add
+def stub_of(stage, contract, service, servicer):
+    server = serve(stage, contract, service, servicer, service.lower())
+    return getattr(contract.services, f"{service}Stub")(channel(stage, server.target))
