@@ -13,7 +13,8 @@ EXERCISES = {
     "parcels": ("event", "Shipping"),
     "reader": "Reader",
 }
-#: A learner's class that makes nothing lacks its methods.
+#: A learner's class that makes nothing lacks its methods; of an event that is nothing, nothing is sent.
 REFUSALS = {(name, "wrong-type"): "no-methods" for name in ("bus", "join", "reader")}
+REFUSALS |= {("parcels", "wrong-type"): "not-sent", ("parcels", "not-callable"): "exception"}
 #: Wrong answers, and different messages, an exercise.
-LEAST_WRONG = 7
+LEAST_WRONG = 6
