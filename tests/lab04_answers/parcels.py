@@ -101,7 +101,7 @@ RIGHT = {
 }
 WRONG = {
     "lines in a set": (lambda kind, order: event(kind, order) | {"lines": {"mug"}}, "exception"),
-    "a list": (lambda kind, order: [kind, order["id"]], "not-sent"),
+    "a list": (lambda kind, order: [kind, order["id"]], "wrong-type"),
     "the whole order": (lambda kind, order: {"kind": kind, **order}, "too-large"),
     "with its history": (with_more("history"), "too-large"),
     "with the card": (with_more("card"), "private"),

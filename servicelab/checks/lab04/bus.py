@@ -29,10 +29,6 @@ kept-alive: an object whose method listens is not kept alive, also after it rais
 """)
 
 
-class Broken(Exception):
-    """Nobody knows it, and two of them are two."""
-
-
 def fail(error):
     raise error
 
@@ -55,13 +51,10 @@ class Heard(Stage):
         self.bus, self.kept = self.make(Bus, methods=("subscribe", "unsubscribe", "publish")), []
         self.published = 0
 
-    def note(self, name, event):
-        self.names.append(name)
-        self.say("bus", name, event)
-
     def listener(self, name, act=lambda: None):
         def observe(event):
-            self.note(name, event)
+            self.names.append(name)
+            self.say("bus", name, event)
             act()
 
         observe.__qualname__ = name
@@ -99,7 +92,7 @@ part = check_bus.part
 def some_of_them_raise(at):
     at.subscribe("mail", "stock")
     yield at.hears("not-heard", "mail stock")
-    errors = Broken("no such template"), Broken("shelf 7")
+    errors = Exception("no such template"), Exception("shelf 7")
     *broken, _ = at.subscribe("parcels", audit=partial(fail, errors[0]), vans=partial(fail, errors[1]))
     for _ in range(2):
         yield at.hears("rest-skipped", "mail stock audit vans parcels")
@@ -148,13 +141,14 @@ def twice_there_and_once_gone(at):
 
 @part
 def who_holds_whom(at):
-    at.call(at.bus.subscribe, lambda event: at.note("lambda", event))
-    at.call(at.bus.subscribe, partial(at.note, "object"))
+    hear = at.listener("lambda")
+    at.call(at.bus.subscribe, lambda event: hear(event))
+    at.call(at.bus.subscribe, partial(at.listener("object")))
     at.subscribe("function")
     at.kept.clear()
     gc.collect()
     yield at.hears("lambda-gone", "lambda object function", "nobody else holds them; ")
-    meter = Meter(at.listener("meter", partial(fail, Broken)))  # anew each time: an error holds whom it went through
+    meter = Meter(at.listener("meter", partial(fail, Exception)))  # anew each time: an error holds whom it went through
     at.call(at.bus.subscribe, meter.hear)
     at.subscribe("last")
     at.publish()

@@ -36,14 +36,10 @@ wrong-type: choose returns a dict: for each wish a dict with "zmq" and "amqp", e
     The task names the six wishes. One text is a list of one text.
 given-up: None stands only where no list of patterns can say the wish
     What is the same in all the keys of this wish: how they begin, or some of their words? Which of the two knows that?
-zmq-too-much: on ZeroMQ, who subscribed hears nothing that is not wished
-    A prefix knows letters, no words and no end. Which keys begin like that? Can a prefix leave these out?
-zmq-too-little: on ZeroMQ, who subscribed hears everything that is wished
-    Which of the wished keys do not begin like that? Is there a sign that stands for others? If no list will do: None.
-amqp-too-much: at the topic exchange, the queue hears nothing that is not wished
-    How many words does each of the two signs stand for, at the least? Can a part of a word be said?
-amqp-too-little: at the topic exchange, the queue hears everything that is wished
-    How many words does each sign stand for, at the most? Which keys will come next week? If no list will do: None.
+too-much: who subscribed hears nothing that is not wished
+    A prefix has no end. Each of the two signs stands for words: for how many at the least? What else is like that?
+too-little: who subscribed hears everything that is wished
+    A prefix has no signs. For how many words does each of the two stand at the most? If no list will do, say None.
 """)
 
 
@@ -102,8 +98,8 @@ def add(name, kind, is_wished, is_sayable):
         if patterns is None:
             yield "given-up", not is_sayable, told
             return
-        yield f"{kind}-too-much", not surplus, f"{told} heard {', '.join(surplus[:4])}"
-        yield f"{kind}-too-little", not missing, f"{told} did not hear {', '.join(missing[:4])}"
+        yield "too-much", not surplus, f"{told} heard {', '.join(surplus[:4])}"
+        yield "too-little", not missing, f"{told} did not hear {', '.join(missing[:4])}"
 
     cell.__name__ = f"{name} on {kind}"
     check_patterns.part(cell)
