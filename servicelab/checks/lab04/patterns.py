@@ -1,7 +1,6 @@
 """Exercise 3, decide: six wishes, said to a SUB socket and to a topic exchange, which say what is heard."""
 
 import random
-from contextlib import closing
 
 import zmq
 
@@ -68,7 +67,7 @@ class Week(WireStage):
 
     def amqp(self, patterns):
         """What comes into a queue that is bound with these keys."""
-        with Broker("broker of the check") as broker, closing(connect(broker.url, "check")) as connection:
+        with Broker("broker of the check") as broker, connect(broker, "check") as connection:
             channel = connection.channel()
             channel.exchange_declare("events", "topic")
             channel.queue_declare("mine")
@@ -76,7 +75,8 @@ class Week(WireStage):
                 channel.queue_bind("mine", "events", pattern)
             for key in self.keys:
                 channel.basic_publish("events", key, key.encode())
-            return [body.decode() for *_, body in iter(lambda: channel.basic_get("mine", auto_ack=True), (None,) * 3)]
+            found = [channel.basic_get("mine", auto_ack=True)[2] for _ in self.keys]
+            return [body.decode() for body in found if body]
 
 
 check_patterns = scenario("04", 3, "Who wants which?", WORDS, go_on=True, choose=Week)
