@@ -69,7 +69,7 @@ class Heard(Stage):
         return made
 
     def publish(self, before=""):
-        """Publish the next event. ``answer`` is what publish returned, ``raised`` what it raised, ``told`` it all."""
+        """Publish the next event. ``answer`` is what publish returned, ``raised`` what it raised, ``told`` says it."""
         self.published += 1
         event, self.names = f"paid {self.published}", []
         self.say("source", "bus", event)

@@ -26,8 +26,7 @@ not-waited: publish waits for all the subscribers, also when the last one comes 
 counts-topics: a subscriber with two topics is one subscriber
     What exactly do you count? What could each subscriber send just once, after all its topics?
 hangs: publish comes to its end when all are there; two with the same topics are two
-    What does each of the two send, and what of it do you get to read? An XPUB passes on a subscription that it has
-    already only with an option (zmq_setsockopt(3)). Another socket: who reads it, and how long does he stay?
+    What does each of the two send, and what of it do you get to read? Does an XPUB pass on what it has already?
 again: publish is called again, for those who are there already: they hear it all
     How many are there when your publish begins for the second time? Where is that kept?
 nobody: publish(events, 0) waits for nobody, not even for a moment, and who is there hears it

@@ -36,9 +36,9 @@ wrong-type: choose returns a dict: for each wish a dict with "zmq" and "amqp", e
 given-up: None stands only where no list of patterns can say the wish
     What is the same in all the keys of this wish: how they begin, or some of their words? Which of the two knows that?
 too-much: who subscribed hears nothing that is not wished
-    A prefix has no end. Each of the two signs stands for words: for how many at the least? What else is like that?
+    A prefix has no end: what else begins like that? At the exchange, how many words are each sign's, at the least?
 too-little: who subscribed hears everything that is wished
-    A prefix has no signs. For how many words does each of the two stand at the most? If no list will do, say None.
+    A prefix has no signs. At the exchange, how many words are each sign's, at the most? If no list will do: None.
 """)
 
 
