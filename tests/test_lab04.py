@@ -26,7 +26,7 @@ class PollsForEver(Publisher):
 
 def test_a_publisher_that_never_returns_is_a_report():
     report = lab04.check_join.report(PollsForEver, Subscriber)
-    assert report.refused[0] == "first-lost" and "publish still waits" in str(report)
+    assert report.refused[0] == "nobody" and "publish still waits" in str(report)
 
 
 class ReadsForEver(Reader):

@@ -3,6 +3,8 @@
 import weakref
 from types import MethodType
 
+from tests.lab11_answers import but
+
 
 class Bus:
     """A list of ways to a listener: a weak one to a method, a plain one to anything else."""
@@ -103,282 +105,68 @@ class Numbered:
         return found
 
 
-def publishing(publish):
-    """A bus with another publish."""
-    return type("Bus", (Bus,), {"publish": publish})
-
-
-def backwards(self, event):
-    return [*map(tuple, reversed(Bus.publish(type("", (), {"listeners": lambda _: self.listeners()[::-1]})(), event)))]
-
-
-def until_one_fails(self, event):
-    for listener in self.listeners():
-        try:
-            listener(event)
-        except Exception as error:
-            return [(listener, error)]
-    return []
-
-
-def and_raises(self, event):
-    failed = Bus.publish(self, event)
-    if failed:
-        raise failed[0][1]
-    return failed
-
-
-def counts(self, event):
-    return len(Bus.publish(self, event))
-
-
-def the_last_error(self, event):
-    return Bus.publish(self, event)[-1:]
-
-
-def one_a_type(self, event):
-    return [*{type(error): (listener, error) for listener, error in Bus.publish(self, event)}.values()]
-
-
-def throws_out(self, event):
-    failed = Bus.publish(self, event)
-    for listener, _ in failed:
-        self.unsubscribe(listener)
-    return failed
-
-
-def what_is_known(self, event, kinds=(ValueError, TypeError, LookupError, ArithmeticError, OSError, RuntimeError)):
-    failed = []
-    for listener in self.listeners():
-        if listener in self.listeners():
-            try:
-                listener(event)
-            except kinds as error:
-                failed.append((listener, error))
-    return failed
-
-
-def the_exit_too(self, event):
-    return what_is_known(self, event, (Exception, SystemExit))
-
-
-def catches_all(self, event):
-    failed = []
-    for listener in self.listeners():
-        if listener in self.listeners():
-            try:
-                listener(event)
-            except BaseException as error:
-                failed.append((listener, error))
-    return failed
-
-
-def walks_the_list(self, event):
-    failed = []
-    for way in self.ways:
-        listener = way()
-        try:
-            if listener:
-                listener(event)
-        except Exception as error:
-            failed.append((listener, error))
-    return failed
-
-
-class LeavesInPlace(Bus):
-    def unsubscribe(self, listener):
-        for way in list(self.ways):
-            if way() in (None, listener):
-                self.ways.remove(way)
-
-    publish = walks_the_list
-
-
-class LiveButForLeaving(Bus):
-    """A list that is walked while it grows. Whoever leaves makes a new one."""
-
-    def publish(self, event):
-        failed = []
-        for way in self.ways:
-            listener = way()
-            try:
-                if listener in self.listeners():
-                    listener(event)
-            except Exception as error:
-                failed.append((listener, error))
-        return failed
-
-
-def calls_who_was_there(self, event):
-    failed = []
-    for listener in self.listeners():
-        try:
-            listener(event)
-        except Exception as error:
-            failed.append((listener, error))
-    return failed
-
-
-def also_who_comes_meanwhile(self, event):
-    failed, called = [], []
-    while rest := [one for one in self.listeners() if one not in called]:
-        called.append(rest[0])
-        try:
-            rest[0](event)
-        except Exception as error:
-            failed.append((rest[0], error))
-    return failed
-
-
-class ClosedMeanwhile(Bus):
-    """While an event goes round, nobody is let in."""
-
-    open = True
-
-    def subscribe(self, listener):
-        if self.open:
-            super().subscribe(listener)
-
-    def publish(self, event):
-        self.open = False
-        try:
-            return super().publish(event)
-        finally:
-            self.open = True
-
-
-class Twice(Bus):
-    def subscribe(self, listener):
-        self.ways.append(self.way(listener))
-
-
-class MovesToTheEnd(Bus):
-    """Who subscribes again leaves and comes anew."""
-
-    def subscribe(self, listener):
-        self.unsubscribe(listener)
-        super().subscribe(listener)
-
-
-class TwiceSilently(Bus):
-    """Called once, but two subscriptions need two goodbyes."""
-
-    def subscribe(self, listener):
-        self.ways.append(self.way(listener))
-
-    def listeners(self):
-        found = []
-        for one in super().listeners():
-            found += [one] if one not in found else []
-        return found
-
-    def unsubscribe(self, listener):
-        for way in self.ways:
-            if way() == listener:
-                self.ways.remove(way)
-                return
-
-
-class ByIdentity(Bus):
-    """A method is a new object each time."""
-
-    def unsubscribe(self, listener):
-        self.ways = [way for way in self.ways if way() is not listener]
-
-
-class NoWayBack(Bus):
-    """Who has left stays out."""
-
-    def unsubscribe(self, listener):
-        super().unsubscribe(listener)
-        self.left = [*getattr(self, "left", ()), listener]
-
-    def subscribe(self, listener):
-        if listener not in getattr(self, "left", ()):
-            super().subscribe(listener)
-
-
-class RemovesWhoIsThere(Bus):
-    def unsubscribe(self, listener):
-        del self.ways[[way() for way in self.ways].index(listener)]
-
-
-class FunctionsFirst(Bus):
-    def listeners(self):
-        return sorted(super().listeners(), key=lambda one: isinstance(one, MethodType))
-
-
-class OnlyLambdas(Bus):
-    """Any other function has a name, so that somebody will hold it."""
-
-    @staticmethod
-    def way(listener):
-        if isinstance(listener, MethodType):
-            return weakref.WeakMethod(listener)
-        return (lambda: listener) if getattr(listener, "__name__", "<lambda>") == "<lambda>" else weakref.ref(listener)
-
-
-class AllWeak(Bus):
-    way = staticmethod(lambda one: weakref.WeakMethod(one) if isinstance(one, MethodType) else weakref.ref(one))
-
-
-class MethodsAsFunctions(Bus):
-    """A plain weak reference to a method is dead at once."""
-
-    @staticmethod
-    def way(listener):
-        return weakref.ref(listener) if isinstance(listener, MethodType) else lambda: listener
-
-
-class Strong(Bus):
-    @staticmethod
-    def way(listener):
-        return lambda: listener
-
-
-class KeepsTheErrors(Bus):
-    """For later."""
-
-    def publish(self, event):
-        self.failed = super().publish(event)
-        return self.failed
-
-
-class CallsTheDead(Bus):
-    """The method's object has gone, and None is called."""
-
-    def listeners(self):
-        return [way() for way in self.ways]
-
-
 RIGHT = {"a list of ways": Bus, "a dict": InADict, "numbers": Numbered}
+IS_NEW, IS_THERE = "if listener not in self.listeners()", "if listener in self.listeners()"
+WALK, LIVE = "for listener in self.listeners():\n", "for listener in (way() for way in self.ways):\n"
+GONE = "self.ways = [way for way in self.ways if way() not in (None, listener)]"
+BY_NAME = "(lambda: listener) if getattr(listener, '__name__', '<lambda>') == '<lambda>' else weakref.ref(listener)"
 WRONG = {
-    "backwards": (publishing(backwards), {"not-heard"}),
-    "functions first": (FunctionsFirst, {"not-heard"}),
-    "ends at the first error": (publishing(until_one_fails), {"rest-skipped"}),
-    "throws out who raises": (publishing(throws_out), {"rest-skipped"}),
-    "catches what it knows": (publishing(what_is_known), {"rest-skipped"}),
-    "raises in the end": (publishing(and_raises), {"source-told"}),
-    "counts the errors": (publishing(counts), {"not-reported"}),
-    "keeps the last error": (publishing(the_last_error), {"not-reported"}),
-    "one error of a type": (publishing(one_a_type), {"not-reported"}),
-    "catches all": (publishing(catches_all), {"interrupt-eaten"}),
-    "catches the exit": (publishing(the_exit_too), {"interrupt-eaten"}),
-    "walks and removes": (LeavesInPlace, {"own-leaving"}),
-    "calls who was there": (publishing(calls_who_was_there), {"still-called"}),
-    "calls who came meanwhile": (publishing(also_who_comes_meanwhile), {"too-early"}),
-    "walks what grows": (LiveButForLeaving, {"too-early"}),
-    "nobody is let in": (ClosedMeanwhile, {"too-early"}),
-    "subscribed twice": (Twice, {"heard-twice"}),
-    "moves to the end": (MovesToTheEnd, {"moved"}),
-    "two goodbyes": (TwiceSilently, {"still-hears"}),
-    "is for ==": (ByIdentity, {"still-hears"}),
-    "no way back": (NoWayBack, {"still-hears"}),
-    "removes a stranger": (RemovesWhoIsThere, {"unknown"}),
-    "all weak": (AllWeak, {"lambda-gone"}),
-    "only lambdas are held": (OnlyLambdas, {"lambda-gone"}),
-    "a weak method": (MethodsAsFunctions, {"method-gone"}),
-    "holds everybody": (Strong, {"kept-alive"}),
-    "keeps the errors": (KeepsTheErrors, {"kept-alive"}),
-    "calls the dead": (CallsTheDead, {"ghost"}),
+    "backwards": (["for listener in self.listeners() => for listener in reversed(self.listeners())"], "not-heard"),
+    "functions first": (
+        [f"{WALK} => for listener in sorted(self.listeners(), key=lambda one: isinstance(one, MethodType)):\n"],
+        "not-heard",
+    ),
+    "ends at the first error": (["failed.append((listener, error)) => return [(listener, error)]"], "rest-skipped"),
+    "throws out who raises": (["failed.append( => self.unsubscribe(listener), failed.append("], "rest-skipped"),
+    "catches what it knows": (
+        ["except Exception => except (ValueError, TypeError, OSError, KeyError)"],
+        "rest-skipped",
+    ),
+    "raises in the end": (["return failed => if failed: raise failed[0][1]"], "rest-skipped"),
+    "counts the errors": (["return failed => return len(failed)"], "not-reported"),
+    "keeps the last error": (["return failed => return failed[-1:]"], "not-reported"),
+    "one error of a type": (
+        ["return failed => return [*{type(one[1]): one for one in failed}.values()]"],
+        "not-reported",
+    ),
+    "catches all": (["except Exception => except BaseException"], "interrupt-eaten"),
+    "catches the exit": (["except Exception => except (Exception, SystemExit)"], "interrupt-eaten"),
+    "walks and removes": ([f"{WALK} => {LIVE}", "self.ways = [way => self.ways[:] = [way"], "own-leaving"),
+    "calls who was there": ([f"{IS_THERE} => if True"], "own-leaving"),
+    "walks what grows": ([f"{WALK} => {LIVE}"], "too-early"),
+    "nobody is let in": (
+        [
+            f"{IS_NEW} => if not vars(self).get('busy') and listener not in self.listeners()",
+            "try: => self.busy = True\n                try:",
+            "error)) => error))\n                finally:\n                    self.busy = False",
+        ],
+        "too-early",
+    ),
+    "subscribed twice": ([f"{IS_NEW} => if True"], "heard-twice"),
+    "moves to the end": ([f"{IS_NEW}: => self.unsubscribe(listener)\n        if True:"], "heard-twice"),
+    "two goodbyes": (
+        [
+            f"{IS_NEW} => if True",
+            f"{WALK} => for listener in dict.fromkeys(self.listeners()):\n",
+            f"{GONE} => del self.ways[self.listeners().index(listener)]",
+        ],
+        "still-hears",
+    ),
+    "is for ==": (["way() not in (None, listener) => way() is not listener"], "still-hears"),
+    "no way back": (
+        [
+            "self.ways = [] => self.ways, self.left = [], []",
+            f"{IS_NEW} => if listener not in self.listeners() + self.left",
+            f"{GONE} => self.left.append(listener); {GONE}",
+        ],
+        "still-hears",
+    ),
+    "removes a stranger": ([f"{GONE} => del self.ways[self.listeners().index(listener)]"], "still-hears"),
+    "all weak": (["else lambda: listener => else weakref.ref(listener)"], "lambda-gone"),
+    "only lambdas are held": ([f"else lambda: listener => else {BY_NAME}"], "lambda-gone"),
+    "a weak method": (["weakref.WeakMethod( => weakref.ref("], "lambda-gone"),
+    "holds everybody": (["weakref.WeakMethod(listener) if isinstance(listener, MethodType) else => "], "kept-alive"),
+    "keeps the errors": (["return failed => self.failed = failed; return failed"], "kept-alive"),
+    "calls the dead": (["(found := way()) is not None => [found := way()]"], "kept-alive"),
 }
+WRONG = {name: (but(Bus, *changes), {code}) for name, (changes, code) in WRONG.items()}

@@ -1,6 +1,6 @@
 """Exercise 4: events that are enough, and events that are too little or too much."""
 
-from contextlib import suppress
+from tests.lab11_answers import but
 
 
 def event(kind, order):
@@ -16,16 +16,10 @@ class Shipping:
     def hear(self, event):
         id, known = event["id"], (event["version"], event["address"])
         if event["kind"] in ("paid", "moved"):
-            self.newest[id] = self.newer(known, self.newest.get(id, known))
+            self.newest[id] = max(known, self.newest.get(id, known))
         if event["kind"] == "paid" and id not in self.gone:
             self.gone.add(id)
-            self.send(self.parcel(event, self.newest[id][1]))
-
-    def newer(self, one, other):
-        return max(one, other)
-
-    def parcel(self, event, address):
-        return {"order": event["id"], "address": address, "lines": event["lines"]}
+            self.send({"order": id, "address": self.newest[id][1], "lines": event["lines"]})
 
 
 def only_what_it_takes(kind, order):
@@ -86,9 +80,6 @@ def by_log(ask, send):
     return Log()
 
 
-# -- what goes wrong ----------------------------------------------------------------------------------
-
-
 def with_more(*names):
     return lambda kind, order: event(kind, order) | {name: order[name] for name in names}
 
@@ -102,187 +93,56 @@ def thin(kind, order):
     return {"kind": kind, "id": order["id"], "version": order["version"]}
 
 
-class Asks(Shipping):
-    """Thin events: shipping asks for the rest."""
-
-    def hear(self, event):
-        super().hear(self.ask(event["id"]) | event)
-
-
-class AsksToBeSure(Shipping):
-    def hear(self, event):
-        with suppress(OSError):
-            event |= {"address": self.ask(event["id"])["address"]}
-        super().hear(event)
-
-
-class Moved(Shipping):
-    """Sends when it hears of an address."""
-
-    def hear(self, event):
-        super().hear(event | {"kind": {"moved": "paid", "paid": "moved"}.get(event["kind"], event["kind"])})
-
-
-class NoLines(Shipping):
-    def parcel(self, event, address):
-        return {"order": event["id"], "address": address}
-
-
-class SendsAgain(Shipping):
-    def hear(self, event):
-        self.gone.clear()
-        super().hear(event)
-
-
-class RemembersTheLast(Shipping):
-    """One event twice in a row is noticed; the same order later is not."""
-
-    def hear(self, event):
-        self.gone &= {event["id"]}
-        super().hear(event)
-
-
-class OncePerVersion(Shipping):
-    """Another version is another event."""
-
-    def hear(self, event):
-        if (event["id"], event["version"]) not in self.gone:
-            self.gone.discard(event["id"])
-        super().hear(event)
-        if event["kind"] == "paid":
-            self.gone.add((event["id"], event["version"]))
-
-
-class Forwards(Shipping):
-    """A parcel that has gone is sent after the customer who moved."""
-
-    def hear(self, event):
-        again = event["kind"] == "moved" and event["id"] in self.gone
-        super().hear(event)
-        if again:
-            self.send(self.parcel(event, event["address"]))
-
-
-class AsItWas(Shipping):
-    """The address of the event itself, however old."""
-
-    def hear(self, event):
-        if event["kind"] == "paid":
-            self.newest.pop(event["id"], None)
-        super().hear(event)
-
-
-class AlwaysWhoMoved(Shipping):
-    """The address of a "moved" event, also when the "paid" one is newer."""
-
-    def hear(self, event):
-        version = event["version"] + 1000 * (event["kind"] == "moved")
-        super().hear(event | {"version": version})
-
-
-class ByText(Shipping):
-    """12 comes before 9."""
-
-    def hear(self, event):
-        super().hear(event | {"version": str(event["version"])})
-
-
-class FirstMoveWins(Shipping):
-    def hear(self, event):
-        if event["kind"] == "moved":
-            event = event | {"version": -event["version"]}
-        if event["id"] in self.newest and event["kind"] == "paid":
-            event = event | {"version": -1000}
-        super().hear(event)
-
-
-class LastWins(Shipping):
-    """What came last is the newest, if it was no "paid"."""
-
-    def hear(self, event):
-        if event["kind"] == "moved":
-            self.newest.pop(event["id"], None)
-        super().hear(event)
-
-
-class AnyKind(Shipping):
-    """Whatever is not "moved" is "paid"."""
-
-    def hear(self, event):
-        super().hear(event | {"kind": "moved" if event["kind"] == "moved" else "paid"})
-
-
-class BeginsLikePaid(Shipping):
-    def hear(self, event):
-        super().hear(event | {"kind": "paid" if event["kind"].lower().startswith("paid") else event["kind"]})
-
-
-class LearnsFromAll(Shipping):
-    """An address is an address, and this one is the last."""
-
-    def hear(self, event):
-        if event["kind"] not in ("paid", "moved"):
-            self.newest[event["id"]] = event["version"], event["address"]
-        super().hear(event)
-
-
-class AsksAboutOthers(Shipping):
-    """What does that mean?"""
-
-    def hear(self, event):
-        if event["kind"] not in ("paid", "moved"):
-            with suppress(OSError):
-                self.ask(event["id"])
-        super().hear(event)
-
-
-class AsksAgain(Shipping):
-    """When it seems to have been there before."""
-
-    def hear(self, event):
-        if event["id"] in self.gone:
-            with suppress(OSError):
-                self.ask(event["id"])
-        super().hear(event)
-
-
-class KnownKinds(Shipping):
-    def hear(self, event):
-        {"paid": super().hear, "moved": super().hear}[event["kind"]](event)
-
-
+Asks = but(Shipping, "id, known = => event = self.ask(event['id']) | event\n        id, known =")
 RIGHT = {
     "four entries": (event, Shipping),
     "what each kind is about": (only_what_it_takes, ByKind),
     "a letter and a log": (as_a_letter, by_log),
 }
 WRONG = {
-    "lines in a set": ((lambda kind, order: event(kind, order) | {"lines": {"mug"}}, Shipping), {"wrong-type"}),
-    "a list": ((lambda kind, order: [kind, order["id"]], Shipping), {"wrong-type"}),
-    "sends at the wrong event": ((event, Moved), {"not-sent"}),
-    "a parcel without lines": ((event, NoLines), {"not-sent"}),
-    "thin": ((thin, Asks), {"outage"}),
-    "asks to be sure": ((event, AsksToBeSure), {"asks-orders"}),
-    "asks about others": ((event, AsksAboutOthers), {"asks-orders"}),
-    "asks again": ((event, AsksAgain), {"asks-orders"}),
-    "the whole order": ((lambda kind, order: {"kind": kind, **order}, Shipping), {"too-large"}),
-    "with its history": ((with_more("history"), Shipping), {"too-large"}),
-    "with the card": ((with_more("card"), Shipping), {"private"}),
-    "with the card's number": ((lambda *of: event(*of) | {"n": of[1]["card"].replace(" ", "")}, Shipping), {"private"}),
-    "with the card for others": ((to_others, Shipping), {"private"}),
-    "with a loud mail": ((lambda *of: event(*of) | {"to": of[1]["email"].upper()}, Shipping), {"private"}),
-    "with the address of the mail": ((with_more("email"), Shipping), {"private"}),
-    "sends again": ((event, SendsAgain), {"twice"}),
-    "remembers the last": ((event, RemembersTheLast), {"twice"}),
-    "once a version": ((event, OncePerVersion), {"twice"}),
-    "sends after": ((event, Forwards), {"twice"}),
-    "the address as it was": ((event, AsItWas), {"moved"}),
-    "who moved is right": ((event, AlwaysWhoMoved), {"moved"}),
-    "who moved first": ((event, FirstMoveWins), {"moved"}),
-    "versions as text": ((event, ByText), {"moved"}),
-    "the last wins": ((event, LastWins), {"older-wins"}),
-    "any kind": ((event, AnyKind), {"other-kind"}),
-    "begins like paid": ((event, BeginsLikePaid), {"other-kind"}),
-    "learns from all": ((event, LearnsFromAll), {"other-kind"}),
-    "two kinds only": ((event, KnownKinds), {"other-kind"}),
+    "lines in a set": (lambda kind, order: event(kind, order) | {"lines": {"mug"}}, "exception"),
+    "a list": (lambda kind, order: [kind, order["id"]], "wrong-type"),
+    "the whole order": (lambda kind, order: {"kind": kind, **order}, "too-large"),
+    "with its history": (with_more("history"), "too-large"),
+    "with the card": (with_more("card"), "private"),
+    "with the card's number": (lambda *of: event(*of) | {"n": of[1]["card"].replace(" ", "")}, "private"),
+    "with the card for others": (to_others, "private"),
+    "with a loud mail": (lambda *of: event(*of) | {"to": of[1]["email"].upper()}, "private"),
 }
+WRONG = {"thin": ((thin, Asks), {"outage"}), **{name: ((one, Shipping), {code}) for name, (one, code) in WRONG.items()}}
+NEWER, IS_OURS = "max(known, self.newest.get(id, known))", 'event["kind"] in ("paid", "moved")'
+SHIPPING = {
+    "sends at the wrong event": ('== "paid" => == "moved"', "not-sent"),
+    "a parcel without lines": (', "lines": event["lines"] => ', "not-sent"),
+    "asks to be sure": (
+        "id, known = => try:\n            self.ask(event['id'])\n        except OSError: pass\n        id, known =",
+        "asks-orders",
+    ),
+    "asks about others": (f"id, known = => {IS_OURS} or self.ask(event['id'])\n        id, known =", "asks-orders"),
+    "asks again": (
+        "id, known = => event['id'] in self.gone and self.ask(event['id'])\n        id, known =",
+        "asks-orders",
+    ),
+    "sends again": ("self.gone.add(id) => pass", "twice"),
+    "remembers the last": ("self.gone.add(id) => self.gone = {id}", "twice"),
+    "once a version": (
+        "id not in self.gone => known not in self.gone",
+        "self.gone.add(id) => self.gone.add(known)",
+        "twice",
+    ),
+    "sends after": ('"paid" and id not in self.gone => ("moved" if id in self.gone else "paid")', "twice"),
+    "the address as it was": ("self.newest[id][1] => event['address']", "moved"),
+    "who moved is right": ('event["version"], => event["version"] + 1000 * (event["kind"] == "moved"),', "moved"),
+    "who came first": (f"{NEWER} => self.newest.get(id, known)", "moved"),
+    "versions as text": ('event["version"], => str(event["version"]),', "moved"),
+    "the last wins": (f"{NEWER} => known if event['kind'] == 'moved' else {NEWER}", "moved"),
+    "any kind": (f"{IS_OURS} => True", '== "paid" => != "moved"', "other-kind"),
+    "begins like paid": (
+        f"{IS_OURS} => True",
+        '["kind"] == "paid" => ["kind"].lower().startswith("paid")',
+        "other-kind",
+    ),
+    "learns from all": (f"{NEWER} => {NEWER}\n        else:\n            self.newest[id] = known", "other-kind"),
+    "two kinds only": ('id, known = => {"paid": 1, "moved": 2}[event["kind"]]\n        id, known =', "other-kind"),
+}
+WRONG |= {name: ((event, but(Shipping, *changes)), {code}) for name, (*changes, code) in SHIPPING.items()}

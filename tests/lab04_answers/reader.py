@@ -5,6 +5,8 @@ from collections import Counter, defaultdict
 
 import zmq
 
+from tests.lab11_answers import but
+
 
 class Reader:
     """Of each run of a publisher: the last number, and the set of those that are missing."""
@@ -24,12 +26,9 @@ class Reader:
                 return body
         return None
 
-    def first(self, name, number):
-        """What counts as the number before the first one of a run."""
-        return 0 if name in self.missing else number - 1
-
     def is_new(self, name, run, number):
-        last = self.last.setdefault((name, run), self.first(name, number))
+        before = 0 if name in self.missing else number - 1
+        last = self.last.setdefault((name, run), before)
         missing = self.missing[name]
         if number > last:
             missing.update((run, n) for n in range(last + 1, number))
@@ -116,49 +115,6 @@ class Ranges:
         self.socket.close()
 
 
-# -- what goes wrong ----------------------------------------------------------------------------------
-
-
-class FirstAddress(Reader):
-    def __init__(self, context, addresses, keep):
-        super().__init__(context, addresses[:1], keep)
-
-
-class Silent(Reader):
-    """SUB without a subscription."""
-
-    def __init__(self, context, addresses, keep):
-        super().__init__(context, addresses, keep)
-        self.socket.unsubscribe(b"")
-
-
-class GivesFrames(Reader):
-    def read(self, wait):
-        return [super().read(wait)]
-
-
-class WaitsOn(Reader):
-    """A poll without a limit."""
-
-    def read(self, wait):
-        return super().read(max(wait, 3.0))
-
-
-class WholeSeconds(Reader):
-    def read(self, wait):
-        return super().read(int(wait))
-
-
-class TwiceAsLong(Reader):
-    def read(self, wait):
-        return super().read(2 * wait)
-
-
-class EmptyIsNothing(Reader):
-    def read(self, wait):
-        return super().read(wait) or None
-
-
 class Sorts(Reader):
     """Takes all that is there, and hands it out by number."""
 
@@ -175,213 +131,53 @@ class Sorts(Reader):
         return self.drawer.pop(0)[1] if self.drawer else None
 
 
-class Milliseconds(Reader):
-    """A poll of wait seconds, it thinks."""
-
-    def read(self, wait):
-        return super().read(wait / 1000)
-
-
-class FromOne(Reader):
-    """Who joins late has missed all before."""
-
-    def first(self, name, number):
-        return 0
-
-
-class NeverMissed(Reader):
-    def missed(self, name):
-        return 0
-
-
-class CountsGaps(Reader):
-    """How often something was missing, not how much."""
-
-    def missed(self, name):
-        return len({n for run, n in self.missing.get(name, ()) if (run, n - 1) not in self.missing[name]})
-
-
-class OneTooMany(Reader):
-    def missed(self, name):
-        missing = super().missed(name)
-        return missing + 1 if missing else 0
-
-
-class ForAll(Reader):
-    """One count for all publishers."""
-
-    def missed(self, name):
-        return sum(map(len, self.missing.values()))
-
-
-class OneRunForAll(Reader):
-    """Another run than the last time: somebody has restarted, whoever it was."""
-
-    run, life = None, 0
-
-    def is_new(self, name, run, number):
-        self.life, self.run = self.life + (run != self.run), run
-        return super().is_new(name, self.life, number)
-
-
-class UnknownIsAnError(Reader):
-    def missed(self, name):
-        return len(dict(self.missing)[name])
-
-
-class NothingComesLate(Reader):
-    def is_new(self, name, run, number):
-        return number > self.last.get((name, run), 0) and super().is_new(name, run, number)
-
-
-class LateStaysMissing(Reader):
-    """Handed out, and still counted."""
-
-    def missed(self, name):
-        return len(self.ever[name]) if name in self.missing else 0
-
-    def is_new(self, name, run, number):
-        self.ever = getattr(self, "ever", defaultdict(set))
-        new = super().is_new(name, run, number)
-        self.ever[name] |= self.missing[name]
-        return new
-
-
-class TooLate(Reader):
-    """What is a hundred numbers old is not wanted."""
-
-    def is_new(self, name, run, number):
-        return number > self.last.get((name, run), 0) - 100 and super().is_new(name, run, number)
-
-
-class RemembersThree(Reader):
-    """Who came again is among the last three."""
-
-    def __init__(self, *args):
-        super().__init__(*args)
-        self.recent = []
-
-    def is_new(self, name, run, number):
-        super().is_new(name, run, number)
-        again = number in self.recent
-        self.recent = [*self.recent, number][-3:]
-        return not again
-
-
-class HandsOutAll(Reader):
-    def is_new(self, name, run, number):
-        super().is_new(name, run, number)
-        return True
-
-
-class CountsDown(Reader):
-    """Whatever comes late was missing, also the second time."""
-
-    def __init__(self, *args):
-        super().__init__(*args)
-        self.count = Counter()
-
-    def is_new(self, name, run, number):
-        last = self.last.setdefault((name, run), self.first(name, number))
-        self.missing[name].add(0)
-        if number > last:
-            self.count[name] += number - last - 1
-            self.last[name, run] = number
-            return True
-        self.count[name] -= 1
-        return number != last
-
-    def missed(self, name):
-        return self.count[name]
-
-
-class JoinsEachRun(Reader):
-    """A new run is a new beginning."""
-
-    def first(self, name, number):
-        return number - 1
-
-
-class Forgets(Reader):
-    """A new run clears the table."""
-
-    def is_new(self, name, run, number):
-        if (name, run) not in self.last and name in self.missing:
-            self.missing[name].clear()
-        return super().is_new(name, run, number)
-
-
-class KnowsTwoRuns(Reader):
-    """The run before is remembered, and the one before that is not."""
-
-    def is_new(self, name, run, number):
-        old = [one for publisher, one in self.last if publisher == name and one != run][:-1]
-        if old:
-            self.missing[name] = {one for one in self.missing[name] if one[0] not in old}
-        return super().is_new(name, run, number)
-
-
-class NoRuns(Reader):
-    """The run is not looked at: small numbers are old ones."""
-
-    def is_new(self, name, run, number):
-        return super().is_new(name, b"", number)
-
-
-class Hoards(Reader):
-    def __init__(self, context, addresses, keep):
-        super().__init__(context, addresses, 1000)
-
-
-class TenFits(Hoards):
-    """In the part that was tried."""
-
-    def __init__(self, context, addresses, keep):
-        Reader.__init__(self, context, addresses, 10)
-
-
-class TakesAll(Hoards):
-    """No limit at all."""
-
-    def __init__(self, context, addresses, keep):
-        Reader.__init__(self, context, addresses, 0)
-
-
-class LeavesOpen(Reader):
-    def close(self):
-        self.socket = None
-
-
 RIGHT = {"missing numbers": Reader, "all that was heard": BySets, "only the run that is on": Ranges}
+MISSED, LAST = "len(self.missing[name]) if name in self.missing else 0", "last = self.last.setdefault"
 WRONG = {
-    "one address": (FirstAddress, {"not-heard"}),
-    "no subscription": (Silent, {"not-heard"}),
-    "frames": (GivesFrames, {"not-heard"}),
-    "waits on": (WaitsOn, {"waits"}),
-    "twice as long": (TwiceAsLong, {"waits"}),
-    "whole seconds": (WholeSeconds, {"too-soon"}),
-    "nothing in it is nothing": (EmptyIsNothing, {"not-heard"}),
-    "sorts": (Sorts, {"not-heard"}),
-    "milliseconds": (Milliseconds, {"too-soon"}),
-    "counts from one": (FromOne, {"before"}),
-    "nothing is missed": (NeverMissed, {"miscounted"}),
-    "counts gaps": (CountsGaps, {"miscounted"}),
-    "one too many": (OneTooMany, {"miscounted"}),
-    "a sum for all": (ForAll, {"mixed"}),
-    "one run for all": (OneRunForAll, {"mixed"}),
-    "an unknown name": (UnknownIsAnError, {"mixed"}),
-    "nothing comes late": (NothingComesLate, {"late"}),
-    "late stays missing": (LateStaysMissing, {"late"}),
-    "too late": (TooLate, {"late"}),
-    "hands out all": (HandsOutAll, {"twice"}),
-    "remembers three": (RemembersThree, {"twice"}),
-    "counts down": (CountsDown, {"twice"}),
-    "joins each run": (JoinsEachRun, {"new-run"}),
-    "no runs": (NoRuns, {"new-run"}),
-    "forgets": (Forgets, {"forgets"}),
-    "knows two runs": (KnowsTwoRuns, {"forgets"}),
-    "hoards": (Hoards, {"hoards"}),
-    "ten fits": (TenFits, {"hoards"}),
-    "takes all": (TakesAll, {"hoards"}),
-    "leaves a socket open": (LeavesOpen, {"left-open"}),
+    "one address": ("in addresses => in addresses[:1]", "not-heard"),
+    "no subscription": ('self.socket.subscribe(b"") => pass', "not-heard"),
+    "frames": ("return body => return [body]", "not-heard"),
+    "nothing in it is nothing": ("return body => return body or None", "not-heard"),
+    "waits on": ("1000 * wait => 3000", "waits"),
+    "twice as long": ("1000 * wait => 2000 * wait", "waits"),
+    "whole seconds": ("1000 * wait => 1000 * int(wait)", "waits"),
+    "milliseconds": ("1000 * wait => wait", "waits"),
+    "counts from one": ("else number - 1 => else 0", "before"),
+    "nothing is missed": (f"{MISSED} => 0", "miscounted"),
+    "counts gaps": (
+        f"{MISSED} => len({{n for run, n in self.missing[name] if (run, n - 1) not in self.missing[name]}})",
+        "miscounted",
+    ),
+    "one too many": (f"{MISSED} => len(self.missing[name]) + bool(self.missing[name])", "miscounted"),
+    "a sum for all": (f"{MISSED} => sum(map(len, self.missing.values()))", "mixed"),
+    "one run for all": (
+        "self.last, => self.run, self.life = None, 0\n        self.last,",
+        "before = => self.life, self.run = self.life + (run != self.run), run\n        run, before = self.life,",
+        "mixed",
+    ),
+    "an unknown name": (f"{MISSED} => len(dict(self.missing)[name])", "mixed"),
+    "nothing comes late": ("late = (run, number) in missing => late = False", "late"),
+    "late stays missing": ("missing.discard((run, number)) => pass", "late"),
+    "too late": ("in missing\n => in missing and number > last - 100\n", "late"),
+    "hands out all": ("return late => return True", "twice"),
+    "remembers three": (
+        "self.last, => self.recent = []\n        self.last,",
+        "before = => again, self.recent = number in self.recent, [*self.recent, number][-3:]\n        before =",
+        "return late => return not again",
+        "twice",
+    ),
+    "counts down": ("missing.discard((run, number)) => missing.pop()", "twice"),
+    "joins each run": ("0 if name in self.missing else number - 1 => number - 1", "new-run"),
+    "no runs": ("(name, run, int => (name, b'', int", "new-run"),
+    "forgets": (f"{LAST} => (name, run) in self.last or self.missing[name].clear()\n        {LAST}", "new-run"),
+    "knows two runs": (
+        f"{LAST} => old = [one for who, one in self.last if who == name and one != run][:-1]\n        {LAST}",
+        "if number > last => missing -= {one for one in missing if one[0] in old}\n        if number > last",
+        "new-run",
+    ),
+    "hoards": ("= keep => = 1000", "hoards"),
+    "ten fits": ("= keep => = 10", "hoards"),
+    "leaves a socket open": ("self.socket.close() => pass", "left-open"),
 }
+WRONG = {name: (but(Reader, *changes), {code}) for name, (*changes, code) in WRONG.items()}
+WRONG["sorts"] = (Sorts, {"not-heard"})

@@ -1,30 +1,23 @@
 """Exercise 4, measure and decide: an event with enough in it, so that shipping works while orders is down."""
 
 import json
-import time
-from contextlib import closing
+import re
 from itertools import zip_longest
+from types import SimpleNamespace
 
-import requests
-from flask import Flask, jsonify
-
-from servicelab.checks.learner_traceback import shown, told
+from servicelab.checks.learner_traceback import shown
+from servicelab.checks.runner import run
 from servicelab.checks.scenario import Stage, scenario, words
-from servicelab.clients import traced
-from servicelab.servers import serve
 from servicelab.table import Table
 from servicelab.trace import Trace
 
-MOST = 400  # bytes of an event
-DOWN, COUNT = 2.0, 20  # seconds that orders is down, and orders that are paid meanwhile
-SECRETS = ("card", "email")
+MOST, COUNT = 400, 20  # bytes of an event, and orders that are paid while orders is down
+SECRETS, SIGNS = ("card", "email"), re.compile(r"\W")  # a card is one also without its spaces
 
 WORDS = words(f"""
-wrong-type: event(kind, order) returns a dict that JSON can carry
-    Which of its values is no text, number, list or dict?
 not-sent: the order is paid: its parcel is sent, as it stands in the order
     Which call of `send` does a "paid" event lead to? Print what `hear` gets.
-outage: orders is down for two seconds: the parcels of all orders that were paid meanwhile are sent
+outage: orders is down: the parcels of all orders that are paid meanwhile are sent
     Which line of `hear` needs somebody else? What would have to be in the event, so that it does not?
 asks-orders: orders is not asked once, also while it is well, and whatever the event
     Who asks "to be sure" has a call for each event. What could the answer say that the event could not have said?
@@ -34,16 +27,14 @@ private: no event of any kind carries the card or the e-mail address, however wr
     Everybody who subscribes reads every entry of it. Who needs these two?
 twice: one order, one parcel: also if an event comes twice, or another one comes when the parcel has gone
     How could `hear` know that it has seen this order, whatever its version?
-moved: an event with a newer address came before: the parcel goes to the newest
-    Two events of an order may overtake each other: which number tells which one is the newer? Who keeps the address?
-older-wins: of two "moved" events the older one came last: the parcel goes to the newer address
-    Is what came last the newest? What do you compare before you overwrite?
+moved: the parcel goes to the newest address that has come, whichever event came last
+    Two events of an order may overtake each other: which number is the newer, and what do you compare with it?
 other-kind: events of other kinds send nothing, and do no harm
     What does `hear` do with a kind of which it has never heard, and with its address? Which kinds begin like "paid"?
 """)
 
 
-def an_order(number: int, version: int = 1, town: str = "Hull", history: int = 30) -> dict:
+def an_order(number: int, version: int = 1, town: str = "Hull") -> dict:
     """An order as ``orders`` has it."""
     return {
         "id": f"o-{number}",
@@ -53,118 +44,80 @@ def an_order(number: int, version: int = 1, town: str = "Hull", history: int = 3
         "total": 1990 + number,
         "card": f"4000 1234 5678 {number:04}",
         "email": f"customer{number}@example.org",
-        "history": [f"looked at article {day * 7 % 40} from {town}" for day in range(history)],
+        "history": [f"looked at article {day * 7 % 40} from {town}" for day in range(30)],
     }
 
 
-def parcel_of(order: dict) -> dict:
-    """The parcel that this order asks for."""
+def parcel(number, town="Hull"):
+    order = an_order(number, town=town)
     return {"order": order["id"], "address": order["address"], "lines": order["lines"]}
 
 
-def plain(text: str) -> str:
-    """Letters and digits alone: a card is one also without its spaces."""
-    return "".join(sign for sign in text.lower() if sign.isalnum())
-
-
-class World:
-    """An ``orders`` on a socket, and the learner's shipping: the parcels that it ``sent``, how often it ``asked``, the
-    ``sizes`` of the events in bytes, which private entries have ``leaked``, what ``hear`` has ``raised``."""
-
-    def __init__(self, event, Shipping, trace):
-        self.event, self.trace, self.orders, self.last = event, trace, {}, None
-        self.sent, self.asked, self.sizes, self.leaked, self.raised = [], 0, [], set(), []
-        self.told = {}  # the last event of each order, in the diagram
-        app = Flask("orders")
-        app.add_url_rule("/orders/<id>", "order", lambda id: jsonify(self.orders[id]))
-        self.server, self.web = serve(app, "orders", trace=trace), traced(requests.Session(), trace, "shipping")
-        self.url, self.shipping = self.server.url, Shipping and Shipping(self.ask, self.send)
-
-    def close(self):
-        self.web.close()
-        self.server.stop()
-
-    def ask(self, id):
-        """The order, from ``orders``. Raises requests.ConnectionError while that is down."""
-        self.asked += 1
-        return self.web.get(f"{self.url}/orders/{id}", timeout=1).json()
-
-    def send(self, parcel):
-        self.sent.append(parcel)
-        self.trace.receive(self.trace.send("shipping", "van", f"parcel {len(self.sent)}", kind="message"), "van")
-
-    def hear(self, kind, *orders, times=1, pace=0.0):
-        """Shipping hears events about these orders. What it raises is noted, and no more: a service goes on."""
-        for order in orders:
-            time.sleep(pace)
-            self.orders[order["id"]] = order
-            town, version = order["address"].split(", ")[-1], order["version"]
-            label = f"{kind} {order['id']}, version {version}: {town}"
-            self.last = self.told[order["id"]] = self.trace.send("orders", "shipping", label, kind="message")
-            self.trace.receive(self.last, "shipping")
-            text = json.dumps(self.event(kind, dict(order)))
-            self.sizes.append(len(text.encode()))
-            self.leaked |= {name for name in SECRETS if plain(order[name]) in plain(text)}
-            for _ in range(times):
-                try:
-                    self.shipping.hear(json.loads(text))
-                except Exception as error:
-                    self.raised.append(told(error))
-
-    def outage(self):
-        """Orders is down, and still these were paid: their events are on the way. How many of the parcels were sent?"""
-        orders = [an_order(number) for number in range(20, 20 + COUNT)]
-        self.server.stop()
-        self.hear("paid", *orders, pace=DOWN / COUNT)
-        self.server.start()
-        return sum(parcel_of(order) in self.sent for order in orders)
-
-
-def try_out(event, Shipping) -> Table:
-    """What this event and this shipping cost in two seconds without orders. Raises what ``event`` raises."""
-    with closing(World(event, Shipping, Trace())) as world:
-        world.hear("paid", an_order(1))
-        parcels = world.outage()
-    yours = [parcels, world.asked, max(world.sizes), ", ".join(sorted(world.leaked)) or "none", len(world.raised)]
-    what = ["right parcels in the outage", "calls back to orders", "bytes of the largest event", "private entries"]
-    goal = [COUNT, 0, f"{MOST} at most", "none", 0]
-    return Table(("", "yours", "goal"), zip([*what, "errors in hear"], yours, goal))
-
-
 class Depot(Stage):
-    """The learner's shipping, in a world of its own."""
+    """``orders``, and the learner's shipping: what it ``sent``, how often it ``asked``, what ``hear`` raised, the
+    ``sizes`` of the events in bytes, which private entries ``leaked``; the last message about each order and parcel."""
 
     def __init__(self, ask, event, Shipping):
         super().__init__(ask, event, Shipping)
-        self.world = self.use(closing(World(event, None, ask.trace)))
-        self.world.shipping = self.make(Shipping, self.world.ask, self.world.send, methods=("hear",))
+        self.orders, self.is_down, self.marks = {}, False, {}
+        self.sent, self.asked, self.sizes, self.leaked, self.raised = [], 0, [], set(), []
+        self.event, self.shipping = event, self.call(Shipping, self.look_up, self.send)
 
-    @property
-    def last(self):
-        return self.world.last if hasattr(self, "world") else None
+    def say(self, sender, to, label):
+        super().say(sender, to, label)
+        self.marks[label.split(",")[0]] = self.last
 
-    def hear(self, kind, *orders, **how):
-        self.call(self.world.hear, kind, *orders, **how)
+    def look_up(self, id):
+        """The order, from ``orders``. Raises ConnectionError while that is down."""
+        self.asked += 1
+        self.say("shipping", "orders", f"{id}?")
+        if self.is_down:
+            raise ConnectionError("orders is down")
+        return dict(self.orders[id])
 
-    def sends(self, *orders):
-        """``(passed, happened)``: the parcels of just these orders were sent, in this order. Marks the first wrong."""
-        wanted = [parcel_of(order) for order in orders]
-        for n, (one, right) in enumerate(zip_longest(self.world.sent, wanted), 1):
-            if one != right:
-                self.world.last = self.world.told.get((right or one)["order"] if isinstance(right or one, dict) else "")
-                raised = f"; hear raised {self.world.raised[-1]}" if self.world.raised else ""
-                return False, f"parcel {n} is {differs(one, right)}; right is {differs(right, one)}{raised}"
-        return True, ""
+    def send(self, parcel):
+        self.sent.append(parcel)
+        self.say("shipping", "van", f"parcel {len(self.sent)}")
 
-    def asks_nobody(self):
-        return self.world.asked == 0, f"{self.world.asked} calls for {len(self.world.sizes)} events"
+    def hear(self, *events):
+        """Shipping hears events, each a kind and an order. What it raises is noted, and no more: a service goes on."""
+        for kind, *which in events:
+            order = an_order(*which)
+            self.orders[order["id"]] = order
+            self.say("orders", "shipping", f"{kind} {order['id']}, version {order['version']}: {order['address']}")
+            text = self.call(json.dumps, self.call(self.event, kind, dict(order), returns=dict))
+            self.sizes.append(len(text.encode()))
+            bare = SIGNS.sub("", text).lower()
+            self.leaked |= {name for name in SECRETS if SIGNS.sub("", order[name]).lower() in bare}
+            heard = self.ask.run(lambda event: self.shipping.hear(event), json.loads(text), limit=1.0)
+            self.raised += [] if heard.returned else [f"of hear: {heard}"]
+
+    def outage(self):
+        """Orders is down, and these events are on the way all the same. How many of the parcels were sent?"""
+        self.is_down, numbers = True, range(20, 20 + COUNT)
+        self.hear(*[("paid", number) for number in numbers])
+        self.is_down = False
+        return sum(parcel(number) in self.sent for number in numbers)
+
+    def sends(self, code, *numbers, **where):
+        """The parcels of just these orders were sent, in this order, and nobody was asked."""
+        pairs = zip_longest(self.sent, [parcel(number, **where) for number in numbers])
+        n, one, right = next(((n, *pair) for n, pair in enumerate(pairs, 1) if pair[0] != pair[1]), (0, None, None))
+        self.last = self.marks.get(f"parcel {n}" if one else f"paid {right and right['order']}", self.last)
+        told = f"parcel {n} is {shown(one, 200)}; right is {shown(right, 200)}"
+        yield code, not n, "; ".join([told, *self.raised[:1]])
+        yield "asks-orders", not self.asked, f"{self.asked} calls for {len(self.sizes)} events"
 
 
-def differs(one, other) -> str:
-    """A parcel, without what it has in common with the other."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        one = {name: value for name, value in one.items() if name == "order" or value != other.get(name)}
-    return "none" if one is None else shown(one)
+def try_out(event, Shipping) -> Table:
+    """What this event and this shipping cost while orders is down. Raises what ``event`` raises."""
+    freely = SimpleNamespace(trace=Trace(), run=run, call=lambda function, *args, **limits: function(*args))
+    depot = Depot(freely, event, Shipping)
+    depot.hear(("paid", 1))
+    parcels = depot.outage()
+    yours = [parcels, depot.asked, max(depot.sizes), ", ".join(sorted(depot.leaked)) or "none", len(depot.raised)]
+    what = ["right parcels in the outage", "calls back to orders", "bytes of the largest event", "private entries"]
+    return Table(("", "yours", "goal"), zip([*what, "errors in hear"], yours, [COUNT, 0, f"{MOST} at most", "none", 0]))
 
 
 check_parcels = scenario("04", 4, "Shipping without orders", WORDS, event=Depot, Shipping=None)
@@ -172,66 +125,41 @@ part = check_parcels.part("event", "Shipping")
 
 
 @part
-def all_is_well(at):
-    made = at.call(at.yours[0], "paid", an_order(1))
-    outcome = at.ask.run(json.dumps, made)
-    yield "wrong-type", isinstance(made, dict) and outcome.returned, f"it returned {shown(made)}; for JSON {outcome}"
-    at.hear("paid", an_order(1))
-    yield "not-sent", *at.sends(an_order(1))
-
-
-@part
-def two_seconds_without_orders(at):
-    at.hear("paid", an_order(1))
-    sent = at.call(at.world.outage, limit=DOWN + 6)
-    told = f"{sent} of {COUNT} were sent; hear raised {at.world.raised[-1] if at.world.raised else 'nothing'}"
-    yield "outage", sent == COUNT, told
-    yield "asks-orders", *at.asks_nobody()
+def orders_is_well_and_then_down(at):
+    at.hear(("paid", 1))
+    yield next(at.sends("not-sent", 1))
+    sent = at.outage()
+    yield "outage", sent == COUNT, "; ".join([f"{sent} of {COUNT} were sent", *at.raised[-1:]])
 
 
 @part
 def what_everybody_reads(at):
-    at.hear("paid", an_order(7), an_order(77, history=200))
-    at.hear("moved", an_order(8, version=2))
-    at.hear("reviewed", an_order(9, history=200))
-    yield "too-large", max(at.world.sizes) <= MOST, f"these had {', '.join(map(str, at.world.sizes))} bytes"
-    yield "private", not at.world.leaked, f"one of them carried {' and '.join(sorted(at.world.leaked))}"
+    at.hear(("paid", 7), ("paid", 777), ("moved", 8, 2), ("reviewed", 9))
+    yield "too-large", max(at.sizes) <= MOST, f"these had {', '.join(map(str, at.sizes))} bytes"
+    yield "private", not at.leaked, f"one of them carried {' and '.join(sorted(at.leaked))}"
 
 
 @part
 def one_order_one_parcel(at):
-    others = [an_order(number) for number in range(30, 38)]
-    at.hear("paid", an_order(3), an_order(4), times=2)
-    at.hear("moved", an_order(3, version=2, town="York"))
-    at.hear("paid", *others, an_order(3), an_order(4, version=3))
-    yield "twice", *at.sends(an_order(3), an_order(4), *others)
-    yield "asks-orders", *at.asks_nobody()
+    at.hear(("paid", 3), ("paid", 3), ("paid", 4), ("paid", 4), ("moved", 3, 2, "York"))
+    at.hear(*[("paid", number) for number in range(30, 38)], ("paid", 3), ("paid", 4, 3))
+    yield from at.sends("twice", 3, 4, *range(30, 38))
 
 
 @part
 def one_event_overtakes_another(at):
-    at.hear("moved", an_order(8, version=12, town="York"))
-    at.hear("paid", an_order(8, version=9))
-    at.hear("moved", an_order(9, version=2, town="Leeds"))
-    at.hear("paid", an_order(9, version=3, town="York"))
-    at.hear("moved", an_order(10, version=2, town="Leeds"), an_order(10, version=3, town="York"))
-    at.hear("paid", an_order(10))
-    york = [an_order(number, town="York") for number in (8, 9, 10, 13)]
-    yield "moved", *at.sends(*york[:3])
-    at.hear("moved", an_order(13, version=3, town="York"), an_order(13, version=2, town="Leeds"))
-    at.hear("paid", an_order(13))
-    yield "older-wins", *at.sends(*york)
-    yield "asks-orders", *at.asks_nobody()
+    at.hear(("moved", 8, 12, "York"), ("paid", 8, 9), ("moved", 9, 2, "Leeds"), ("paid", 9, 3, "York"))
+    at.hear(("moved", 10, 2, "Leeds"), ("moved", 10, 3, "York"), ("paid", 10))
+    at.hear(("moved", 13, 3, "York"), ("moved", 13, 2, "Leeds"), ("paid", 13))
+    yield from at.sends("moved", 8, 9, 10, 13, town="York")
 
 
 @part
 def what_is_not_for_shipping(at):
-    at.hear("moved", an_order(12, version=4, town="York"))
+    at.hear(("moved", 11, 4, "York"), ("moved", 12, 4, "York"))
     for kind in ("reviewed", "unpaid", "paid back", "Paid", "removed"):
-        at.hear(kind, an_order(11), an_order(12))
-        yield "other-kind", *at.sends()
-    at.hear("paid", an_order(11), an_order(12, version=3))
-    passed, happened = at.sends(an_order(11), an_order(12, town="York"))
-    yield "other-kind", passed, happened
-    yield "other-kind", not at.world.raised, f"hear raised {at.world.raised[:1]}"
-    yield "asks-orders", *at.asks_nobody()
+        at.hear((kind, 10), (kind, 12))
+        yield from at.sends("other-kind")
+    at.hear(("paid", 11), ("paid", 12, 3))
+    yield from at.sends("other-kind", 11, 12, town="York")
+    yield "other-kind", not at.raised, "".join(at.raised[:1])

@@ -8,8 +8,6 @@ import zmq
 from servicelab.checks.learner_traceback import told
 from servicelab.checks.scenario import Aside, Stage
 
-PATIENCE = 6.0  # seconds for which a send or a receive waits, if nothing else is said
-
 
 class Recorded(zmq.Context):
     """A context that knows which sockets were ``made`` with it. Nothing lingers, and nothing waits for ever."""
@@ -19,7 +17,7 @@ class Recorded(zmq.Context):
     def __init__(self):
         super().__init__()
         self.made = []
-        self.linger, self.rcvtimeo, self.sndtimeo = 0, round(1000 * PATIENCE), round(1000 * PATIENCE)
+        self.linger, self.rcvtimeo, self.sndtimeo = 0, 6000, 6000  # ms, as the task says
 
     def socket(self, *args, **options):
         self.made.append(super().socket(*args, **options))
@@ -36,9 +34,10 @@ class WireStage(Stage):
         self._threads = set(threading.enumerate())
         self.use(closing(self))
 
-    def call(self, function, *args, **options):
+    def make(self, *args, **options):
         """As ever, but threads that it begins go on: they end with the part."""
-        return super().call(function, *args, **{"keep": True, **options})
+        self.theirs.append(super().make(*args, keep=True, **options))
+        return self.theirs[-1]
 
     def socket(self, kind):
         """A socket of the check's own in the learner's context (``inproc`` is a matter of one context)."""
@@ -49,18 +48,23 @@ class WireStage(Stage):
         self.asides.append(Aside(call).start())
         return self.asides[-1]
 
+    def became(self, aside, name) -> str:
+        """What an aside did that did not bring what it should, to be added to a sentence; "" when it came back."""
+        raised = f"; {name} raised {told(aside.error)}" if aside.error else ""
+        return raised if aside.is_back else f"; {name} still waits"
+
     def none_open(self):
         """``(passed, happened)``: after close() of all of theirs no socket is open."""
         for one in self.theirs:
-            self.call(one.close)
+            self.call(one.close, keep=True)
         left = sum(not socket.closed for socket in self.context.made)
         return left == 0, f"{left} of {len(self.context.made)} sockets are open"
 
     def arrow(self, sender, receiver, label, arrived=True, at=None) -> str:
-        """Draw a message, sent now or ``at``, and heard now or never; returns its id."""
-        id = self.ask.trace.send(sender, receiver, label, kind="message", at=at)
+        """Draw a message, which is heard now or never; returns its id."""
+        id = self.ask.trace.send(sender, receiver, label, at=at)
         if arrived:
-            self.ask.trace.receive(id, receiver)
+            self.ask.trace.receive(id)
         else:
             self.ask.trace.lose(id, "never heard", at=at)
         return id
@@ -79,10 +83,3 @@ class WireStage(Stage):
             for socket in self.context.made + self._own:
                 socket.close(0)
             ending.wait(2.0)
-
-
-def what_became(aside: Aside, name: str) -> str:
-    """What an aside did that did not bring what it should, to be added to a sentence; "" when it came back."""
-    if not aside.is_back:
-        return f"; {name} still waits"
-    return f"; {name} raised {told(aside.error)}" if aside.error else ""
