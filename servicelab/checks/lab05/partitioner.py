@@ -26,50 +26,38 @@ guesses: anything else is a TypeError
     How would four languages write the number 42 as bytes?
 """)
 WHOLE = [b"cups", b"order-00", b"order-05", b"invoice-0004", b"a-little-bit-longer-string..", b"a" * 1100]
-TEXTS = ["mug", "é", "Żaneta Łoś", "鍵", "\U0001d11e", "e\u0301", " mug "]
+BYTES = [b"\xff\xfe\x00\x80", b"\xc3\xa9", b"caf\xe9", b" mug\n", b"MUG"]
 KEYS = {  # code: numbers of partitions, and keys. Of the first three the hash, by murmur2, is no negative number
     "hash": ((8,), WHOLE),
     "tail": ((8,), [b"d", b"ab", b"cup", b"order", b"order-1"]),
     "partitions": ((1, 6, 7, 15, 32, 127), WHOLE),
     "sign": ((6, 15, 32), [b"21", b"foobar"]),
-    "bytes": ((15,), [b"\xff\xfe\x00\x80", b"\xc3\xa9", b"caf\xe9", b" mug\n", b"MUG", *TEXTS]),
+    "bytes": ((15,), [*BYTES, "mug", "é", "Żaneta Łoś", "鍵", "\U0001d11e", "e\u0301", " mug "]),
     "empty-key": ((15,), ["", b""]),
     "no-key": ((1, 6), [None]),
 }
 
-
-class Layout(KafkaStage):
-    """Topics, and a producer that does as Java's."""
-
-    def __init__(self, ask, partition_for):
-        super().__init__(ask, partition_for)
-        self.java = self.use(Producer({**self.kafka.settings, "partitioner": "murmur2_random", "linger.ms": 0}))
-
-    def partition_of(self, key):
-        found = [-1]
-        if key is not None:
-            self.java.produce(self.topic, b"", key, on_delivery=lambda _, message: found.append(message.partition()))
-            self.java.flush(5)
-        return found[-1]
-
-
-check_partitioner = scenario("05", 1, "Java's partition", WORDS, partition_for=Layout)
+check_partitioner = scenario("05", 1, "Java's partition", WORDS, partition_for=KafkaStage)
 
 
 @check_partitioner.part
-def keys_and_no_key(layout):
+def keys_and_no_key(orders):
+    java = orders.use(Producer({**orders.kafka.settings, "partitioner": "murmur2_random", "linger.ms": 0}))
     for code, (counts, keys) in KEYS.items():
         for count in counts:
-            layout.topic = layout.kafka.topic("orders", count)
+            topic, lies = orders.kafka.topic("orders", count), [-1]
             for key in keys:
-                said, lies = layout.call(layout.yours, key, count, returns=int), layout.partition_of(key)
-                layout.say("orders", "kafka", f"key {shown(key, 20)} to partition {said} of {count}")
-                yield code, said == lies, f"key {shown(key)}, {count} partitions: you said {said}, and right is {lies}"
+                if key is not None:
+                    java.produce(topic, b"", key, on_delivery=lambda _, to, lies=lies: lies.append(to.partition()))
+                    java.flush(5)
+                said = orders.call(orders.yours, key, count, returns=int)
+                orders.say("orders", "kafka", f"key {shown(key, 20)} to partition {said} of {count}")
+                yield code, said == lies[-1], f"key {shown(key)}, {count} partitions: you said {said}, not {lies[-1]}"
 
 
 @check_partitioner.part
-def what_is_no_key(layout):
+def what_is_no_key(orders):
     for key in (42, 0, -1, False, 4.2, ("mug",), ["mug"], [1, 2], {}):
-        outcome = layout.ask.run(layout.yours, key, 6, limit=2.0)
-        layout.say("orders", "kafka", f"key {key!r}")
+        outcome = orders.ask.run(orders.yours, key, 6, limit=2.0)
+        orders.say("orders", "kafka", f"key {key!r}")
         yield "guesses", isinstance(outcome.error, TypeError), f"key {key!r}: {outcome}"

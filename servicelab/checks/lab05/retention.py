@@ -34,11 +34,8 @@ too-many-records, too-many-seconds: … and it is at most {SPARE - 1:.0%} more t
 
 @dataclass(frozen=True)
 class Day:
-    """``events`` are (second at which it was written, partition), in order, on ``partitions`` partitions.
-
-    Each partition has a reader of its own, which takes ``1 / speed`` seconds for an event. All readers are away in each
-    of the ``outages`` (begin, end), in seconds; then they go on where they were.
-    """
+    """``events`` are (second at which it was written, partition), in order. Each partition has a reader, which takes
+    ``1 / speed`` seconds for an event. All are away in each of the ``outages``, (begin, end) in seconds."""
 
     name: str
     events: tuple[tuple[float, int], ...]
@@ -79,39 +76,27 @@ CHECKED = {  # code of what is forgotten on it (none: of the numbers themselves)
 }
 
 
-class Sized(Stage):
-    """What the learner's function chose for a day."""
-
-    def judged(self, day, code):
-        records, seconds, written = zip(*needs(day))
-        worst = records.index(max(records))
-        self.draw("orders", "kafka", f"written at {written[worst]:.3g} s", written[worst])
-        for begin, end in day.outages:
-            self.ask.trace.state("readers", "away", at=begin)
-            self.ask.trace.state("readers", "there", at=end)
-        begun = written[worst] + seconds[worst]
-        self.draw("kafka", "readers", f"due at {begun:.3g} s", begun)
-        chosen = self.call(self.yours, day, limit=4.0)
-        yield "wrong-type", is_size(chosen), f"it returned {shown(chosen)}"
-        for name, needed, spare in (("records", records, 0), ("seconds", seconds, TINY)):
-            gone = sum(one > chosen[name] + spare for one in needed)
-            told = f"with {three_digits(chosen[name])} {name} on {day.name!r}, {gone} of {len(needed)} events need more"
-            yield code or f"{name}-lost", not gone, told
-            told = f"{three_digits(chosen[name])} {name} on {day.name!r}: {three_digits(max(needed))} lose nothing"
-            yield f"too-many-{name}", chosen[name] <= SPARE * max(needed), told
-
-
-def is_size(found):
-    if not isinstance(found, dict) or not isinstance(found.get("seconds"), Real):
-        return False
-    return isinstance(found.get("records"), Integral) and found["records"] >= 1 and 0 < found["seconds"] < inf
-
-
-check_retention = scenario("05", 4, "How long a log must remember", WORDS, go_on=True, size=Sized)
+check_retention = scenario("05", 4, "How long a log must remember", WORDS, go_on=True, size=Stage)
 for code, day in CHECKED.items():
 
     def part(sized, day=day, code=code):
-        yield from sized.judged(day, code)
+        records, seconds, written = zip(*needs(day))
+        worst = records.index(max(records))
+        sized.draw("orders", "kafka", f"written at {written[worst]:.3g} s", written[worst])
+        for begin, end in day.outages:
+            sized.ask.trace.state("readers", "away", at=begin)
+            sized.ask.trace.state("readers", "there", at=end)
+        begun = written[worst] + seconds[worst]
+        sized.draw("kafka", "readers", f"due at {begun:.3g} s", begun)
+        found = sized.call(sized.yours, day, returns=dict, limit=4.0)
+        is_size = isinstance(found.get("records"), Integral) and isinstance(found.get("seconds"), Real)
+        is_size = is_size and found["records"] >= 1 and 0 < found["seconds"] < inf
+        yield "wrong-type", is_size, f"it returned {shown(found)}"
+        for name, needed in (("records", records), ("seconds", seconds)):
+            gone, told = sum(one > found[name] + TINY for one in needed), f"{three_digits(found[name])} {name}"
+            yield code or f"{name}-lost", not gone, f"with {told} {gone} of {len(needed)} events are lost, or more"
+            is_tight = found[name] <= SPARE * max(needed)
+            yield f"too-many-{name}", is_tight, f"it is {told}, and {three_digits(max(needed))} lose nothing"
 
     part.__name__ = day.name
     check_retention.part(part)
