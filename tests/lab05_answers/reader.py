@@ -299,7 +299,7 @@ WRONG = {
     "works until it is committed": (works_until_committed, {"repeated"}),
     "looks at is_over in silence": (looks_at_silence, {"gives-up"}),
     "puts it aside": (later, {"out-of-turn"}),
-    "turns back, and goes on": (turns_back_and_goes_on, {"out-of-turn"}),
+    "turns back, and goes on": (turns_back_and_goes_on, {"skipped"}),
     "tries until it is over": (tries_until_it_is_over, {"skipped"}),
     "without a pause": (reader(do=at_once), {"no-pause"}),
     "a short pause": (reader(do=lambda work, message: persist(work, message, 0.001)), {"no-pause"}),

@@ -29,8 +29,8 @@ class Reader(Consumer):
 
     closed, polls = False, 0
 
-    def __init__(self, stage, settings):
-        self.stage, self.ended, self.on_the_way, self.waiting = stage, set(), [], []
+    def __init__(self, settings):
+        self.ended, self.on_the_way, self.waiting = set(), [], []
         self.tells_end = bool(settings.get("enable.partition.eof"))
         self.commits_itself = str(settings.get("enable.auto.commit", True)).lower() == "true"
         super().__init__({**settings, "enable.auto.commit": False, "enable.partition.eof": True})
@@ -112,8 +112,10 @@ class KafkaStage(Stage):
         self.alive()
         named = {**self.settings, **(settings or {}), **self.kafka.settings, **self.forced}
         named.pop("debug", None)  # which logs in spite of log_level
-        self.clients.append(self.kind(self, named))
-        return self.clients[-1]
+        client = self.kind(named)
+        client.stage = self
+        self.clients.append(client)
+        return client
 
     def is_over(self):
         """Everything is read, or ``enough``, or it is ``late``."""

@@ -94,7 +94,7 @@ for code, day in CHECKED.items():
         yield "wrong-type", is_size, f"it returned {shown(found)}"
         for name, needed in (("records", records), ("seconds", seconds)):
             gone, told = sum(one > found[name] + TINY for one in needed), f"{three_digits(found[name])} {name}"
-            yield code or f"{name}-lost", not gone, f"with {told} {gone} of {len(needed)} events are lost, or more"
+            yield code or f"{name}-lost", not gone, f"{gone} of {len(needed)} events need more than {told}"
             is_tight = found[name] <= SPARE * max(needed)
             yield f"too-many-{name}", is_tight, f"it is {told}, and {three_digits(max(needed))} lose nothing"
 

@@ -13,8 +13,7 @@ GROUP = "stock"
 
 WORDS = words("""
 not-all: the view has what is in the log, of all partitions, from the oldest event that is there up to the end
-    Where does your consumer begin, and what does it do when this offset is not there any more? How many partitions are
-    there, and who says so? A poll that returns None: what does it say? What says where a partition ends?
+    Where does your consumer begin? Who says how many partitions there are, and where one ends? Does None say so?
 moved-bookmark: the bookmarks of the group stock are where they were
     Your consumer is a member of which group? What does a consumer do when it is closed?
 counted: a movement counts once, however often it is in the log, and two that look alike count twice
