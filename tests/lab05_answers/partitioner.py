@@ -97,7 +97,7 @@ WRONG = {
     "Latin-1": (text_as(lambda key: key.encode("latin-1", "replace")), {"bytes"}),
     "composes its letters": (text_as(lambda key: unicodedata.normalize("NFC", key)), {"bytes"}),
     "strips a text": (text_as(str.strip), {"bytes"}),
-    "an empty key is none": (lambda key, n: plain(key, n) if key else -1, {"empty-key"}),
+    "an empty key is none": (lambda key, n: plain(key, n) if key else -1, {"no-key"}),
     "no key to the first": (otherwise(none=0), {"no-key"}),
     "the text None": (lambda key, n: plain(str(key) if key is None else key, n), {"no-key"}),
     "takes anything": (otherwise(data=lambda key: key if isinstance(key, bytes) else str(key).encode()), {"guesses"}),

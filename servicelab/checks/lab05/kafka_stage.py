@@ -1,9 +1,7 @@
-"""A Kafka cluster for each part of a check, and clients of confluent_kafka that can be cut off.
-
-A kill is an exception of the stage's own, raised when a step is done: an event was polled, worked on, committed. From
-then on no client has any effect. What is decided by time elsewhere is decided here for the worst: a commit that nobody
-waits for is still on its way, and auto-commit has come just before the kill, or not at all.
-"""
+"""A Kafka cluster for each part of a check, and clients of confluent_kafka that can be cut off: a kill is an exception,
+raised when an event was polled, worked on, or committed; from then on no client has any effect. What is decided by time
+elsewhere is decided for the worst: a commit that nobody waits for is still on its way, and auto-commit has come just
+before the kill, or not at all."""
 
 import time
 from contextlib import closing, suppress
@@ -18,6 +16,7 @@ from servicelab.servers.kafka import KafkaCluster
 PARTITIONS = 3
 LIMIT = 8.0  # seconds that a learner's function has, on a busy machine too
 SILENT = (1, 9, 10, 11, 12)  # polls of a consumer that bring nothing, although there is more: on a slow network, any
+FORCED = {"enable.auto.commit": False, "enable.partition.eof": True, "fetch.wait.max.ms": 20}  # whatever is set
 
 
 class Killed(BaseException):
@@ -33,7 +32,7 @@ class Reader(Consumer):
         self.ended, self.on_the_way, self.waiting = set(), [], []
         self.tells_end = bool(settings.get("enable.partition.eof"))
         self.commits_itself = str(settings.get("enable.auto.commit", True)).lower() == "true"
-        super().__init__({**settings, "enable.auto.commit": False, "enable.partition.eof": True})
+        super().__init__({**settings, **FORCED})
 
     def poll(self, timeout=-1):
         return next(iter(self.consume(1, timeout)), None)
@@ -69,11 +68,11 @@ class Reader(Consumer):
         self.stage.alive()
         if message is not None:
             offsets = [TopicPartition(message.topic(), message.partition(), message.offset() + 1)]
-        named = ", ".join(f"{one.partition}: {one.offset}" for one in offsets or [])
-        self.stage.say(self.stage.lane, "kafka", f"commit {named or 'what was read'}")
+        places = offsets or [one for one in self.position(self.assignment()) if one.offset >= 0]
+        named = ", ".join(f"{one.partition}: {one.offset}" for one in places)
+        self.stage.say(self.stage.lane, "kafka", f"commit {named}")
         if asynchronous:
-            self.on_the_way.append(offsets or self.position(self.assignment()))
-            return None
+            return self.on_the_way.append(places)
         self.settle()
         done = super().commit(offsets=offsets, asynchronous=False)
         self.stage.step("commit")
@@ -97,8 +96,7 @@ class Reader(Consumer):
 
 
 class KafkaStage(Stage):
-    """A running cluster; the learner's code is in the lane ``lane``. Its clients are of a ``kind``, with ``settings``
-    that it may change, and with some that are ``forced``."""
+    """A cluster. The learner's clients are of a ``kind``, with ``settings`` that may be changed and ``forced`` ones."""
 
     lane, kind, settings, forced = "invoices", Reader, {}, {}
     over, dead, die_after, steps, had, enough, late = False, False, None, 0, 0, inf, 5.0
@@ -112,13 +110,11 @@ class KafkaStage(Stage):
         self.alive()
         named = {**self.settings, **(settings or {}), **self.kafka.settings, **self.forced}
         named.pop("debug", None)  # which logs in spite of log_level
-        client = self.kind(named)
-        client.stage = self
-        self.clients.append(client)
-        return client
+        self.clients.append(self.kind(named))
+        self.clients[-1].stage = self
+        return self.clients[-1]
 
     def is_over(self):
-        """Everything is read, or ``enough``, or it is ``late``."""
         return self.over or self.had >= self.enough or time.monotonic() - self.began > self.late
 
     def work(self, message):
@@ -129,14 +125,13 @@ class KafkaStage(Stage):
             return
         order = int(message.value().split()[1])
         self.had += 1
-        self.say(self.lane, "work", f"order {order}")
+        self.say(self.lane, "customer", f"invoice for order {order}")
         self.tried(order)
         self.done.append(order)
         self.step("work")
 
     def live(self, *args, die_after=None):
-        """One life of the learner's process, killed after so many steps. Says how it ended: "killed", "returned"
-        (``answer`` is what), or what it raised, if the world did."""
+        """A life of the learner's process, killed after so many steps. Says how it ended; ``answer`` is the result."""
         self.die_after, self.steps, self.had, self.answer = die_after, 0, 0, None
         self.dead, self.over, self.began = False, False, time.monotonic()
 
@@ -185,7 +180,6 @@ class KafkaStage(Stage):
         with Producer({**self.kafka.settings, "linger.ms": 0}) as producer:
             for key, value, partition in events:
                 producer.produce(self.topic, value, key, partition=partition)
-            producer.flush(LIMIT)
         self.say("orders", "kafka", f"{len(events)} events")
 
     def put_orders(self, *numbers):

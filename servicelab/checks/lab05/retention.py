@@ -1,5 +1,4 @@
-"""Exercise 4, measure and decide: the smallest retention of a topic that loses nothing, on five days. Reading is
-deterministic, so the days are the same for whoever sizes, and for the check."""
+"""Exercise 4, measure and decide: the smallest retention of a topic that loses nothing, on five days."""
 
 from bisect import bisect_right
 from dataclasses import dataclass
@@ -12,7 +11,6 @@ from servicelab.checks.scenario import Stage, scenario, words
 from servicelab.significant import three_digits
 
 SPARE = 1.2  # times the smallest that loses nothing
-TINY = 1e-6  # seconds, for what rounding does
 
 WORDS = words(f"""
 wrong-type: size returns {{"records": a whole number of 1 or more, "seconds": a number above 0}}
@@ -93,7 +91,7 @@ for code, day in CHECKED.items():
         is_size = is_size and found["records"] >= 1 and 0 < found["seconds"] < inf
         yield "wrong-type", is_size, f"it returned {shown(found)}"
         for name, needed in (("records", records), ("seconds", seconds)):
-            gone, told = sum(one > found[name] + TINY for one in needed), f"{three_digits(found[name])} {name}"
+            gone, told = sum(one > found[name] + 1e-6 for one in needed), f"{three_digits(found[name])} {name}"
             yield code or f"{name}-lost", not gone, f"{gone} of {len(needed)} events need more than {told}"
             is_tight = found[name] <= SPARE * max(needed)
             yield f"too-many-{name}", is_tight, f"it is {told}, and {three_digits(max(needed))} lose nothing"

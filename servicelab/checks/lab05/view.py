@@ -9,8 +9,6 @@ from servicelab.checks.lab05.kafka_stage import LIMIT, KafkaStage
 from servicelab.checks.learner_traceback import shown
 from servicelab.checks.scenario import Stage, scenario, words
 
-GROUP = "stock"
-
 WORDS = words("""
 not-all: the view has what is in the log, of all partitions, from the oldest event that is there up to the end
     Where does your consumer begin? Who says how many partitions there are, and where one ends? Does None say so?
@@ -56,17 +54,12 @@ CLEANED = (  # code, active, records, the places of those that stay, and of thos
 
 
 class Movements(KafkaStage):
-    """A topic of movements."""
-
-    lane, settings = "stock", {"group.id": GROUP}
+    lane, settings = "stock", {"group.id": "stock"}
 
     def write(self, partition, article, movements):
         """Movements (id, number) of an article; a dict says in which order its JSON is."""
         values = [{"id": one[0], "add": one[1]} if isinstance(one, tuple) else one for one in movements]
         self.put(*((article, one and json.dumps(one), partition) for one in values))
-
-    def view(self):
-        return self.call(self.yours, self.connect, self.topic, returns=dict, limit=LIMIT)
 
 
 check_view = scenario("05", 3, "The past, replayed", WORDS, rebuild=Movements, compact=Stage)
@@ -79,12 +72,13 @@ def a_beginning_that_is_gone(log):
     log.write(1, "cup", [(f"b{number}", number) for number in range(1, 5)])
     log.write(5, "pot", [("c1", 30)])
     log.kafka.forget(log.topic, before=2)
-    with Consumer({**log.kafka.settings, "group.id": GROUP}) as consumer:
+    with Consumer({**log.kafka.settings, "group.id": "stock"}) as consumer:
         marks = [TopicPartition(log.topic, *mark) for mark in enumerate((4, 3, 0, 0, 0, 0))]
         consumer.commit(offsets=marks, asynchronous=False)
-    before, view = log.kafka.committed(log.topic, GROUP), log.view()
+    before = log.kafka.committed(log.topic, "stock")
+    view = log.call(log.yours, log.connect, log.topic, returns=dict, limit=LIMIT)
     yield "not-all", view == wanted, f"the view is {shown(view)}, and right is {wanted}"
-    after = log.kafka.committed(log.topic, GROUP)
+    after = log.kafka.committed(log.topic, "stock")
     yield "moved-bookmark", after == before, f"they were {before}, and are {after}"
 
 
@@ -93,7 +87,7 @@ def what_is_left_of_each_article(log):
     log.topic = log.kafka.topic("movements", 4)
     for number, (_, article, movements, _) in enumerate(STOCK):
         log.write(number % 3, article, movements)
-    view = log.view()
+    view = log.call(log.yours, log.connect, log.topic, returns=dict, limit=LIMIT)
     for code, article, movements, left in STOCK:
         found = view.get(article, "missing")
         yield code, found == left, f"{article} with {movements} is {shown(found)} in your view, and {left} is right"
