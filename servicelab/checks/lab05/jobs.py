@@ -98,7 +98,9 @@ class Service(KafkaStage):
         """Does this start of a service bring what is due?"""
         self.lane, self.done = service, []
         how = self.live(self.connect, service, self.topic, self.work, self.is_over)
-        self.told = f"{service} {how}; it read {sorted(self.done)}, and {sorted(due)} were due; of errors: {self.odd}"
+        self.told = (
+            f"{service} {how}: read {sorted(self.done)}, due {sorted(due)}; errors that work got: {self.odd or 'none'}"
+        )
         return how == "returned" and sorted(self.done) == sorted(due)
 
     def polled(self, consumer, messages):
