@@ -98,9 +98,7 @@ class Service(KafkaStage):
         """Does this start of a service bring what is due?"""
         self.lane, self.done = service, []
         how = self.live(self.connect, service, self.topic, self.work, self.is_over)
-        self.told = (
-            f"{service} {how}: read {sorted(self.done)}, due {sorted(due)}; errors that work got: {self.odd or 'none'}"
-        )
+        self.told = f"{service} {how}: read {sorted(self.done)}, due {sorted(due)}; work got errors: {self.odd or 'no'}"
         return how == "returned" and sorted(self.done) == sorted(due)
 
     def polled(self, consumer, messages):
