@@ -36,20 +36,6 @@ def hashes():
 # -- keys ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("data", "signed"),
-    # Kafka's own test vectors (UtilsTest.testMurmur2), as int32.
-    [
-        (b"21", -973932308),
-        (b"foobar", -790332482),
-        (b"a-little-bit-long-string", -985981536),
-        (b"a-little-bit-longer-string", -1486304829),
-    ],
-)
-def test_murmur2_is_that_of_the_java_client(hashes, data, signed):
-    assert hashes["murmur2"](data) == signed % 2**32
-
-
 def test_the_keys_that_surprised_people(hashes):
     assert [row[2:] for row in hashes["_"].rows] == [
         [9, 10],  # https://github.com/tulios/kafkajs/issues/1154
@@ -95,11 +81,6 @@ def test_back_from_the_holiday(cell):
     assert names["back"] == []
     assert (names["bookmark"], names["oldest"], names["end"]) == (10, 90, 100)
     assert names["returned"] == {"latest": (0, "none"), "error": (0, "_AUTO_OFFSET_RESET"), "earliest": (10, "none")}
-
-
-def test_the_holiday_is_mended(cell):
-    names = cell("e-again-run")
-    assert (names["mended"], names["warned"]) == ((90, "none"), (0, "_AUTO_OFFSET_RESET"))
 
 
 def test_a_long_memory_alone_is_no_mend_of_the_holiday(cell):
@@ -167,16 +148,6 @@ def test_compaction_keeps_the_last_word(cell):
 # -- what takes time ----------------------------------------------------------------------------
 
 
-def test_a_group_shares_the_work(cell):
-    """How many partitions each member has, the cell waits for; the times are sleeps, and here in wide bands only."""
-    packed_by = cell("e-share-run")["packed_by"]
-    asked = ask_calmly(lambda: {count: packed_by(count) for count in (1, 3, 6)})
-    if not asked.is_calm:
-        pytest.skip(f"the machine stood still for {asked.stood_still:.1f} s (limit {LATE} s)")
-    speed = {count: asked.answer[1] / asked.answer[count] for count in (3, 6)}
-    assert all(0.5 < speed[count] / theory.shared_speedup(6, count) < 1.5 for count in speed), speed
-
-
 def test_the_simulated_day_is_a_staircase():
     names = run(CODE, ["e-setup", "e-share-packer", "e-share-sim"])
     alone = names["PARCELS"] * names["WORK"]
@@ -194,10 +165,6 @@ def test_what_an_outage_costs(cell):
         if not asked.is_calm:
             pytest.skip(f"the machine stood still for {asked.stood_still:.1f} s")
         assert asked.answer == pytest.approx(120, abs=60)
-
-
-def test_a_job_that_ends_without_a_flush_has_sent_nothing(cell):
-    assert cell("e-io-job-run")["arrived"] == 0
 
 
 @pytest.mark.timeout(200)

@@ -13,7 +13,7 @@ EXERCISES = {
     "retention": "size",
     "jobs": ("export", "listen"),
 }
-#: A reader that raises, or does nothing at all.
-REFUSALS = {("reader", "exception"): "dies", ("reader", "wrong-type"): "gives-up"}
+#: A reader, or an export, that does nothing at all.
+REFUSALS = {("reader", "wrong-type"): "gives-up", ("jobs", "wrong-type"): "lost"}
 #: Wrong answers, and different messages, an exercise.
 LEAST_WRONG = 5

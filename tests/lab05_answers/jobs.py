@@ -1,33 +1,64 @@
-"""Exercise 5: an export and a service in three hands, and the defaults that bite."""
+"""Exercise 5: an export in two hands and a service in three, and the defaults that bite."""
 
 import time
 from collections import Counter
-from contextlib import closing, suppress
+from contextlib import suppress
 from itertools import count
 
 from confluent_kafka import KafkaError, KafkaException
 
 
-def export(connect, topic, orders):
-    producer, failed = connect(), []
-    for order in orders:
-        key, value = order
+def flush(producer):
+    producer.flush()
 
-        def told(error, message, order=order):
+
+def exports(full="wait", large="report", heard=None, end=flush, each=lambda producer: None, change=lambda *one: one):
+    """An export that is right, but for what is given. ``heard`` is called with each delivery, in place of the list."""
+
+    def job(connect, topic, orders):
+        producer, failed, aside = connect(), [], []
+
+        def note(error, order):
             if error is not None:
                 failed.append(order)
 
-        while True:
+        def write(order):
+            key, value = change(*order)
+            producer.produce(topic, value, key, on_delivery=lambda error, _: (heard or note)(error, order))
+            each(producer)
+
+        def write_in_time(order):
+            while True:
+                try:
+                    return write(order)
+                except BufferError:
+                    producer.poll(0.1)
+
+        for number, order in enumerate(orders):
             try:
-                producer.produce(topic, value, key, on_delivery=told)
-                break
+                (write_in_time if full == "wait" else write)(order)
             except BufferError:
+                if full == "raise":
+                    raise
                 producer.poll(0.1)
+                aside += [order] if full == "aside" else []
+                if full == "begin anew":
+                    producer.flush()
+                    for one in orders[number - 2 : number + 1]:
+                        write(one)
             except KafkaException:
-                failed.append(order)
-                break
-    producer.flush()
-    return failed
+                if large == "raise":
+                    raise
+                failed += [order] if large == "report" else []
+        for order in aside:
+            write_in_time(order)
+        end(producer)
+        return failed
+
+    return job
+
+
+export = exports()
 
 
 def in_portions(connect, topic, orders):
@@ -45,160 +76,62 @@ def in_portions(connect, topic, orders):
     return [*left.elements()]
 
 
-class Exporter:
-    """Looks at the length of the bag before it writes; an idempotent producer."""
-
-    def __call__(self, connect, topic, orders):
-        self.results = {}
-        producer = connect({"enable.idempotence": True, "compression.type": "gzip"})
-        for number, (key, value) in enumerate(orders):
-            while len(producer) >= 45:
-                producer.poll(0.05)
-            try:
-                producer.produce(topic, value, key, on_delivery=self.note(number))
-            except KafkaException as error:
-                self.results[number] = error
-        producer.flush(30)
-        return [order for number, order in enumerate(orders) if self.results.get(number, "unknown") is not None]
-
-    def note(self, number):
-        return lambda error, message: self.results.__setitem__(number, error)
-
-
-def exports(full="wait", large="report", late=True, end=lambda producer: producer.flush(), each=None, keyed=True):
-    """An export that is right, but for what is given."""
-
-    def job(connect, topic, orders):
-        producer, failed, aside = connect(), [], []
-
-        def write(order):
-            def told(error, message):
-                if error is not None and late:
-                    failed.append(order)
-
-            key, value = order
-            producer.produce(topic, value, key if keyed else None, on_delivery=told)
-            if each:
-                each(producer)
-
-        for order in orders:
-            try:
-                write(order)
-            except BufferError:
-                if full == "raise":
-                    raise
-                if full == "aside":
-                    aside.append(order)
-                if full in ("aside", "skip"):
-                    producer.poll(0.1)
-                while full == "wait":
-                    producer.poll(0.1)
-                    with suppress(BufferError):
-                        write(order)
-                        break
-            except KafkaException:
-                if large == "raise":
-                    raise
-                if large == "report":
-                    failed.append(order)
-        for order in aside:
-            while True:
-                try:
-                    write(order)
-                    break
-                except BufferError:
-                    producer.poll(0.1)
-        end(producer)
-        return failed
-
-    return job
-
-
-def begins_anew(connect, topic, orders):
-    """When it is full, flushes, and writes the last portion once more."""
-    producer, failed, since = connect(), [], []
-    for order in orders:
-        since.append(order)
-        try:
-            producer.produce(
-                topic, order[1], order[0], on_delivery=lambda e, m, order=order: e and failed.append(order)
-            )
-        except BufferError:
-            producer.flush()
-            for one in since[-3:]:
-                producer.produce(topic, one[1], one[0], on_delivery=lambda e, m, order=one: e and failed.append(order))
-            since = []
-        except KafkaException:
-            failed.append(order)
-    producer.flush()
-    return failed
-
-
 def unknown_is_failed(connect, topic, orders):
     """Returns what it knows nothing of, before it has waited."""
-    producer, known, failed = connect(), set(), []
-    for order in orders:
-        while True:
-            try:
-                producer.produce(topic, order[1], order[0], on_delivery=lambda e, m, order=order: e or known.add(order))
-                break
-            except BufferError:
-                producer.poll(0.1)
-            except KafkaException:
-                failed.append(order)
-                break
-    unknown = [order for order in orders if order not in known]
-    producer.flush()
+    left, unknown = list(orders), []
+
+    def end(producer):
+        unknown.extend(left)
+        producer.flush()
+
+    exports(heard=lambda error, order: error or left.remove(order), end=end)(connect, topic, orders)
     return unknown
 
 
 def stops_at_the_first(connect, topic, orders):
-    """One that was refused, and the rest is left for tomorrow; it says so."""
-    producer, failed = connect(), []
-    for number, order in enumerate(orders):
-        while len(producer) >= 40 and not failed:
-            producer.poll(0.1)
-        refused = [one for one in failed if len(one[1]) < 1000]
-        if refused:
-            producer.flush()
-            return failed + orders[number:]
-        try:
-            producer.produce(
-                topic, order[1], order[0], on_delivery=lambda e, m, order=order: e and failed.append(order)
-            )
-        except KafkaException:
-            failed.append(order)
-    producer.flush()
+    """What comes after a portion in which one was refused is left for tomorrow; it says so."""
+    failed = []
+    for start in range(0, len(orders), 40):
+        failed += export(connect, topic, orders[start : start + 40])
+        if any(len(value) < 1000 for _, value in failed):
+            return failed + orders[start + 40 :]
     return failed
 
 
-def changed(order=lambda key, value: (key, value), orders=list):
-    """Right, but for what it makes of an order, or of them all."""
-    return lambda connect, topic, given: [*export(connect, topic, [order(*one) for one in orders(given)])]
+def each_order_once(connect, topic, orders):
+    return export(connect, topic, [*dict.fromkeys(orders)])
 
 
-class Limited:
-    """Its own opinion of what is too large."""
-
-    def __call__(self, connect, topic, orders):
-        large = [order for order in orders if len(order[1]) > 10_000]
-        return large + export(connect, topic, [order for order in orders if order not in large])
-
-
-def nothing(producer):
-    pass
+def its_own_limit(connect, topic, orders):
+    large = [order for order in orders if len(order[1]) > 10_000]
+    return large + export(connect, topic, [order for order in orders if order not in large])
 
 
 # -- services -----------------------------------------------------------------------------------
 
 
-def listen(connect, service, topic, work, is_over):
-    with closing(connect({"group.id": service, "auto.offset.reset": "earliest"})) as consumer:
+def listens(group=str, reset="earliest", error=lambda error: None, looks=True, closes=True, **more):
+    """A service that is right, but for what is given."""
+
+    def run(connect, service, topic, work, is_over):
+        settings = {"group.id": group(service), "auto.offset.reset": reset, **more}
+        consumer = connect({name: value for name, value in settings.items() if value is not None})
         consumer.subscribe([topic])
         while not is_over():
             message = consumer.poll(0.1)
-            if message is not None and not message.error():
+            if message is None:
+                continue
+            if not message.error() or not looks:
                 work(message)
+            elif error(message.error()) == "end":
+                break
+        if closes:
+            consumer.close()
+
+    return run
+
+
+listen = listens()
 
 
 def with_commits(connect, service, topic, work, is_over):
@@ -217,56 +150,22 @@ def with_commits(connect, service, topic, work, is_over):
     consumer.close()
 
 
-class Waiting:
+def waits(connect, service, topic, work, is_over):
     """Looks for its topic first."""
-
-    def __call__(self, connect, service, topic, work, is_over):
-        consumer = connect({"group.id": "group of " + service, "auto.offset.reset": "beginning"})
-        while not is_over() and consumer.list_topics(timeout=2).topics.get(topic) is None:
-            consumer.poll(0)
-            time.sleep(0.05)
-        consumer.subscribe([topic])
-        while not is_over():
-            message = consumer.poll(0.1)
-            if message and not message.error():
-                work(message)
-        consumer.close()
-
-
-def listens(group=lambda service: service, reset="earliest", error=lambda error: None, **more):
-    def run(connect, service, topic, work, is_over):
-        settings = {"group.id": group(service), "auto.offset.reset": reset, **more}
-        with closing(connect({name: value for name, value in settings.items() if value is not None})) as consumer:
-            consumer.subscribe([topic])
-            while not is_over():
-                message = consumer.poll(0.1)
-                if message is None:
-                    continue
-                if not message.error():
-                    work(message)
-                elif error(message.error()) == "end":
-                    break
-
-    return run
-
-
-def hears_once(connect, service, topic, work, is_over):
-    heard = []
-    return listens(error=lambda error: heard.append(error) or "end" * (len(heard) > 1))(
-        connect, service, topic, work, is_over
-    )
-
-
-def works_on_errors(connect, service, topic, work, is_over):
-    with closing(connect({"group.id": service, "auto.offset.reset": "earliest"})) as consumer:
-        consumer.subscribe([topic])
-        while not is_over():
-            if (message := consumer.poll(0.1)) is not None:
-                work(message)
+    consumer = connect({"group.id": "group of " + service, "auto.offset.reset": "beginning"})
+    while not is_over() and consumer.list_topics(timeout=2).topics.get(topic) is None:
+        consumer.poll(0)
+        time.sleep(0.05)
+    consumer.subscribe([topic])
+    while not is_over():
+        message = consumer.poll(0.1)
+        if message and not message.error():
+            work(message)
+    consumer.close()
 
 
 def drops_the_rest(connect, service, topic, work, is_over):
-    with closing(connect({"group.id": service, "auto.offset.reset": "earliest"})) as consumer:
+    with connect({"group.id": service, "auto.offset.reset": "earliest"}) as consumer:
         consumer.subscribe([topic])
         while not is_over():
             for message in consumer.consume(20, 0.5):
@@ -275,75 +174,59 @@ def drops_the_rest(connect, service, topic, work, is_over):
 
 
 def each_value_once(connect, service, topic, work, is_over):
-    seen = set()
+    seen = []
 
     def once(message):
-        if message.value() not in seen:
-            seen.add(message.value())
+        seen.append(message.value())
+        if seen.count(message.value()) == 1:
             work(message)
 
     listen(connect, service, topic, once, is_over)
-
-
-def left_open(connect, service, topic, work, is_over):
-    with_commits(lambda settings: _Open(connect(settings)), service, topic, work, is_over)
-
-
-class _Open:
-    def __init__(self, consumer):
-        self.subscribe, self.consume, self.commit = consumer.subscribe, consumer.consume, consumer.commit
-
-    def close(self):
-        pass
 
 
 def raises(error):
     raise KafkaException(error)
 
 
-_start = count(1)
+_start, _error = count(1), count()
 
 RIGHT = {
     "one after another": (export, listen),
     "in portions, with commits": (in_portions, with_commits),
-    "looks before": (Exporter(), Waiting()),
+    "looks before": (export, waits),
 }
 _EXPORTS = {
-    "as it was found": (exports(full="raise", large="raise", late=False, end=nothing), {"dies-when-full"}),
     "dies when it is full": (exports(full="raise"), {"dies-when-full"}),
-    "no flush": (exports(end=nothing), {"unflushed"}),
-    "a short look": (exports(end=lambda producer: producer.poll(0)), {"unflushed"}),
-    "skips what does not fit": (exports(full="skip"), {"lost-when-full"}),
+    "no flush": (exports(end=lambda producer: None), {"lost"}),
+    "a short flush": (exports(end=lambda producer: producer.flush(0.02)), {"lost"}),
+    "skips what does not fit": (exports(full="skip"), {"lost"}),
+    "each order once": (each_order_once, {"lost"}),
+    "without a key": (exports(change=lambda key, value: (None, value)), {"changed"}),
+    "strips": (exports(change=lambda key, value: (key, value.strip())), {"changed"}),
+    "empty is None": (exports(change=lambda key, value: (key or None, value or None)), {"changed"}),
+    "begins anew": (exports(full="begin anew"), {"changed"}),
     "puts aside what does not fit": (exports(full="aside"), {"out-of-order"}),
-    "without a key": (exports(keyed=False), {"no-key"}),
-    "begins anew": (begins_anew, {"twice"}),
-    "a flush for each": (exports(each=lambda producer: producer.flush()), {"one-by-one"}),
-    "what is unknown has failed": (unknown_is_failed, {"false-alarm"}),
-    "dies of a large one": (exports(large="raise"), {"dies-of-large"}),
-    "keeps quiet about a large one": (exports(large="quiet"), {"large-unreported"}),
+    "a flush for each": (exports(each=flush), {"one-by-one"}),
+    "dies of a large one": (exports(large="raise"), {"others-unwritten"}),
+    "its own limit": (its_own_limit, {"others-unwritten"}),
     "stops at the first": (stops_at_the_first, {"others-unwritten"}),
-    "each order once": (changed(orders=dict.fromkeys), {"lost-when-full"}),
-    "strips": (changed(lambda key, value: (key, value.strip())), {"no-key"}),
-    "Latin-1": (changed(lambda key, value: (key, value.encode("latin-1", "replace").decode("latin-1"))), {"no-key"}),
-    "empty is None": (changed(lambda key, value: (key or None, value or None)), {"no-key"}),
-    "its own limit": (Limited(), {"dies-of-large"}),
-    "a short flush": (exports(end=lambda producer: producer.flush(0.02)), {"unflushed"}),
-    "asks nobody": (exports(late=False), {"unreported"}),
+    "keeps quiet about a large one": (exports(large="quiet"), {"unreported"}),
+    "what is unknown has failed": (unknown_is_failed, {"unreported"}),
+    "asks nobody": (exports(heard=lambda error, order: None), {"unreported"}),
 }
 _SERVICES = {
-    "as shipped": (listens(reset=None), {"from-the-end"}),
     "dies of an error": (listens(error=raises), {"before-its-topic"}),
-    "an error is the end": (listens(error=lambda error: "end"), {"before-its-topic"}),
+    "an end at the second error": (listens(error=lambda _: "end" * (next(_error) > 0)), {"before-its-topic"}),
+    "works on errors": (listens(looks=False), {"before-its-topic"}),
+    "as shipped": (listens(reset=None), {"from-the-end"}),
+    "each value once": (each_value_once, {"from-the-end"}),
     "one group for all": (listens(group=lambda service: "shop"), {"shared-group"}),
-    "a group a start": (listens(group=lambda service: f"{service}-{next(_start)}"), {"again"}),
     "a group for all that begin alike": (listens(group=lambda service: service.split("-")[0]), {"shared-group"}),
     "a group in small letters": (listens(group=str.lower), {"shared-group"}),
-    "an end at the second error": (hears_once, {"before-its-topic"}),
-    "works on errors": (works_on_errors, {"before-its-topic"}),
-    "drops the rest of a batch": (drops_the_rest, {"again"}),
-    "each value once": (each_value_once, {"from-the-end"}),
-    "left open": (left_open, {"not-closed"}),
+    "left open": (listens(closes=False), {"not-closed"}),
+    "a group a start": (listens(group=lambda service: f"{service}-{next(_start)}"), {"again"}),
     "commits nothing": (listens(**{"enable.auto.commit": False}), {"again"}),
+    "drops the rest of a batch": (drops_the_rest, {"again"}),
 }
 WRONG = {name: ((answer, listen), codes) for name, (answer, codes) in _EXPORTS.items()}
 WRONG |= {name: ((export, answer), codes) for name, (answer, codes) in _SERVICES.items()}

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections import defaultdict, deque
+from collections import Counter, deque
 from contextlib import closing
 from itertools import count
 
@@ -29,200 +29,95 @@ def events(connect, topic, settings=ALONE, offset=OFFSET_BEGINNING, most=99):
                 left.discard(message.partition())
 
 
-def summed(messages, id=lambda movement, message: movement["id"]):
-    view, seen = {}, set()
+def summed(messages, id=lambda movement, message: movement["id"], delete=dict.pop, remembered=None):
+    """The view, by a reader that remembers so many movements (None: all). ``delete`` is called with the view, the
+    article and None."""
+    view, seen = {}, deque(maxlen=remembered)
     for message in messages:
         article = message.key().decode()
         if message.value() is None:
-            view.pop(article, None)
+            delete(view, article, None)
             continue
         movement = json.loads(message.value())
-        if id(movement, message) not in seen:
-            seen.add(id(movement, message))
-            view[article] = view.get(article, 0) + movement["add"]
+        one = id(movement, message)
+        if one not in seen:
+            seen.append(one)
+            view[article] = (view.get(article) or 0) + movement["add"]
     return view
 
 
-def by_the_end_of_partitions(connect, topic):
-    return summed(events(connect, topic))
+def reads(**how):
+    """An answer that is right, but for how it reads the log."""
+    return lambda connect, topic: summed(events(connect, topic, **how))
+
+
+def sums(after=lambda view: view, **how):
+    """An answer that is right, but for how it sums up what it has read, or for what it makes of the view."""
+    return lambda connect, topic: after(summed(events(connect, topic), **how))
 
 
 def by_watermarks(connect, topic):
     """One partition after the other, from its low to its high watermark."""
-    view, seen = {}, defaultdict(set)
+    found = []
     with connect(ALONE) as consumer:
         for place in places(consumer, topic):
             low, high = consumer.get_watermark_offsets(place)
             consumer.assign([TopicPartition(topic, place.partition, low)])
             while low < high:
-                for message in consumer.consume(high - low, timeout=0.2):
-                    if message.error() or message.offset() >= high:
-                        continue
-                    low, article = message.offset() + 1, message.key().decode()
-                    if message.value() is None:
-                        view.pop(article, 0)
-                    else:
-                        movement = json.loads(message.value().decode())
-                        if movement["id"] not in seen[article]:
-                            view[article] = view.setdefault(article, 0) + movement["add"]
-                        seen[article] |= {movement["id"]}
-    return view
+                found += [one for one in consumer.consume(high - low, timeout=0.2) if not one.error()]
+                low = max([low, *(one.offset() + 1 for one in found if one.partition() == place.partition)])
+    return summed(found)
 
 
 _number = count(1)
 
 
-class AGroupOfItsOwn:
-    """A group that has never been, and everything collected before anything is counted."""
-
-    def __call__(self, connect, topic):
-        consumer = connect(
-            {"group.id": f"rebuild-{next(_number)}-{time.time()}", "auto.offset.reset": "smallest",
-             "enable.partition.eof": "true", "enable.auto.commit": "false"}
-        )  # fmt: skip
-        numbers = list(consumer.list_topics(topic).topics[topic].partitions)
-        consumer.assign([TopicPartition(topic, number) for number in numbers])
-        log = {number: [] for number in numbers}
-        while numbers:
-            message = consumer.poll(0.5)
-            if message is None:
-                continue
-            if message.error():
-                numbers.remove(message.partition())
-            else:
-                log[message.partition()].append(message)
-        consumer.close()
-        return summed(message for part in log.values() for message in part)
-
-
-def from_offset_0(connect, topic):
-    return summed(events(connect, topic, offset=0))
-
-
-def from_the_bookmark(connect, topic):
-    return summed(events(connect, topic, ALONE | {"auto.offset.reset": "earliest"}, OFFSET_STORED))
-
-
-def from_the_end(connect, topic):
-    return summed(events(connect, topic, offset=OFFSET_STORED))
-
-
-def the_first_partition(connect, topic):
-    return summed(events(connect, topic, most=1))
-
-
-def four_partitions(connect, topic):
-    return summed(events(connect, topic, most=4))
-
-
-def the_first_end(connect, topic):
-    """Done, when one partition is."""
-    with closing(connect({**ALONE, "enable.partition.eof": True})) as consumer:
-        consumer.assign(places(consumer, topic))
-        found = []
-        while True:
-            message = consumer.poll(0.1)
-            if message is not None and message.error():
-                return summed(found)
-            if message is not None:
-                found.append(message)
-
-
-def commits_at_the_end(connect, topic):
-    return summed(events(connect, topic, {}))
-
-
-def looks_at_the_number(connect, topic):
-    return summed(events(connect, topic), id=lambda movement, message: (message.key(), movement["add"]))
-
-
-def the_last_one_only(connect, topic):
-    """Skips what equals the one before."""
-    view, last = {}, {}
-    for message in events(connect, topic):
-        article = message.key().decode()
-        if message.value() is None:
-            view.pop(article, None)
-        elif last.get(article) != message.value():
-            last[article] = message.value()
-            view[article] = view.get(article, 0) + json.loads(message.value())["add"]
-    return view
-
-
-def the_last_ids(connect, topic):
-    """Remembers the last three."""
-    view, ids = {}, deque(maxlen=3)
-    for message in events(connect, topic):
-        article = message.key().decode()
-        if message.value() is None:
-            view.pop(article, None)
-        elif (movement := json.loads(message.value()))["id"] not in ids:
-            ids.append(movement["id"])
-            view[article] = view.get(article, 0) + movement["add"]
-    return view
-
-
-def never_below_0(connect, topic):
-    return {article: max(0, left) for article, left in by_the_end_of_partitions(connect, topic).items()}
-
-
-def forgets_its_ids(connect, topic):
-    """With the article go the ids."""
-    view, seen = {}, defaultdict(set)
-    for message in events(connect, topic):
-        article = message.key().decode()
-        if message.value() is None:
-            view.pop(article, None)
-            seen.pop(article, None)
-        elif (movement := json.loads(message.value()))["id"] not in seen[article]:
-            seen[article].add(movement["id"])
-            view[article] = view.get(article, 0) + movement["add"]
-    return view
-
-
-def four_silences(connect, topic):
-    """Four polls that bring nothing: that is the end, it thinks."""
-    found, silent = [], 0
-    with connect(ALONE) as consumer:
-        consumer.assign(places(consumer, topic))
-        while silent < 4:
-            message = consumer.poll(0.3)
-            silent = silent + 1 if message is None else 0
-            found += [message] if message is not None else []
+def in_a_group_of_its_own(connect, topic):
+    """One that has never been; and everything is collected before anything is counted."""
+    settings = {"group.id": f"rebuild-{next(_number)}-{time.time()}", "auto.offset.reset": "smallest"}
+    consumer = connect({**settings, "enable.partition.eof": "true", "enable.auto.commit": "false"})
+    numbers, found = list(consumer.list_topics(topic).topics[topic].partitions), []
+    consumer.assign([TopicPartition(topic, number) for number in numbers])
+    while numbers:
+        message = consumer.poll(0.5)
+        if message is not None and message.error():
+            numbers.remove(message.partition())
+        elif message is not None:
+            found.append(message)
+    consumer.close()
     return summed(found)
 
 
-def with_tombstones(on_tombstone):
+def until(is_end):
+    """An answer that reads on until it thinks that this is the end."""
+
     def rebuild(connect, topic):
-        view, seen = {}, set()
-        for message in events(connect, topic):
-            article = message.key().decode()
-            if message.value() is None:
-                on_tombstone(view, article)
-            elif (movement := json.loads(message.value()))["id"] not in seen:
-                seen.add(movement["id"])
-                view[article] = (view.get(article) or 0) + movement["add"]
-        return view
+        polls = []
+        with closing(connect({**ALONE, "enable.partition.eof": True})) as consumer:
+            consumer.assign(places(consumer, topic))
+            while not is_end(polls):
+                polls.append(consumer.poll(0.3))
+        return summed(one for one in polls if one is not None and not one.error())
 
     return rebuild
 
 
+def forgets_its_ids(connect, topic):
+    """With the article go the ids."""
+    lives = Counter()
+    return summed(
+        events(connect, topic),
+        lambda movement, message: (movement["id"], lives[message.key().decode()]),
+        lambda view, article, _: (view.pop(article, None), lives.update([article])),
+    )
+
+
 def remembers(connect, topic):
-    """Deleted in the view, but not in the sums."""
-    sums, view, seen = defaultdict(int), {}, set()
-    for message in events(connect, topic):
-        article = message.key().decode()
-        if message.value() is None:
-            view.pop(article, None)
-        elif (movement := json.loads(message.value()))["id"] not in seen:
-            seen.add(movement["id"])
-            sums[article] += movement["add"]
-            view[article] = sums[article]
-    return view
-
-
-def only_what_is_left(connect, topic):
-    return {article: left for article, left in by_the_end_of_partitions(connect, topic).items() if left}
+    """An article that is deleted at the end is not in the view, but its sum goes on."""
+    log = [*events(connect, topic)]
+    last = {message.key().decode(): message.value() for message in log}
+    view = summed(log, delete=lambda *_: None)
+    return {article: left for article, left in view.items() if last[article] is not None}
 
 
 # -- cleaners -----------------------------------------------------------------------------------
@@ -247,132 +142,89 @@ def backwards(records, active, drop_tombstones):
     return kept[::-1]
 
 
-def by_sorting(records, active, drop_tombstones):
-    head = records[len(records) - active :]
-    table = {}
-    for record in records[: len(records) - active]:
-        table[record[1]] = record
-    if drop_tombstones:
-        table = {key: record for key, record in table.items() if record[2] is not None}
-    return sorted([*table.values(), *head])
+def keys_in_order(records, active, drop):
+    border = len(records) - active
+    table = {one[1]: one for one in records[:border]}
+    return [one for one in table.values() if one[2] is not None or not drop] + records[border:]
 
 
-def keys_in_order(records, active, drop_tombstones):
-    table, border = {}, len(records) - active
-    for record in records[:border]:
-        table[record[1]] = record
-    return [one for one in table.values() if one[2] is not None or not drop_tombstones] + records[border:]
-
-
-def renumbered(records, active, drop_tombstones):
-    kept = compact(records, active, drop_tombstones)
+def renumbered(records, active, drop):
+    kept = compact(records, active, drop)
     return [(records[0][0] + place, *one[1:]) for place, one in enumerate(kept)]
 
 
-def by_value(records, active, drop_tombstones):
+def by_value(records, active, drop):
     """Two records alike: it keeps both."""
     border = len(records) - active
     last = {one[1]: one[1:] for one in records[:border]}
     kept = [one for one in records[:border] if last[one[1]] == one[1:]]
-    return [one for one in kept if one[2] is not None or not drop_tombstones] + records[border:]
+    return [one for one in kept if one[2] is not None or not drop] + records[border:]
 
 
-def all_of_it(records, active, drop_tombstones):
-    return compact(records, 0, drop_tombstones)
+def shadows(records, active, drop):
+    """For one in the active part an older one goes."""
+    later = {one[1] for one in records[len(records) - active :]}
+    first = [one for one in records[: len(records) - active] if one[1] not in later]
+    return compact(first, 0, drop) + records[len(records) - active :]
 
 
-def shadows(records, active, drop_tombstones):
-    border = len(records) - active
-    last = {key: offset for offset, key, _ in records}
-    kept = [one for one in records[:border] if last[one[1]] == one[0]]
-    return [one for one in kept if one[2] is not None or not drop_tombstones] + records[border:]
-
-
-def drops_in_the_active_part(records, active, drop_tombstones):
-    return [one for one in compact(records, active, False) if one[2] is not None or not drop_tombstones]
-
-
-def drops_at_once(records, active, drop_tombstones):
-    return compact(records, active, True)
-
-
-def drops_first(records, active, drop_tombstones):
+def drops_first(records, active, drop):
     """Takes the tombstones away, and then looks for the last."""
     border = len(records) - active
-    left = [one for one in records[:border] if one[2] is not None or not drop_tombstones]
-    return compact(left, 0, False) + records[border:]
+    return compact([one for one in records[:border] if one[2] is not None or not drop], 0, False) + records[border:]
 
 
-def keeps_them(records, active, drop_tombstones):
-    return compact(records, active, False)
+def drops(is_tombstone):
+    """Another opinion of what goes with drop_tombstones, in all that is left."""
+    return lambda records, active, drop: [
+        one for one in compact(records, active, drop) if not (drop and is_tombstone(one))
+    ]
 
 
-def falsy(records, active, drop_tombstones):
-    border = len(records) - active
-    return [one for one in compact(records, active, False) if one in records[border:] or one[2] or not drop_tombstones]
-
-
-def a_shelf_by_offset(records, active, drop_tombstones):
-    """A place for each offset, from the first one on."""
-    shelf = [None] * (records[-1][0] - records[0][0] + 1)
-    for one in compact(records, active, drop_tombstones):
-        shelf[one[0] - records[0][0]] = one
-    return [one for one in shelf if one]
-
-
-def in_place(records, active, drop_tombstones):
-    kept = compact(records, active, drop_tombstones)
-    records[:] = kept
+def in_place(records, active, drop):
+    records[:] = compact(records, active, drop)
     return records
 
 
+rebuild = reads()
 RIGHT = {
-    "by the end of partitions": (by_the_end_of_partitions, compact),
+    "by the end of partitions": (rebuild, compact),
     "by watermarks, and backwards": (by_watermarks, backwards),
-    "a group of its own, and by sorting": (AGroupOfItsOwn(), by_sorting),
+    "a group of its own": (in_a_group_of_its_own, compact),
 }
+FROM_BOOKMARK = {"settings": ALONE | {"auto.offset.reset": "earliest"}, "offset": OFFSET_STORED}
 _VIEWS = {
-    "from offset 0": (from_offset_0, {"from-the-bookmark"}),
-    "from the bookmark": (from_the_bookmark, {"from-the-bookmark"}),
-    "from the end": (from_the_end, {"from-the-bookmark"}),
-    "the first partition": (the_first_partition, {"one-partition"}),
-    "four partitions": (four_partitions, {"one-partition"}),
-    "until the first end": (the_first_end, {"ends-early"}),
-    "commits at the end": (commits_at_the_end, {"moved-bookmark"}),
-    "compares with the one before": (the_last_one_only, {"counted-twice"}),
-    "looks at the number": (looks_at_the_number, {"counted-once"}),
-    "a tombstone is 0": (with_tombstones(lambda view, article: view.__setitem__(article, 0)), {"still-there"}),
-    "a tombstone is None": (with_tombstones(lambda view, article: view.__setitem__(article, None)), {"still-there"}),
-    "a tombstone is nothing": (with_tombstones(lambda view, article: None), {"still-there"}),
-    "remembers": (remembers, {"risen"}),
-    "the last three ids": (the_last_ids, {"counted-twice"}),
-    "compares the values": (
-        lambda connect, topic: summed(events(connect, topic), lambda movement, message: message.value()),
-        {"counted-twice"},
-    ),
-    "forgets its ids": (forgets_its_ids, {"risen"}),
-    "never below 0": (never_below_0, {"not-there"}),
-    "four silences": (four_silences, {"ends-early"}),
-    "only what is left": (only_what_is_left, {"not-there"}),
+    "from offset 0": (reads(offset=0), {"not-all"}),
+    "from the bookmark": (reads(**FROM_BOOKMARK), {"not-all"}),
+    "four partitions": (reads(most=4), {"not-all"}),
+    "until the first end": (until(lambda polls: any(one is not None and one.error() for one in polls)), {"not-all"}),
+    "four silences": (until(lambda polls: len(polls) > 3 and polls[-4:] == [None] * 4), {"not-all"}),
+    "commits at the end": (reads(settings={}), {"moved-bookmark"}),
+    "compares with the one before": (sums(remembered=1), {"counted"}),
+    "the last three ids": (sums(remembered=3), {"counted"}),
+    "compares the values": (sums(id=lambda _, message: message.value()), {"counted"}),
+    "looks at the number": (sums(id=lambda movement, message: (message.key(), movement["add"])), {"counted"}),
+    "forgets its ids": (forgets_its_ids, {"still-there"}),
+    "a tombstone is None": (sums(delete=dict.__setitem__), {"still-there"}),
+    "a tombstone is nothing": (sums(delete=lambda *_: None), {"still-there"}),
+    "remembers": (remembers, {"still-there"}),
+    "never below 0": (sums(lambda view: {article: max(0, left) for article, left in view.items()}), {"not-there"}),
+    "only what is left": (sums(lambda view: {article: left for article, left in view.items() if left}), {"not-there"}),
 }
 _CLEANERS = {
     "keys in order": (keys_in_order, {"order"}),
     "new offsets": (renumbered, {"order"}),
     "two records alike": (by_value, {"latest"}),
     "minus nothing": (lambda all, n, drop: compact(all[:-n], 0, drop) + all[-n:], {"latest"}),
-    "all of it": (all_of_it, {"active-part"}),
-    "drops in the active part": (drops_in_the_active_part, {"active-part"}),
-    "shadows": (shadows, {"shadowed"}),
-    "drops at once": (drops_at_once, {"tombstones"}),
-    "drops first": (drops_first, {"tombstone-dropped"}),
-    "keeps tombstones": (keeps_them, {"tombstone-dropped"}),
-    "takes an empty value for one": (falsy, {"empty-value"}),
-    "an empty value in bytes": (
-        lambda records, *more: [one for one in compact(records, *more) if one[2] != b"" or not more[1]],
-        {"empty-value"},
-    ),
-    "an empty list has no last one": (a_shelf_by_offset, {"exception"}),
+    "an empty list has no last one": (lambda all, *more: compact(all, *more) if all[-1] else [], {"exception"}),
+    "all of it": (lambda all, n, drop: compact(all, 0, drop), {"active-part"}),
+    "drops in the active part": (drops(lambda one: one[2] is None), {"active-part"}),
+    "shadows": (shadows, {"active-part"}),
+    "drops at once": (lambda all, n, drop: compact(all, n, True), {"tombstones"}),
+    "drops first": (drops_first, {"tombstones"}),
+    "keeps tombstones": (lambda all, n, drop: compact(all, n, False), {"tombstones"}),
+    "an empty value is one": (drops(lambda one: one[2] in (b"", "", 0)), {"empty-value"}),
     "in place": (in_place, {"spoilt"}),
 }
 WRONG = {name: ((answer, compact), codes) for name, (answer, codes) in _VIEWS.items()}
-WRONG |= {name: ((by_the_end_of_partitions, answer), codes) for name, (answer, codes) in _CLEANERS.items()}
+WRONG |= {name: ((rebuild, answer), codes) for name, (answer, codes) in _CLEANERS.items()}
