@@ -36,6 +36,14 @@ def hashes():
 # -- keys ---------------------------------------------------------------------------------------
 
 
+#: Kafka's own test vectors (UtilsTest.testMurmur2), as int32.
+VECTORS = {b"21": -973932308, b"foobar": -790332482, b"a-little-bit-long-string": -985981536}
+
+
+def test_murmur2_is_that_of_the_java_client(hashes):
+    assert {data: hashes["murmur2"](data) for data in VECTORS} == {data: VECTORS[data] % 2**32 for data in VECTORS}
+
+
 def test_the_keys_that_surprised_people(hashes):
     assert [row[2:] for row in hashes["_"].rows] == [
         [9, 10],  # https://github.com/tulios/kafkajs/issues/1154
