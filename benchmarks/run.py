@@ -1,14 +1,13 @@
 """All measurements in one go: `make bench`, or ``python -m benchmarks.run [part …]``.
 
-Parts: simulation, policies, faults, drawing, amqp, streaming, registry, discovery (modules beside this one, each in a
-process of its own, each printing JSON), chapters (time and peak memory of every notebook), browser (key press to
-changed picture in Chromium) and environment (size of what a learner installs). Without a name, all of them.
+Parts: simulation, policies, faults, drawing, amqp, streaming, registry, discovery, environment (modules beside this
+one, each in a process of its own, each printing JSON), chapters (time and peak memory of every notebook) and browser
+(key press to changed picture in Chromium). Without a name, all of them.
 Writes ``benchmarks/results/<date and time>.json`` and prints a table. A part that fails is reported
 as such, the rest go on, and the exit code is 1.
 """
 
 import argparse
-import importlib.metadata
 import itertools
 import json
 import os
@@ -23,7 +22,7 @@ from pathlib import Path
 from servicelab.table import Table
 
 ROOT = Path(__file__).resolve().parent.parent
-MODULES = ("simulation", "policies", "faults", "drawing", "amqp", "streaming", "registry", "discovery")
+MODULES = ("simulation", "policies", "faults", "drawing", "amqp", "streaming", "registry", "discovery", "environment")
 
 
 def module(name: str) -> dict:
@@ -93,28 +92,9 @@ def press_keys(notebook, cell, presses: int) -> list[float]:
     return [notebook.press_and_wait(cell, key) * 1e3 for key in keys]
 
 
-def environment() -> dict:
-    """Megabytes on disk of the locked packages as they are installed here, and of the largest five."""
-    from tools.make_environment import locked_versions
-
-    sizes = {}
-    for name in locked_versions((ROOT / "requirements.txt").read_text(encoding="utf-8")):
-        try:
-            files = importlib.metadata.files(name) or []
-        except importlib.metadata.PackageNotFoundError:
-            continue
-        sizes[name] = sum(path.stat().st_size for file in files if (path := Path(file.locate())).is_file())
-    largest = sorted(sizes, key=sizes.get, reverse=True)[:5]
-    return {
-        "packages": len(sizes),
-        "installed size (MB)": round(sum(sizes.values()) / 1e6),
-        "largest (MB)": ", ".join(f"{name} {sizes[name] / 1e6:.0f}" for name in largest),
-    }
-
-
 PARTS = {
     **{name: lambda name=name: module(name) for name in MODULES},
-    "chapters": chapters, "browser": browser, "environment": environment,
+    "chapters": chapters, "browser": browser,
 }  # fmt: skip
 
 

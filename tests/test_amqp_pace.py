@@ -164,6 +164,14 @@ def test_a_stream_of_messages_that_nobody_waits_for_rests_for_a_millisecond(clie
     assert not client.reads  # and again, as long as it lasts
 
 
+def test_a_rest_that_a_busy_machine_ends_late_does_not_end_the_stream(client):
+    assert client.rests_while(lambda _: client.publishes())
+    for _ in range(3):
+        client.loop.pass_by(5 * REST)
+        client.publishes()
+        assert not client.reads
+
+
 def test_who_is_answered_is_read_at_once(client):
     assert not client.rests_while(lambda _: client.says(commands.Queue.Declare(0, "q", passive=True, durable=True)))
     client.publishes()

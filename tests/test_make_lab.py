@@ -175,6 +175,58 @@ def test_an_environment_that_was_moved_or_copied_is_made_anew(tmp_path, monkeypa
     assert not (new / "left behind").exists()
 
 
+@pytest.fixture
+def making(tmp_path, monkeypatch):
+    """``venv.make`` with commands that only pretend: the list of them, and the words of one that is to fail."""
+    ran, failing = [], []
+    folder = tmp_path / ".venv"
+
+    def call(command, **options):
+        if "venv" in command[1:3]:
+            folder.mkdir()
+        if "--target" in command and failing != ["--target"]:
+            (folder / "borrowed" / "bin").mkdir(parents=True)
+            script(folder / "borrowed" / "bin" / "uv", "")
+        ran.append(" ".join(command))
+        return int(bool(failing) and all(word in command for word in failing))
+
+    monkeypatch.setattr(venv.subprocess, "call", call)
+    monkeypatch.setattr(venv, "find_uv", lambda: None)
+    monkeypatch.setattr(venv, "check_venv_module", lambda python: None)
+    monkeypatch.delenv("SERVICELAB_UV", raising=False)
+    return folder, ran, failing
+
+
+def test_a_uv_is_borrowed_and_leaves_nothing(making):
+    folder, ran, _ = making
+    venv.make(str(folder), sys.executable, False)
+    [fetched, locked, course] = [command for command in ran if "install" in command.split()]
+    assert f"--target {folder / 'borrowed'} -c requirements-dev.txt uv" in fetched
+    for command in (locked, course):
+        assert command.startswith(str(folder / "borrowed" / "bin" / "uv"))
+        assert f"--cache-dir {folder / 'borrowed'}" in command
+    assert locked.endswith("-r requirements.txt") and course.endswith("--editable .")
+    assert not (folder / "borrowed").exists()
+
+
+@pytest.mark.parametrize("failing", [["--target"], ["--cache-dir", "-r"], ["--cache-dir", "--editable"]])
+def test_without_a_uv_that_works_pip_does_it(making, failing):
+    folder, ran, fails = making
+    fails += failing
+    venv.make(str(folder), sys.executable, False)
+    assert [command.split(" --no-compile ")[-1] for command in ran if " -m pip " in command][-2:] == [
+        "-r requirements.txt", "--no-deps --editable ."
+    ]  # fmt: skip
+    assert not (folder / "borrowed").exists()
+
+
+def test_who_wants_no_uv_gets_none(making, monkeypatch):
+    folder, ran, _ = making
+    monkeypatch.setenv("SERVICELAB_UV", "no")
+    venv.make(str(folder), sys.executable, False)
+    assert not [command for command in ran if "uv" in command.split()]
+
+
 def test_the_settings_are_put_where_jupyterlab_and_kernels_look(tmp_path):
     """In whatever environment: lab.py puts them, too, and conda makes no .venv."""
     from IPython.core.application import ENV_CONFIG_DIRS

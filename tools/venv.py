@@ -4,8 +4,9 @@
     python3 tools/venv.py --dev    and what `make test` needs (requirements-dev.txt)
 
 A second run installs nothing: a stamp in .venv holds a hash of everything the environment was made
-from. Uses uv when it is on the path, else venv and pip. Any python3 can start this file: it looks
-for a Python of 3.11 or later, and says what to do when there is none.
+from. uv installs it: the one on the path, else one that pip fetches and that is gone afterwards. Where it
+does not work, pip does. Any python3 can start this file: it looks for a Python of 3.11 or later, and says what
+to do when there is none.
 """
 
 # This file must be readable by an old python3 too (macOS has 3.9), so that the error is a clear one.
@@ -58,6 +59,16 @@ def find_python(asked=None, candidates=CANDIDATES):
 def find_uv():
     """uv on the path, or None. SERVICELAB_UV=no keeps to venv and pip."""
     return None if os.environ.get("SERVICELAB_UV") == "no" else shutil.which("uv")
+
+
+def borrow_uv(inside, folder):
+    """uv in ``folder``, or None when there is none for this machine: with it, what takes pip minutes takes seconds."""
+    if os.environ.get("SERVICELAB_UV") == "no":
+        return None
+    subprocess.call([inside, "-m", "pip", "--disable-pip-version-check", "--retries=1", "install", "--quiet",
+                     "--only-binary=:all:", "--no-compile", "--target", folder, "-c", "requirements-dev.txt", "uv"],
+                    cwd=ROOT, stderr=subprocess.DEVNULL)  # fmt: skip
+    return shutil.which("uv", path=os.path.join(folder, "bin"))
 
 
 def bin_of(venv, name):
@@ -122,19 +133,31 @@ def make(venv, python, dev):
         shutil.rmtree(venv, ignore_errors=True)
         run([uv, "venv", "--quiet", "--seed", "--python", python, venv] if uv else [python, "-m", "venv", venv])
     lock = "requirements-dev.txt" if dev else "requirements.txt"
-    pip = [inside, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-    offline = "Is the machine online? Run it again: it goes on where it stopped."
-    done = uv is not None and subprocess.call([uv, "pip", "install", "--quiet", "--python", inside, "-r", lock],
-                                              cwd=ROOT) == 0  # fmt: skip
-    if not done:  # no uv, or one that does not know the proxy or mirror that pip is configured for
-        if uv:
-            run([inside, "-m", "ensurepip", "--upgrade"])
-        run(pip + ["-r", lock], offline)
-    run(pip + ["--no-deps", "--editable", "."] if not done else
-        [uv, "pip", "install", "--quiet", "--python", inside, "--no-deps", "--editable", "."], offline)  # fmt: skip
+    borrowed = os.path.join(venv, "borrowed")
+    try:
+        install(inside, uv or borrow_uv(inside, borrowed), lock, [] if uv else ["-q", "--cache-dir", borrowed])
+    finally:
+        shutil.rmtree(borrowed, ignore_errors=True)
     run([inside, os.path.join("tools", "settings.py")])
     with open(stamp, "w", encoding="utf-8") as file:
         file.write(digest(venv, dev))
+
+
+def install(inside, uv, lock, options):
+    """Put what ``lock`` names and the course itself into the environment whose Python is ``inside``.
+
+    Nothing is compiled: Python does so with what is used, when it is first used, which is a fourth of it.
+    """
+    editable = ["--no-deps", "--editable", "."]
+    pip = [inside, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-compile"]
+    if uv:
+        quick = [uv, "pip", "install", "--quiet", "--python", inside] + options
+        if not subprocess.call(quick + ["-r", lock], cwd=ROOT) and not subprocess.call(quick + editable, cwd=ROOT):
+            return
+        run([inside, "-m", "ensurepip", "--upgrade"])  # it does not know the proxy or mirror that pip is configured for
+    offline = "Is the machine online? Run it again: it goes on where it stopped."
+    run(pip + ["-r", lock], offline)
+    run(pip + editable, offline)
 
 
 def check_venv_module(python):

@@ -75,21 +75,27 @@ class Channel:
         exchange = broker.exchange(target.exchange)
         if exchange.internal:
             raise refused(f"cannot publish to internal exchange '{exchange.name}' in vhost '/'")
-        if properties.fault is not None:
-            raise failed(properties.fault)
-        if properties.user_id is not None and properties.user_id != self.session.user:
-            user = self.session.user
-            raise failed(f"user_id property set to '{properties.user_id}' but authenticated user was '{user}'")
-        if properties.reply_to == REPLY_TO:
-            if self._reply is None:
-                raise failed("fast reply consumer does not exist")
-            properties = properties.replaced(reply_to=self._address)
+        if not properties.plain:
+            properties = self._checked(properties)
         message = Message(target, properties, body)
         number = self.confirms.number() if self.confirms is not None else 0
         if self._transaction is not None:
             self._transaction.published.append((message, mandatory))
             return True
         return self._publish(now, message, mandatory, number)
+
+    def _checked(self, properties):
+        """``properties``, if this client may send them, with its address in the place of REPLY_TO."""
+        if properties.fault is not None:
+            raise failed(properties.fault)
+        if properties.user_id is not None and properties.user_id != self.session.user:
+            user = self.session.user
+            raise failed(f"user_id property set to '{properties.user_id}' but authenticated user was '{user}'")
+        if properties.reply_to != REPLY_TO:
+            return properties
+        if self._reply is None:
+            raise failed("fast reply consumer does not exist")
+        return properties.replaced(reply_to=self._address)
 
     def _publish(self, now, message, mandatory, number):
         broker = self.broker

@@ -43,6 +43,7 @@ class Connection(FrameStream):
         self.heartbeat = 0
         self._timer = None
         self._discarded = 0
+        self._alike: tuple[Port, int] | None = None  # whose messages begin with ``beginning``, and the body's length
 
     # -- its life -----------------------------------------------------------------------------
 
@@ -141,9 +142,35 @@ class Connection(FrameStream):
         except AmqpError as error:
             if kind == wire.METHOD and not hasattr(error, "method"):
                 error.method = struct.unpack_from(">HH", payload) if len(payload) >= 4 else (0, 0)
-            if error.closes_connection:
-                raise
-            self._close_channel(now, port, error)
+            self._refuse(now, port, error)
+
+    def again(self, now, buffer, at):
+        """A message began as the two before it: deal with its body, which lies ``at``, and return where the next frame
+        does. 0 when it is not all there, or something has changed."""
+        port, size = self._alike
+        end = at + size
+        if (
+            end >= len(buffer)
+            or buffer[end] != wire.END
+            or self.ports.get(port.number) is not port
+            or port.closing
+            or port.expects_content()
+        ):
+            return 0
+        try:
+            port.again(now, buffer[at:end])
+        except AmqpError as error:
+            self._refuse(now, port, error)
+        return end + 1
+
+    def may_come_again(self, port, beginning: bytes, size: int) -> None:
+        """``port`` has had two messages that began with these bytes, up to a body of ``size`` bytes."""
+        self.beginning, self._alike = beginning, (port, size)
+
+    def _refuse(self, now, port, error):
+        if error.closes_connection:
+            raise error
+        self._close_channel(now, port, error)
 
     def _without_port(self, now, port, kind, number, payload):
         """A frame for a channel that is not open, or that we have closed."""

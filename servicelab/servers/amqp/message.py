@@ -26,13 +26,13 @@ _STAMP = struct.Struct(">BdII")
 class Properties:
     """The properties of a message: ``raw`` as on the wire, and where each of them lies in it.
 
-    ``fault`` says what a publisher has done wrong in them, if anything.
+    ``fault`` says what a publisher has done wrong in them, if anything; in ``plain`` ones there is nothing to check.
 
     Raises AmqpError 502 when ``raw`` cannot be read.
     """
 
-    __slots__ = ("raw", "spans", "persistent", "priority", "user_id", "reply_to", "expiration", "fault", "shown",
-                 "_headers")  # fmt: skip
+    __slots__ = ("raw", "spans", "persistent", "priority", "user_id", "reply_to", "expiration", "fault", "plain",
+                 "shown", "_headers")  # fmt: skip
 
     def __init__(self, raw: bytes):
         self.raw = raw
@@ -53,6 +53,7 @@ class Properties:
                 self.fault = self.fault or _copies_fault(self.headers)
                 if "BCC" in self.headers:
                     self.shown = self.with_headers({"BCC": None}).raw
+            self.plain = self.fault is None and self.user_id is None and self.reply_to is None
         except (ValueError, IndexError, OverflowError, OSError, RecursionError, struct.error) as error:
             raise AmqpError(502, f"cannot decode the properties: {error}") from None
 

@@ -52,7 +52,9 @@ class Port:
         self.closing = False  # we have sent channel.close and wait for close-ok
         self._publish = None  # what basic.publish said, while its content is awaited
         self._properties = None
-        self._size = 0
+        self._method = b""
+        self._heads = self._begun = None  # the payloads that began this message, and the one before it
+        self._alike = None  # of both: what basic.publish said, and the properties
         self._parts: list[bytes] = []
         self._missing = -1  # bytes of the body still to come; -1 while a header is awaited
 
@@ -63,6 +65,7 @@ class Port:
         if self._publish is not None:
             raise AmqpError(505, "expected content header for class 60, got non content header frame instead")
         self._publish = _publish_fields(payload)
+        self._method = payload
         self._missing = -1
 
     def header(self, now: float, payload: bytes) -> None:
@@ -80,7 +83,8 @@ class Port:
             error = failed(f"message size {size} is larger than configured max size {LARGEST}")
             error.method = (60, 40)
             raise error
-        self._size = self._missing = size
+        self._missing = size
+        self._heads = self._method, payload
         if size == 0:
             self._complete(now, b"")
 
@@ -99,7 +103,26 @@ class Port:
             whole, self._parts = b"".join(self._parts), []
             self._complete(now, whole)
         else:
+            self._compare(len(payload))
             self._complete(now, payload)
+
+    def again(self, now: float, body: bytes) -> None:
+        """One more message that is like the last one in all but what its body says."""
+        self._publish, self._properties = self._alike
+        self._complete(now, body)
+
+    def _compare(self, size):
+        """Did this message begin as the one before it? Then the next one may, too."""
+        begun = self._heads
+        if begun == self._begun:
+            method, header = begun
+            self._alike = self._publish, self._properties
+            beginning = b"".join((
+                _FRAME.pack(1, self.number, 4 + len(method)), b"\x00\x3c\x00\x28", method,
+                _END, _FRAME.pack(2, self.number, len(header)), header, _BODY.pack(_END, 3, self.number, size),
+            ))  # fmt: skip
+            self.connection.may_come_again(self, beginning, size)
+        self._begun = begun
 
     def _complete(self, now, body):
         (where, mandatory, immediate), self._publish = self._publish, None

@@ -65,7 +65,8 @@ class Queue:
                 self._store(now, entry)
             backlog.add(entry)
             self.ready_bytes += len(message.body)
-            self.dispatch(now)
+            if self.timed or self.rota.members:
+                self.dispatch(now)
             if self.bounded:
                 self._shorten(now)
         if entry.expires is not None:

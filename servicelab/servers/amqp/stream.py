@@ -4,17 +4,18 @@ import asyncio
 import struct
 
 from servicelab.servers.amqp.errors import AmqpError
+from servicelab.servers.amqp.wire import END
 
 GREETING = b"AMQP\x00\x00\x09\x01"
 HIGH_WATER = 256 * 1024  # bytes that may wait in a connection's buffers before deliveries to it stop
 SMALLEST_FRAME = 4096  # bytes; AMQP 0-9-1, frame-min-size
 CHUNK = 64 * 1024  # bytes of frames that are collected before they are written
 
-REST = 0.001  # seconds, the least that asyncio's epoll waits; also how soon reads must follow one another to be a run
+REST = 0.002  # seconds; also how soon reads must follow one another to be a run
 RUN = 16  # reads that answered nobody before the first rest
 FULL = 16 * 1024  # bytes: a read this long has brought enough; to rest would only fill the socket's buffer
-#: Unacknowledged messages on a channel. With so many in hand a client has work for more than a millisecond (pika needs
-#: 30 µs for each): it is not waiting for the one that is being delivered.
+#: Unacknowledged messages on a channel. With so many in hand a client has work for two milliseconds (pika needs 30 µs
+#: for each): it is not waiting for the one that is being delivered.
 PLENTY = 64
 
 _HEAD = struct.Struct(">BHI")
@@ -25,9 +26,9 @@ class Pace:
 
     A client that publishes and waits for nothing sends a message every 30 µs. To wake up for each of them costs more
     than the message does, and in a notebook, where client and broker share one interpreter lock, every waking also
-    takes the lock from a client in full stride. So the socket of such a client rests for a millisecond, and what has
-    come by then is read at once. A rest begins only after a run of reads that nobody waits for an answer to. So the
-    price is small: who ends such a stream with a question may get the answer a millisecond later, once.
+    takes the lock from a client in full stride. So the socket of such a client rests for two milliseconds, and what
+    has come by then is read at once. A rest begins only after a run of reads that nobody waits for an answer to. So
+    the price is small: who ends such a stream with a question may get the answer two milliseconds later, once.
     """
 
     __slots__ = ("_last", "_run")
@@ -46,10 +47,14 @@ class Pace:
         self._last = now + REST if rest else now
         return rest
 
+    def wakes(self, now: float) -> None:
+        """The rest is over. On a busy machine it is so late, which does not mean that the stream has ended."""
+        self._last = max(now, self._last)
+
 
 class FrameStream(asyncio.Protocol):
-    """The server's end of a socket. A subclass says what the frames mean: ``greet``, ``frame``, ``fail`` and
-    ``end``."""
+    """The server's end of a socket. A subclass says what the frames mean: ``greet``, ``frame``, ``again``, ``fail``
+    and ``end``."""
 
     def __init__(self, server):
         self.server = server
@@ -57,6 +62,7 @@ class FrameStream(asyncio.Protocol):
         self.state = "header"  # then start, tune, open, running, closing (we said close), closed
         self.frame_max = SMALLEST_FRAME  # until they have agreed
         self.blocked = False  # it publishes while memory is short: nothing of it is read
+        self.beginning = b""  # of its messages, all but the body, when they begin alike: ``again`` knows them
         self.out: list[bytes] = []
         self.heard = self.spoke = 0.0  # when, in seconds
         self._waiting = 0  # bytes in ``out``
@@ -81,7 +87,11 @@ class FrameStream(asyncio.Protocol):
         # Never with a trace: what it shows is when things happened, to the microsecond.
         if server.trace is None and self._pace.rests(now, len(data), server.answered):
             self.stop_reading()
-            server.loop.call_later(REST, self.listen)
+            server.loop.call_later(REST, self._wake)
+
+    def _wake(self):
+        self._pace.wakes(self.server.loop.time())
+        self.listen()
 
     def stop_reading(self) -> None:
         """Until :meth:`listen`."""
@@ -131,6 +141,14 @@ class FrameStream(asyncio.Protocol):
         size = len(buffer)
         try:
             while size - at >= 8 and not self.blocked and not self.server.paused:
+                beginning = self.beginning
+                if (
+                    beginning
+                    and buffer.startswith(beginning, at)
+                    and (past := self.again(now, buffer, at + len(beginning)))
+                ):
+                    at = past
+                    continue
                 kind, number, length = _HEAD.unpack_from(buffer, at)
                 if length > self.frame_max:  # RabbitMQ takes 8 bytes more than it sends, and than its text says
                     most = f"{{frame_too_large,{length},{self.frame_max - 8}}}"
@@ -138,7 +156,7 @@ class FrameStream(asyncio.Protocol):
                 end = at + 7 + length
                 if end >= size:
                     break
-                if buffer[end] != 0xCE:
+                if buffer[end] != END:
                     raise AmqpError(501, f"type {kind}, {length} octets: {{invalid_frame_end_marker,{buffer[end]}}}")
                 start, at = at + 7, end + 1
                 self.frame(now, kind, number, buffer[start:end])

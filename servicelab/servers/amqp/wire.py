@@ -13,6 +13,7 @@ from servicelab.servers.amqp.errors import AmqpError
 from servicelab.servers.amqp.tables import read_table, table_bytes
 
 METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
+END = 0xCE  # the last octet of every frame
 HEARTBEAT_FRAME = b"\x08\x00\x00\x00\x00\x00\x00\xce"
 BASIC = 60
 
