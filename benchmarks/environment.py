@@ -5,12 +5,10 @@
 
 Both use pip as it is configured here, without uv on the path, and a home that has no settings. They run in turns, since
 the index and the disk are others' too; reported is the median of the ratios. The size is that of the whole `.venv`
-after the page was served and all that chapters and labs import was imported, since Python compiles a module when it is
-first used.
+after the page was served.
 """
 
 import argparse
-import ast
 import json
 import os
 import secrets
@@ -29,13 +27,6 @@ from tests.rabbit import free_ports
 ROOT = Path(__file__).resolve().parent.parent
 MOST_RATIO = 1.8
 MOST_MEGABYTES = 450
-USE = """
-import importlib, sys
-from contextlib import suppress
-for name in sys.argv[1:]:
-    with suppress(ImportError):
-        importlib.import_module(name)
-"""
 LIMIT = 900.0  # seconds until a page must be there
 
 
@@ -90,24 +81,8 @@ def _answers(url) -> bool:
     return False
 
 
-def imported(course: Path) -> list[str]:
-    """Every module that a chapter or a lab imports."""
-    found = set()
-    for path in [*course.glob("notebooks/*.ipynb"), *course.glob("solutions/*.ipynb")]:
-        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
-            with suppress(SyntaxError):  # a cell with a magic
-                for node in ast.walk(ast.parse("".join(cell["source"]) if cell["cell_type"] == "code" else "")):
-                    if isinstance(node, ast.Import):
-                        found |= {each.name for each in node.names}
-                    elif isinstance(node, ast.ImportFrom) and node.module:
-                        found.add(node.module)
-    return sorted(found)
-
-
 def megabytes(course: Path) -> dict:
-    """What lies in `.venv` when all that the notebooks import has been imported once."""
-    subprocess.run([course / ".venv" / "bin" / "python", "-c", USE, *imported(course)], cwd=course, check=True,
-                   env=_plain())  # fmt: skip
+    """What lies in `.venv`; all that the notebooks import has been compiled (``tools/compiled.py``)."""
     sizes = {}
     for path in (course / ".venv").rglob("*"):
         if path.is_file() and not path.is_symlink():

@@ -21,7 +21,7 @@ from jupyter_client import BlockingKernelClient
 
 from tests.conftest import ROOT, require
 from tests.notebooks import family, listening
-from tools import lab, settings, venv
+from tools import compiled, lab, settings, venv
 
 
 def script(path, text):
@@ -218,6 +218,14 @@ def test_without_a_uv_that_works_pip_does_it(making, failing):
         "-r requirements.txt", "--no-deps --editable ."
     ]  # fmt: skip
     assert not (folder / "borrowed").exists()
+
+
+def test_what_the_course_uses_is_compiled_and_nothing_else_is_imported(making):
+    folder, ran, _ = making
+    venv.make(str(folder), sys.executable, False)
+    assert ran[-1].endswith("compiled.py")
+    roots = {name.partition(".")[0] for name in compiled.imported()}
+    assert {"servicelab", "flask", "pika", "grpc", "zmq", "simpy", "ipywidgets"} <= roots and "pytest" not in roots
 
 
 def test_who_wants_no_uv_gets_none(making, monkeypatch):

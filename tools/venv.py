@@ -139,6 +139,7 @@ def make(venv, python, dev):
     finally:
         shutil.rmtree(borrowed, ignore_errors=True)
     run([inside, os.path.join("tools", "settings.py")])
+    run([inside, os.path.join("tools", "compiled.py")])
     with open(stamp, "w", encoding="utf-8") as file:
         file.write(digest(venv, dev))
 
@@ -146,7 +147,7 @@ def make(venv, python, dev):
 def install(inside, uv, lock, options):
     """Put what ``lock`` names and the course itself into the environment whose Python is ``inside``.
 
-    Nothing is compiled: Python does so with what is used, when it is first used, which is a fourth of it.
+    Nothing is compiled: ``tools/compiled.py`` does so with what the course uses, which is a fourth of it.
     """
     editable = ["--no-deps", "--editable", "."]
     pip = [inside, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-compile"]
