@@ -225,7 +225,7 @@ def test_what_the_course_uses_is_compiled_and_nothing_else_is_imported(making):
     venv.make(str(folder), sys.executable, False)
     assert ran[-1].endswith("compiled.py")
     roots = {name.partition(".")[0] for name in compiled.imported()}
-    assert {"servicelab", "flask", "pika", "grpc", "zmq", "simpy", "ipywidgets"} <= roots and "pytest" not in roots
+    assert {"servicelab", "flask", "pika", "grpc", "zmq", "simpy"} <= roots and "pytest" not in roots
 
 
 def test_who_wants_no_uv_gets_none(making, monkeypatch):
