@@ -8,7 +8,12 @@ environment for an event in order to begin, and its end needs no place in the en
 either. (Two fewer events of the six that a request costs with processes and a ``Resource``.)
 """
 
+from simpy.events import PENDING
+
+from servicelab.policies.status import Status
 from servicelab.sim.immediate import Prompt
+
+TIMEOUT = Status.TIMEOUT
 
 
 class Call(Prompt):
@@ -22,6 +27,10 @@ class Call(Prompt):
     Raises TypeError if ``steps`` is not a generator, or yields something that is no SimPy event.
     """
 
+    #: Called when the steps end after the ``limit``.
+    when_late = None
+    is_late = False
+
     def __init__(self, env, steps):
         if not hasattr(steps, "throw"):
             raise TypeError(f"{steps!r} is not a generator: call(message) of a place must contain a yield")
@@ -29,6 +38,12 @@ class Call(Prompt):
         self.callbacks = []
         self._steps = steps
         self._step(_BEGIN)
+
+    def time_is_up(self):
+        """Happen with ``"timeout"``, unless it has happened; the steps go on to their end."""
+        if self._value is PENDING:
+            self.is_late = True
+            self.happen(TIMEOUT)
 
     def _step(self, event):
         """Take the next step now that ``event`` has happened."""
@@ -51,7 +66,10 @@ class Call(Prompt):
                 callbacks.append(self._step)
                 return
             # It has happened already: no need to wait.
-        self.happen(value)
+        if self._value is PENDING:
+            self.happen(value)
+        elif self.when_late is not None:
+            self.when_late()
 
 
 class _Begin:
