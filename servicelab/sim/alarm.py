@@ -18,6 +18,8 @@ class Alarm:
 
     def watch(self, call, seconds):
         """Have ``call.time_is_up()`` called in ``seconds``, unless the call has ended by then."""
+        if call.callbacks is None:  # it has ended already
+            return
         due = self.env.now + seconds
         if self._line and due < self._line[-1][0]:  # another length: a timer of its own
             self.env.timeout(seconds).callbacks.append(lambda _: call.time_is_up())
@@ -32,7 +34,7 @@ class Alarm:
 
     def _ring(self, timer):
         line, now = self._line, self.env.now
-        while line and (line[0][1].triggered or line[0][0] <= now):
+        while line and (line[0][1].callbacks is None or line[0][0] <= now):
             line.popleft()[1].time_is_up()
         if line:
             self._set(line[0][0] - now)

@@ -22,14 +22,13 @@ class Call(Prompt):
     ``answer = Call(env, place.call(message))``, then ``status = yield answer``, or nothing at all: a
     call that nobody waits for goes on to its end. An exception in it is a mistake in the model and
     stops ``env.run()`` on the spot. Unlike a process it cannot be interrupted, and inside it
-    ``env.active_process`` says nothing of use.
+    ``env.active_process`` says nothing of use. Who waits may be told that it takes too long (:meth:`time_is_up`).
 
     Raises TypeError if ``steps`` is not a generator, or yields something that is no SimPy event.
     """
 
-    #: Called when the steps end after the ``limit``.
-    when_late = None
-    is_late = False
+    #: Was its time up before the steps came to their end? And what is to be called when they do, after all.
+    is_late, when_late = False, None
 
     def __init__(self, env, steps):
         if not hasattr(steps, "throw"):
@@ -66,10 +65,13 @@ class Call(Prompt):
                 callbacks.append(self._step)
                 return
             # It has happened already: no need to wait.
-        if self._value is PENDING:
+        if self.is_late:
+            if self.when_late is not None:
+                self.when_late()
+        elif self.callbacks:
             self.happen(value)
-        elif self.when_late is not None:
-            self.when_late()
+        else:  # nobody waits for it
+            self.callbacks, self._ok, self._value = None, True, value
 
 
 class _Begin:

@@ -65,8 +65,7 @@ class Client:
             status = yield from self.to.call(attempt)
         else:
             answer = Call(self.env, self.to.call(attempt))
-            if not answer.triggered:
-                self._alarm.watch(answer, timeout)
+            self._alarm.watch(answer, timeout)
             try:
                 status = yield answer
             except Exception:  # interrupted: nobody waits for this answer any more
