@@ -1,10 +1,10 @@
 """What a policy costs per call, beside pybreaker's and tenacity's cost for the same.
 
 ``python -m benchmarks.policies`` prints JSON. All contestants make the same call, a function that returns at once, and
-take turns in one run, so that a slow moment of the machine hits them alike. Reported is the best of the rounds (what
-comes on top of it is the work of others on the machine) in µs per call *above the bare call*: driver, clock, script and
-the ``Timeout(1)`` inside included. What the breaker adds to a call that has a Timeout is given as well. A policy may
-cost 3 µs (``limit``).
+take turns in one run, so that a slow moment of the machine hits them alike. Reported is a good round (one in twenty is
+better; what comes on top of it is the work of others on the machine) in µs per call *above the bare call*: driver,
+clock, script and the ``Timeout(1)`` inside included. What the breaker adds to a call that has a Timeout is given as
+well. The breaker may cost 1.3 times what pybreaker costs (``limit``).
 
 Neither library does quite the same: pybreaker counts failures in a row and has no window, no slow calls and one probe
 at a time; tenacity and our Retry end after a first success here. pybreaker 1.4 holds its lock during the call, so
@@ -24,7 +24,7 @@ import tenacity
 
 from servicelab.policies import Bulkhead, CircuitBreaker, Retry, Timeout, call
 
-LIMIT = 3.0  # µs per call above the bare call
+LIMIT = 1.3  # times pybreaker
 REPLY = ("ok", None)
 
 
@@ -77,7 +77,7 @@ def their_opened() -> pybreaker.CircuitBreaker:
     return breaker
 
 
-def costs(calls: int = 5_000, rounds: int = 30) -> dict:
+def costs(calls: int = 2_000, rounds: int = 100) -> dict:
     """µs per call above the bare call, and whether our policies keep to the limit."""
     contestants = {
         "bare": bare,
@@ -98,14 +98,15 @@ def costs(calls: int = 5_000, rounds: int = 30) -> dict:
             start = time.perf_counter()
             run(calls)
             times[name].append((time.perf_counter() - start) / calls * 1e6)
-    above = {name: min(spent) - min(times["bare"]) for name, spent in times.items() if name != "bare"}
-    worst = max(above["CircuitBreaker, count window"], above["CircuitBreaker, time window"])
+    best = {name: sorted(spent)[rounds // 20] for name, spent in times.items()}
+    above = {name: cost - best["bare"] for name, cost in best.items() if name != "bare"}
+    ratio = above["CircuitBreaker, count window"] / above["pybreaker"]
     return {
         **{f"{name} (µs/call)": round(cost, 2) for name, cost in above.items()},
         "CircuitBreaker above Timeout (µs/call)": round(above["CircuitBreaker, count window"] - above["Timeout"], 2),
-        "pybreaker : CircuitBreaker": round(above["pybreaker"] / above["CircuitBreaker, count window"], 2),
         "tenacity : Retry": round(above["tenacity"] / above["Retry"], 2),
-        "costliest breaker (µs/call)": round(worst, 2), "limit": LIMIT, "passed": worst <= LIMIT,
+        "CircuitBreaker, time window : pybreaker": round(above["CircuitBreaker, time window"] / above["pybreaker"], 2),
+        "CircuitBreaker : pybreaker": round(ratio, 2), "limit": LIMIT, "passed": ratio <= LIMIT,
     }  # fmt: skip
 
 

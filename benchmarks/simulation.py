@@ -90,12 +90,12 @@ def mm1_ciw(n):
 
 def against_textbook(n=20_000, rounds=9) -> dict:
     costs = interleaved({"ours": lambda: mm1_ours(n), "textbook": lambda: mm1_textbook(n)}, n, rounds)
-    return report(costs, "ours", "textbook", 0.6)
+    return report(costs, "ours", "textbook", 0.4)
 
 
 def against_ciw(n=5_000, rounds=5) -> dict:
     costs = interleaved({"ours": lambda: mm1_ours(n), "ciw": lambda: mm1_ciw(n)}, n, rounds)
-    return report(costs, "ours", "ciw", 0.4)
+    return report(costs, "ours", "ciw", 0.25)
 
 
 # -- three services in a chain, with timeout, retry and a place for a breaker ----------------------------------
@@ -183,7 +183,7 @@ def chain_textbook(n):
 
 def chain(n=4_000, rounds=9) -> dict:
     costs = interleaved({"ours": lambda: chain_ours(n), "textbook": lambda: chain_textbook(n)}, n, rounds)
-    return report(costs, "ours", "textbook", 0.6)
+    return report(costs, "ours", "textbook", 0.35)
 
 
 # -- the array recursion ------------------------------------------------------------------------------------

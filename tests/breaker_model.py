@@ -6,6 +6,9 @@ of tickets, the window is a filter over the whole history, and a permission is w
 
 from servicelab.policies.script import Try
 
+#: Seconds that do not count (rule 2 of servicelab.policies.moments): calls on a real clock do come so close to a limit.
+HAIR = 1e-6
+
 
 class Model:
     def __init__(
@@ -46,7 +49,7 @@ class Model:
 
     def tick(self, now):
         self.now = max(self.now, now)
-        if self.state == "half-open" and self.max_wait and self.now >= self.since + self.max_wait:
+        if self.state == "half-open" and self.max_wait and self.now + HAIR >= self.since + self.max_wait:
             self.go("open", self.since + self.max_wait)
 
     def probes_left(self):
@@ -57,7 +60,7 @@ class Model:
     def begin(self, call, now):
         """Is the call made?"""
         self.tick(now)
-        if self.state == "open" and self.now >= self.since + self.wait_open:
+        if self.state == "open" and self.now + HAIR >= self.since + self.wait_open:
             self.go("half-open", self.now)
         if self.state == "open" or (self.state == "half-open" and self.probes_left() == 0):
             self.rejected += 1
@@ -70,7 +73,7 @@ class Model:
         period, begun = self.in_flight.pop(call)
         if period is not self.period[-1] or status in self.ignored:
             return
-        self.ended.append((period, self.now, status not in self.successes, at - begun > self.slow_after))
+        self.ended.append((period, self.now, status not in self.successes, at - begun > self.slow_after + HAIR))
         calls, failures, slow = self.counts(self.now)
         if calls < self.needed():
             return
@@ -91,11 +94,13 @@ class Model:
         """(calls, failures, slow) in the window of this period."""
         inside = [(at, failed, slow) for period, at, failed, slow in self.ended if period is self.period[-1]]
         if self.state == "closed":
-            inside = inside[-self.size :] if self.window == "count" else [e for e in inside if now < e[0] + self.size]
+            inside = (
+                inside[-self.size :] if self.window == "count" else [e for e in inside if now + HAIR < e[0] + self.size]
+            )
         return len(inside), sum(failed for _, failed, _ in inside), sum(slow for _, _, slow in inside)
 
     def state_at(self, now):
-        late = self.state == "half-open" and self.max_wait and now >= self.since + self.max_wait
+        late = self.state == "half-open" and self.max_wait and now + HAIR >= self.since + self.max_wait
         return "open" if late else self.state
 
 

@@ -8,6 +8,7 @@ import pytest
 import simpy
 
 from servicelab.policies import Exponential, Retry, RoundRobin, Status, Timeout
+from servicelab.policies.script import Try
 from servicelab.sim import (
     Balancer,
     Broker,
@@ -145,6 +146,40 @@ def test_an_answer_in_time_is_not_disturbed_by_the_dead_timer():
     journeys = ask(env, Client(env, Service(env, "orders", 0.25), Timeout(1.0)), 0.0, 3.0)
     assert list(journeys.end) == at(0.25, 3.25)
     assert journeys.counts() == {"ok": 2}
+
+
+def test_the_timeouts_of_a_client_are_one_timer_in_the_environment():
+    env = simpy.Environment()
+    client = Client(env, Service(env, "orders", 0.001, workers=100), policy=Timeout(60))
+    journeys = poisson(env, 100, client, Draws(1), count=500)
+    env.run(until=10)
+    assert journeys.counts() == {"ok": 500}
+    assert len(env._queue) <= 2  # it was one for each of the 500
+
+
+class Lengths:
+    """A policy whose attempts have the given timeouts, one after another, whichever call they are of."""
+
+    def __init__(self, *seconds):
+        self.seconds = iter(seconds)
+
+    def script(self, now):
+        return (yield Try(next(self.seconds))).status
+
+
+def test_timeouts_of_several_lengths_run_out_each_in_its_time():
+    env = simpy.Environment()
+    client = Client(env, Service(env, "orders", 9.0, workers=9), policy=Lengths(1.0, 0.2, 1.0, 0.1, 99.0, 0.3))
+    journeys = ask(env, client, 0.0, 0.1, 0.5, 1.45, 1.6, 2.0)
+    assert list(journeys.end) == at(1.0, 0.3, 1.5, 1.55, 10.6, 2.3)
+    assert list(journeys.status) == ["timeout"] * 4 + ["ok", "timeout"]
+
+
+def test_who_asks_again_when_its_time_is_up_is_timed_anew():
+    env = simpy.Environment()
+    client = Client(env, Service(env, "orders", 9.0, workers=9), policy=Retry(Timeout(1.0), tries=3))
+    journeys = ask(env, client, 0.0, 0.25)
+    assert list(journeys.end) == at(3.0, 3.25) and list(journeys.status) == ["timeout"] * 2
 
 
 @pytest.mark.parametrize("drop", [False, True])

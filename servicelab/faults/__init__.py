@@ -12,8 +12,8 @@ and kB/s.
     proxy.remove("latency")
 
 In this room: ``toxics`` (each toxic: its settings and what it does to a piece of data; no socket
-and no clock), ``pipe`` (a toxic at work on one direction of one connection), ``connection`` (the
-two sockets), ``proxy`` (listening, and changing the toxics). A new toxic is a class in ``toxics``
+and no clock), ``pipe`` (a toxic at work on one direction of one connection), ``connection`` and ``side``
+(the two sockets), ``proxy`` (listening, and changing the toxics). A new toxic is a class in ``toxics``
 and its line in the table ``TOXICS`` there.
 """
 

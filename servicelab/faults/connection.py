@@ -1,62 +1,17 @@
 """One client's connection through the proxy: two sockets, and a pipe for each direction."""
 
-import asyncio
-import contextlib
-import os
 import random
 import re
-import socket
-import struct
 
 from servicelab.faults.pipe import Pipe, Stage
-from servicelab.faults.toxics import END, Cut
+from servicelab.faults.side import Side, dial
+from servicelab.faults.toxics import Cut
 from servicelab.lifecycle import ServerError
 from servicelab.trace import from_traceparent, reply_id
 
 _TRACEPARENT = re.compile(rb"\ntraceparent:[ \t]*([0-9a-f-]{55})(?=\s)", re.IGNORECASE)
 _REQUEST = re.compile(rb"[A-Z]{3,10} \S+ HTTP/1")
 _LONGEST_HEADER = 100  # bytes of the last piece to look at again, in case the header was split
-
-# A socket that is closed with a linger time of 0 sends RST instead of FIN (SO_LINGER in socket(7)).
-_LINGER_0 = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
-
-
-class Side(asyncio.Protocol):
-    """One of the two sockets: ``reads`` is the pipe it feeds, ``writes`` the pipe that ends in it."""
-
-    def __init__(self, connection, reads, writes):
-        self.connection = connection
-        self.reads = reads
-        self.writes = writes
-
-    def connection_made(self, transport):
-        self.reads.source = self.writes.sink = transport
-        transport.set_write_buffer_limits(high=512 * 1024)
-        # asyncio leaves Nagle's algorithm on for an accepted socket (its proto is 0), and a reply that leaves in
-        # two pieces then waits 40 ms for the acknowledgement of the first.
-        with contextlib.suppress(OSError):
-            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.connection.made(self, transport)
-
-    def data_received(self, data):
-        if self.reads is self.connection.upstream:
-            self.connection.watch(data)
-        self.reads.feed(data)
-
-    def eof_received(self):
-        self.reads.feed(END)
-        return True  # keep the other half open
-
-    def pause_writing(self):
-        self.writes.sink_is_full = True
-        self.writes.balance()
-
-    def resume_writing(self):
-        self.writes.sink_is_full = False
-        self.writes.balance()
-
-    def connection_lost(self, error):
-        self.connection.lost(self, error)
 
 
 class Connection:
@@ -68,13 +23,10 @@ class Connection:
         self.end = None  # how it ended, in words
         self.upstream = Pipe("upstream", self, loop)
         self.downstream = Pipe("downstream", self, loop)
-        self.client = Side(self, self.upstream, self.downstream)
-        self.server = Side(self, self.downstream, self.upstream)
         self.acted = []  # names of the toxics that acted on it, in order
         self._proxy = proxy
         self._loop = loop
-        self._open = {}  # side -> transport
-        self._accepted = accepted  # the client's socket, until it has a transport
+        self._open = {self.upstream: Side(self, loop, accepted, self.upstream, self.downstream)}  # by the pipe it feeds
         self._dial = loop.create_task(self._connect())
         self._call = None  # id of the call that is under way on it
         self._tail = b""
@@ -83,29 +35,21 @@ class Connection:
 
     # -- life ---------------------------------------------------------------------------------
 
-    def made(self, side, transport):
-        self._open[side] = transport
-        if self.is_over:
-            transport.abort()
-        elif side is self.client:
-            transport.pause_reading()  # until there is someone to give it to
-        else:  # before the first byte of the server is read
-            for toxic in self._proxy.acting:
-                self.apply(toxic)
-            if not self.is_over:
-                self._open[self.client].resume_reading()
-
     async def _connect(self):
-        sock, self._accepted = self._accepted, None
-        await self._loop.connect_accepted_socket(lambda: self.client, sock)
         try:
-            host, port = self._proxy.upstream_address
-            await self._loop.create_connection(lambda: self.server, host, port)
+            sock = await dial(self._loop, *self._proxy.upstream_address)
         except (OSError, UnicodeError, ServerError) as error:  # UnicodeError: a host name that cannot be one
             self._finish(f"upstream unreachable: {getattr(error, 'strerror', None) or error}")
+            return
+        self._open[self.downstream] = Side(self, self._loop, sock, self.downstream, self.upstream)
+        for toxic in self._proxy.acting:  # before the first byte is read
+            self.apply(toxic)
+        if not self.is_over:
+            self.upstream.source.resume_reading()
+            self.downstream.source.resume_reading()
 
     def lost(self, side, error):
-        self._open.pop(side, None)
+        self._open.pop(side.reads, None)
         # A side that breaks (RST) breaks the other, as without a proxy in between.
         self._finish("reset" if error else "closed", reset=error is not None)
         if not self._open:
@@ -132,25 +76,18 @@ class Connection:
         self.end = how
         self.upstream.stop()
         self.downstream.stop()
-        for transport in list(self._open.values()):
-            if reset:
-                with contextlib.suppress(OSError):  # the peer was faster, and it is gone already
-                    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_0)
+        for side in list(self._open.values()):
             if flush:
-                transport.close()
+                side.close()
             else:
-                transport.abort()
+                side.abort(reset)
 
     def drop(self, how):
         """End it now, whatever waits (the proxy stops, or is down). Returns the task that connects it."""
         self._finish(how)
-        for transport in list(self._open.values()):  # it may have been closing slowly
-            transport.abort()
+        for side in list(self._open.values()):  # it may have been closing slowly
+            side.abort()
         self._dial.cancel()
-        if self._accepted is not None:  # the task had not begun, and now never will
-            self._accepted.close()
-            self._accepted = None
-            self._proxy.forget(self)
         return self._dial
 
     # -- toxics -------------------------------------------------------------------------------
@@ -184,9 +121,9 @@ class Connection:
 
     # -- trace --------------------------------------------------------------------------------
 
-    def watch(self, data):
-        """Find out which call is under way, from its W3C traceparent header (HTTP/1)."""
-        if self._proxy.trace is None:
+    def watch(self, pipe, data):
+        """Find out which call is under way, from the W3C traceparent header of a request (HTTP/1)."""
+        if self._proxy.trace is None or pipe is not self.upstream:
             return
         if _REQUEST.match(data):  # a new request on a connection that is kept alive
             self._call = None

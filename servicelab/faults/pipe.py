@@ -11,6 +11,9 @@ from itertools import groupby
 
 from servicelab.faults.toxics import END, Cut
 
+#: Bytes that may wait at the sink before the proxy stops reading, or as many as a toxic may hold.
+ROOM = 512 * 1024
+
 
 class Stage:
     """One toxic at work in one pipe. The fields a toxic may use are told in ``toxics``."""
@@ -113,7 +116,7 @@ class Stage:
 
 
 class Pipe:
-    """One direction of a connection. ``source`` and ``sink`` are asyncio transports."""
+    """One direction of a connection. ``source`` and ``sink`` are its sides (:mod:`servicelab.faults.side`)."""
 
     def __init__(self, direction, connection, loop):
         self.direction = direction
@@ -125,7 +128,6 @@ class Pipe:
         self.came = 0  # bytes read from the source
         self.went = 0  # bytes handed to the sink
         self.has_ended = False  # the source has closed its half
-        self.sink_is_full = False
         self._is_paused = False
 
     def feed(self, piece):
@@ -138,7 +140,8 @@ class Pipe:
             self.came += len(piece)
         self.forward(None, piece)
         self.balance()
-        self.connection.close_if_done()
+        if self.has_ended:
+            self.connection.close_if_done()
 
     def forward(self, stage, piece):
         """Give a piece to whatever comes after ``stage`` (None: to the first)."""
@@ -151,14 +154,14 @@ class Pipe:
             self.went += len(piece)
             self.sink.write(piece)
         elif piece is END:
-            if not self.sink.is_closing():
-                self.sink.write_eof()
+            self.sink.write_eof()
         else:
             self.connection.cut(piece)
 
     def balance(self):
         """Stop reading while the sink or a toxic has enough to do, so that the sender feels it."""
-        full = self.sink_is_full or any(stage.held > stage.toxic.hold for stage in self.stages)
+        room = max([ROOM, *(stage.toxic.hold for stage in self.stages)])
+        full = self.sink.held > room or any(stage.held > stage.toxic.hold for stage in self.stages)
         # After its end the source must not be touched: it would report its end a second time.
         if full == self._is_paused or self.has_ended or self.source is None:
             return

@@ -124,8 +124,8 @@ class Latency(Toxic):
     """
 
     word: ClassVar[str] = "latency"
-    # What a long fast link has in flight: 32 MB is 100 MB/s for 0.3 s.
-    hold: ClassVar[int] = 32 * 1024 * 1024
+    # What a long fast link has in flight: 128 MB is 2.5 GB/s, as fast as this machine talks to itself, for 50 ms.
+    hold: ClassVar[int] = 128 * 1024 * 1024
 
     latency: float
     jitter: float = 0.0

@@ -4,7 +4,7 @@ Two kinds of window, with the same three counts in them: ``calls``, ``failures``
 
 | window      | remembers                                          | record costs | memory              |
 |-------------|----------------------------------------------------|--------------|---------------------|
-| CountWindow | the last ``size`` calls, however old they are      | O(1)         | size                |
+| CountWindow | the last ``size`` calls, however old they are      | O(1)         | the bad ones in it  |
 | TimeWindow  | the calls that ended less than ``size`` seconds ago | O(1)         | rate × size seconds |
 
 Rules: a call stands in the window from its end. Times never go back (the breaker sees to that). A window is one
@@ -16,7 +16,7 @@ second works too, and a call leaves exactly ``size`` seconds after its end.
 
 from collections import deque
 
-from servicelab.policies.moments import horizon
+from servicelab.policies.moments import TOLERANCE, horizon
 
 
 class CountWindow:
@@ -24,25 +24,25 @@ class CountWindow:
 
     def __init__(self, size: int):
         self.size = size
-        self.calls = self.failures = self.slow = 0
-        self._ends: deque[tuple[bool, bool]] = deque()
+        self.failures = self.slow = 0
+        self._number = 0  # of the last call
+        self._bad: deque[tuple[int, bool, bool]] = deque()  # number, failed, slow; those that went well are but counted
+
+    @property
+    def calls(self) -> int:
+        return min(self._number, self.size)
 
     def record(self, at: float, failed: bool, slow: bool) -> None:
         """A call ended: it ``failed`` or not, and was ``slow`` or not."""
-        self._ends.append((failed, slow))
-        # Most calls are neither; to ask first is cheaper than to add nothing.
-        if failed:
-            self.failures += 1
-        if slow:
-            self.slow += 1
-        if self.calls < self.size:
-            self.calls += 1
-            return
-        failed, slow = self._ends.popleft()
-        if failed:
-            self.failures -= 1
-        if slow:
-            self.slow -= 1
+        number = self._number = self._number + 1
+        if failed or slow:
+            self._bad.append((number, failed, slow))
+            self.failures += failed
+            self.slow += slow
+        if self._bad and self._bad[0][0] <= number - self.size:
+            _, failed, slow = self._bad.popleft()
+            self.failures -= failed
+            self.slow -= slow
 
     def counts(self, now: float) -> tuple[int, int, int]:
         """``(calls, failures, slow)`` as they stand; nothing is forgotten by looking."""
@@ -66,7 +66,7 @@ class TimeWindow:
             self.failures += 1
         if slow:
             self.slow += 1
-        reached = horizon(at)
+        reached = at + TOLERANCE  # horizon(at), without the price of calling it
         while ends[0][0] <= reached:
             _, failed, slow = ends.popleft()
             self.calls -= 1

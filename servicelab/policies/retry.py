@@ -6,6 +6,7 @@ from servicelab.policies.backoff import NoBackoff
 from servicelab.policies.budget import RetryBudget
 from servicelab.policies.script import Policy, Script, Sleep, follow
 from servicelab.policies.status import Status
+from servicelab.policies.timeout import Timeout
 
 #: The failures that may be gone at the next attempt. REJECTED is not among them: whoever turns calls away asks for
 #: fewer of them. Neither is DEADLINE: the caller's time is up.
@@ -46,15 +47,19 @@ class Retry:
     def script(self, now: float) -> Script:
         if self.budget is not None:
             self.budget.deposit(now)
-        delays = self.backoff.delays()
-        status, now = yield from follow(self.inner, now)
-        for _ in range(self.tries - 1):
-            if status not in self.retry_on:
-                break
-            if self.budget is not None and not self.budget.withdraw(now):
-                break
-            delay = next(delays)
-            if delay > 0:
-                now = (yield Sleep(delay)).at
-            status, now = yield from follow(self.inner, now)
+        inner, status, delays = self.inner, None, None
+        for number in range(self.tries):
+            if number > 0:
+                if status not in self.retry_on:
+                    break
+                if self.budget is not None and not self.budget.withdraw(now):
+                    break
+                delays = delays or self.backoff.delays()
+                delay = next(delays)
+                if delay > 0:
+                    now = (yield Sleep(delay)).at
+            if type(inner) is Timeout:  # what it would say, without a generator of its own
+                status, now = yield inner.question
+            else:
+                status, now = yield from follow(inner, now)
         return status

@@ -17,13 +17,21 @@ class Timeout:
     """
 
     def __init__(self, seconds: float | None):
+        self.seconds = seconds
+
+    @property
+    def seconds(self) -> float | None:
+        return self.question.timeout
+
+    @seconds.setter
+    def seconds(self, seconds):
         if seconds is not None:
             seconds = arguments.positive("seconds", seconds, "seconds", "an attempt needs time; None waits for ever")
-        self.seconds = seconds
+        self.question = Try(seconds)  # all that it ever asks, so one serves all calls
 
     def __repr__(self):
         return f"Timeout({self.seconds})"
 
     def script(self, now: float) -> Script:
-        answer = yield Try(self.seconds)
+        answer = yield self.question
         return answer.status

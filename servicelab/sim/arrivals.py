@@ -31,10 +31,12 @@ def poisson(env, rate, place, draws, *, count=None, until=None, name="arrivals",
     journeys, message = Journeys(), Message(label)
 
     def arrive():
-        while len(journeys) < count:
+        sent = 0
+        while sent < count:
             yield env.timeout(gap())
             if env.now >= until:
                 break
+            sent += 1
             Call(env, journeys.follow(env, place, message))  # nobody waits for it
 
     env.process(arrive())

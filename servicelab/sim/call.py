@@ -8,7 +8,12 @@ environment for an event in order to begin, and its end needs no place in the en
 either. (Two fewer events of the six that a request costs with processes and a ``Resource``.)
 """
 
+from simpy.events import PENDING
+
+from servicelab.policies.status import Status
 from servicelab.sim.immediate import Prompt
+
+TIMEOUT = Status.TIMEOUT
 
 
 class Call(Prompt):
@@ -17,10 +22,13 @@ class Call(Prompt):
     ``answer = Call(env, place.call(message))``, then ``status = yield answer``, or nothing at all: a
     call that nobody waits for goes on to its end. An exception in it is a mistake in the model and
     stops ``env.run()`` on the spot. Unlike a process it cannot be interrupted, and inside it
-    ``env.active_process`` says nothing of use.
+    ``env.active_process`` says nothing of use. Who waits may be told that it takes too long (:meth:`time_is_up`).
 
     Raises TypeError if ``steps`` is not a generator, or yields something that is no SimPy event.
     """
+
+    #: Was its time up before the steps came to their end? And what is to be called when they do, after all.
+    is_late, when_late = False, None
 
     def __init__(self, env, steps):
         if not hasattr(steps, "throw"):
@@ -29,6 +37,12 @@ class Call(Prompt):
         self.callbacks = []
         self._steps = steps
         self._step(_BEGIN)
+
+    def time_is_up(self):
+        """Happen with ``"timeout"``, unless it has happened; the steps go on to their end."""
+        if self._value is PENDING:
+            self.is_late = True
+            self.happen(TIMEOUT)
 
     def _step(self, event):
         """Take the next step now that ``event`` has happened."""
@@ -51,7 +65,13 @@ class Call(Prompt):
                 callbacks.append(self._step)
                 return
             # It has happened already: no need to wait.
-        self.happen(value)
+        if self.is_late:
+            if self.when_late is not None:
+                self.when_late()
+        elif self.callbacks:
+            self.happen(value)
+        else:  # nobody waits for it
+            self.callbacks, self._ok, self._value = None, True, value
 
 
 class _Begin:

@@ -4,8 +4,8 @@ from functools import partial
 
 from servicelab.policies.drive import sim_call
 from servicelab.policies.status import Status
+from servicelab.sim.alarm import Alarm
 from servicelab.sim.call import Call
-from servicelab.sim.first_of import FirstOf
 from servicelab.sim.message import Message
 from servicelab.sim.place import require_place
 from servicelab.trace import reply_id
@@ -34,6 +34,7 @@ class Client:
         self.name = name
         self.trace = trace
         self.label = label
+        self._alarm = Alarm(env)
 
     def call(self, message):
         """Call for ``message``: a generator that returns the last status, or what the policy makes of it."""
@@ -64,18 +65,16 @@ class Client:
             status = yield from self.to.call(attempt)
         else:
             answer = Call(self.env, self.to.call(attempt))
+            self._alarm.watch(answer, timeout)
             try:
-                first = yield FirstOf(self.env, answer, self.env.timeout(timeout))
+                status = yield answer
             except Exception:  # interrupted: nobody waits for this answer any more
                 self._abandon(attempt)
                 raise
-            if first is answer:
-                status = answer.value
-            else:
-                status = Status.TIMEOUT
+            if answer.is_late:
                 attempt.abandoned = True
                 if self.trace is not None:
-                    answer.callbacks.append(lambda _: self._came_too_late(attempt))
+                    answer.when_late = partial(self._came_too_late, attempt)
 
         if self.trace is not None:
             self._ended(attempt, status)

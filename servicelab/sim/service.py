@@ -19,6 +19,7 @@ from collections import deque
 from servicelab.arguments import seconds, whole
 from servicelab.policies.status import Status
 from servicelab.sim.client import Client
+from servicelab.sim.immediate import Prompt
 from servicelab.sim.place import require_law, require_place, require_share
 from servicelab.trace import new_id, reply_id
 
@@ -113,7 +114,7 @@ class Service:
             return REJECTED
         else:
             since = self.env.now
-            turn = self.env.event()
+            turn = Prompt(self.env)
             self.waiting.append(turn)
             try:
                 yield turn  # whoever finishes hands its worker over
@@ -150,8 +151,12 @@ class Service:
         return status
 
     def _release_worker(self):
-        if self.waiting:
-            self._next_turn().succeed()  # the worker never becomes free: nobody can slip in between
+        if self.waiting:  # the worker never becomes free: nobody can slip in between
+            turn = self._next_turn()
+            if self.max_wait is None and not self.drop_abandoned:
+                turn.happen(None)
+            else:  # by way of the queue: a hundred who are turned away here, each by the one before, are no recursion
+                turn.succeed()
         else:
             self.free += 1
 
