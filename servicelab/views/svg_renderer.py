@@ -43,7 +43,7 @@ class SVGRenderer(RendererBase):
         defs = "".join(text.replace("%", name) for text, name in self.defined.items())
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{self.width}" height="{self.height}" '
-            f'viewBox="0 0 {self.width} {self.height}"><defs>{defs}</defs>{body}</svg>'
+            f'viewBox="0 0 {self.width} {self.height}" xml:space="preserve"><defs>{defs}</defs>{body}</svg>'
         )
 
     # -- what matplotlib asks for -----------------------------------------------------------
