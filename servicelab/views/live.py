@@ -157,9 +157,7 @@ class LivePanel(Shown):
             except Exception as error:
                 return self._fail(error)
             if self.widget:
-                with self.image.hold_sync():  # a message each for picture and text would cost more than the picture
-                    self.image.value = self.svg.encode()
-                    self._say_what_is_seen()
+                self._show_what_is_seen()
 
     def start(self) -> None:
         """Let the panel run until :meth:`pause`, for ``limit`` seconds at the most."""
@@ -344,7 +342,7 @@ class LivePanel(Shown):
         wrap = widgets.Layout(flex_flow="row wrap", width="100%", align_items="flex-end")
         controls = widgets.Box([*sliders, widgets.HBox(buttons)], layout=wrap)
         panel = widgets.VBox([head, controls, self.image, self.line])
-        self._say_what_is_seen()
+        self._show_what_is_seen()
         return styled(panel, wide=True)
 
     def _moved(self, name, value):
@@ -380,15 +378,18 @@ class LivePanel(Shown):
         if self.widget and self.ticks:
             self.start_button.description = "Pause" if self.is_running else "Start"
             if not self.is_running:
-                self._say_what_is_seen()
+                self._show_what_is_seen()
 
-    def _say_what_is_seen(self):
+    def _show_what_is_seen(self):
         # A screen reader that is told ten times a second says nothing at all.
-        if self.is_running and time.monotonic() - self._said_at < 1.0:
-            return
-        self._said_at = time.monotonic()
-        self.image.tooltip = self.alt
-        self._say(escape(self.alt))
+        is_heard = not self.is_running or time.monotonic() - self._said_at >= 1.0
+        with self.image.hold_sync():  # in one message, and before the line: each message more delays the picture
+            self.image.value = self.svg.encode()
+            if is_heard:
+                self.image.tooltip = self.alt
+        if is_heard:
+            self._said_at = time.monotonic()
+            self._say(escape(self.alt))
 
     def _say(self, html):
         if widgets and hasattr(self, "line"):
