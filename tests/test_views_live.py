@@ -111,7 +111,7 @@ def test_the_svg_has_what_moves_and_no_more(panel):
     root = ElementTree.fromstring(panel.image.value)
     assert (root.get("width"), root.get("height")) == tuple(str(side * live.DPI // 100) for side in panel.size)
     drawn = [(part.tag.partition("}")[2], part.text) for part in root if not part.tag.endswith("defs")]
-    assert drawn == [("path", None), ("text", "constant  1")]
+    assert drawn == [("path", None), ("text", "constant\N{NO-BREAK SPACE} 1")]
     panel.words.set_text("a < b & c")
     panel.update = lambda **values: "It says that a is less than b."
     panel.redraw()

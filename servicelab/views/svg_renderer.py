@@ -45,7 +45,7 @@ class SVGRenderer(RendererBase):
         defs = "".join(text.replace("%", name) for text, name in self.defined.items())
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{self.width}" height="{self.height}" '
-            f'viewBox="0 0 {self.width} {self.height}" xml:space="preserve"><defs>{defs}</defs>{body}</svg>'
+            f'viewBox="0 0 {self.width} {self.height}"><defs>{defs}</defs>{body}</svg>'
         )
 
     # -- what matplotlib asks for -----------------------------------------------------------
@@ -93,13 +93,14 @@ class SVGRenderer(RendererBase):
     def draw_text(self, gc, x, y, s, prop, angle, ismath=False, mtext=None):
         width, _, _ = self.get_text_width_height_descent(s, prop, ismath)
         colour, alpha = _colour(gc.get_rgb())
+        text = escape(s).replace("  ", "\N{NO-BREAK SPACE} ")  # of two spaces SVG leaves one
         family = FAMILIES.get(prop.get_family()[0], FAMILIES["sans-serif"])
         bold = ' font-weight="bold"' if prop.get_weight() in ("bold", 700) else ""
         turn = f' transform="rotate({-angle:.1f} {x:.1f} {y:.1f})"' if angle else ""
         self.out.append(
             f'<text x="{x:.1f}" y="{y:.1f}" textLength="{width:.1f}" lengthAdjust="spacingAndGlyphs" fill="{colour}" '
             f'font-family="{family}" font-size="{self.points_to_pixels(prop.get_size_in_points()):.1f}"'
-            f"{bold}{alpha and f' opacity={alpha}'}{turn}{self._clip(gc)}>{escape(s)}</text>"
+            f"{bold}{alpha and f' opacity={alpha}'}{turn}{self._clip(gc)}>{text}</text>"
         )
 
     # -- how it is written ------------------------------------------------------------------
