@@ -10,7 +10,7 @@ import json
 import statistics
 import time
 
-LIMIT = 0.25
+LIMIT = 0.05
 LOADS = range(30, 90, 3)  # what the slider is moved to
 
 

@@ -1,7 +1,7 @@
 """All measurements in one go: `make bench`, or ``python -m benchmarks.run [part …]``.
 
-Parts: simulation, policies, faults, drawing, amqp, streaming, registry, discovery, environment (modules beside this
-one, each in a process of its own, each printing JSON), chapters (time and peak memory of every notebook) and browser
+Parts: simulation, policies, faults, drawing, amqp, streaming, registry, discovery, startup, environment (modules beside
+this one, each in a process of its own, each printing JSON), chapters (time and peak memory of every notebook) and browser
 (key press to changed picture in Chromium). Without a name, all of them.
 Writes ``benchmarks/results/<date and time>.json`` and prints a table. A part that fails is reported
 as such, the rest go on, and the exit code is 1.
@@ -22,7 +22,11 @@ from pathlib import Path
 from servicelab.table import Table
 
 ROOT = Path(__file__).resolve().parent.parent
-MODULES = ("simulation", "policies", "faults", "drawing", "amqp", "streaming", "registry", "discovery", "environment")
+MODULES = (
+    "simulation", "policies", "faults", "drawing", "amqp", "streaming", "registry", "discovery", "startup", "environment"
+)  # fmt: skip
+#: Milliseconds from a key on a panel to its changed picture: the median, and the worst.
+KEY_LIMITS = (33, 70)
 
 
 def module(name: str) -> dict:
@@ -51,8 +55,10 @@ def chapters() -> dict:
 
 
 def browser(presses: int = 20) -> dict:
-    """Milliseconds from a key on a slider to a changed picture in Chromium: median and worst of ``presses``."""
+    """Milliseconds from a key on a control to a changed picture in Chromium: median and worst of ``presses``, back and
+    forth, and the median on the way to settings that were not seen before."""
     from tests.browser import Browser, Lab, find_chromium
+    from tests.test_browser import SETTINGS
 
     if find_chromium() is None:
         raise RuntimeError("no Chromium found")
@@ -61,7 +67,7 @@ def browser(presses: int = 20) -> dict:
         for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
             notebook = window.open(path.relative_to(ROOT).as_posix())
             notebook.run_all()
-            cells = notebook.page.locator(".jp-Notebook .jp-Cell").filter(has=notebook.page.locator(".noUi-handle"))
+            cells = notebook.page.locator(".jp-Notebook .jp-Cell").filter(has=notebook.page.locator(SETTINGS))
             for index in range(cells.count()):
                 cell = cells.nth(index)
                 if not notebook.picture(cell):
@@ -80,16 +86,36 @@ def press_panel(notebook, cell, presses: int) -> dict:
         except AssertionError:  # it drives servers that the notebook's last cell has stopped: start them again
             notebook.run_to(cell)
         took = press_keys(notebook, cell, presses)
+        new = press_keys(notebook, cell, presses // 2, onward=True)
     except AssertionError as error:
         return {"error": str(error)}
-    return {"key to picture, median (ms)": round(statistics.median(took)), "worst (ms)": round(max(took))}
+    median, worst = statistics.median(took), max(took)
+    passed = median <= KEY_LIMITS[0] and worst <= KEY_LIMITS[1]
+    return {
+        "key to picture, median (ms)": round(median), "worst (ms)": round(worst),
+        "to a new setting, median (ms)": round(statistics.median(new)),
+        "limit": "median {}, worst {}".format(*KEY_LIMITS), "passed": passed,
+    }  # fmt: skip
 
 
-def press_keys(notebook, cell, presses: int) -> list[float]:
-    """Milliseconds until the picture changed, for each of so many arrow keys on the cell's first slider."""
-    cell.locator(".noUi-handle").first.focus()
-    keys = itertools.islice(itertools.cycle(("ArrowRight", "ArrowLeft")), presses)
-    return [notebook.press_and_wait(cell, key) * 1e3 for key in keys]
+def press_keys(notebook, cell, presses: int, onward: bool = False) -> list[float]:
+    """Milliseconds until the picture changed, for each of so many arrow keys on the cell's first slider, back and forth
+    or, as far as it goes, ``onward``; or of spaces on its first box to tick."""
+    from tests.test_browser import SETTINGS
+
+    control = cell.locator(SETTINGS).first
+    control.focus()
+    if control.get_attribute("type") == "checkbox":
+        keys, least, most = ["Space"], None, None
+    else:
+        least, now, most = (float(control.get_attribute(f"aria-value{name}")) for name in ("min", "now", "max"))
+        keys = ["ArrowRight", "ArrowLeft"] if most - now >= now - least else ["ArrowLeft", "ArrowRight"]
+    took = []
+    for key in itertools.islice(itertools.cycle(keys[:1] if onward else keys), presses):
+        if onward and took and least is not None and float(control.get_attribute("aria-valuenow")) in (least, most):
+            break
+        took.append(notebook.press_and_wait(cell, key) * 1e3)
+    return took
 
 
 PARTS = {

@@ -5,7 +5,9 @@ import gc
 import io
 import threading
 import weakref
+from xml.etree import ElementTree
 
+import ipywidgets as widgets
 import numpy as np
 import pytest
 from ipywidgets.widgets.widget import _instances
@@ -86,6 +88,34 @@ def test_what_stands_still_stays_and_what_moves_leaves_no_trace(panel):
     assert panel.png == before
     changed = np.abs(moved - np.asarray(Image.open(io.BytesIO(before))).astype(int)).sum(axis=2) > 0
     assert 0 < changed.mean() < 0.02, "only the dot moved"
+
+
+def test_a_key_costs_two_messages_of_what_moves(panel, monkeypatch):
+    """One with picture and text, and one with the line below it. Each message more delays the picture."""
+    sent = []
+    send = widgets.Widget._send
+    monkeypatch.setattr(
+        widgets.Widget, "_send", lambda self, *what, **more: sent.append(self) or send(self, *what, **more)
+    )
+    panel.fields["load"].set_state({"value": 80})  # as the page tells it
+    assert sent == [panel.image, panel.line] and "load 80" in panel.image.tooltip
+    sent.clear()
+    panel.fields["kind"].set_state({"index": 1})
+    panel.fields["band"].set_state({"value": True})
+    assert sent == [panel.image, panel.image], "the sentence is the same"
+    assert (panel.values["kind"], panel.values["band"]) == ("exponential", True)
+    assert len(panel.image.value) < 2000 < len(panel.png)
+
+
+def test_the_svg_has_what_moves_and_no_more(panel):
+    root = ElementTree.fromstring(panel.image.value)
+    assert (root.get("width"), root.get("height")) == tuple(str(side * live.DPI // 100) for side in panel.size)
+    drawn = [(part.tag.partition("}")[2], part.text) for part in root if not part.tag.endswith("defs")]
+    assert drawn == [("path", None), ("text", "constant\N{NO-BREAK SPACE} 1")]
+    panel.words.set_text("a < b & c")
+    panel.update = lambda **values: "It says that a is less than b."
+    panel.redraw()
+    assert ElementTree.fromstring(panel.image.value)[-1].text == "a < b & c"
 
 
 def test_reset_restores_values_and_seed(panel):

@@ -161,7 +161,7 @@ class Instance(NamedTuple):
     @property
     def status(self) -> str:
         """The worst of its checks."""
-        return worst(check.status for check in self.checks)
+        return self.checks[0].status if len(self.checks) == 1 else worst(check.status for check in self.checks)
 
     @property
     def address(self) -> str:

@@ -48,12 +48,10 @@ class Store:
     def instances(self, name: str, *, passing: bool = False, tags: Iterable[str] = ()) -> list[Instance]:
         """The instances of a service, with every one of ``tags``; with ``passing`` only those of that status."""
         tags = {tag.lower() for tag in tags}
-        found = [self._instance(self._services[key]) for key in self._by_name.get(name.lower(), ())]
-        return [
-            instance
-            for instance in found
-            if tags <= {tag.lower() for tag in instance.service.tags} and (not passing or instance.status == PASSING)
-        ]
+        found = [self._instance(self._services[key], key) for key in self._by_name.get(name.lower(), ())]
+        if tags:
+            found = [one for one in found if tags <= {tag.lower() for tag in one.service.tags}]
+        return [one for one in found if one.status == PASSING] if passing else found
 
     def service(self, service_id: str, node: str = LOCAL) -> Instance | None:
         service = self._services.get((node.lower(), service_id))
@@ -93,10 +91,10 @@ class Store:
 
     # -- for the catalog ------------------------------------------------------------------------
 
-    def _instance(self, service: Service) -> Instance:
-        node, _ = service.key
-        keys = [*self._of_service.get((node, ""), ()), *self._of_service.get(service.key, ())]
-        return Instance(self._nodes[node], service, tuple(self._checks[key] for key in keys))
+    def _instance(self, service: Service, key: tuple[str, str] | None = None) -> Instance:
+        node, _ = key = key or service.key
+        keys = [*self._of_service.get((node, ""), ()), *self._of_service.get(key, ())]
+        return Instance(self._nodes[node], service, tuple([self._checks[key] for key in keys]))
 
     def _service(self, service_id: str, node: str) -> Service:
         try:

@@ -102,10 +102,11 @@ def driven(balancer):
     """
     if not callable(getattr(balancer, "pick", None)):
         raise TypeError(f"pick={balancer!r} cannot pick: it needs a method pick(outstanding), as RoundRobin() has")
-    wanted = [name for name in ("now", "key") if name in inspect.signature(balancer.pick).parameters]
-
-    def pick(outstanding, now, key):
-        known = {"now": now, "key": key}
-        return balancer.pick(outstanding, **{name: known[name] for name in wanted})
-
+    ask, wanted = balancer.pick, inspect.signature(balancer.pick).parameters
+    pick = {  # one for each, since this is asked for every call
+        (False, False): lambda outstanding, now, key: ask(outstanding),
+        (True, False): lambda outstanding, now, key: ask(outstanding, now=now),
+        (False, True): lambda outstanding, now, key: ask(outstanding, key=key),
+        (True, True): lambda outstanding, now, key: ask(outstanding, now=now, key=key),
+    }["now" in wanted, "key" in wanted]
     return pick, getattr(balancer, "heard", lambda index, took, ok, now: None)

@@ -11,6 +11,7 @@
 
 from servicelab.arguments import positive, seconds
 from servicelab.policies.buffer import BoundedBuffer
+from servicelab.sim.call import Call
 from servicelab.sim.stream import Channel, Item, Reader
 
 #: How often something travels the line until the publisher knows of a subscriber: signature, version, the rest of the
@@ -56,7 +57,7 @@ class Subscriber:
     def told(self, number: int) -> None:
         """An event is published now."""
         if self.known is not None:
-            self.env.process(self._carry(Item(number, 0, self.env.now)))
+            Call(self.env, self._carry(Item(number, 0, self.env.now)))
         elif self.env.now >= self.joins:
             self.lost[number] = "missed"
 

@@ -65,6 +65,8 @@ class Channel:
         return item
 
     def _wake(self, event):
+        if not event.callbacks:
+            return event  # nobody waits
         event.succeed()
         return self.env.event()
 

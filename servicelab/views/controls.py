@@ -4,6 +4,8 @@ Each is a description; ``widget()`` makes the ipywidget. ``name`` is the name un
 the value, or the method that a button calls.
 """
 
+import copy
+import functools
 from dataclasses import dataclass
 
 from servicelab.views.widget_or_text import widgets
@@ -25,10 +27,10 @@ class Slider:
 
     def widget(self):
         if all(isinstance(number, int) for number in (self.low, self.high, self.value, self.step or 1)):
-            return widgets.IntSlider(**self._common(), step=self.step or 1)
+            return _without_echo(widgets.IntSlider)(**self._common(), step=self.step or 1)
         step = self.step or (self.high - self.low) / 100
         places = max(0, min(4, -int(f"{step:e}".partition("e")[2])))
-        return widgets.FloatSlider(**self._common(), step=step, readout_format=f".{places}f")
+        return _without_echo(widgets.FloatSlider)(**self._common(), step=step, readout_format=f".{places}f")
 
     def _common(self):
         if not self.low <= self.value <= self.high or self.low == self.high:
@@ -47,7 +49,9 @@ class Choice:
 
     def widget(self):
         value = self.options[0] if self.value is None else self.value
-        return widgets.Dropdown(options=list(self.options), value=value, **_described(self.label))
+        return _without_echo(widgets.Dropdown, "index")(
+            options=list(self.options), value=value, **_described(self.label)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,7 @@ class Switch:
     value: bool = False
 
     def widget(self):
-        return widgets.Checkbox(value=self.value, indent=False, **_described(self.label))
+        return _without_echo(widgets.Checkbox)(value=self.value, indent=False, **_described(self.label))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,15 @@ class Press:
 
     def widget(self):
         return button(self.label, self.label)
+
+
+@functools.cache
+def _without_echo(kind, name="value"):
+    """The widget ``kind``, whose ``name`` is not sent back to the page that has just set it: a message less to wait for
+    before each picture. (A second page that shows the same kernel sees the picture move, and not the slider.)"""
+    trait = copy.copy(kind.class_traits()[name])
+    trait.metadata = trait.metadata | {"echo_update": False}
+    return type(kind.__name__, (kind,), {name: trait, "__module__": kind.__module__})
 
 
 def _described(label):

@@ -1,4 +1,4 @@
-"""A PNG, written fast: for a picture that is looked at for a tenth of a second."""
+"""A PNG, written fast: for a picture that is made while somebody waits."""
 
 import struct
 import zlib

@@ -1,5 +1,7 @@
 """Kill the consumer (chapter 03): at four points, and every mail is lost, sent once or sent twice."""
 
+import functools
+
 import simpy
 
 from servicelab.sim import Consumer, Draws, Link, Publisher, Queue, outcome, poisson, replay
@@ -200,6 +202,7 @@ def three_mails(point, *, with_keys, **settings):
     return trace, orders.tasks
 
 
+@functools.lru_cache(maxsize=64)  # who compares goes back and forth
 def thousand_mails(point, seed, *, with_keys, **settings):
     """``(outcome, deaths of A, letters that were delivered again)``. A dies of each 20th mail it is sent."""
     env, draws = simpy.Environment(), Draws(seed)

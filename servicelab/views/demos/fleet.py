@@ -11,7 +11,7 @@ from servicelab.views.theme import BLUE, FAILURE_INK, FORMULA, MUTED, SIMULATED,
 
 N, ILL = 10, 0
 LONGEST = 10  # services, the end of the axis of times
-UNTIL = 250  # services that are simulated
+UNTIL = 160  # services that are simulated
 
 #: The first of these, and of the states, is what the panel opens on: the scene with which the chapter begins.
 BALANCERS = {

@@ -1,5 +1,6 @@
 """The partition (chapter 08): a registry cut off from the instances it counts, and four rules for what to believe."""
 
+import functools
 from random import Random
 
 import numpy as np
@@ -14,7 +15,7 @@ CUT, DEATH, HEAL, END = 8.0, 18.0, 28.0, 40.0
 #: The first seconds, in which everybody comes, are not shown.
 BEGIN = 3.0
 
-INSTANCES, CLIENTS, RATE = 8, 8, 4.0  # and calls/s of each client
+INSTANCES, CLIENTS, RATE = 8, 6, 5.0  # and calls/s of each client
 TTL, HEARTBEAT, PERIOD = 5.0, 1.5, 1.0  # seconds
 
 #: Who is cut off from the registry. The customers' calls always get through to the instances.
@@ -86,6 +87,7 @@ class Partition(LivePanel):
         )
 
 
+@functools.lru_cache(maxsize=64)  # who compares goes back and forth
 def run(seed, cut, rule, dead, load):
     """(times, % of calls that work), (times, instances passing), (share late in the cut, and after the deaths)."""
     shop = Discovery(
