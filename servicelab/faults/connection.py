@@ -7,6 +7,7 @@ import random
 import re
 import socket
 import struct
+from typing import NamedTuple
 
 from servicelab.faults.pipe import Pipe, Stage
 from servicelab.faults.toxics import END, Cut
@@ -59,6 +60,19 @@ class Side(asyncio.Protocol):
         self.connection.lost(self, error)
 
 
+class Record(NamedTuple):
+    """What is kept of a connection: bytes that came and went in each direction, the toxics that acted, and its end in
+    words (None: it is open)."""
+
+    number: int
+    from_client: int
+    to_server: int
+    from_server: int
+    to_client: int
+    acted: tuple[str, ...]
+    end: str | None
+
+
 class Connection:
     """The connection with the given number, counted from 1 in the order of acceptance."""
 
@@ -80,6 +94,11 @@ class Connection:
         self._tail = b""
         self._lost = set()  # ids
         self._unnamed = {}  # direction -> why it was lost, while the call's id is not known yet
+
+    @property
+    def record(self) -> Record:
+        up, down = self.upstream, self.downstream
+        return Record(self.number, up.came, up.went, down.came, down.went, tuple(self.acted), self.end)
 
     # -- life ---------------------------------------------------------------------------------
 
