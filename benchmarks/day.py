@@ -4,9 +4,9 @@
 ("solutions/10"), or "all". Without names: the chapters in which most was found, 01, 03, 06, 08 and 10. Each runs in a
 kernel of its own, so many at a time as there are processors and two more, since most of them wait.
 
-The memory is the kernel's own (resident set, after a garbage collection), seen at the end of each pass. The first two
-passes fill caches and the heap; from the third on it is divided by the passes. At the end of a pass stand how many
-widgets, traces and values of cells (``Out``) are there: where they grow, somebody keeps them.
+The memory is the kernel's own (resident set, after a garbage collection), seen at the end of each pass. The first five
+passes fill caches and the heap of every thread; what the others add is divided by their number. Beside it stands how
+many widgets, traces and values of cells (``Out``) there were: where they grow, somebody keeps them.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("01", "03", "06", "08", "10")
-PASSES, WARM = 12, 2
+PASSES, WARM = 12, 5
 MOST_A_PASS, MOST_AFTER = 2.0, 450.0  # MB
 LOOK = """
 def _look():
@@ -54,11 +54,11 @@ def day(path: Path, passes: int) -> dict:
             seen.append(json.loads(session.run_code(LOOK).strip().splitlines()[-1]))
             print(f"{path.stem}, pass {number + 1}: {seen[-1][0]:.0f} MB", file=sys.stderr, flush=True)
     memory = [one[0] for one in seen]
-    added = (memory[-1] - memory[WARM]) / (passes - 1 - WARM)
+    added = (memory[-1] - memory[WARM - 1]) / (passes - WARM)
     return {
         "after each pass (MB)": " ".join(f"{one:.0f}" for one in memory),
         "a pass adds (MB)": round(added, 1), f"after {passes} (MB)": round(memory[-1]),
-        "widgets, traces, values after the third and the last": f"{seen[WARM][1:]} {seen[-1][1:]}",
+        "widgets, traces, values before them and in the end": f"{seen[WARM - 1][1:]} {seen[-1][1:]}",
         "limits (MB)": f"{MOST_A_PASS:g} a pass, {MOST_AFTER:g} in the end",
         "passed": added <= MOST_A_PASS and memory[-1] <= MOST_AFTER,
     }  # fmt: skip
@@ -80,7 +80,7 @@ def run(names=NAMES, passes: int = PASSES) -> dict:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m benchmarks.day", description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", default=NAMES)
-    parser.add_argument("--passes", type=int, default=PASSES, help=f"at least {WARM + 2}")
+    parser.add_argument("--passes", type=int, default=PASSES, help=f"at least {WARM + 1}")
     parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     found = day(given.one, given.passes) if given.one else run(given.names, given.passes)

@@ -387,7 +387,7 @@ def _sent(events) -> tuple[dict[str, Event], set[str]]:
     """The first sending of each message, in order; and the ids of those that are no messages, for whoever answered does
     not stamp. All of a million events go through here, so it makes nothing of them and asks by position."""
     sends = [event for event in events if event[1] == "send"]
-    sent = {event[2]: event for event in sends}
+    sent = dict(zip(map(itemgetter(2), sends), sends))
     if len(sent) < len(sends):  # some were sent twice
         sent = {}
         for event in sends:
