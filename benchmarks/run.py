@@ -1,8 +1,8 @@
 """All measurements in one go: `make bench`, or ``python -m benchmarks.run [part …]``.
 
-Parts: simulation, policies, faults, drawing, amqp, streaming, registry, discovery, startup, environment (modules beside
-this one, each in a process of its own, each printing JSON), chapters (time and peak memory of every notebook), browser
-(key press to changed picture in Chromium). Without a name, all of them.
+Parts: simulation, policies, faults, drawing, amqp, streaming, registry, discovery, startup, environment, growth, day
+(modules beside this one, each in a process of its own, each printing JSON), chapters (time and peak memory of every
+notebook), browser (key press to changed picture in Chromium). Without a name, all of them.
 Writes ``benchmarks/results/<date and time>.json`` and prints a table. A part that fails is reported
 as such, the rest go on, and the exit code is 1.
 """
@@ -24,7 +24,7 @@ from servicelab.table import Table
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = (
     "simulation", "policies", "faults", "drawing", "amqp", "streaming", "registry", "discovery", "startup",
-    "environment",
+    "environment", "growth", "day",
 )  # fmt: skip
 #: Milliseconds from a key on a panel to its changed picture: the median, and the worst.
 KEY_LIMITS = (33, 70)

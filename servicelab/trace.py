@@ -14,13 +14,14 @@ that was worked on before comes in (a library sent it again by itself, or somebo
 piece of work, with an id of its own; it has no arrows, for nobody said when it was sent.
 """
 
-import itertools
 import re
 import secrets
 import threading
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass
+from itertools import count, islice
+from operator import itemgetter
 from typing import NamedTuple
 
 from servicelab.table import Table
@@ -34,7 +35,7 @@ forwarding: "Trace | None" = None
 current_call: ContextVar[tuple[str, str] | None] = ContextVar("servicelab_current_call", default=None)
 
 _prefix = secrets.token_hex(4)  # so that ids from two processes never meet
-_count = itertools.count(1)
+_count = count(1)
 
 
 def new_id() -> str:
@@ -173,7 +174,8 @@ class Trace:
     def send(self, sender, receiver, label, *, id=None, kind="request", at=None) -> str:
         """A message leaves. Returns its id."""
         id = id or new_id()
-        self.add(Event(self._at(at), "send", id, sender, receiver, label, (kind,)))
+        more = _KINDS.get(kind) or (kind,)
+        self.add(Event(self._at(at), "send", id, sender, receiver, label, more))
         return id
 
     def receive(self, id, receiver="", *, at=None) -> None:
@@ -239,7 +241,7 @@ class Trace:
         self._feed()
         with self._lock:
             events = list(self._events)
-        return sorted(events, key=lambda event: event.at)
+        return sorted(events, key=itemgetter(0))
 
     def since(self, mark: int) -> "Trace":
         """What was appended after ``mark = len(trace)``, as a trace of its own."""
@@ -254,24 +256,9 @@ class Trace:
         """Every message, in order of sending. One that nobody received or explained is lost: "no answer"
         for a request whose call has ended, "came too late" for a reply whose caller had given up. A request
         that was answered by someone who does not stamp is left out: only its call is known."""
-        sent, got, dropped, ends = self._pick("send", "receive", "lose", "end")
-        found = []
-        for id, event in sent.items():
-            here, gone = got.get(id), dropped.get(id)
-            if not here and not gone and reply_id(id) in got:
-                continue
-            receiver = (here and here.who) or event.whom or self._caller_of(id, sent)
-            lost, lost_at = (gone.label, gone.at) if gone else (None, None)
-            if not here and not gone and (end := ends.get(id.removesuffix(".reply"))):
-                late = id.endswith(".reply") and (event.at >= end.at or end.label == "timeout")
-                lost, lost_at = ("came too late" if late else "no answer"), None
-            kind = event.more[0] if event.more else "message"
-            # A copy that did arrive outweighs a note that some bytes of it were dropped.
-            received = here.at if here else None
-            if here:
-                lost = lost_at = None
-            found.append(Message(id, event.who, receiver, event.label, kind, event.at, received, lost, lost_at))
-        return sorted(found, key=lambda message: message.sent)
+        events = self.events
+        sent, unstamped = _sent(events)
+        return _messages(events, sent, [id for id in sent if id not in unstamped])
 
     @property
     def calls(self) -> list[Call]:
@@ -297,26 +284,50 @@ class Trace:
     def changes(self) -> list[Change]:
         return [Change(event.at, event.who, event.label) for event in self.events if event.what == "state"]
 
-    def window(self, most: int, marks=()) -> tuple[list[Message], str]:
-        """``most`` messages at the most, and in words which they are ("" for all): the first ones, or those around the
-        first marked one. ``marks`` are ids of messages, calls or work."""
-        messages = self.messages
-        if len(messages) <= most:
-            return messages, ""
-        ids = {id.removesuffix(".reply") for id in marks}
-        moment = next((event.at for event in self.events if event.id and event.id.removesuffix(".reply") in ids), None)
-        at = 0 if moment is None else sum(message.sent < moment for message in messages)
-        at = next((at for at, message in enumerate(messages) if message.id in ids), at)  # of many at one moment
-        if at < most:
-            return messages[:most], f"the first {most}"
-        first = min(at - most // 2, len(messages) - most)
-        return messages[first : first + most], f"those around the marked one, from number {first + 1} on"
+    def window(self, most: int, marks=()) -> "Window":
+        """``most`` messages at the most: the first ones, or those around the first marked one. ``marks`` are ids of
+        messages, calls or work. What is left out is only counted."""
+        events = self.events
+        sent, unstamped = _sent(events)
+        known = sent.keys() - unstamped if unstamped else sent.keys()
+        start, total = events[0].at if events else 0.0, len(known)
+        ids = (id for id in sent if id not in unstamped)  # in order
+        there = known | {event.id for event in events if event.what in ("call", "work")} if marks else known
+        missing = [id for id in marks if id not in there]
+        if total <= most:
+            messages = _messages(events, sent, list(ids))
+            return Window(messages, "", messages, total, start, self.since(0), missing)
+        marked, at = {id.removesuffix(".reply") for id in marks}, 0
+        if marked:
+            ids = list(ids)
+            found = (event.at for event in events if event.id and event.id.removesuffix(".reply") in marked)
+            moment = next(found, start)
+            at = sum(sent[id].at < moment for id in ids)
+            at = next((at for at, id in enumerate(ids) if id in marked), at)  # of many at one moment
+        first = 0 if at < most else min(at - most // 2, total - most)
+        which = f"those around the marked one, from number {first + 1} on" if at >= most else f"the first {most}"
+        before = min(first, NEAR)
+        near = _messages(events, sent, list(islice(ids, first - before, first + most + NEAR)))
+        messages = near[before : before + most]
+        around = self._around(events, [message.id for message in messages], known)
+        return Window(messages, which, near, total, start, around, missing)
+
+    def _around(self, events, ids, known) -> "Trace":
+        """The calls and work that belong to these messages or to none at all, and the states."""
+        calls = {id.removesuffix(".reply") for id in ids}
+        part = Trace(self.clock)
+        part._events = [
+            event
+            for event in events
+            if event[1] not in _OF_MESSAGES
+            and (event[2] in calls or not (event[2] in known or reply_id(event[2]) in known))
+        ]
+        return part
 
     def table(self, most=30, marks=()) -> Table:
         """The messages as a table, times in ms from the first event; ``most`` rows at the most, as :meth:`window`
         chooses them. With ``marks``, ids of messages or calls, a first column points at these."""
-        messages, which = self.window(most, marks)
-        start = min((event.at for event in self.events), default=0.0)
+        messages, which, _, total, start, *_ = self.window(most, marks)
         rows = [
             (
                 f"{(m.sent - start) * 1e3:.2f}",
@@ -327,11 +338,11 @@ class Trace:
             )
             for m in messages
         ]
-        headings, count = ("sent (ms)", "received (ms)", "from", "to", "message"), len(self.messages)
+        headings = ("sent (ms)", "received (ms)", "from", "to", "message")
         if marks:
             headings = ("", *headings)
             rows = [("▶" if m.id.removesuffix(".reply") in marks else "", *row) for m, row in zip(messages, rows)]
-        caption = f"{len(messages)} of {count} messages, {which}" if which else f"{count} messages"
+        caption = f"{len(messages)} of {total} messages, {which}" if which else f"{total} messages"
         return Table(headings, rows, caption)
 
     def _feed(self):
@@ -339,17 +350,76 @@ class Trace:
             feed()
 
     def _pick(self, *kinds) -> list[dict[str, Event]]:
-        """For each kind: the first event of that kind for each id."""
-        found: dict[str, dict[str, Event]] = {kind: {} for kind in kinds}
-        for event in self.events:
-            if event.what in found:
-                found[event.what].setdefault(event.id, event)
-        return list(found.values())
+        return _pick(self.events, *kinds)
 
-    @staticmethod
-    def _caller_of(id, sent):
+
+#: What a message says of its kind, once for all messages: a million of them are a third of a gigabyte as it is.
+_KINDS = {kind: (kind,) for kind in ("request", "reply", "message")}
+#: So many messages before and after a window tell what is usual there.
+NEAR = 500
+_OF_MESSAGES = {"send", "receive", "lose"}
+
+
+class Window(NamedTuple):
+    """Some messages of a trace, in words ``which`` they are ("" for all), and with them the ``near`` ones; of the whole
+    trace the ``total`` of messages, the ``start`` (its first event) and the marks that are ``missing``. ``around`` has
+    the calls, the work and the states that belong to what is shown."""
+
+    messages: list[Message]
+    which: str
+    near: list[Message]
+    total: int
+    start: float
+    around: Trace
+    missing: list[str]
+
+
+def _pick(events, *kinds) -> list[dict[str, Event]]:
+    """For each kind: the first event of that kind for each id."""
+    found: dict[str, dict[str, Event]] = {kind: {} for kind in kinds}
+    for event in events:
+        if event.what in found:
+            found[event.what].setdefault(event.id, event)
+    return list(found.values())
+
+
+def _sent(events) -> tuple[dict[str, Event], set[str]]:
+    """The first sending of each message, in order; and the ids of those that are no messages, for whoever answered does
+    not stamp. All of a million events go through here, so it makes nothing of them and asks by position."""
+    sends = [event for event in events if event[1] == "send"]
+    sent = dict(zip(map(itemgetter(2), sends), sends))
+    if len(sent) < len(sends):  # some were sent twice
+        sent = {}
+        for event in sends:
+            sent.setdefault(event[2], event)
+    replies = [event[2] for event in events if event[1] == "receive" and event[2][-6:] == ".reply"]
+    unstamped = {id for reply in replies if (id := reply[:-6]) in sent}
+    for event in events if unstamped else ():
+        if event[1] == "receive" or event[1] == "lose":
+            unstamped.discard(event[2])
+    return sent, unstamped
+
+
+def _messages(events, sent, ids) -> list[Message]:
+    """The messages ``ids``, in this order."""
+    wanted = {*ids, *(id.removesuffix(".reply") for id in ids)}
+    got, dropped, ends = _pick([event for event in events if event[2] in wanted], "receive", "lose", "end")
+    found = []
+    for id in ids:
+        event, here, gone = sent[id], got.get(id), dropped.get(id)
         request = sent.get(id.removesuffix(".reply"))
-        return request.who if request else ""
+        receiver = (here and here.who) or event.whom or (request.who if request else "")
+        lost, lost_at = (gone.label, gone.at) if gone else (None, None)
+        if not here and not gone and (end := ends.get(id.removesuffix(".reply"))):
+            late = id.endswith(".reply") and (event.at >= end.at or end.label == "timeout")
+            lost, lost_at = ("came too late" if late else "no answer"), None
+        kind = event.more[0] if event.more else "message"
+        # A copy that did arrive outweighs a note that some bytes of it were dropped.
+        received = here.at if here else None
+        if here:
+            lost = lost_at = None
+        found.append(Message(id, event.who, receiver, event.label, kind, event.at, received, lost, lost_at))
+    return found
 
 
 def _unpickled(events) -> Trace:

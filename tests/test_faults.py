@@ -27,6 +27,7 @@ from servicelab.faults import (
     Timeout,
     Toxic,
 )
+from servicelab.faults.connection import Connection
 from servicelab.lifecycle import HOST, Server, ServerError
 from servicelab.trace import Trace, new_id, reply_id, to_traceparent
 from tests.waiting import wait_until
@@ -206,6 +207,27 @@ def test_a_slow_reader_slows_the_writer_and_loses_nothing(started):
         before = sum(sent)
         assert len(read_all(sock)) == 40_000_000
     assert before < 40_000_000
+
+
+def test_of_an_ended_connection_its_numbers_are_kept_and_nothing_else(started):
+    _, proxy = started()
+    with connect(proxy) as open_sock:
+        for _ in range(25):
+            with connect(proxy) as sock:
+                ask(sock, b"hello")
+        ask(open_sock, b"hey")
+        wait_until(lambda: len(proxy._live) == 1 and machines(proxy) == 1)
+        seen = proxy.connections
+        assert (seen.count, seen.up, seen.down) == (26, 25 * 5 + 3, 25 * 5 + 3)
+        assert seen.acted == [()] * 26 and [row[0] for row in seen.rows] == list(range(7, 27))
+    wait_until(lambda: not proxy._live)
+    assert proxy.connections.rows[-1][1:] == [5, 5, 5, 5, None, "closed"]
+
+
+def machines(proxy):
+    """How many connections of the proxy exist as objects, whoever keeps them."""
+    gc.collect()
+    return sum(isinstance(one, Connection) and one._proxy is proxy for one in gc.get_objects())
 
 
 def test_connections_count_bytes_and_read_as_a_table(started):

@@ -563,6 +563,14 @@ def test_a_socketio_server_can_be_started_again_and_ends_the_pings_that_sleep():
         assert left() == []
 
 
+def test_of_a_client_that_left_no_thread_sleeps_until_its_next_ping():
+    with chat(ping_interval=60) as server:
+        with caller(server), caller(server, transports=["polling"]), caller(server, transports=["websocket"]):
+            assert eventually(lambda: sum("ping" in name for name in left()) == 3)
+        assert eventually(lambda: not any("ping" in name for name in left())), left()
+        assert server._naps == {}
+
+
 def test_a_task_of_socketio_that_begins_after_the_stop_ends_at_once(monkeypatch):
     server, stopped = chat(), threading.Event()
     eio, goodbye = server.socketio.server.eio, server._say_goodbye

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from servicelab.trace import Trace, reply_id
+from servicelab.trace import Message, Trace, reply_id
 from servicelab.views import theme
 from servicelab.views.drawing import Drawing
 from servicelab.views.labels import crosses, shortened, text_width
@@ -439,3 +439,23 @@ def test_a_reply_that_came_too_late_is_drawn_to_the_end_of_the_wait_not_before()
     trace.end_call(id, "timeout", at=0.3)
     found = arrows(spacetime(trace, breaks=False))
     assert found["held back"][1] > 50 * found["GET /first"][1]
+
+
+def test_of_a_long_run_nothing_is_made_for_what_is_not_drawn(monkeypatch):
+    long, made = Trace(), []
+    for number in range(20_000):
+        id = long.send("client", "orders", f"order {number}", at=number / 10)
+        long.receive(id, at=number / 10 + 0.01)
+    middle = long.messages[10_000]
+    monkeypatch.setattr("servicelab.trace.Message", lambda *fields: made.append(fields) or Message(*fields))
+    first, around = spacetime(long, most=30), spacetime(long, most=30, mark=middle)
+    assert len(made) < 4_000
+    assert first.note == "Showing 30 of 20000 messages: the first 30." and "order 29" in str(first.table())
+    assert "from number 9986 on" in around.note and "order 10000" in around.description + around.svg
+
+
+def test_the_kind_of_a_message_is_kept_once():
+    run = Trace()
+    run.send("client", "orders", "order 1")
+    run.send("client", "orders", "order 2")
+    assert run.events[0].more is run.events[1].more

@@ -5,13 +5,12 @@ whatever it tries, and what it had not committed is rolled back.
 """
 
 import os
-import shutil
 import sqlite3
-import tempfile
 import time
 from contextlib import closing
 
 from servicelab.checks.scenario import Stage
+from servicelab.scratch import Scratch
 
 
 class Crash(BaseException):
@@ -54,8 +53,8 @@ class Database:
     """
 
     def __init__(self, schema: str):
-        self._folder = tempfile.mkdtemp(prefix="servicelab-database-")
-        self._path = os.path.join(self._folder, "shop.db")
+        self._folder = Scratch("database")
+        self._path = os.path.join(self._folder.name, "shop.db")
         self._open = []
         plain = sqlite3.connect(self._path)
         plain.executescript(schema)
@@ -89,7 +88,7 @@ class Database:
 
     def close(self) -> None:
         self.cut()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.cleanup()
 
 
 class _Stepping(sqlite3.Connection):

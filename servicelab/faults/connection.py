@@ -2,6 +2,7 @@
 
 import random
 import re
+from typing import NamedTuple
 
 from servicelab.faults.pipe import Pipe, Stage
 from servicelab.faults.side import Side, dial
@@ -12,6 +13,19 @@ from servicelab.trace import from_traceparent, reply_id
 _TRACEPARENT = re.compile(rb"\ntraceparent:[ \t]*([0-9a-f-]{55})(?=\s)", re.IGNORECASE)
 _REQUEST = re.compile(rb"[A-Z]{3,10} \S+ HTTP/1")
 _LONGEST_HEADER = 100  # bytes of the last piece to look at again, in case the header was split
+
+
+class Record(NamedTuple):
+    """What is kept of a connection: bytes that came and went in each direction, the toxics that acted, and its end in
+    words (None: it is open)."""
+
+    number: int
+    from_client: int
+    to_server: int
+    from_server: int
+    to_client: int
+    acted: tuple[str, ...]
+    end: str | None
 
 
 class Connection:
@@ -32,6 +46,11 @@ class Connection:
         self._tail = b""
         self._lost = set()  # ids
         self._unnamed = {}  # direction -> why it was lost, while the call's id is not known yet
+
+    @property
+    def record(self) -> Record:
+        up, down = self.upstream, self.downstream
+        return Record(self.number, up.came, up.went, down.came, down.went, tuple(self.acted), self.end)
 
     # -- life ---------------------------------------------------------------------------------
 

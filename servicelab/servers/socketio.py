@@ -5,7 +5,8 @@ algorithm is off (it held each message back for 44 ms), nothing is printed, thre
 within a bound: clients are told, then their sockets are cut, and no thread sleeps on until its next ping.
 
 An idle client costs four threads here: one that handles the request, one that reads, one that writes, and one that
-sleeps until the next ping. Written against Flask-SocketIO 5.7, python-engineio 4 and werkzeug 3.1.
+sleeps until the next ping; that one ends when its client leaves, and not up to 25 s later. Written against
+Flask-SocketIO 5.7, python-engineio 4 and werkzeug 3.1.
 """
 
 import functools
@@ -15,6 +16,7 @@ import threading
 
 from engineio import packet
 from engineio.async_drivers._websocket_wsgi import SimpleWebSocketWSGI
+from engineio.socket import Socket
 from flask_socketio import SocketIO
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
@@ -65,6 +67,7 @@ class SocketIOServer(Server):
         self._ended = threading.Event()
         self._threads: set[threading.Thread] = set()
         self._talks: dict[str, Talk] = {}
+        self._naps: dict[str, threading.Event] = {}  # of who waits for a client's next ping, set when the client leaves
 
     @property
     def clients(self) -> int:
@@ -97,18 +100,20 @@ class SocketIOServer(Server):
             **eio._async,
             "thread": thread,
             "event": functools.partial(_Event, self._ended),
-            "sleep": lambda seconds=0: self._ended.wait(seconds),
+            "sleep": self._sleep,
             "websocket": functools.partial(SimpleWebSocketWSGI, thread_class=thread),
         }
+        eio._trigger_event = functools.partial(self._trigger_event, type(eio)._trigger_event, eio)
         if self.trace is not None:
             eio.send_packet = functools.partial(self._send_packet, type(eio).send_packet, eio)
-            eio._trigger_event = functools.partial(self._trigger_event, type(eio)._trigger_event, eio)
 
     def _close(self):
         http, eio = self._http, self.socketio.server.eio
         if http is None:
             return
         self._ended.set()
+        for nap in list(self._naps.values()):
+            nap.set()
         if self._thread.ident is not None:  # else the system started no more threads, and shutdown() waits for ever
             http.shutdown()
         closing = _Thread(self, target=self._say_goodbye, args=(eio,))
@@ -134,7 +139,20 @@ class SocketIOServer(Server):
         for client in list(eio.sockets.values()):
             client.close(wait=False, reason=eio.reason.SERVER_DISCONNECT)
 
-    # -- the trace ----------------------------------------------------------------------------
+    def _sleep(self, seconds=0):
+        """Until the server ends; who waits for a client's next ping, until the client leaves."""
+        client = getattr(threading.current_thread(), "client", None)
+        if client is None:
+            self._ended.wait(seconds)
+            return
+        nap = self._naps[client.sid] = threading.Event()
+        if not (client.closing or self._ended.is_set()):  # either comes before naps are ended
+            nap.wait(seconds)
+        self._naps.pop(client.sid, None)
+        if self._ended.is_set():
+            raise SystemExit  # else it sends a ping while the client is being closed
+
+    # -- what happens to clients, and the trace -----------------------------------------------
 
     def _send_packet(self, send, eio, sid, pkt):
         if pkt.packet_type == packet.MESSAGE and (talk := self._talks.get(sid)):
@@ -150,6 +168,8 @@ class SocketIOServer(Server):
         elif event == "message" and sid in self._talks:
             self._talks[sid].gets()
         elif event == "disconnect":
+            if nap := self._naps.get(sid):
+                nap.set()
             broken = (eio.reason.TRANSPORT_CLOSE, eio.reason.TRANSPORT_ERROR, eio.reason.PING_TIMEOUT)
             if (talk := self._talks.pop(sid, None)) and args and args[0] in broken:
                 talk.breaks("connection broke")
@@ -188,7 +208,9 @@ class _Thread(threading.Thread):
     def __init__(self, owner: SocketIOServer, *args, **kwargs):
         super().__init__(*args, **{**kwargs, "daemon": True})
         self.owner = owner
-        self.name = f"servicelab {owner.name} {getattr(kwargs.get('target'), '__name__', 'task').strip('_')}"
+        target = kwargs.get("target")
+        self.client = target.__self__ if getattr(target, "__func__", None) is Socket._send_ping else None
+        self.name = f"servicelab {owner.name} {getattr(target, '__name__', 'task').strip('_')}"
         owner._threads.add(self)
 
     def run(self):

@@ -1,6 +1,5 @@
 """What of a trace a space-time diagram shows: its messages, calls, work and states within one stretch of time."""
 
-from servicelab.trace import reply_id
 from servicelab.views import theme
 from servicelab.views.timescale import written_duration
 
@@ -11,33 +10,23 @@ class Run:
     """What of a trace is shown: its messages, calls, work and states within one stretch of time."""
 
     def __init__(self, trace, most, marks):
-        everything = trace.messages
-        calls, work, changes = trace.calls, trace.work, trace.changes
-        events = trace.events
+        self.messages, which, near, count, self.zero, around, missing = trace.window(most, marks)
+        calls, work, changes = around.calls, around.work, around.changes
         self.marks = marks
-        self.zero = events[0].at if events else 0.0
-        self.all_messages = len(everything)
         self.attempts = {call.id: call.attempt for call in calls if call.attempt > 1}
         self.call_ends = {call.id: call.end for call in calls}
-
-        self.messages, which = trace.window(most, marks)
-        self.note = f"Showing {len(self.messages)} of {len(everything)} messages: {which}." if which else ""
-        begin = self.zero if not which or self.messages[0] is everything[0] else self.messages[0].sent
-        self._typical = _typical_latency(everything)
+        self.note = f"Showing {len(self.messages)} of {count} messages: {which}." if which else ""
+        begin = self.messages[0].sent if which else self.zero
+        self._typical = _typical_latency(near)
         self.arrivals = {message.id: self._arrival(message) for message in self.messages}
         if which:
             end = max(self.arrivals.values())
         else:
-            end = max([event.at for event in events] + list(self.arrivals.values()), default=0.0)
+            end = max([event.at for event in around.events] + list(self.arrivals.values()), default=0.0)
         self.begin, self.end = begin, end
 
-        known = {message.id for message in everything}
-        ids = {message.id.removesuffix(".reply") for message in self.messages}
-
         def shown(one):
-            # With messages left out, what belongs to them is left out as well.
-            belongs = one.id in ids or (one.id not in known and reply_id(one.id) not in known)
-            return belongs and one.start <= end and (one.end is None or one.end >= begin)
+            return one.start <= end and (one.end is None or one.end >= begin)
 
         self.calls = [call for call in calls if shown(call)]
         self.work = [piece for piece in work if shown(piece)]
@@ -48,7 +37,6 @@ class Run:
         names += [name for call in self.calls for name in (call.caller, call.callee)]
         names += [piece.who for piece in self.work] + [change.who for change in self.changes]
         self.lanes = theme.lanes(name or NOBODY for name in names)
-        missing = [id for id in marks if id not in known and not any(one.id == id for one in calls + work)]
         if missing:
             self.note = f"{self.note} The marked message is not in this run.".lstrip()
 

@@ -114,15 +114,8 @@ class Shown:
     def close(self) -> None:
         """Take the widget off the page. Its text and its answers stay; closing twice is fine."""
         box, self.widget = self.widget, None
-        waiting = [box] if box else []
-        # Each must be closed by itself, layouts and styles too, or ipywidgets keeps it, and us, for ever.
-        while waiting:
-            part = waiting.pop()
-            for name in part.keys:
-                value = getattr(part, name)
-                held = value if isinstance(value, tuple) else (value,)
-                waiting += [one for one in held if isinstance(one, widgets.Widget)]
-            part.close()
+        if box:
+            close_widgets(box)
 
     def as_text(self) -> str:
         raise NotImplementedError
@@ -149,6 +142,19 @@ class Shown:
         display(still, raw=True)
         live = self.widget._repr_mimebundle_()
         display({kind: live[kind] for kind in live if kind != "text/plain"}, raw=True)
+
+
+def close_widgets(box) -> None:
+    """Close ``box`` and all that is in it, layouts and styles too: ipywidgets keeps for ever what nobody closed, and
+    with it whoever listens to it."""
+    waiting = [box]
+    while waiting:
+        part = waiting.pop()
+        for name in part.keys:
+            value = getattr(part, name)
+            held = value if isinstance(value, tuple) else (value,)
+            waiting += [one for one in held if isinstance(one, widgets.Widget)]
+        part.close()
 
 
 #: What is open, by the cell that opened it: in which run of that cell, and the objects.

@@ -3,12 +3,11 @@
 import functools
 import os
 import pickle
-import shutil
-import tempfile
 from pathlib import Path
 from urllib.parse import quote
 
 from servicelab.lifecycle import HOST, Server, ServerError
+from servicelab.scratch import Scratch
 from servicelab.servers.amqp.host import Host, end_process
 from servicelab.servers.amqp.remote import RemoteBroker
 from servicelab.servers.parent import Child
@@ -166,14 +165,14 @@ class Broker(Server):
 
     def _open(self):
         if self.durable:
-            self._folder = tempfile.mkdtemp(prefix="servicelab-broker-")
+            self._folder = Scratch("broker")
         return self._begin(self.wanted_port)
 
     def _begin(self, port):
         self._engine = self._new_engine()
         options = {
             "port": port,
-            "file": os.path.join(self._folder, "broker.db") if self._folder else self.file,
+            "file": os.path.join(self._folder.name, "broker.db") if self._folder else self.file,
             "users": self.users,
             "memory_limit": self.memory_limit,
             "heartbeat": HEARTBEAT if self.heartbeat is None else self.heartbeat,
@@ -191,7 +190,7 @@ class Broker(Server):
     def _close(self):
         self._engine.stop()
         if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder.cleanup()
             self._folder = None
 
     def _note(self, what):

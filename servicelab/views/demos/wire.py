@@ -20,7 +20,7 @@ class Wire(Shown):
         self.order = order
         self.delay = 0
         self.diagram: SpaceTime = order()
-        self.widget = self._build() if widgets else None
+        self.open()
 
     def set(self, delay: int) -> None:
         """Delay every answer by ``delay`` ms, and send an order. The wire is whole again afterwards."""
@@ -32,11 +32,6 @@ class Wire(Shown):
             self.diagram = self.order()
         if self.widget:
             self.picture.value = self.diagram._repr_html_()
-
-    def close(self) -> None:
-        """Take the slider off the page."""
-        if self.widget:
-            self.widget.close()
 
     def _say(self, text):
         if self.widget:
