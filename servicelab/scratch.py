@@ -35,7 +35,7 @@ def _lock(folder) -> sqlite3.Connection | None:
     """The lock of ``folder``; None if another holds it, or the folder is gone or another user's."""
     file = os.path.join(folder, "lock")
     try:
-        if hasattr(os, "getuid") and os.stat(folder).st_uid != os.getuid():
+        if hasattr(os, "getuid") and os.lstat(folder).st_uid != os.getuid():
             return None
         # SQLite's locks are the same on all systems, end with their process, and hold within one process, too.
         lock = sqlite3.connect(file, timeout=0, isolation_level=None, check_same_thread=False)

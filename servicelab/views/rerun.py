@@ -49,9 +49,8 @@ class Runs:
             self.latest[cell_of(result.info)] = result.execution_count, self.bars
 
     def made(self, widget) -> None:
-        if (
-            type(widget).__name__ == "TqdmHBox"
-        ):  # noted now: one that is not to stay closes its box, and leaves the rest
+        # Noted now: a bar that is not to stay closes its box, and leaves the rest.
+        if type(widget).__name__ == "TqdmHBox":
             self.bars.append(widget)
 
 
