@@ -19,7 +19,5 @@ EXERCISES = {
     "sizes": "size_bulkheads",
     "storm": ("amplification", "ends_by_itself", "policies"),
 }
-#: Wrong answers, and different messages, an exercise.
-LEAST_WRONG = 5
 #: Where a function that raises, exits or returns nothing is refused with another code than most.
 REFUSALS = {("breaker", "wrong-type"): "no-methods"}
