@@ -44,8 +44,8 @@ def rate_times_time(shop):
 
 
 def typical(shop):
-    """Of each its calls per second, and the seconds of one: the median, which a busy machine hardly moves. A mistake has
-    to be as large there as it is on a quiet one."""
+    """Of each its calls per second, and the seconds of one: the median, which a busy machine hardly moves. A mistake
+    has to be as large there as it is on a quiet one."""
     calls = shop.watch()
     times = {name: [call.end - call.start for call in calls if call.callee == name] for name in shop.dependencies}
     return {name: (len(took) / shop.seconds, statistics.median(took)) for name, took in times.items()}
