@@ -5,12 +5,6 @@ In each module ``RIGHT`` maps a name to an answer that must be accepted (a tuple
 others.
 """
 
-
-def but(right, **changes):
-    """A right answer, a class, with these parts changed."""
-    return type(right.__name__, (right,), changes)
-
-
 #: The modules, in the order of the exercises, and what a learner hands in.
 EXERCISES = {
     "breaker": "Breaker",
