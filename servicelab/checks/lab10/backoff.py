@@ -9,7 +9,7 @@ from numbers import Real
 import requests
 from flask import Flask, request
 
-from servicelab.checks.lab10.lost import lost_reply
+from servicelab.checks.lab10.four_tier_shop import lost_reply
 from servicelab.checks.learner_traceback import shown
 from servicelab.checks.scenario import Stage, scenario, words
 from servicelab.checks.slow_number import SlowNumber

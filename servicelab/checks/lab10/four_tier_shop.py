@@ -6,9 +6,8 @@ import time
 from contextlib import ExitStack
 
 import requests
-from flask import Flask, request
+from flask import Flask, Response, request
 
-from servicelab.checks.lab10.lost import lost_reply
 from servicelab.clients import attempt, closed_loop, traced
 from servicelab.policies import Retry, RetryBudget, Timeout, call
 from servicelab.servers import serve
@@ -16,6 +15,16 @@ from servicelab.trace import Trace
 
 LAYERS = ("gateway", "orders", "payment")
 BANKS = ("bank", "other bank")
+
+
+def lost_reply() -> Response:
+    """A reply that is lost: the work is done, the headers leave, and then the line breaks."""
+
+    def body():
+        yield b"pai"
+        raise ConnectionError("the line broke here, on purpose")
+
+    return Response(body(), headers={"Content-Length": "100"})
 
 
 class TowerShop:

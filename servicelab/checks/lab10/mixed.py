@@ -2,9 +2,8 @@
 
 import random
 import time
-from collections import Counter
+from collections import Counter, namedtuple
 from contextlib import ExitStack
-from typing import NamedTuple
 
 import requests
 import simpy
@@ -18,15 +17,9 @@ DEPENDENCIES = ("inventory", "payment", "shipping")
 WORKERS = 24
 SECONDS = 2.5  # how long a real shop is watched
 HANGS = 20.0  # seconds that a call takes while its dependency is slow
-
-
-class Need(NamedTuple):
-    """What a dependency is asked: ``rate`` in requests/s, ``seconds`` for one."""
-
-    rate: float
-    seconds: float
-
-
+Need = namedtuple("Need", "rate seconds")  # what a dependency is asked: requests/s, and seconds for one
+#: How the calls of one dependency ended, as shares of all of them, and the id of one that went wrong.
+Seen = namedtuple("Seen", "well rejected stuck mark")
 #: Hidden settings. In both shops the busiest dependency is not the one that is called most often, nor the slowest.
 PRACTICE = {"inventory": Need(8, 0.3), "payment": Need(30, 0.02), "shipping": Need(16, 0.35)}
 CHECKED = {"inventory": Need(32, 0.025), "payment": Need(15, 0.4), "shipping": Need(5, 0.5)}
@@ -75,15 +68,6 @@ class MixedShop:
         before, names = len(self.trace), iter([name for _, name in due])
         open_loop(lambda: self._customers.get(f"{self._url}/{next(names)}", timeout=10), [at for at, _ in due])
         return [call for call in self.trace.since(before).calls if call.end is not None]
-
-
-class Seen(NamedTuple):
-    """How the calls of one dependency ended: shares of all of them. ``mark`` is the id of one that went wrong."""
-
-    well: float
-    rejected: float
-    stuck: float
-    mark: str | None
 
 
 def simulate(needs, sizes, slow=None, seconds=400.0, patience=0.5, trace=None) -> dict[str, Seen]:

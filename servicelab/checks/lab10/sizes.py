@@ -1,8 +1,4 @@
-"""Exercise 4, measure and decide: how large should the bulkheads of one worker pool be?
-
-The learner measures a real shop. What the sizes are worth is found out in SimPy, where minutes with a dependency that
-hangs cost a moment and no luck.
-"""
+"""Exercise 4, measure and decide: bulkheads for a real shop. What they are worth is found out in SimPy."""
 
 from numbers import Integral
 
@@ -35,8 +31,7 @@ class Watched(Stage):
         self.last = ask.trace.calls[0].id if ask.trace.calls else None
 
     def seen(self, slow):
-        """How it goes with these sizes in SimPy, and with one that hangs; the diagram shows it, marked where it went
-        wrong."""
+        """How it goes with these sizes, and with one that hangs; the diagram is marked where it went wrong."""
         self.ask.trace.clear()
         seen = simulate(CHECKED, self.sizes, slow, seconds=60.0 if slow else 300.0, trace=self.ask.trace)
         self.last = next((one.mark for one in seen.values() if one.mark), self.last)
