@@ -25,7 +25,7 @@ leisure: with 1.5 s left and work of half a second the order goes through: 200 a
     Nothing is late here.
 dropped: each hop calls the next one with its `web`, and hands the header down
     What do you call the next service with, and which headers has this call?
-handed-down: … and it says, in seconds, what came in minus what has passed since
+handed-down: the header hands down what came in minus what has passed since, in seconds
     When does your clock start, and from what? What has gone by the time that you call? Do two machines agree on a time
     of day?
 steps: each did all of its steps, in order, for this customer and for the next
@@ -87,7 +87,7 @@ class Chain(Stage):
         self.calls = {call.callee: call for call in self.ask.trace.since(before).calls}
         self.last = self.calls[to].id
         self.told = f"{HEADER}: {left} came to {to}, which said {self.said[1]}, {self.said[0][:60]!r}; "
-        self.told += f"{' and '.join(self.got)} were called, and began {len(self.did)} steps"
+        self.told += f"called: {', '.join(self.got)}; steps begun: {len(self.did)}"
         errors = [line for server in self.servers for line in server.errors]
         if self.said[1] == 500 and errors:
             self.told += f"; its traceback ends with\n  {errors[-1].strip().splitlines()[-1]}"
@@ -104,8 +104,10 @@ class Chain(Stage):
         return left - passed - SLACK <= value <= left - worked + SLACK
 
     def need(self, code, passed, told):
-        if not passed:  # all that comes later rests on it
+        """What a part yields, where all that comes later rests on it."""
+        if not passed:
             self.refuse(code, told)
+        return code, True, told
 
 
 check_deadline = scenario("10", 3, "A deadline down the chain", WORDS, go_on=True, make_hop=Chain)
@@ -119,12 +121,12 @@ def at_leisure(c):
         c.send("1.500")
         left = 1.5
         for name in NAMES[1:]:
-            c.need("leisure", name in c.got, c.told)
-            c.need("dropped", c.got[name] and name in c.calls, f"{name} was called without it, or not with web")
+            yield c.need("leisure", name in c.got, c.told)
+            yield c.need("dropped", c.got[name] and name in c.calls, f"{name} was called without it, or not with web")
             told = f"{left:.3f} s came in above, and after two steps of 0.1 s {name} got {HEADER}: {c.got[name]}"
-            c.need("handed-down", c.handed_down(name, left), told)
+            yield c.need("handed-down", c.handed_down(name, left), told)
             left = float(c.got[name])
-        c.need("leisure", c.said[1] == 200, c.told)
+        yield c.need("leisure", c.said[1] == 200, c.told)
         yield "steps", c.did == ["gateway 1", "gateway 2", "orders 1", "orders 2", "payment 1"], f"it did {c.did}"
 
 
@@ -142,7 +144,7 @@ def used_up_in_one_step(c):
     c.start()
     for name in NAMES:
         c.send("0.050", name)
-        yield "too-late", c.said[1] == 504 and list(c.got) == [name], f"{c.told}; a step takes 0.1 s"
+        yield "too-late", c.said[1] == 504 and list(c.got) == [name], f"{c.told}, of 0.1 s each"
 
 
 @part
@@ -150,7 +152,7 @@ def used_up_in_many_steps(c):
     c.start(gateway=14, payment=14)
     for name in ("gateway", "payment"):
         c.send("0.300", name)
-        yield "goes-on", len(c.did) <= 8, f"{c.told} of 0.1 s"
+        yield "goes-on", len(c.did) <= 8, f"{c.told}, of 0.1 s each"
 
 
 @part
