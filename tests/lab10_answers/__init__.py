@@ -5,12 +5,6 @@ In each module ``RIGHT`` maps a name to an answer that must be accepted (a tuple
 others.
 """
 
-
-def but(right, **changes):
-    """A right answer, a class, with these parts changed."""
-    return type(right.__name__, (right,), changes)
-
-
 #: The modules, in the order of the exercises, and what a learner hands in.
 EXERCISES = {
     "breaker": "Breaker",
@@ -19,7 +13,5 @@ EXERCISES = {
     "sizes": "size_bulkheads",
     "storm": ("amplification", "ends_by_itself", "policies"),
 }
-#: Wrong answers, and different messages, an exercise.
-LEAST_WRONG = 5
 #: Where a function that raises, exits or returns nothing is refused with another code than most.
 REFUSALS = {("breaker", "wrong-type"): "no-methods"}

@@ -1,4 +1,4 @@
-"""Exercise 3: right hops in small parts, two written otherwise, and mistakes as changes to the first."""
+"""Exercise 3: right hops written in three ways, and mistakes as edits of the first."""
 
 import functools
 import time
@@ -6,58 +6,33 @@ import time
 import requests
 from flask import Flask, abort, g, request
 
-from tests.lab10_answers import but
+from tests.lab11_answers import but
 
 HEADER = "Time-Left"
 
 
-class Hop:
-    """A right answer. A mistake is a subclass that overrides one part."""
+def make_hop(name, steps, below, web):
+    app = Flask(name)
 
-    def __init__(self, name, steps, below, web):
-        self.name, self.steps, self.below, self.web = name, steps, below, web
-
-    @classmethod
-    def make(cls, name, steps, below, web):
-        app, hop = Flask(name), cls(name, steps, below, web)
-        app.add_url_rule("/charge", "charge", hop.handle, methods=["POST"])
-        return app
-
-    def allowed(self):
-        return float(request.headers.get(HEADER, 2.0))
-
-    def left(self, end):
-        return end - time.monotonic()
-
-    def is_over(self, end):
-        return self.left(end) <= 0
-
-    def headers(self, end):
-        return {HEADER: f"{self.left(end):.3f}"}
-
-    def timeout(self, end):
-        return self.left(end)
-
-    def work(self, end):
-        """True when it came to its end."""
-        for step in self.steps:
-            if self.is_over(end):
-                return False
+    @app.post("/charge")
+    def charge():
+        end = time.monotonic() + float(request.headers.get(HEADER, 2.0))
+        for step in steps:
+            if time.monotonic() >= end:
+                return "too late", 504
             step()
-        return True
-
-    def handle(self):
-        end = time.monotonic() + self.allowed()
-        if not self.work(end) or self.is_over(end):
+        left = end - time.monotonic()
+        if left <= 0:
             return "too late", 504
-        return self.call_below(end) if self.below else "paid"
-
-    def call_below(self, end):
+        if below is None:
+            return "paid"
         try:
-            answer = self.web.post(self.below, headers=self.headers(end), timeout=self.timeout(end))
+            answer = web.post(below, headers={HEADER: f"{left:.3f}"}, timeout=left)
         except requests.Timeout:
             return "too late", 504
         return answer.text, answer.status_code
+
+    return app
 
 
 def by_hooks(name, steps, below, web):
@@ -123,200 +98,70 @@ def by_decorator(name, steps, below, web):
     return app
 
 
-class ZeroIsNoHeader(Hop):
-    """`or` takes 0 for nothing said."""
-
-    def allowed(self):
-        left = float(request.headers.get(HEADER, 0))
-        return left if left > 0 else 2.0
-
-
-class ZeroStillCalls(Hop):
-    """Does no work of its own, and calls all the same."""
-
-    def timeout(self, end):
-        return max(0.1, self.left(end))
-
-    def handle(self):
-        end = time.monotonic() + self.allowed()
-        self.work(end)
-        if self.below:
-            return self.call_below(end)
-        return ("too late", 504) if self.is_over(end) else "paid"
-
-
-class FirstStepForFree(Hop):
-    def work(self, end):
-        for step in self.steps:
-            step()
-            if self.is_over(end):
-                return False
-        return True
-
-
-class OnlyAtTheDoor(Hop):
-    """Looks at the clock when the request comes, and never again."""
-
-    def work(self, end):
-        if self.is_over(end):
-            return False
-        for step in self.steps:
-            step()
-        return True
-
-    def handle(self):
-        end = time.monotonic() + self.allowed()
-        if not self.work(end):
-            return "too late", 504
-        return self.call_below(end) if self.below else "paid"
-
-    def timeout(self, end):
-        return max(0.1, self.left(end))
-
-
-class WorksToTheEnd(Hop):
-    """Looks before it works and after it, not in between."""
-
-    def work(self, end):
-        if self.is_over(end):
-            return False
-        for step in self.steps:
-            step()
-        return True
-
-
-class TimeoutIs500(Hop):
-    def call_below(self, end):
-        answer = self.web.post(self.below, headers=self.headers(end), timeout=self.timeout(end))
-        return answer.text, answer.status_code
-
-
-class Says408(Hop):
-    def handle(self):
-        answer = super().handle()
-        return ("too late", 408) if answer == ("too late", 504) else answer
-
-
-class AnythingIs200(Hop):
-    """Whatever came in time is well."""
-
-    def call_below(self, end):
-        answer = super().call_below(end)
-        return answer if answer[1] == 504 else answer[0]
-
-
-class OwnText(Hop):
-    def call_below(self, end):
-        _, status = super().call_below(end)
-        return ("paid" if status == 200 else "something went wrong"), status
-
-
-class NoLookBeforeTheCall(Hop):
-    """Looks before each step, and not after the last."""
-
-    def handle(self):
-        end = time.monotonic() + self.allowed()
-        if not self.work(end):
-            return "too late", 504
-        return self.call_below(end) if self.below else "paid"
-
-    def is_over(self, end):
-        return super().is_over(end)
-
-    def timeout(self, end):
-        return max(0.1, self.left(end))
-
-
-class OnlyTheFirstStep(Hop):
-    def work(self, end):
-        self.steps = self.steps[:1]
-        return super().work(end)
-
-
-class StepsUsedUp(Hop):
-    """The second customer finds nothing left of them."""
-
-    def work(self, end):
-        while self.steps and not self.is_over(end):
-            self.steps.pop(0)()
-        return not self.steps
-
-
-class SessionOfItsOwn(Hop):
-    def __init__(self, *args):
-        super().__init__(*args)
-        self.web = requests
-
-
-class LastStepForFree(Hop):
-    """Who has nobody to call does not look at the clock again."""
-
-    def is_over(self, end):
-        return super().is_over(end) and not (self.below is None and self.done)
-
-    def work(self, end):
-        self.done = False
-        self.done = super().work(end)
-        return self.done
-
-
-class HidesTheirTrouble(Hop):
-    """A 5xx of the next service becomes a 502 of its own."""
-
-    def call_below(self, end):
-        text, status = super().call_below(end)
-        return text, 502 if status in (500, 503) else status
-
-
-class NothingReturned(Hop):
-    @classmethod
-    def make(cls, *args):
-        super().make(*args)
-
-
-RIGHT = {"in small parts": (Hop.make,), "hooks": (by_hooks,), "a decorator": (by_decorator,)}
-WRONG = {
-    "the clock restarts at each hop": (but(Hop, allowed=lambda self: 2.0), {"restarted"}),
-    "a limit of its own below": (but(Hop, headers=lambda self, end: {HEADER: "4.900"}), {"restarted"}),
-    "handed down unchanged": (
-        but(Hop, headers=lambda self, end: {HEADER: request.headers.get(HEADER, "2.0")}),
-        {"unchanged"},
-    ),
-    "the time of day": (
-        but(Hop, headers=lambda self, end: {HEADER: f"{time.time() + self.left(end):.3f}"}),
-        {"absolute"},
-    ),
-    "no header below": (but(Hop, headers=lambda self, end: {}), {"dropped"}),
+ALLOWED = "float(request.headers.get(HEADER, 2.0)) =>"
+HANDED = 'f"{left:.3f}" =>'
+LOOK = '            if time.monotonic() >= end:\n                return "too late", 504\n'
+LAST_LOOK = '        if left <= 0:\n            return "too late", 504\n'
+#: The mistake: the codes that refuse it, and the edits that make it.
+EDITS = {
+    "the clock restarts at each hop": ("handed-down", f"{ALLOWED} 2.0"),
+    "a limit of its own below": ("handed-down", f'{HANDED} "4.900"'),
+    "handed down unchanged": ("handed-down", f'{HANDED} request.headers.get(HEADER, "2.0")'),
+    "the time of day": ("handed-down", f'{HANDED} f"{{time.time() + left:.3f}}"'),
+    "milliseconds": ("handed-down", f'{HANDED} f"{{int(left * 1000)}} ms"'),
+    "half of it": ("handed-down", f'{HANDED} f"{{left / 2:.3f}}"'),
+    "two seconds at the most": ("handed-down", f"{ALLOWED} min(2.0, float(request.headers.get(HEADER, 2.0)))"),
+    "no header below": ("dropped", f"{{HEADER: {HANDED[:-3]}}} => {{}}"),
     "no header at the second hop": (
-        but(Hop, headers=lambda self, end: Hop.headers(self, end) if self.name == "gateway" else {}),
-        {"dropped"},
+        "dropped",
+        f'{{HEADER: {HANDED[:-3]}}} => {{HEADER: str(left)}} if steps[1:] and name == "gateway" else {{}}',
     ),
-    "milliseconds": (but(Hop, headers=lambda self, end: {HEADER: f"{int(self.left(end) * 1000)} ms"}), {"no-number"}),
-    "half of it": (but(Hop, headers=lambda self, end: {HEADER: f"{self.left(end) / 2:.3f}"}), {"too-little"}),
-    "zero is no header": (ZeroIsNoHeader, {"zero-calls"}),
-    "zero left still calls": (ZeroStillCalls, {"zero-calls", "calls-too-late"}),
-    "the first step for free": (FirstStepForFree, {"zero-works"}),
-    "looks only at the door": (OnlyAtTheDoor, {"calls-too-late", "work-goes-on", "work-for-nobody"}),
-    "works to the end": (WorksToTheEnd, {"work-goes-on", "work-for-nobody"}),
-    "no timeout": (but(Hop, timeout=lambda self, end: None), {"waits-too-long"}),
-    "a timeout is a 500": (TimeoutIs500, {"timeout-is-500"}),
-    "408": (Says408, {"zero-status", "late-status", "timeout-is-500"}),
-    "anything is a 200": (AnythingIs200, {"answer-changed"}),
-    "its own text": (OwnText, {"answer-changed"}),
-    "no look between the last step and the call": (NoLookBeforeTheCall, {"calls-too-late"}),
-    "ten seconds without a header": (
-        but(Hop, allowed=lambda self: float(request.headers.get(HEADER, 10.0))),
-        {"no-default"},
+    "a session of its own": ("dropped", "web.post => requests.post"),
+    "zero is no header": ("zero", f"{ALLOWED} (max(0, float(request.headers.get(HEADER, 0))) or 2.0)"),
+    "the first step for free": ("zero", f"{LOOK}            step()\n =>             step()\n{LOOK}"),
+    "zero left still calls": (
+        "zero too-late",
+        'return "too late", 504\n            step() => break\n            step()',
+        "if left <= 0: => if left <= 0 and below is None:",
+        "timeout=left => timeout=max(0.1, left)",
     ),
-    "a reserve of its own": (but(Hop, work=lambda self, end: Hop.work(self, end - 1.2)), {"leisure"}),
-    "needs the header": (but(Hop, allowed=lambda self: float(request.headers[HEADER])), {"needs-header"}),
-    "only the first step": (OnlyTheFirstStep, {"steps-left-out"}),
-    "steps that are used up": (StepsUsedUp, {"steps-left-out", "unchanged"}),
-    "a session of its own": (SessionOfItsOwn, {"other-session"}),
-    "the last step for free": (LastStepForFree, {"paid-too-late"}),
-    "waits as long as it had": (but(Hop, timeout=lambda self, end: self.allowed()), {"waits-too-long"}),
-    "two seconds at the most": (but(Hop, allowed=lambda self: min(2.0, Hop.allowed(self))), {"too-little"}),
-    "another 5xx": (HidesTheirTrouble, {"answer-changed"}),
-    "returns nothing": (NothingReturned, {"wrong-type"}),
+    "looks only at the door": (
+        "too-late goes-on",
+        f"{LOOK} => ",
+        f"{LAST_LOOK} => ",
+        "        for step in steps: => "
+        "        if time.monotonic() >= end:\n            return 'too late', 504\n        for step in steps:",
+        "timeout=left => timeout=max(0.1, left)",
+    ),
+    "no look between the last step and the call": (
+        "too-late",
+        f"{LAST_LOOK} => ",
+        "timeout=left => timeout=max(0.1, left)",
+    ),
+    "the last step for free": ("too-late", "if left <= 0: => if left <= 0 and below:"),
+    "works to the end": (
+        "goes-on",
+        "            if time.monotonic() >= end: =>             if step is steps[0] and time.monotonic() >= end:",
+    ),
+    "no timeout": ("gives-up", "timeout=left => timeout=None"),
+    "waits as long as it had": ("gives-up", f"timeout=left => timeout={ALLOWED[:-3]}"),
+    "a timeout is a 500": ("gives-up", "requests.Timeout => ZeroDivisionError"),
+    "408": ("zero too-late gives-up", '"too late", 504 => "too late", 408'),
+    "anything is a 200": ("answer-changed", "return answer.text, answer.status_code => return answer.text"),
+    "its own text": (
+        "answer-changed",
+        "return answer.text, => return 'paid' if answer.ok else 'something went wrong',",
+    ),
+    "another 5xx": (
+        "answer-changed",
+        "answer.status_code => {500: 502, 503: 502}.get(answer.status_code, answer.status_code)",
+    ),
+    "ten seconds without a header": ("default", "HEADER, 2.0 => HEADER, 10.0"),
+    "needs the header": ("default", f"{ALLOWED} float(request.headers[HEADER])"),
+    "a reserve of its own": ("leisure", "time.monotonic() >= end => time.monotonic() >= end - 1.2"),
+    "only the first step": ("steps", "in steps: => in steps[:1]:"),
+    "steps that are used up": ("steps", "for step in steps: => while steps:", "step() => steps.pop(0)()"),
+    "returns nothing": ("wrong-type", "return app => return None"),
 }
-WRONG = {name: ((answer.make,), codes) for name, (answer, codes) in WRONG.items()}
+RIGHT = {"as one handler": (make_hop,), "hooks": (by_hooks,), "a decorator": (by_decorator,)}
+WRONG = {name: ((but(make_hop, *edits),), set(codes.split())) for name, (codes, *edits) in EDITS.items()}

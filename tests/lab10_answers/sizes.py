@@ -44,70 +44,25 @@ def rate_times_time(shop):
 
 
 def typical(shop):
-    """Calls per second, and the seconds of one: the median, which a busy machine hardly moves. A mistake has to be as
-    large there as it is on a quiet one."""
+    """Of each its calls per second, and the seconds of one: the median, which a busy machine hardly moves. A mistake
+    has to be as large there as it is on a quiet one."""
     calls = shop.watch()
     times = {name: [call.end - call.start for call in calls if call.callee == name] for name in shop.dependencies}
     return {name: (len(took) / shop.seconds, statistics.median(took)) for name, took in times.items()}
 
 
-def equal(shop):
-    return dict.fromkeys(shop.dependencies, shop.workers // 3)
+def each(size):
+    """A way to size that looks at the rate and the time of one dependency alone."""
+    return lambda shop: {name: size(*measured) for name, measured in typical(shop).items()}
 
 
-def _share(shop, weights):
-    scale = shop.workers / sum(weights.values())
-    return {name: max(1, round(scale * weight)) for name, weight in weights.items()}
+def shared(weight):
+    """The pool shared out by a weight of each."""
 
+    def sizes(shop):
+        weights = {name: weight(*measured) for name, measured in typical(shop).items()}
+        return {name: max(1, round(shop.workers / sum(weights.values()) * one)) for name, one in weights.items()}
 
-def by_rate(shop):
-    count = Counter(call.callee for call in shop.watch())
-    sizes = _share(shop, count)
-    return sizes
-
-
-def by_time(shop):
-    return _share(shop, {name: seconds for name, (_, seconds) in typical(shop).items()})
-
-
-def no_headroom(shop):
-    return {name: math.ceil(rate * seconds) for name, (rate, seconds) in typical(shop).items()}
-
-
-def a_fifth_more(shop):
-    return {name: math.ceil(1.2 * rate * seconds) for name, (rate, seconds) in typical(shop).items()}
-
-
-def everybody_all(shop):
-    return dict.fromkeys(shop.dependencies, shop.workers)
-
-
-def a_few_too_many(shop):
-    return {name: size + 2 for name, size in square_root(shop).items()}
-
-
-def none_for_the_quick(shop):
-    """What is over in a tenth of a second needs none, it says."""
-    found = typical(shop).items()
-    return {name: math.ceil(rate * seconds + 1) if seconds > 0.1 else 0 for name, (rate, seconds) in found}
-
-
-def half_of_it(shop):
-    """Half of the time nobody comes, it thinks."""
-    return {name: max(1, round(rate * seconds / 2)) for name, (rate, seconds) in typical(shop).items()}
-
-
-def not_whole(shop):
-    return {name: load + 2 * math.sqrt(load) for name, load in loads(shop).items()}
-
-
-def a_list(shop):
-    return list(square_root(shop).values())
-
-
-def one_forgotten(shop):
-    sizes = square_root(shop)
-    del sizes["inventory"]
     return sizes
 
 
@@ -117,18 +72,24 @@ RIGHT = {
     "the pool shared out": rate_times_time,
 }
 WRONG = {
-    "equal for all": (equal, {"equal-sizes"}),
-    "by rate only": (by_rate, {"rate-only"}),
-    "by time only": (by_time, {"time-only"}),
-    "no headroom": (no_headroom, {"no-headroom"}),
-    "a fifth more": (a_fifth_more, {"no-headroom"}),
-    "the whole pool for each": (everybody_all, {"sum-too-large"}),
-    "a few too many": (a_few_too_many, {"sum-too-large"}),
-    "none for the quick one": (none_for_the_quick, {"no-place"}),
-    "half of it": (half_of_it, {"too-small"}),
-    "not whole": (not_whole, {"wrong-type"}),
-    "a list": (a_list, {"wrong-type"}),
-    "one forgotten": (one_forgotten, {"wrong-type"}),
+    "equal for all": (shared(lambda rate, seconds: 1), {"too-small"}),
+    "by rate only": (shared(lambda rate, seconds: rate), {"too-small"}),
+    "by time only": (shared(lambda rate, seconds: seconds), {"too-small"}),
+    "half of it": (each(lambda rate, seconds: max(1, round(rate * seconds / 2))), {"too-small"}),
+    "no headroom": (each(lambda rate, seconds: math.ceil(rate * seconds)), {"no-headroom"}),
+    "a fifth more": (each(lambda rate, seconds: math.ceil(1.2 * rate * seconds)), {"no-headroom"}),
+    "the whole pool for each": (lambda shop: dict.fromkeys(shop.dependencies, shop.workers), {"sum-too-large"}),
+    "a few too many": (
+        lambda shop: {name: size + 2 for name, size in square_root(shop).items()},
+        {"sum-too-large"},
+    ),
+    "none for the quick one": (
+        each(lambda rate, seconds: math.ceil(rate * seconds + 1) if seconds > 0.1 else 0),
+        {"wrong-type"},
+    ),
+    "not whole": (each(lambda rate, seconds: rate * seconds + 2 * math.sqrt(rate * seconds)), {"wrong-type"}),
+    "a list": (lambda shop: list(square_root(shop).values()), {"wrong-type"}),
+    "one forgotten": (lambda shop: {"payment": 11, "shipping": 6}, {"wrong-type"}),
 }
 RIGHT = {name: (answer,) for name, answer in RIGHT.items()}
 WRONG = {name: ((answer,), codes) for name, (answer, codes) in WRONG.items()}

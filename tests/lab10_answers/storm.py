@@ -25,8 +25,14 @@ def by_parents(trace):
 
 
 def by_attempts(trace):
-    """The largest attempt number of each layer, as if every call were repeated as often."""
+    """The largest attempt number of each layer, as if every call were repeated as often: a mistake."""
     return {layer: max(call.attempt for call in trace.calls if call.caller == layer) for layer in LAYERS}
+
+
+def per_customer(trace, end):
+    """Whom each call is divided by: a mistake."""
+    customers = sum(call.caller == "client" for call in trace.calls)
+    return {layer: sum(getattr(call, end) == layer for call in trace.calls) / customers for layer in LAYERS}
 
 
 def as_fractions(trace):
@@ -38,11 +44,7 @@ def as_fractions(trace):
     return {layer: Fraction(made[layer], got[layer]) for layer in LAYERS}
 
 
-# -- does it end by itself?
-
-
 def by_product(trace, load, capacity):
-    """A right answer."""
     return load * math.prod(amplification(trace).values()) < capacity
 
 
@@ -53,35 +55,9 @@ def by_counting(trace, load, capacity):
     return bool(at_bank / customers * load / capacity < 1)
 
 
-def load_fits(trace, load, capacity):
-    return load < capacity
-
-
-def loudest_layer(trace, load, capacity):
-    return load * max(amplification(trace).values()) < capacity
-
-
-def sum_of_layers(trace, load, capacity):
-    return load * sum(amplification(trace).values()) < capacity
-
-
-def only_the_retries(trace, load, capacity):
-    return load * (math.prod(amplification(trace).values()) - 1) < capacity
-
-
-def retries_are_bad(trace, load, capacity):
-    return not any(call.attempt > 1 for call in trace.calls)
-
-
-def most_attempts(trace, load, capacity):
-    return load * math.prod(by_attempts(trace).values()) < capacity
-
-
-def in_words(trace, load, capacity):
-    return "yes" if by_product(trace, load, capacity) else "no"
-
-
-# -- the policies
+def bounded_by(bound):
+    """Load times a bound of the attempts that each costs."""
+    return lambda trace, load, capacity: load * bound(amplification(trace).values()) < capacity
 
 
 def small(reserve=3.0, ratio=0.1):
@@ -107,6 +83,11 @@ def at_the_edge(**changed):
     }
 
 
+def but(make):
+    """With another policy at payment."""
+    return lambda: at_the_edge(payment=make())
+
+
 def a_little_everywhere():
     def both():
         return Retry(breaker(), tries=2, budget=small(2.0, 0.05))
@@ -122,115 +103,17 @@ def deadline_outside():
     return {"gateway": Deadline(5.0, retry), "orders": Timeout(4.0), "payment": by_time}
 
 
-def breaker_at_the_edge():
-    return {
-        "gateway": Retry(breaker(Timeout(5.0)), tries=2, budget=small()),
-        "orders": Timeout(5.0),
-        "payment": Timeout(5.0),
-    }
+def tries(*each, **budgets):
+    """Each layer with so many tries, and the budgets that are named. Where payment tries once, it has breakers."""
 
+    def policies():
+        made = {
+            layer: Retry(Timeout(5.0), tries=many, budget=budgets[layer]() if layer in budgets else None)
+            for layer, many in zip(LAYERS, each)
+        }
+        return made if each[-1] > 1 else made | {"payment": for_each_bank()}
 
-def one_breaker():
-    return at_the_edge(payment=breaker())
-
-
-def same_breaker_twice():
-    return at_the_edge(payment=dict.fromkeys(BANKS, breaker()))
-
-
-def no_breaker():
-    return at_the_edge(payment=Timeout(3.0))
-
-
-def breaker_as_delivered():
-    return at_the_edge(payment=for_each_bank(lambda: CircuitBreaker(Timeout(3.0))))
-
-
-def breaker_around_the_retry():
-    """It counts four attempts as one call."""
-    return at_the_edge(payment=for_each_bank(lambda: breaker(Retry(Timeout(3.0), tries=4), minimum_calls=10)))
-
-
-def a_minute_of_waiting():
-    return at_the_edge(payment=for_each_bank(lambda: breaker(wait_open=60.0)))
-
-
-def _tries(gateway=1, orders=1, payment=1, **budgets):
-    """Each layer with so many tries. Where payment tries once, it has breakers; else only its tries."""
-    tries = {"gateway": gateway, "orders": orders}
-    upper = {
-        layer: Retry(Timeout(5.0), tries=many, budget=budgets.get(f"{layer}_budget")) for layer, many in tries.items()
-    }
-    last = Retry(Timeout(5.0), tries=payment, budget=budgets.get("payment_budget"))
-    return {**upper, "payment": last if payment > 1 else for_each_bank()}
-
-
-def untouched():
-    return _tries(3, 3, 3)
-
-
-def nobody_retries():
-    return _tries()
-
-
-def only_payment():
-    return _tries() | {"payment": for_each_bank(lambda: Retry(breaker(), tries=2, budget=small()))}
-
-
-def only_orders():
-    return _tries(orders=2, orders_budget=small())
-
-
-def budget_only_at_the_bottom():
-    return _tries(3, 3, 3, payment_budget=small())
-
-
-def edge_without_budget():
-    return _tries(gateway=2)
-
-
-def budget_as_delivered():
-    return _tries(gateway=3, gateway_budget=RetryBudget())
-
-
-def two_tries_everywhere():
-    return _tries(2, 2, 2)
-
-
-def middle_still_multiplies():
-    return _tries(gateway=2, orders=3, gateway_budget=small())
-
-
-def bounds_that_multiply():
-    return {layer: Retry(Timeout(5.0), tries=2, budget=small(5.0, 0.15)) for layer in LAYERS}
-
-
-def hasty():
-    """A timeout that the work below cannot keep."""
-    return at_the_edge(orders=Timeout(0.0005))
-
-
-def tries_only():
-    return {"gateway": 2, "orders": 1, "payment": 1}
-
-
-def per_customer(trace):
-    customers = sum(call.caller == "client" for call in trace.calls)
-    return {layer: sum(call.caller == layer for call in trace.calls) / customers for layer in LAYERS}
-
-
-def received(trace):
-    customers = sum(call.caller == "client" for call in trace.calls)
-    return {layer: sum(call.callee == layer for call in trace.calls) / customers for layer in LAYERS}
-
-
-def the_loudest(trace):
-    found = amplification(trace)
-    return max(found, key=found.get)
-
-
-def turned_round(trace):
-    return {layer: 1 / many for layer, many in amplification(trace).items()}
+    return policies
 
 
 RIGHT = {
@@ -238,48 +121,58 @@ RIGHT = {
     "a little everywhere": (by_parents, by_counting, a_little_everywhere),
     "a deadline outside": (as_fractions, by_product, deadline_outside),
 }
-LOST = {"lost-bank", "lost-payment", "lost-orders"}
 FOUND = {
-    "per customer": (per_customer, {"per-customer"}),
-    "calls received": (received, {"calls-received"}),
-    "the name of the loudest": (the_loudest, {"wrong-type"}),
-    "turned round": (turned_round, {"amplification"}),
-    "the largest attempt": (by_attempts, {"amplification"}),
+    "per customer": (lambda trace: per_customer(trace, "caller"), "amplification"),
+    "calls received": (lambda trace: per_customer(trace, "callee"), "amplification"),
+    "turned round": (lambda trace: {layer: 1 / many for layer, many in amplification(trace).items()}, "amplification"),
+    "the largest attempt": (by_attempts, "amplification"),
+    "the name of the loudest": (lambda trace: max(LAYERS, key=amplification(trace).get), "wrong-type"),
 }
 ENDS = {
-    "the load fits": (load_fits, {"stays-down"}),
-    "the loudest layer": (loudest_layer, {"stays-down"}),
-    "the sum of the layers": (sum_of_layers, {"stays-down"}),
-    "only the retries": (only_the_retries, {"stays-down"}),
-    "retries are bad": (retries_are_bad, {"comes-back"}),
-    "the largest attempts": (most_attempts, {"comes-back"}),
-    "in words": (in_words, {"wrong-type"}),
+    "the load fits": (lambda trace, load, capacity: load < capacity, "ends"),
+    "the loudest layer": (bounded_by(max), "ends"),
+    "the sum of the layers": (bounded_by(sum), "ends"),
+    "only the retries": (bounded_by(lambda each: math.prod(each) - 1), "ends"),
+    "retries are bad": (lambda trace, *_: not any(call.attempt > 1 for call in trace.calls), "ends"),
+    "the largest attempts": (
+        lambda trace, load, capacity: load * math.prod(by_attempts(trace).values()) < capacity,
+        "ends",
+    ),
+    "in words": (lambda *asked: "yes" if by_product(*asked) else "no", "wrong-type"),
 }
 CURES = {
-    "as it was": (untouched, {"payment-multiplies"}),
-    "nobody retries": (nobody_retries, LOST),
-    "only payment retries": (only_payment, {"lost-payment", "lost-orders"}),
-    "only orders retries": (only_orders, {"lost-orders"}),
-    "a budget only at the bottom": (budget_only_at_the_bottom, {"orders-multiplies"}),
-    "no budget at the edge": (edge_without_budget, {"gateway-multiplies"}),
-    "the budget as delivered": (budget_as_delivered, {"gateway-multiplies"}),
-    "two tries everywhere": (two_tries_everywhere, {"payment-multiplies"}),
-    "the middle still multiplies": (middle_still_multiplies, {"orders-multiplies"}),
-    "bounds that multiply": (bounds_that_multiply, {"together-too-many"}),
-    "numbers in place of policies": (tries_only, {"wrong-type"}),
-    "a hasty timeout": (hasty, {"well"}),
-    "no breaker": (no_breaker, {"keeps-asking"}),
-    "the breaker as delivered": (breaker_as_delivered, {"keeps-asking"}),
-    "forty probes": (
-        lambda: at_the_edge(payment=for_each_bank(lambda: breaker(permitted_half_open=40))),
-        {"keeps-asking"},
+    "as it was": (tries(3, 3, 3), "too-many"),
+    "two tries everywhere": (tries(2, 2, 2), "too-many"),
+    "a budget only at the bottom": (tries(3, 3, 3, payment=small), "too-many"),
+    "no budget at the edge": (tries(2, 1, 1), "too-many"),
+    "the budget as delivered": (tries(3, 1, 1, gateway=RetryBudget), "too-many"),
+    "the middle still multiplies": (tries(2, 3, 1, gateway=small), "too-many"),
+    "bounds that multiply": (tries(2, 2, 2, **dict.fromkeys(LAYERS, lambda: small(5.0, 0.15))), "too-many"),
+    "nobody retries": (tries(1, 1, 1), "lost"),
+    "only payment retries": (
+        lambda: at_the_edge(
+            gateway=Timeout(5.0), payment=for_each_bank(lambda: Retry(breaker(), tries=2, budget=small()))
+        ),
+        "lost",
     ),
-    "the breaker around the retry": (breaker_around_the_retry, {"keeps-asking"}),
-    "a breaker at the edge": (breaker_at_the_edge, {"healthy-refused"}),
-    "one breaker for both banks": (one_breaker, {"healthy-refused"}),
-    "the same breaker twice": (same_breaker_twice, {"healthy-refused"}),
-    "a minute of waiting": (a_minute_of_waiting, {"stays-open"}),
+    "only orders retries": (tries(1, 2, 1, orders=small), "lost"),
+    "numbers in place of policies": (lambda: dict.fromkeys(LAYERS, 2), "wrong-type"),
+    "a hasty timeout": (lambda: at_the_edge(orders=Timeout(0.0005)), "well"),
+    "no breaker": (but(lambda: Timeout(3.0)), "keeps-asking"),
+    "the breaker as delivered": (but(lambda: for_each_bank(lambda: CircuitBreaker(Timeout(3.0)))), "keeps-asking"),
+    "forty probes": (but(lambda: for_each_bank(lambda: breaker(permitted_half_open=40))), "keeps-asking"),
+    "the breaker around the retry": (
+        but(lambda: for_each_bank(lambda: breaker(Retry(Timeout(3.0), tries=4), minimum_calls=10))),
+        "keeps-asking",
+    ),
+    "a breaker at the edge": (
+        lambda: at_the_edge(gateway=Retry(breaker(Timeout(5.0)), tries=2, budget=small()), payment=Timeout(5.0)),
+        "healthy-refused",
+    ),
+    "one breaker for both banks": (but(breaker), "healthy-refused"),
+    "the same breaker twice": (but(lambda: dict.fromkeys(BANKS, breaker())), "healthy-refused"),
+    "a minute of waiting": (but(lambda: for_each_bank(lambda: breaker(wait_open=60.0))), "stays-open"),
 }
-WRONG = {name: ((wrong, by_product, at_the_edge), codes) for name, (wrong, codes) in FOUND.items()}
-WRONG |= {name: ((amplification, wrong, at_the_edge), codes) for name, (wrong, codes) in ENDS.items()}
-WRONG |= {name: ((amplification, by_product, wrong), codes) for name, (wrong, codes) in CURES.items()}
+WRONG = {name: ((wrong, by_product, at_the_edge), {code}) for name, (wrong, code) in FOUND.items()}
+WRONG |= {name: ((amplification, wrong, at_the_edge), {code}) for name, (wrong, code) in ENDS.items()}
+WRONG |= {name: ((amplification, by_product, wrong), {code}) for name, (wrong, code) in CURES.items()}

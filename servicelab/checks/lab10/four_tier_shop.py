@@ -1,14 +1,13 @@
 """The shop of exercise 5: gateway → orders → payment → two banks on real sockets, with a policy at each caller."""
 
 import itertools
-import threading
+import math
 import time
 from contextlib import ExitStack
 
 import requests
-from flask import Flask, request
+from flask import Flask, Response, request
 
-from servicelab.checks.lab10.lost import lost_reply
 from servicelab.clients import attempt, closed_loop, traced
 from servicelab.policies import Retry, RetryBudget, Timeout, call
 from servicelab.servers import serve
@@ -16,7 +15,16 @@ from servicelab.trace import Trace
 
 LAYERS = ("gateway", "orders", "payment")
 BANKS = ("bank", "other bank")
-CLIENTS = 4
+
+
+def lost_reply() -> Response:
+    """A reply that is lost: the work is done, the headers leave, and then the line breaks."""
+
+    def body():
+        yield b"pai"
+        raise ConnectionError("the line broke here, on purpose")
+
+    return Response(body(), headers={"Content-Length": "100"})
 
 
 class TowerShop:
@@ -31,8 +39,7 @@ class TowerShop:
     def __init__(self, policies, trace: Trace | None = None):
         self.layers, self.policies = LAYERS, policies
         self.trace = Trace() if trace is None else trace
-        self._down, self._lose, self._lock = False, None, threading.Lock()
-        self._orders, self._urls = itertools.count(1), {}
+        self._down, self._lose, self._orders, self._urls = False, None, itertools.count(1), {}
 
     def __repr__(self):
         return f"<a shop: client → {' → '.join(LAYERS)} → {' or '.join(BANKS)}>"
@@ -49,9 +56,14 @@ class TowerShop:
     def __exit__(self, *error):
         self._stack.close()
 
-    def customers(self, count: int, clients: int = CLIENTS, bank: str = "bank"):
+    def customers(self, count: int, clients: int = 4, bank: str = "bank"):
         """Send ``count`` orders, ``clients`` at a time; returns the samples. A customer tries once."""
-        return closed_loop(lambda: self._order(bank), clients=min(clients, count), count=count)
+
+        def order():
+            key = {"Idempotency-Key": f"order-{next(self._orders)}"}
+            return self._web.post(f"{self._urls['gateway']}/{bank}", headers=key, timeout=20)
+
+        return closed_loop(order, clients=min(clients, count), count=count)
 
     def outage(self) -> None:
         """From now on every call of the bank ends in 503. The other bank is well."""
@@ -65,10 +77,6 @@ class TowerShop:
         """The next reply of this service is lost: the work is done, and nobody hears of it."""
         self._lose = name
 
-    def _order(self, bank):
-        key = {"Idempotency-Key": f"order-{next(self._orders)}"}
-        return self._web.post(f"{self._urls['gateway']}/{bank}", headers=key, timeout=20)
-
     def _app(self, name, web):
         app = Flask(name)
 
@@ -78,39 +86,31 @@ class TowerShop:
                 time.sleep(0.001)
                 answer = ("out of order", 503) if self._down and name == "bank" else ("paid", 200)
             else:
+                policy = self.policies[name]
+                below = bank if name == "payment" else LAYERS[LAYERS.index(name) + 1]
                 key = {"Idempotency-Key": request.headers.get("Idempotency-Key", "")}
-                url = f"{self._urls[self._below(name, bank)]}/{bank}"
-                result = call(self._policy(name, bank), attempt(web, "POST", url, headers=key))
+                result = call(
+                    policy[bank] if isinstance(policy, dict) else policy,
+                    attempt(web, "POST", f"{self._urls[below]}/{bank}", headers=key),
+                )
                 answer = ("paid", 200) if result.status == "ok" else (f"{name}: {result.status}", 503)
-            return lost_reply() if self._is_to_lose(name) else answer
+            if name == self._lose:
+                self._lose = None
+                return lost_reply()
+            return answer
 
         return app
-
-    def _below(self, name, bank):
-        return bank if name == LAYERS[-1] else LAYERS[LAYERS.index(name) + 1]
-
-    def _policy(self, name, bank):
-        policy = self.policies[name]
-        return policy[bank] if isinstance(policy, dict) else policy
-
-    def _is_to_lose(self, name):
-        with self._lock:
-            if self._lose != name:
-                return False
-            self._lose = None
-            return True
 
 
 def tower_shop(tries, trace: Trace | None = None) -> TowerShop:
     """A shop whose layers make so many calls of each failed one: a dict from layer to a number. Of 1.5, every other
     call gets a retry."""
-    return TowerShop({layer: _retry(tries.get(layer, 1)) for layer in LAYERS}, trace)
 
+    def policy(tries):
+        budget = None if tries == int(tries) else RetryBudget(ratio=tries - 1, min_per_second=0, reserve=1)
+        return Retry(Timeout(5.0), tries=math.ceil(tries), budget=budget)
 
-def _retry(tries):
-    if tries == int(tries):
-        return Retry(Timeout(5.0), tries=int(tries))
-    return Retry(Timeout(5.0), tries=2, budget=RetryBudget(ratio=tries - 1, min_per_second=0, reserve=1))
+    return TowerShop({layer: policy(tries.get(layer, 1)) for layer in LAYERS}, trace)
 
 
 def stormy_shop() -> TowerShop:

@@ -2,8 +2,8 @@
 
 import random
 import time
+from collections import Counter, namedtuple
 from contextlib import ExitStack
-from typing import NamedTuple
 
 import requests
 import simpy
@@ -17,15 +17,9 @@ DEPENDENCIES = ("inventory", "payment", "shipping")
 WORKERS = 24
 SECONDS = 2.5  # how long a real shop is watched
 HANGS = 20.0  # seconds that a call takes while its dependency is slow
-
-
-class Need(NamedTuple):
-    """What a dependency is asked: ``rate`` in requests/s, ``seconds`` for one."""
-
-    rate: float
-    seconds: float
-
-
+Need = namedtuple("Need", "rate seconds")  # what a dependency is asked: requests/s, and seconds for one
+#: How the calls of one dependency ended, as shares of all of them, and the id of one that went wrong.
+Seen = namedtuple("Seen", "well rejected stuck mark")
 #: Hidden settings. In both shops the busiest dependency is not the one that is called most often, nor the slowest.
 PRACTICE = {"inventory": Need(8, 0.3), "payment": Need(30, 0.02), "shipping": Need(16, 0.35)}
 CHECKED = {"inventory": Need(32, 0.025), "payment": Need(15, 0.4), "shipping": Need(5, 0.5)}
@@ -42,25 +36,21 @@ class MixedShop:
     def __init__(self, needs, trace: Trace | None = None):
         self.dependencies, self.workers, self.seconds = DEPENDENCIES, WORKERS, SECONDS
         self.trace = Trace() if trace is None else trace
-        self._needs, self._watches = needs, 0
+        self._needs, self._rng = needs, random.Random(1)
 
     def __repr__(self):
         return f"<a shop with {self.workers} workers that needs {', '.join(self.dependencies)}>"
 
     def __enter__(self):
         with ExitStack() as stack:
-            self._web = stack.enter_context(traced(requests.Session(), self.trace, "orders"))
+            web = stack.enter_context(traced(requests.Session(), self.trace, "orders"))
             self._customers = stack.enter_context(traced(requests.Session(), Trace(), "client"))
-            below = {}
-            for name in DEPENDENCIES:
-                app = _dependency(name, self._needs[name].seconds)
+            below, orders = {}, Flask("orders")
+            for name, need in self._needs.items():
+                app = Flask(name)
+                app.add_url_rule("/", "work", lambda need=need: time.sleep(need.seconds) or "done")
                 below[name] = stack.enter_context(serve(app, name, workers=32)).url
-            orders = Flask("orders")
-
-            @orders.get("/<name>")
-            def page(name):
-                return self._web.get(below[name], timeout=10).text
-
+            orders.add_url_rule("/<name>", "page", lambda name: web.get(below[name], timeout=10).text)
             self._url = stack.enter_context(serve(orders, "orders", workers=self.workers)).url
             self._stack = stack.pop_all()
         return self
@@ -69,95 +59,63 @@ class MixedShop:
         self._stack.close()
 
     def watch(self):
-        """Let customers in for ``seconds``, wait until all are served, and return the calls that orders made."""
-        self._watches += 1
-        rng = random.Random(self._watches)
-        due = sorted((at, name) for name, need in self._needs.items() for at in _times(rng, need.rate))
+        """Let customers in for ``seconds``, wait until all are served, and return the calls that orders made.
+
+        They come by chance, as in the simulation, but as many as are expected: in a few seconds the mean is right, and
+        the crowds are real ones."""
+        counts = {name: round(need.rate * SECONDS) for name, need in self._needs.items()}
+        due = sorted((self._rng.uniform(0, SECONDS), name) for name in counts for _ in range(counts[name]))
         before, names = len(self.trace), iter([name for _, name in due])
         open_loop(lambda: self._customers.get(f"{self._url}/{next(names)}", timeout=10), [at for at, _ in due])
         return [call for call in self.trace.since(before).calls if call.end is not None]
 
 
-def _dependency(name, seconds):
-    app = Flask(name)
-    app.add_url_rule("/", "work", lambda: time.sleep(seconds) or "done")
-    return app
-
-
-def _times(rng, rate):
-    """Arrivals by chance, as in the simulation (Poisson), in as many seconds as have the expected number of them: the
-    mean of a few seconds is right, and the crowds in them are real ones."""
-    return [rng.uniform(0, SECONDS) for _ in range(round(rate * SECONDS))]
-
-
-class Seen(NamedTuple):
-    """How the calls of one dependency ended: shares of all of them. ``mark`` is the id of one that went wrong."""
-
-    well: float
-    rejected: float
-    stuck: float
-    mark: str | None
-
-
-def simulate(needs, sizes, slow=None, seconds=400.0, patience=0.5, trace=None, seed=3) -> dict[str, Seen]:
+def simulate(needs, sizes, slow=None, seconds=400.0, patience=0.5, trace=None) -> dict[str, Seen]:
     """The same shop in SimPy with bulkheads of these ``sizes``; the dependency ``slow`` hangs.
 
     A customer's call takes a worker, waiting for at most ``patience`` seconds, and then a place in the bulkhead, or is
     turned away. Poisson arrivals; the time of a call is uniform between half and one and a half times its mean.
     """
-    env = simpy.Environment()
-    pool = simpy.Resource(env, WORKERS)
-    places, counts = dict(sizes), {name: [0, 0, 0, 0] for name in needs}  # calls, well, rejected, stuck
-    marks, rng = {}, {name: random.Random(f"{seed} {name}") for name in needs}
+    env, places, marks, counts = simpy.Environment(), dict(sizes), {}, {name: Counter() for name in needs}
+    pool, trace = simpy.Resource(env, WORKERS), Trace() if trace is None else trace
 
     def customer(name, duration):
-        counts[name][0] += 1
-        start = env.now
         with pool.request() as worker:
             yield worker | env.timeout(patience)
-            stuck = not worker.triggered
-            full = not stuck and places[name] < 1
-            call = _note(trace, name, start, env.now, duration, stuck, full)
-            if stuck or full:
-                counts[name][3 if stuck else 2] += 1
-                if call is not None:
-                    marks.setdefault(name, call)
-                return
-            places[name] -= 1
-            yield env.timeout(duration)
-            places[name] += 1
-            counts[name][1] += 1
+            how = "no worker" if not worker.triggered else "well" if places[name] >= 1 else "turned away"
+            counts[name][how] += 1
+            if len(trace) < 4000:  # as far as the diagram will show it
+                draw(name, how, duration)
+            if how == "well":
+                places[name] -= 1
+                yield env.timeout(duration)
+                places[name] += 1
+
+    def draw(name, how, duration):
+        call = trace.send("orders", name, f"GET /{name}", at=env.now)
+        if how == "well":
+            trace.receive(call, at=env.now + 0.002)
+            trace.send(name, "orders", "200", id=reply_id(call), kind="reply", at=env.now + duration - 0.002)
+            trace.receive(reply_id(call), at=env.now + duration)
+        else:  # it never left orders
+            trace.lose(call, how, at=env.now)
+            marks.setdefault(name, call)
 
     def arrivals(name, need):
-        draw = rng[name]
+        draws = random.Random(f"3 {name}")
         while True:
-            yield env.timeout(draw.expovariate(need.rate))
-            usual = need.seconds * draw.uniform(0.5, 1.5)
+            yield env.timeout(draws.expovariate(need.rate))
+            usual = need.seconds * draws.uniform(0.5, 1.5)
             env.process(customer(name, HANGS if name == slow else usual))
 
     for name, need in needs.items():
         env.process(arrivals(name, need))
     env.run(until=seconds)
-    ended = {name: sum(count[1:]) or 1 for name, count in counts.items()}
-    return {name: Seen(*(count / ended[name] for count in counts[name][1:]), marks.get(name)) for name in needs}
-
-
-def _note(trace, name, start, now, duration, stuck, full):
-    """Stamp a call: as far as the diagram will show it."""
-    if trace is None or len(trace) > 4000:
-        return None
-    call = trace.start_call("orders", name, f"GET /{name}", at=start)
-    trace.send("orders", name, f"GET /{name}", id=call, at=now)
-    if stuck or full:  # it never left orders
-        why = "no worker" if stuck else "turned away"
-        trace.lose(call, why, at=now)
-        trace.end_call(call, why, at=now)
-        return call
-    trace.receive(call, name, at=now + 0.002)
-    trace.send(name, "orders", "200", id=reply_id(call), kind="reply", at=now + duration - 0.002)
-    trace.receive(reply_id(call), "orders", at=now + duration)
-    trace.end_call(call, "ok", at=now + duration)
-    return call
+    shares = {
+        name: [many[how] / max(1, many.total()) for how in ("well", "turned away", "no worker")]
+        for name, many in counts.items()
+    }
+    return {name: Seen(*shares[name], marks.get(name)) for name in needs}
 
 
 def practice_shop() -> MixedShop:
