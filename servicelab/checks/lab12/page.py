@@ -30,18 +30,14 @@ other-page: show and mail return what they returned, and the message has the tex
     Compare with the code as you got it: the order of the list, what goes into the message, what mail returns.
 other-spans: the nine spans have their names and end, whatever happens: no one is missing, none is new
     List the names. A trace is mended by parents; no new span is needed for that. Who ends those that you begin?
-pool: each of the three `ask` spans is a child of `page`
-    The current span is kept in a context variable. What does a thread of the pool see of those of its caller?
+pool, was-whole: page has no parent; publish and the three asks have page, and each stock has its own ask
+    What does a thread of the pool see of its caller's context variables? What is current when headers are filled?
 queue: `mail` is a child of `publish`
     Nothing but the message gets to the other side. What does it say of the span that was current when it was sent?
-was-whole: the hops that were whole are whole: page has no parent, publish has page, and each stock has its own ask
-    Which span is current when you fill the headers, and which one when you begin `publish`?
-not-at-once: the three shards are asked at once, in the pool that was handed in
-    Who runs `ask`, and who waits for whom?
+not-at-once, error-lost: the shards are asked at once, in the pool handed in, and what fetch raises show raises
+    Who runs `ask`, who waits for whom, and who looks at the results of the pool's work?
 mixed: two pages at once are two traces of nine spans
     What do two calls of `show` share? Let each call hand its own context on.
-error-lost: a shard fails: show raises what fetch raised
-    Who looks at the results of the pool's work?
 left-on: after the work, no thread has a current span: not the caller's, not the pool's, not the worker's
     What is attached has to be detached, also when something is raised in between.
 old-message: a message without anything but its text is mailed, in a trace of its own

@@ -27,7 +27,7 @@ decided: a trace is decided by the first due(now) from ten seconds after its fir
     Since which of its spans do you count, and is ten seconds ten seconds? What may still come, after an error?
 late, forgotten: for a minute late spans follow the decision, stored at once by add or dropped; later ones begin anew
     A decision has two outcomes. From which moment on are both remembered, and when does your memory of them shrink?
-no-room: the 501st undecided trace makes the one decided whose first span is the oldest, and no other
+no-room: the 501st undecided trace makes the one decided whose first span is the oldest, as ever, and no other
     How many are there when the new one is in? Whose turn is it, if an old trace has just got another span?
 memory: it holds the spans of 500 undecided traces at most, and none of one that was decided
     Who still points to a span after it was returned, or dropped?
@@ -173,8 +173,8 @@ def five_hundred_traces(s):
 def what_is_held(s):
     stored, held = s.held([(number / 1000, one) for number in range(2000) for one in spans(f"t{number}", 2)])
     told = f"after 2000 traces in two seconds it holds spans of {held} traces"
-    yield "memory" if stored else "no-room", held <= MOST, told
-    yield "share", stored, "of 1500 ordinary traces that were decided for want of room none was stored"
+    yield "no-room", stored, "of 1500 ordinary traces that were decided for want of room none was stored"
+    yield "memory", held <= MOST, told
     bad = ((at, Span(f"bad {number}", error=True)) for number in range(50) for at in (20.0, 35.0))
     stored, held = s.held(with_due(bad, 42, 20))
     yield "memory", not held, f"all was decided, and it still holds spans of {held} traces that were stored"
