@@ -27,8 +27,8 @@ decided: a trace is decided by the first due(now) from ten seconds after its fir
     Since which of its spans do you count, and is ten seconds ten seconds? What may still come, after an error?
 late, forgotten: for a minute late spans follow the decision, stored at once by add or dropped; later ones begin anew
     A decision has two outcomes. From which moment on are both remembered, and when does your memory of them shrink?
-no-room: the 501st undecided trace makes the one decided whose first span is the oldest, as ever, and no other
-    How many are there when the new one is in? Whose turn is it, if an old trace has just got another span?
+no-room: the 501st undecided trace makes the one decided whose first span is the oldest, and no other
+    How many are there when the new one is in? Whose turn is it, if an old trace got another span? Is its lot drawn?
 memory: it holds the spans of 500 undecided traces at most, and none of one that was decided
     Who still points to a span after it was returned, or dropped?
 """)
@@ -80,7 +80,8 @@ class Sampled(Stage):
             calls = [f"due({at:g})" if one is None else f"add({one.trace}, {at:g})" for at, one in events[-4:]]
             told = f"{'… ' * (len(events) > 4)}{', '.join(calls)} stored {len(found)} spans of {shown(stored, 60)}"
             is_right = set(found) == set(due) and len(found) == len(due)
-            yield "torn" if stored == wanted else code, is_right, f"{told}; {len(due)} of {shown(wanted, 60)} were due"
+            told += f"; {len(due)} of {shown(wanted, 60)} were due"
+            yield "torn" if stored == wanted and not is_right else code, is_right, told
 
     def held(self, events) -> tuple[int, int]:
         """How many spans are stored, and of how many traces some are held then."""
