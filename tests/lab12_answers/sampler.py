@@ -264,7 +264,7 @@ WRONG = {
     "since it was due": (SinceItWasDue, {"late"}),
     "not quite a minute": (but(remembers=59.9), {"late"}),
     "forgets in due": (ForgetsInDue, {"forgotten"}),
-    "no lot when full": (NoLotWhenFull, {"no-room"}),
+    "no lot when full": (NoLotWhenFull, {"share"}),
     "holds the late": (HoldsTheLate, {"memory"}),
     "spans are counted": (SpansAreCounted, {"no-room"}),
     "only the odd spans": (OnlyTheOddSpans, {"torn"}),

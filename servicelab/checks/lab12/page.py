@@ -38,12 +38,10 @@ not-at-once, error-lost: the shards are asked at once, in the pool handed in, an
     Who runs `ask`, who waits for whom, and who looks at the results of the pool's work?
 mixed: two pages at once are two traces of nine spans
     What do two calls of `show` share? Let each call hand its own context on.
-left-on: after the work, no thread has a current span: not the caller's, not the pool's, not the worker's
-    What is attached has to be detached, also when something is raised in between.
+left-on, patched: after the work, no thread has a current span that it had not before, and `threading` is as it was
+    What is attached has to be detached, whatever is raised in between. An instrumentor changes everybody's threads.
 old-message: a message without anything but its text is mailed, in a trace of its own
     What does your `mail` look for first, and what if it is not there?
-patched: the threads of everybody else are as they were
-    An instrumentor changes `threading` for the whole process. Mend the page itself.
 """)
 
 
@@ -62,17 +60,13 @@ class Pool(ThreadPoolExecutor):
     given, line = 0, threading.Barrier(1)
 
     def submit(self, function, /, *args, **options):
-        def begin():
-            wait_for_all(self.line)
-            return function(*args, **options)
-
         self.given += 1
-        return super().submit(begin)
+        return super().submit(lambda: wait_for_all(self.line) or function(*args, **options))
 
-    def current_spans(self):
-        """Has a thread a current span, when all that was given before is done? One answer for each of the threads."""
+    def has_current_span(self):
+        """Has one of its threads a current span, when all that was given before is done?"""
         self.line = threading.Barrier(6)
-        return [one.result() for one in [self.submit(has_current_span) for _ in range(6)]]
+        return any(one.result() for one in [self.submit(has_current_span) for _ in range(6)])
 
 
 class Shop:
@@ -105,12 +99,10 @@ class Shop:
     def rows(self) -> list[tuple[int, str, str]]:
         """Of each span that has ended, the number of its trace, its name, and that of its parent."""
         traces = by_trace(self.spans.ended(PATIENCE)).values()
-        names = {span.context.span_id: span.name for one in traces for span in one}
-        return [
-            (number, span.name, names.get(span.parent.span_id, "unknown") if span.parent else "—")
-            for number, one in enumerate(traces, 1)
-            for span in one
-        ]
+        spans = [(number, span) for number, one in enumerate(traces, 1) for span in one]
+        names = {span.context.span_id: span.name for _, span in spans} | {None: "—"}
+        ids = [span.parent and span.parent.span_id for _, span in spans]
+        return [(number, span.name, names.get(id, "unknown")) for (number, span), id in zip(spans, ids)]
 
 
 def spans_of(Page) -> Table:
@@ -161,13 +153,10 @@ class Shown(Stage):
         return stray, rows
 
     def left_on(self, when):
-        found = {
-            "the caller's thread": self.context.run(has_current_span),
-            "a thread of the pool": any(self.call(self.shop.pool.current_spans, limit=6.0)),
-            "the worker's thread": self.call(self.shop.worker.submit(has_current_span).result),
-        }
-        on = ", ".join(who for who, is_on in found.items() if is_on)
-        return "left-on", not on, f"after {when}, {on} still has a current span"
+        on = ["the caller's thread"] * self.context.run(has_current_span)
+        on += ["a thread of the pool"] * self.call(self.shop.pool.has_current_span, limit=6.0)
+        on += ["the worker's thread"] * self.call(self.shop.worker.submit(has_current_span).result)
+        return "left-on", not on, f"after {when}, {', '.join(on)} still has a current span"
 
 
 check_page = scenario("12", 1, "A torn trace", WORDS, Page=Shown)

@@ -14,13 +14,13 @@ from servicelab.table import Table
 DAYS, BUDGET, MOST, QUIET, AFTER, HOURS = 30, 0.001, 4, 60, 480, 60  # days, share of the calls, rules, then minutes
 LATE, FALSE = 1.2, 2  # the task allows the time, and one false page a month; the rest is chance
 REASONS = {"blip": HOURS, "night": 6 * HOURS}  # for how long a false page is put down to it
-#: What goes wrong: the share of calls that fail, for how long, by when it must be known (minutes).
+#: What goes wrong: the share of calls that fail, for how long, until when it may be unknown (minutes), and a code.
 KINDS = {
-    "outage": (1.0, 20, 3),
-    "one in ten": (0.10, 90, 30),
-    "one in thirty": (0.03, 4 * HOURS, 50),
-    "one in 100": (0.01, 11 * HOURS, 5 * HOURS),
-    "one in 250": (0.004, 48 * HOURS, 30 * HOURS),
+    "outage": (1.0, 20, 3, "sudden"),
+    "one in ten": (0.10, 90, 30, "sudden"),
+    "one in thirty": (0.03, 4 * HOURS, 50, "sudden"),
+    "one in 100": (0.01, 11 * HOURS, 5 * HOURS, "one-in-100"),
+    "one in 250": (0.004, 48 * HOURS, 30 * HOURS, "one-in-250"),
 }
 
 Incident = namedtuple("Incident", "kind begin end within")  # minutes: from begin up to end; the page, within so many
@@ -37,7 +37,7 @@ def month(seed: int = 1) -> Month:
     calls = np.where(is_night, dice.integers(4, size=len(minute)), np.rint(by_day).astype(int))
     share, incidents, harmless = np.full(len(minute), 0.0002), [], []
     for day, kind in zip((1, 7, 8, 19, 25), dice.permutation(list(KINDS)).tolist()):  # with days of its own, each
-        part, lasts, by = KINDS[kind]
+        part, lasts, by, _ = KINDS[kind]
         if day == 8:  # but for this one: it comes in the morning after the second
             day = incidents[-1].end // day_long + 1
         begin = day * day_long + 8 * HOURS + int(dice.integers(2 * HOURS))
@@ -95,18 +95,16 @@ def replayed(rules, seed: int = 1) -> Table:
 WORDS = words(f"""
 not-rules: RULES is a list of one to {MOST} rules (burn, long, short, calls)
     Four numbers each, and the shorter window must not be the longer one. Windows are whole minutes.
-outage, one in ten, one in thirty: all calls fail, or one in ten, or one in thirty: there is a page in time
+sudden: all calls fail, or one in ten, or one in thirty: there is a page in time
     How long until the errors of this incident fill the long window up to the burn? What else holds your rules back?
-one in 100, one in 250: one call in a hundred fails for hours, or one in 250 for two days: a page comes in time
+one-in-100, one-in-250: one call in a hundred fails for hours, or one in 250 for two days: a page comes in time
     What burn has this incident, and how long does it last? Which of your rules can see it at all?
 hidden: an incident comes the morning after another: it has a page of its own
     A rule that still fires tells nothing new. How long after an incident does each of yours fall silent?
-blip: a deployment fails 15 % of the calls for a minute: of such false pages there is one a month at most
+blip: a deployment fails 15 % of the calls for a minute: one false page a month at most
     Over how many minutes must an error go on, before somebody is woken?
-night: a script fails five times in the night, when two customers a minute call: one false page a month at most
-    Five of how many calls are that? What is a share worth, when it is one of few?
-quiet: nothing has happened: one false page a month at most
-    With one call in 5000 failing by chance, how often is each of your rules met for no reason?
+night, quiet: few customers call, or one call in 5000 fails by chance: one false page a month at most
+    Failures of how many calls are that? What is a share worth, when it is one of few? How often is each rule met so?
 """)
 
 
@@ -135,7 +133,7 @@ def what_they_are(r):
             told = f"month {seed}, {one.kind}: {came}; {one.within} min were allowed"
             if delay is None and any(firing(found, recorded)[one.begin - QUIET : one.begin]):
                 yield "hidden", False, f"{told}; the rules still fired when it began"
-            yield one.kind, delay is not None and delay <= LATE * one.within, told
+            yield KINDS[one.kind][-1], delay is not None and delay <= LATE * one.within, told
         (why, many), *_ = [*Counter(what for _, what in wrong).most_common(1), ("quiet", 0)]
         r.draw("shop", "pager", f"{len(wrong)} false", at=50.0)
         yield why, len(wrong) <= FALSE, f"month {seed}: {len(wrong)} false pages, {many} of them for {why}"

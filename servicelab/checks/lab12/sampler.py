@@ -15,10 +15,8 @@ MANY, LEAST, TOO_MANY = 10_000, 50, 150  # ordinary traces; those kept are 100 Â
 WORDS = words("""
 wrong-type: add and due return a list, tuple or set of spans that they were given
     Does every path through both end with a return, also when there is nothing to store?
-lost: a trace is stored with an error in any of its spans, or with a span that took a second or more
-    Which of its spans do you look at? Is just one second slow? And when is nothing looked at any more?
-share: of 10 000 other traces, from 50 to 150 are stored
-    How often do you draw for one trace? And what is drawn for those of which you need not draw?
+lost, share: traces with an error or a span of a second or more are stored, and of 10 000 others from 50 to 150
+    Which spans of a trace do you look at, and when? Is just one second slow? How often do you draw for one trace?
 torn: of each trace all spans are stored or none, and each of them once
     What comes back when the decision falls, and what stays in store after it?
 chance: all chance is from rng: the same seed stores the same, another seed others, and nobody else's dice are moved
@@ -28,7 +26,7 @@ decided: a trace is decided by the first due(now) from ten seconds after its fir
 late, forgotten: for a minute late spans follow the decision, stored at once by add or dropped; later ones begin anew
     A decision has two outcomes. From which moment on are both remembered, and when does your memory of them shrink?
 no-room: the 501st undecided trace makes the one decided whose first span is the oldest, and no other
-    How many are there when the new one is in? Whose turn is it, if an old trace got another span? Is its lot drawn?
+    How many are there when the new one is in? Whose turn is it, if an old trace has just got another span?
 memory: it holds the spans of 500 undecided traces at most, and none of one that was decided
     Who still points to a span after it was returned, or dropped?
 """)
@@ -174,8 +172,8 @@ def five_hundred_traces(s):
 def what_is_held(s):
     stored, held = s.held([(number / 1000, one) for number in range(2000) for one in spans(f"t{number}", 2)])
     told = f"after 2000 traces in two seconds it holds spans of {held} traces"
-    yield "no-room", stored, "of 1500 ordinary traces that were decided for want of room none was stored"
-    yield "memory", held <= MOST, told
+    yield "memory" if stored else "no-room", held <= MOST, told
+    yield "share", stored, "of 1500 ordinary traces that were decided for want of room none was stored"
     bad = ((at, Span(f"bad {number}", error=True)) for number in range(50) for at in (20.0, 35.0))
     stored, held = s.held(with_due(bad, 42, 20))
     yield "memory", not held, f"all was decided, and it still holds spans of {held} traces that were stored"
