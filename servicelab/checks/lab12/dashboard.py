@@ -17,10 +17,8 @@ p99: the least of the times that 99 % of all calls took at most, whichever insta
     Can you tell from one number of each instance? How many of 100 calls are 99 %, and which is the last of them?
 nobody: where there were no calls at all, mean and p99 are None
     What do you divide by, and which of no times is the largest?
-rate: calls a second, the sum of what each instance counted from its first sample to its last; of one sample, nothing
-    By which seconds do you divide? What if one instance came later than the others, or has only just come?
-reset: an instance began anew: what it has counted since then is counted, and nothing is taken away
-    The counter fell. From which number did it begin again, and how many calls has it seen since?
+rate, reset: calls a second, the sum of what each instance counted from its first sample to its last, begun anew or not
+    By which seconds do you divide? What of one that came late, or now? From which number does a counter begin anew?
 closed, since: each customer calls when he comes, whoever is still waiting, and his seconds count from then
     Who decides when the next call is sent: the customer, or the last answer? From which moment does your clock count?
 changed: what the panels were given is as it was

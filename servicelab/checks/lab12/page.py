@@ -26,10 +26,8 @@ PARENTS = {"page": "—", "publish": "page", "mail": "publish"}
 PARENTS |= {f"ask {one}": "page" for one in SHARDS} | {f"stock {one}": f"ask {one}" for one in SHARDS}
 
 WORDS = words("""
-other-page: show and mail return what they returned, and the message has the text that it had
-    Compare with the code as you got it: the order of the list, what goes into the message, what mail returns.
-other-spans: the nine spans have their names and end, whatever happens: no one is missing, none is new
-    List the names. A trace is mended by parents; no new span is needed for that. Who ends those that you begin?
+other-page, other-spans: nothing else changes: what show and mail return, the text, and nine spans, which always end
+    Compare with the code as you got it: the list's order, the message, the names of the spans. Who ends each of them?
 pool, was-whole: page has no parent; publish and the three asks have page, and each stock has its own ask
     What does a thread of the pool see of its caller's context variables? What is current when headers are filled?
 queue: `mail` is a child of `publish`

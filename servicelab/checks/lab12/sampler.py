@@ -76,9 +76,11 @@ class Sampled(Stage):
             found = self.feed(events)
             stored, wanted = ({one.trace for one in spans} for spans in (found, due))
             calls = [f"due({at:g})" if one is None else f"add({one.trace}, {at:g})" for at, one in events[-4:]]
-            told = f"{'… ' * (len(events) > 4)}{', '.join(calls)} stored {len(found)} spans of {shown(stored, 60)}"
+            told = f"{'… ' * (len(events) > 4)}{', '.join(calls)} stored {len(found)} spans of {len(stored)} traces"
             is_right = set(found) == set(due) and len(found) == len(due)
-            told += f"; {len(due)} of {shown(wanted, 60)} were due"
+            told += f"; due were {len(due)} of {len(wanted)}"
+            if lost := [one for one in due if one.trace not in stored]:
+                told += f", among them {shown(max(lost, key=lambda one: (one.error, one.seconds)))}"
             yield "torn" if stored == wanted and not is_right else code, is_right, told
 
     def held(self, events) -> tuple[int, int]:
