@@ -6,45 +6,25 @@ from concurrent.futures import ThreadPoolExecutor
 from opentelemetry import context, propagate, trace
 from opentelemetry.instrumentation.threading import ThreadingInstrumentor
 
+from tests.lab11_answers import but
 
-class Torn:
-    """The page as it is handed out."""
+POOL, INSTRUMENTOR = ThreadPoolExecutor, ThreadingInstrumentor  # the mistakes use them
+
+
+class Page:
+    """The context is an argument; the message has the headers in a part of their own."""
 
     def __init__(self, tracer, pool, fetch, publish):
         self.tracer, self.pool, self.fetch, self.publish = tracer, pool, fetch, publish
 
     def show(self, shards):
         with self.tracer.start_as_current_span("page"):
-            counts = list(self.pool.map(self.ask, shards))
-            self.tell(f"{sum(counts)} in stock")
-            return counts
-
-    def ask(self, shard):
-        with self.tracer.start_as_current_span(f"ask {shard}"):
-            headers = {}
-            propagate.inject(headers)
-            return self.fetch(shard, headers)
-
-    def tell(self, text):
-        with self.tracer.start_as_current_span("publish"):
-            self.publish({"text": text})
-
-    def mail(self, message):
-        with self.tracer.start_as_current_span("mail"):
-            return message["text"]
-
-
-class Page(Torn):
-    """The context is an argument; the message has the headers in a part of their own."""
-
-    def show(self, shards):
-        with self.tracer.start_as_current_span("page"):
             here = context.get_current()
-            counts = list(self.pool.map(lambda shard: self.ask_in(here, shard), shards))
+            counts = list(self.pool.map(lambda shard: self.ask(here, shard), shards))
             self.tell(f"{sum(counts)} in stock")
             return counts
 
-    def ask_in(self, here, shard):
+    def ask(self, here, shard):
         with self.tracer.start_as_current_span(f"ask {shard}", context=here):
             headers = {}
             propagate.inject(headers)
@@ -66,7 +46,7 @@ class Copies(Page):
 
     def show(self, shards):
         with self.tracer.start_as_current_span("page"):
-            work = [self.pool.submit(contextvars.copy_context().run, self.ask, shard) for shard in shards]
+            work = [self.pool.submit(contextvars.copy_context().run, self.ask, None, shard) for shard in shards]
             counts = [one.result() for one in work]
             self.tell(f"{sum(counts)} in stock")
             return counts
@@ -85,108 +65,23 @@ class Copies(Page):
 class Attaches(Page):
     """It attaches and detaches, in the pool and in the worker."""
 
-    def show(self, shards):
-        with self.tracer.start_as_current_span("page"):
-            here = context.get_current()
-
-            def ask(shard):
-                token = context.attach(here)
-                try:
-                    return self.ask(shard)
-                finally:
-                    context.detach(token)
-
-            counts = list(self.pool.map(ask, shards))
-            self.tell(f"{sum(counts)} in stock")
-            return counts
-
-    def mail(self, message):
-        token = context.attach(propagate.extract(message.get("headers") or {}))
+    def ask(self, here, shard):
+        token = context.attach(here)
         try:
-            return super(Page, self).mail(message)
+            return super().ask(None, shard)
         finally:
             context.detach(token)
 
+    def mail(self, message):
+        before = context.attach(propagate.extract(message.get("headers") or {}))
+        try:
+            with self.tracer.start_as_current_span("mail"):
+                return message["text"]
+        finally:
+            context.detach(before)
+
 
 # -- mistakes ------------------------------------------------------------------------------------------
-
-
-class OnlyTheQueue(Page):
-    show = Torn.show
-
-
-class OnlyThePool(Page):
-    mail = Torn.mail
-
-
-class ChildOfThePage(Page):
-    """The headers are those of the page: they were filled before `publish` began."""
-
-    def tell(self, text):
-        headers = {}
-        propagate.inject(headers)
-        with self.tracer.start_as_current_span("publish"):
-            self.publish({"text": text, "headers": headers})
-
-
-class HeadersTooSoon(Page):
-    def ask_in(self, here, shard):
-        headers = {}
-        propagate.inject(headers, context=here)
-        with self.tracer.start_as_current_span(f"ask {shard}", context=here):
-            return self.fetch(shard, headers)
-
-
-class OneAfterAnother(Page):
-    def show(self, shards):
-        with self.tracer.start_as_current_span("page"):
-            counts = [self.ask(shard) for shard in shards]
-            self.tell(f"{sum(counts)} in stock")
-            return counts
-
-
-class PoolOfItsOwn(Page):
-    def show(self, shards):
-        mine, self.pool = self.pool, ThreadPoolExecutor(3)
-        with self.pool:
-            counts = super().show(shards)
-        self.pool = mine
-        return counts
-
-
-class ContextInTheMessage(Page):
-    def tell(self, text):
-        with self.tracer.start_as_current_span("publish"):
-            self.publish({"text": text, "context": context.get_current()})
-
-
-class ContextOfTheObject(Page):
-    def show(self, shards):
-        with self.tracer.start_as_current_span("page"):
-            self.here = context.get_current()
-            counts = list(self.pool.map(lambda shard: self.ask_in(self.here, shard), shards))
-            self.tell(f"{sum(counts)} in stock")
-            return counts
-
-
-class OneMoreSpan(Page):
-    def ask_in(self, here, shard):
-        with self.tracer.start_as_current_span("in the pool", context=here):
-            return self.ask(shard)
-
-
-class WorkerNeverDetaches(Page):
-    def mail(self, message):
-        context.attach(propagate.extract(message.get("headers", {})))
-        return super(Page, self).mail(message)
-
-
-class DetachesWhenAllIsWell(Page):
-    def ask_in(self, here, shard):
-        token = context.attach(here)
-        count = self.ask(shard)
-        context.detach(token)
-        return count
 
 
 class PublishedAllTheSame(Page):
@@ -198,79 +93,88 @@ class PublishedAllTheSame(Page):
             raise
 
 
-class NoneForTheFailed(Page):
-    def ask_in(self, here, shard):
-        try:
-            return super().ask_in(here, shard)
-        except Exception:
-            return 0
-
-
-class EndsWhenAllIsWell(Page):
-    def show(self, shards):
-        page = self.tracer.start_span("page")
-        with trace.use_span(page):
-            here = context.get_current()
-            counts = list(self.pool.map(lambda shard: self.ask_in(here, shard), shards))
-            self.tell(f"{sum(counts)} in stock")
-        page.end()
-        return counts
-
-
 class TheLastHeaders(Page):
     def mail(self, message):
         self.headers = message.get("headers", getattr(self, "headers", {}))
         return super().mail({"text": message["text"], "headers": self.headers})
 
 
-class HeadersAlways(Page):
-    def mail(self, message):
-        with self.tracer.start_as_current_span("mail", context=propagate.extract(message["headers"])):
-            return message["text"]
-
-
-class Instrumented(Page):
-    def __init__(self, *given):
-        super().__init__(*given)
-        ThreadingInstrumentor().instrument()
-
-    show = Torn.show
-
-
 class CallerNeverDetaches(Page):
     def show(self, shards):
         page = self.tracer.start_span("page")
         context.attach(here := trace.set_span_in_context(page))
-        counts = list(self.pool.map(lambda shard: self.ask_in(here, shard), shards))
+        counts = list(self.pool.map(lambda shard: self.ask(here, shard), shards))
         self.tell(f"{sum(counts)} in stock")
         page.end()
         return counts
 
 
-class AsTheyCome(Page):
-    def show(self, shards):
-        return super().show(shards)[::-1]
-
-
+Instrumented = but(
+    Page,
+    ", context=here => ",
+    "= tracer, pool, fetch, publish => = tracer, pool, fetch, publish; INSTRUMENTOR().instrument()",
+)
 RIGHT = {"an argument": Page, "copies": Copies, "attach and detach": Attaches}
 WRONG = {
-    "only the queue": (OnlyTheQueue, {"pool"}),
-    "only the pool": (OnlyThePool, {"queue"}),
-    "child of the page": (ChildOfThePage, {"queue"}),
-    "headers too soon": (HeadersTooSoon, {"was-whole"}),
-    "one after another": (OneAfterAnother, {"not-at-once"}),
-    "a pool of its own": (PoolOfItsOwn, {"not-at-once"}),
-    "a context in the message": (ContextInTheMessage, {"exception"}),
-    "the object's context": (ContextOfTheObject, {"mixed"}),
-    "one more span": (OneMoreSpan, {"other-spans"}),
-    "the worker never detaches": (WorkerNeverDetaches, {"left-on"}),
-    "detaches when all is well": (DetachesWhenAllIsWell, {"left-on"}),
+    "only the queue": (but(Page, ", context=here => "), {"pool"}),
+    "only the pool": (but(Page, ', context=propagate.extract(message.get("headers", {})) => '), {"queue"}),
+    "child of the page": (
+        but(
+            Page,
+            "here = => here = self.page =",
+            "inject(headers)\n            self.publish => inject(headers, context=self.page)\n            self.publish",
+        ),
+        {"queue"},
+    ),
+    "headers too soon": (
+        but(Page, "inject(headers)\n            return => inject(headers, context=here)\n            return"),
+        {"was-whole"},
+    ),
+    "one after another": (but(Page, "self.pool.map => map"), {"not-at-once"}),
+    "a pool of its own": (
+        but(Page, "counts = list(self.pool => with POOL(3) as own:\n                counts = list(own"),
+        {"not-at-once"},
+    ),
+    "a context in the message": (but(Page, '"headers": headers => "here": context.get_current()'), {"exception"}),
+    "the object's context": (but(Page, "here = => self.here =", "ask(here => ask(self.here"), {"mixed"}),
+    "one more span": (
+        but(
+            Page,
+            "with self.tracer.start_as_current_span(f => with self.tracer.start_as_current_span('thread', here), "
+            "self.tracer.start_as_current_span(f",
+            ", context=here => ",
+        ),
+        {"other-spans"},
+    ),
+    "the worker never detaches": (but(Attaches, "context.detach(before) => pass"), {"left-on"}),
+    "detaches when all is well": (
+        but(
+            Attaches,
+            "try:\n            return super().ask => count = super().ask",
+            "finally:\n            context.detach(token) => context.detach(token)\n        return count",
+        ),
+        {"left-on"},
+    ),
     "the caller never detaches": (CallerNeverDetaches, {"left-on"}),
     "published all the same": (PublishedAllTheSame, {"error-lost"}),
-    "nothing from the failed": (NoneForTheFailed, {"error-lost"}),
-    "ends when all is well": (EndsWhenAllIsWell, {"other-spans"}),
+    "nothing from the failed": (
+        but(
+            Page,
+            "return self.fetch(shard, headers) => try:\n                return self.fetch(shard, headers)\n"
+            "            except Exception:\n                return 0",
+        ),
+        {"error-lost"},
+    ),
+    "ends when all is well": (
+        but(
+            Page,
+            'self.tracer.start_as_current_span("page") => trace.use_span(page := self.tracer.start_span("page"))',
+            "return counts => page.end()\n            return counts",
+        ),
+        {"other-spans"},
+    ),
     "the last headers": (TheLastHeaders, {"old-message"}),
-    "headers, always": (HeadersAlways, {"old-message"}),
+    "headers, always": (but(Page, 'message.get("headers", {}) => message["headers"]'), {"old-message"}),
     "everybody's threads": (Instrumented, {"patched"}),
-    "another order": (AsTheyCome, {"other-page"}),
+    "another order": (but(Page, "return counts => return counts[::-1]"), {"other-page"}),
 }

@@ -2,6 +2,7 @@
 
 import random
 from functools import cache
+from itertools import pairwise
 from math import ceil, inf, isfinite, isnan, nan
 from numbers import Real
 
@@ -17,22 +18,14 @@ QUANTILES, MOST, ERROR, LIMIT = (0.5, 0.95, 0.99), 12, 0.10, 0.12  # the task sa
 OTEL = (0, 5, 10, 25, 50, 75, 100, 250, 500, 750, 1000, 2500, 5000, 7500, 10000)
 
 WORDS = words("""
-wrong-type: histogram_quantile returns a number
-    Does every path through it end with a return?
-inside: within a bucket the quantile lies as far along as its rank does
-    How many are below the bucket, how many are in it, and which of them is meant?
-first: the first bucket begins at 0
-    What is the lower bound of a bucket that has no other below it?
-not-positive: the first bucket's bound is 0 or less: it is the quantile
-    From where to where would you interpolate?
-edge: a rank that just fills a bucket is its upper bound, whatever comes next
-    Is "as many as the rank" enough, or must it be more? And what if the next buckets are empty?
+inside, edge: the rank's bucket is the first that has as many; the quantile lies as far along in it as the rank does
+    How many are below the bucket and how many in it? Is "as many as the rank" enough? What if the next ones are empty?
+first, not-positive: the first bucket begins at 0; but if its bound is 0 or less, the quantile is this bound
+    What is the lower bound of a bucket that has no other below it? From where to where would you interpolate?
 beyond: a quantile in the last bucket is the largest finite bound
     How far does the last bucket reach?
-nothing: no observations, fewer than two buckets, or a last bucket that is not +Inf: NaN
-    What do you divide by, and which bucket tells how many there are in all?
-no-share: q below 0 is −inf, and above 1 it is +inf
-    Look at q before you look at the buckets.
+nothing, no-share: NaN when there is nothing to tell it from; but above all, −inf for q below 0, and +inf for q above 1
+    What do you look at first? What do you divide by, and which bucket tells how many there are in all?
 any-order: the buckets may come in any order, and the list stays as it was
     Which functions sort in place?
 not-bounds: BOUNDS is a list or tuple of 1 to 12 rising positive numbers, without +Inf
@@ -40,6 +33,24 @@ not-bounds: BOUNDS is a list or tuple of 1 to 12 rising positive numbers, withou
 off: the quantiles of all three services come out with an error below 10 %
     Where do the nine quantiles lie? A bucket that reaches from a to b can be wrong by as much as it is wide.
 """)
+PAGE = [(0.1, 20), (0.3, 50), (0.45, 90), (1.0, 98), (inf, 100)]
+FLAT, BELOW = [(1, 1), (2, 1), (3, 1), (4, 3), (inf, 4)], [(-2, 5), (1, 10), (inf, 10)]
+#: For each code, buckets and the quantiles that are due.
+CASES = {
+    "inside": [
+        (PAGE, {0.25: 0.4 / 3, 0.45: 0.8 / 3, 0.7: 0.375, 0.95: 0.79375}),
+        ([(0.3, 0.25), (0.45, 1.75), (inf, 2.5)], {0.6: 0.425}),
+        (BELOW, {0.75: -0.5}),
+        ([(-3, 5), (-1, 10), (inf, 10)], {0.75: -2}),
+    ],
+    "first": [(PAGE, {0.05: 0.025, 0.125: 0.0625}), ([(4.0, 8), (inf, 8)], {0.5: 2.0})],
+    "not-positive": [([(0, 5), (1, 10), (inf, 10)], {0.2: 0}), (BELOW, {0.1: -2})],
+    "edge": [(PAGE, {0.5: 0.3}), (FLAT, {0.25: 1}), ([(1, 2), (2, 4), (inf, 4)], {1: 2})],
+    "beyond": [(PAGE, {0.99: 1.0, 1: 1.0}), ([(2.5, 0), (inf, 7)], {0.5: 2.5})],
+    "nothing": [(given, {0.5: nan}) for given in ([], [(inf, 9)], [(1, 0), (2, 0), (inf, 0)], PAGE[:-1])],
+    "no-share": [(given, {-0.1: -inf, 1.5: inf, 99: inf}) for given in (PAGE, PAGE[:-1], [])],
+    "any-order": [(PAGE[::-1], {0.7: 0.375}), (PAGE[3:] + PAGE[:3], {0.7: 0.375}), (FLAT[::-1], {0.25: 1})],
+}
 
 
 @cache
@@ -64,81 +75,32 @@ def errors(bounds, seed: int = 1) -> Table:
     return Table(("service", "q", "true (s)", "out of the buckets (s)", "error"), rows)
 
 
-class Asked(Stage):
-    def compare(self, code, q, buckets, due):
-        mine = list(buckets)
-        self.last = self.ask.trace.send("dashboard", "histogram", f"q = {q}")
-        found = self.call(self.yours, q, mine)
-        self.ask.trace.receive(self.last)
-        told = f"q = {q} of {shown(buckets, 200)}: it gave {shown(found)}"
-        if not isinstance(found, Real) or isinstance(found, bool):
-            self.refuse("wrong-type", told)
-        if mine != buckets:
-            self.refuse("any-order", "the list that it was given is another one now")
-        return code, isnan(found) if isnan(due) else found == due or abs(found - due) <= 1e-9, f"{told}, not {due:.4g}"
+check_histogram = scenario("12", 2, "Quantiles out of buckets", WORDS, histogram_quantile=Stage, BOUNDS=Stage)
 
 
-class Bounds(Stage):
-    def __init__(self, ask, BOUNDS):
-        super().__init__(ask, BOUNDS)
-        self.last = ask.trace.send("service", "histogram", shown(BOUNDS, 60))
-        ask.trace.receive(self.last)
+@check_histogram.part("histogram_quantile")
+def quantiles(a):
+    for code, cases in CASES.items():
+        for buckets, q, due in ((buckets, q, due) for buckets, asked in cases for q, due in asked.items()):
+            mine = list(buckets)
+            a.say("dashboard", "histogram", f"q = {q}")
+            found = a.call(a.yours, q, mine, returns=float | int)
+            is_right = isnan(found) if isnan(due) else found == due or abs(found - due) <= 1e-9
+            yield code, is_right, f"q = {q} of {shown(buckets, 200)}: it gave {shown(found)}, not {due:.4g}"
+            yield "any-order", mine == buckets, "the list that it was given is another one now"
 
 
-check_histogram = scenario("12", 2, "Quantiles out of buckets", WORDS, histogram_quantile=Asked, BOUNDS=Bounds)
-part = check_histogram.part
-PAGE = [(0.1, 20), (0.3, 50), (0.45, 90), (1.0, 98), (inf, 100)]
-FLAT, BELOW = [(1, 1), (2, 1), (3, 1), (4, 3), (inf, 4)], [(-2, 5), (1, 10), (inf, 10)]
-
-
-@part("histogram_quantile")
-def inside_a_bucket(a):
-    for q, due in ((0.25, 0.4 / 3), (0.45, 0.8 / 3), (0.7, 0.375), (0.95, 0.79375)):
-        yield a.compare("inside", q, PAGE, due)
-    yield a.compare("inside", 0.6, [(0.3, 0.25), (0.45, 1.75), (inf, 2.5)], 0.425)
-    for q, buckets, due in ((0.05, PAGE, 0.025), (0.125, PAGE, 0.0625), (0.5, [(4.0, 8), (inf, 8)], 2.0)):
-        yield a.compare("first", q, buckets, due)
-
-
-@part("histogram_quantile")
-def at_the_edges(a):
-    for q, buckets, due in ((0.5, PAGE, 0.3), (0.25, FLAT, 1), (1, [(1, 2), (2, 4), (inf, 4)], 2)):
-        yield a.compare("edge", q, buckets, due)
-    for q, buckets, due in ((0.99, PAGE, 1.0), (1, PAGE, 1.0), (0.5, [(2.5, 0), (inf, 7)], 2.5)):
-        yield a.compare("beyond", q, buckets, due)
-    for q, buckets, due in ((0.2, [(0, 5), (1, 10), (inf, 10)], 0), (0.1, BELOW, -2)):
-        yield a.compare("not-positive", q, buckets, due)
-    for buckets, due in ((BELOW, -0.5), ([(-3, 5), (-1, 10), (inf, 10)], -2)):
-        yield a.compare("inside", 0.75, buckets, due)
-
-
-@part("histogram_quantile")
-def nothing_to_say(a):
-    for buckets in ([], [(inf, 9)], [(1, 0), (2, 0), (inf, 0)], PAGE[:-1]):
-        yield a.compare("nothing", 0.5, buckets, nan)
-    for q, buckets in ((-0.1, PAGE), (1.5, PAGE), (99, PAGE), (-0.1, []), (1.5, PAGE[:-1])):
-        yield a.compare("no-share", q, buckets, inf if q > 1 else -inf)
-
-
-@part("histogram_quantile")
-def in_disorder(a):
-    for q, buckets, due in (
-        (0.7, PAGE[::-1], 0.375), (0.7, [PAGE[at] for at in (3, 0, 4, 2, 1)], 0.375), (0.25, FLAT[::-1], 1),
-    ):  # fmt: skip
-        yield a.compare("any-order", q, buckets, due)
-
-
-@part("BOUNDS")
+@check_histogram.part("BOUNDS")
 def bounds(b):
     found = b.yours
+    b.say("service", "histogram", shown(found, 60))
     fits = isinstance(found, list | tuple) and 1 <= len(found) <= MOST
-    fits = fits and all(isinstance(one, Real) and one > 0 and isfinite(one) for one in found)
-    fits = fits and all(one < other for one, other in zip(found, found[1:]))
+    fits = fits and all(isinstance(one, Real) and isfinite(one) for one in found)
+    fits = fits and all(one < other for one, other in pairwise([0, *found]))
     many = f", {len(found)} of them" if isinstance(found, list | tuple) else ""
     yield "not-bounds", fits, f"BOUNDS is {shown(found)}{many}"
     for seed in (101, 102, 103):
         for name, q, true, told, error in errors(found, seed):
-            b.last = b.ask.trace.send(name, "dashboard", f"p{100 * q:.0f} {told:.3g} s")
-            b.ask.trace.receive(b.last)
+            b.say(name, "dashboard", f"p{100 * q:.0f} {told:.3g} s")
             what = f"another day, {name}: p{100 * q:.0f} is {true:.3g} s; out of your buckets {told:.3g} s"
             yield "off", error < LIMIT, f"{what}, an error of {error:.0%}"

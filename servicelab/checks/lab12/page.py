@@ -4,6 +4,7 @@ import contextvars
 import json
 import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from functools import partial
@@ -12,85 +13,71 @@ import requests
 from flask import Flask, request
 from opentelemetry import propagate, trace
 from opentelemetry.instrumentation.threading import ThreadingInstrumentor
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from servicelab.checks.learner_traceback import shown
 from servicelab.checks.scenario import Stage, scenario, words
+from servicelab.clients.telemetry import Spans, by_trace
 from servicelab.servers import serve
 from servicelab.table import Table
 
 SHARDS, PATIENCE = ("a", "b", "c"), 2.0  # seconds that those who are asked at once wait for one another
 LANES = {"page": "gateway", "ask": "pool", "stock": "inventory", "publish": "queue", "mail": "notification"}
-PARENTS = {"page": None, "publish": "page", "mail": "publish"}
+PARENTS = {"page": "—", "publish": "page", "mail": "publish"}
 PARENTS |= {f"ask {one}": "page" for one in SHARDS} | {f"stock {one}": f"ask {one}" for one in SHARDS}
 
 WORDS = words("""
-other-page: show and mail return what they returned, and the message has the text that it had
-    Compare with the code as you got it: the order of the list, what goes into the message, what mail returns.
-other-spans: the nine spans have their names and end, whatever happens: no one is missing, none is new
-    List the names. A trace is mended by parents; no new span is needed for that. Who ends those that you begin?
-pool: each of the three `ask` spans is a child of `page`
-    The current span is kept in a context variable. What does a thread of the pool see of those of its caller?
+other-page, other-spans: nothing else changes: what show and mail return, the text, and nine spans, which always end
+    Compare with the code as you got it: the list's order, the message, the names of the spans. Who ends each of them?
+pool, was-whole: page has no parent; publish and the three asks have page, and each stock has its own ask
+    What does a thread of the pool see of its caller's context variables? What is current when headers are filled?
 queue: `mail` is a child of `publish`
     Nothing but the message gets to the other side. What does it say of the span that was current when it was sent?
-was-whole: the hops that were whole are whole: page has no parent, publish has page, and each stock has its own ask
-    Which span is current when you fill the headers, and which one when you begin `publish`?
-not-at-once: the three shards are asked at once, in the pool that was handed in
-    Who runs `ask`, and who waits for whom?
+not-at-once, error-lost: the shards are asked at once, in the pool handed in, and what fetch raises show raises
+    Who runs `ask`, who waits for whom, and who looks at the results of the pool's work?
 mixed: two pages at once are two traces of nine spans
     What do two calls of `show` share? Let each call hand its own context on.
-error-lost: a shard fails: show raises what fetch raised
-    Who looks at the results of the pool's work?
-left-on: after the work, no thread has a current span: not the caller's, not the pool's, not the worker's
-    What is attached has to be detached, also when something is raised in between.
+left-on, patched: after the work, no thread has a current span that it had not before, and `threading` is as it was
+    What is attached has to be detached, whatever is raised in between. An instrumentor changes everybody's threads.
 old-message: a message without anything but its text is mailed, in a trace of its own
     What does your `mail` look for first, and what if it is not there?
-patched: the threads of everybody else are as they were
-    An instrumentor changes `threading` for the whole process. Mend the page itself.
 """)
 
 
-class Pool(ThreadPoolExecutor):
-    """A pool that counts what it was given. Its threads begin to work when it was given so many as it waits for."""
+def wait_for_all(line):
+    with suppress(threading.BrokenBarrierError):
+        line.wait(PATIENCE)
 
-    def __init__(self, size, name="pool"):
-        super().__init__(size, f"servicelab lab12 {name}")
-        self.size, self.given, self.waits_for, self.gate = size, 0, 0, threading.Event()
+
+def has_current_span():
+    return trace.get_current_span().get_span_context().is_valid
+
+
+class Pool(ThreadPoolExecutor):
+    """A pool of six that counts what it was given. ``line`` is of those pieces of work that begin at the same time."""
+
+    given, line = 0, threading.Barrier(1)
 
     def submit(self, function, /, *args, **options):
-        def begin():
-            self.gate.wait(PATIENCE)
-            return function(*args, **options)
-
         self.given += 1
-        if self.given >= self.waits_for:
-            self.gate.set()
-        return super().submit(begin)
+        return super().submit(lambda: wait_for_all(self.line) or function(*args, **options))
 
-    def current_spans(self):
-        """Has a thread a current span, when all that was given before is done? One answer for each of the threads."""
-        line = threading.Barrier(self.size)
-        return [one.result() for one in [self.submit(self._look, line) for _ in range(self.size)]]
-
-    def _look(self, line):
-        line.wait(PATIENCE)
-        return trace.get_current_span().get_span_context().is_valid
+    def has_current_span(self):
+        """Has one of its threads a current span, when all that was given before is done?"""
+        self.line = threading.Barrier(6)
+        return any(one.result() for one in [self.submit(has_current_span) for _ in range(6)])
 
 
 class Shop:
     """What a page is given: a tracer of its own, a pool, stock on a socket, and a queue of JSON texts."""
 
     def __init__(self, use):
-        self.spans, provider = InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)
-        provider.add_span_processor(SimpleSpanProcessor(self.spans))
-        self.tracer, self.queue, self.fails = provider.get_tracer("shop"), [], ""
-        self.line = threading.Barrier(1)  # of those who have to be there at once
+        self.spans, self.queue, self.fails, self.line = Spans(), [], "", threading.Barrier(1)
+        self.tracer = self.spans.provider("shop").get_tracer("shop")
         app = Flask("inventory")
         app.add_url_rule("/stock/<shard>", "stock", self._stock)
         self.url = use(serve(app, "inventory")).url
-        self.pool, self.worker = use(Pool(6)), use(Pool(1, "worker"))
+        self.pool = use(Pool(6, "servicelab lab12 pool"))
+        self.worker = use(ThreadPoolExecutor(1, "servicelab lab12 worker"))
         self.given = self.tracer, self.pool, self.fetch, self.publish  # to the page
 
     def _stock(self, shard):
@@ -98,8 +85,7 @@ class Shop:
             return ("no", 500) if shard == self.fails else str(10 + SHARDS.index(shard))
 
     def fetch(self, shard, headers):
-        with suppress(threading.BrokenBarrierError):
-            self.line.wait(PATIENCE)
+        wait_for_all(self.line)
         answer = requests.get(f"{self.url}/stock/{shard}", headers=headers, timeout=5)
         answer.raise_for_status()
         time.sleep(0.03 * (len(SHARDS) - SHARDS.index(shard)))  # the last one answers first
@@ -108,18 +94,13 @@ class Shop:
     def publish(self, message):
         self.queue.append(json.dumps(message))
 
-    def traces(self):
-        """The finished spans of each trace, and the names of all spans by their ids, in order of their beginnings."""
-        found, names = {}, {}
-        for span in sorted(self.spans.get_finished_spans(), key=lambda span: span.start_time):
-            found.setdefault(span.context.trace_id, []).append(span)
-            names[span.context.span_id] = span.name
-        return list(found.values()), names
-
-
-def parent_of(span, names):
-    """The name of its parent: None if it has none, "unknown" if that is none of these."""
-    return names.get(span.parent.span_id, "unknown") if span.parent else None
+    def rows(self) -> list[tuple[int, str, str]]:
+        """Of each span that has ended, the number of its trace, its name, and that of its parent."""
+        traces = by_trace(self.spans.ended(PATIENCE)).values()
+        spans = [(number, span) for number, one in enumerate(traces, 1) for span in one]
+        names = {span.context.span_id: span.name for _, span in spans} | {None: "—"}
+        ids = [span.parent and span.parent.span_id for _, span in spans]
+        return [(number, span.name, names.get(id, "unknown")) for (number, span), id in zip(spans, ids)]
 
 
 def spans_of(Page) -> Table:
@@ -130,15 +111,13 @@ def spans_of(Page) -> Table:
         page.show(SHARDS)
         for message in shop.queue:
             shop.worker.submit(page.mail, json.loads(message)).result()
-        traces, names = shop.traces()
-    rows = [(number, span.name, parent_of(span, names) or "—") for number, one in enumerate(traces, 1) for span in one]
-    return Table(("trace", "span", "parent"), rows, f"{len(rows)} spans in {len(traces)} traces")
+        rows = shop.rows()
+    return Table(("trace", "span", "parent"), rows, f"{len(rows)} spans in {len({row[0] for row in rows})} traces")
 
 
 def take_away() -> bool:
     """Take away what an instrumentor has put around everybody's threads. Was there anything?"""
-    was_there = ThreadingInstrumentor().is_instrumented_by_opentelemetry
-    if was_there:
+    if was_there := ThreadingInstrumentor().is_instrumented_by_opentelemetry:
         ThreadingInstrumentor().uninstrument()
     return was_there
 
@@ -146,48 +125,36 @@ def take_away() -> bool:
 class Shown(Stage):
     def __init__(self, ask, Page):
         super().__init__(ask, Page)
-        self.last = ask.trace.send("customer", "gateway", "page")
-        self.ask.trace.receive(self.last, "gateway")
+        self.say("customer", "gateway", "page")
         ask.use(ExitStack()).callback(take_away)
-        self.shop = Shop(ask.use)
+        self.shop, self.context = Shop(ask.use), contextvars.copy_context()
         self.page = self.make(Page, *self.shop.given, methods=("show", "mail"))
-        self.context = contextvars.copy_context()
 
-    def show(self):
-        def show(*shards):
-            return self.context.run(self.page.show, list(shards))
+    def show(self, shards=SHARDS):
+        return self.context.run(self.page.show, list(shards))
 
-        return self.call(show, *SHARDS, limit=8.0)
+    def mail(self, message):
+        return self.shop.worker.submit(self.page.mail, message).result()
 
-    def mail(self, text):
-        def mail(message):
-            return self.shop.worker.submit(self.page.mail, message).result()
-
-        return self.call(mail, json.loads(text), limit=4.0)
-
-    def draw(self):
-        """Each span as an arrow from its parent's service. What is wrong with the first one that has not the parent
-        that is due is returned as (code, what happened), and its arrow is marked."""
-        traces, names = self.shop.traces()
-        stray = None
-        for span in sum(traces, []):
-            parent = parent_of(span, names)
-            sender, to = (LANES.get((name or "nobody").split()[0], "nobody") for name in (parent, span.name))
-            sent = self.ask.trace.send(sender, to, span.name)
-            self.ask.trace.receive(sent)
-            if stray is None:
-                self.last = sent
-                if parent != PARENTS.get(span.name):
-                    code = {"ask": "pool", "mail": "queue"}.get(span.name.split()[0], "was-whole")
-                    stray = code, f"the parent of `{span.name}` is {parent}; there are {len(traces)} traces"
-        return stray, list(names.values()), [len(one) for one in traces]
+    def draw_spans(self):
+        """Each new span as an arrow from its parent's service. What is wrong with the first one that has not the parent
+        that is due is returned as (code, what happened), and its arrow is marked; and the rows of all."""
+        rows, stray, mark = self.shop.rows(), None, None
+        for _, name, parent in rows:
+            kind = name.split()[0]
+            self.say(LANES.get(parent.split()[0], "nobody"), LANES.get(kind, "nobody"), name)
+            if not stray and parent != PARENTS.get(name):
+                code, mark = {"ask": "pool", "mail": "queue"}.get(kind, "was-whole"), self.last
+                stray = code, f"the parent of `{name}` is {parent}; there are {rows[-1][0]} traces"
+        self.last = mark or self.last
+        self.shop.spans.clear()
+        return stray, rows
 
     def left_on(self, when):
-        found = {"the caller's thread": self.context.run(trace.get_current_span).get_span_context().is_valid}
-        found["a thread of the pool"] = any(self.call(self.shop.pool.current_spans, limit=6.0))
-        found["the worker's thread"] = any(self.call(self.shop.worker.current_spans, limit=6.0))
-        on = ", ".join(who for who, is_on in found.items() if is_on)
-        return "left-on", not on, f"after {when}, {on} still has a current span"
+        on = ["the caller's thread"] * self.context.run(has_current_span)
+        on += ["a thread of the pool"] * self.call(self.shop.pool.has_current_span, limit=6.0)
+        on += ["the worker's thread"] * self.call(self.shop.worker.submit(has_current_span).result)
+        return "left-on", not on, f"after {when}, {', '.join(on)} still has a current span"
 
 
 check_page = scenario("12", 1, "A torn trace", WORDS, Page=Shown)
@@ -195,54 +162,47 @@ part = check_page.part
 
 
 @part
-def one_page(s):
+def one_page_and_an_old_message(s):
     s.shop.line = threading.Barrier(3)
-    counts = s.show()
+    counts = s.call(s.show, limit=8.0)
     yield "patched", not take_away(), "ThreadingInstrumentor had been at work"
     yield "other-page", counts == [10, 11, 12], f"show returned {shown(counts)}"
     told = f"{s.shop.pool.given} calls came to the pool" + ", one after another" * s.shop.line.broken
     yield "not-at-once", s.shop.pool.given >= 3 and not s.shop.line.broken, told
     told = [one.get("text") if isinstance(one, dict) else one for one in map(json.loads, s.shop.queue)]
     yield "other-page", told == ["33 in stock"], f"published was {shown(s.shop.queue)}"
-    mailed = s.mail(s.shop.queue[0])
+    mailed = s.call(s.mail, json.loads(s.shop.queue[0]), limit=4.0)
     yield "other-page", mailed == "33 in stock", f"mail returned {shown(mailed)}"
-    stray, names, _ = s.draw()
-    yield "other-spans", sorted(names) == sorted(PARENTS), f"the spans are {', '.join(sorted(names))}"
+    stray, rows = s.draw_spans()
+    names = sorted(name for _, name, _ in rows)
+    yield "other-spans", names == sorted(PARENTS), f"the spans are {', '.join(names)}"
     yield stray[0] if stray else "pool", not stray, stray[1] if stray else ""
     yield s.left_on("a page and its mail")
+    outcome, (_, rows) = s.ask.run(s.mail, {"text": "7 in stock"}, limit=4.0), s.draw_spans()
+    told = f"{outcome}; after a page with its mail, an old message has these spans (trace, name, parent): {rows}"
+    yield "old-message", outcome.value == "7 in stock" and rows == [(1, "mail", "—")], told
+    yield s.left_on("an old message")
 
 
 @part
 def two_pages_at_once(s):
-    s.shop.pool.waits_for = 6
+    s.shop.pool.line = threading.Barrier(6)
     s.at_once(*[partial(contextvars.copy_context().run, s.page.show, list(SHARDS)) for _ in range(2)], limit=8.0)
     for message in reversed(s.shop.queue):
-        s.mail(message)
-    stray, _, spans = s.draw()
-    told = stray[1] if stray else f"the traces have {' and '.join(map(str, spans))} spans"
-    yield "mixed", not stray and spans == [9, 9], told
+        s.call(s.mail, json.loads(message), limit=4.0)
+    stray, rows = s.draw_spans()
+    sizes = [*Counter(number for number, *_ in rows).values()]
+    told = stray[1] if stray else f"the traces have {' and '.join(map(str, sizes))} spans"
+    yield "mixed", not stray and sizes == [9, 9], told
 
 
 @part
 def a_shard_fails(s):
     s.shop.fails = "b"
-    outcome = s.ask.run(s.context.run, s.page.show, list(SHARDS), limit=8.0)
-    s.shop.pool.current_spans()  # the others have ended, too
-    _, names, _ = s.draw()
+    outcome, (_, rows) = s.ask.run(s.show, limit=8.0), s.draw_spans()
+    names = {name for _, name, _ in rows}
     is_raised = isinstance(outcome.error, requests.HTTPError)
     yield "error-lost", is_raised and not s.shop.queue, f"{outcome}; {len(s.shop.queue)} messages were published"
     told = f"fetch raised, and these spans have ended: {', '.join(sorted(names))}"
-    yield "other-spans", {"page", "ask b"} <= set(names), told
+    yield "other-spans", {"page", "ask b"} <= names, told
     yield s.left_on("fetch raised")
-
-
-@part
-def an_old_message(s):
-    s.show()
-    for message in s.shop.queue:  # a new one, before it
-        s.mail(message)
-    outcome = s.ask.run(lambda: s.shop.worker.submit(s.page.mail, {"text": "7 in stock"}).result(), limit=4.0)
-    _, names, spans = s.draw()
-    is_mailed = outcome.returned and outcome.value == "7 in stock" and spans == [9, 1] and names[-1] == "mail"
-    yield "old-message", is_mailed, f"{outcome}; after a page with its mail, the traces have {spans} spans"
-    yield s.left_on("an old message")
