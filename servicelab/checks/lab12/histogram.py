@@ -84,7 +84,7 @@ def quantiles(a):
         for buckets, q, due in ((buckets, q, due) for buckets, asked in cases for q, due in asked.items()):
             mine = list(buckets)
             a.say("dashboard", "histogram", f"q = {q}")
-            found = a.call(a.yours, q, mine, returns=float | int)
+            found = a.call(a.yours, q, mine, returns=float | int | Real)
             is_right = isnan(found) if isnan(due) else found == due or abs(found - due) <= 1e-9
             yield code, is_right, f"q = {q} of {shown(buckets, 200)}: it gave {shown(found)}, not {due:.4g}"
             yield "any-order", mine == buckets, "the list that it was given is another one now"
