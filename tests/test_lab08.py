@@ -40,7 +40,7 @@ def test_a_resolver_that_never_returns_is_a_report():
 
 
 class Stumbles(Watcher):
-    def news(self, found):
+    def heard(self, found, new):
         return found["nobody"]
 
 
