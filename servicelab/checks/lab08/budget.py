@@ -17,8 +17,8 @@ wrong-type: choose returns {"way": …, "ttl": …, "heartbeat": …, "binding":
 heartbeat-above-ttl: the heartbeat comes before the lease ends
     What becomes of the lease of an instance that is well, between two heartbeats?
 too-many-requests: the registry gets no more requests than it may, heartbeats and lookups together
-    Which of the two is the larger part here? What makes a client ask, and how often does that happen to all of them in a
-    second? What lets an instance send fewer heartbeats, and what does that cost?
+    Which of the two is the larger part here? What makes a client ask, and how often does that happen to all of them
+    in a second? What lets an instance send fewer heartbeats, and what does that cost?
 no-period-will-do: the clients hear of a change in time, and the registry bears their questions
     How often would they have to poll for that? Which way asks only when something has changed, or when it must?
 stale: a client hears of a change in time, on average

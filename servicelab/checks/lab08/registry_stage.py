@@ -42,9 +42,7 @@ class ThreadStage(Stage):
 
     def at_end(self, function):
         """Call ``function()`` at the end of the part, before what was set up earlier is taken down."""
-        ends = ExitStack()
-        ends.callback(function)
-        self.use(ends)
+        self.use(ExitStack()).callback(function)
 
 
 class RegistryStage(ThreadStage):

@@ -37,7 +37,7 @@ nobody-not-kept, nobody-kept-too-long: 'nobody' is remembered for negative_ttl, 
     For how long is which answer fresh? Do you look at its time, or at the list, to see whether you know something?
 last-known-good-lost, gives-up, nobody-forgotten: no answer: what was known last is given, 'nobody', too, for hours
     What happens to what you knew when the question fails, and is 'nobody' something that was heard?
-asks-while-down, asks-while-unknown: after a failure it leaves the registry alone for retry_after
+asks-while-down: after a failure it leaves the registry alone for retry_after
     What do you note after a failure, and where, for a name that has no answer yet?
 never-back: the registry is back: after retry_after it is asked, and believed
     For how long do you leave it alone after a failure, and is that the time that the task gives?
@@ -144,15 +144,16 @@ def no_answer(at):
     app = Flask("registry")
     app.add_url_rule("/<path:path>", "all", lambda path: ("[]", 500))
     ill = at.use(serve(app, "leaderless registry of the check", trace=at.ask.trace, lane="registry"))
-    outcome = at.look(ill.url)
-    yield "error-is-nobody", outcome.how == "exception", str(outcome)
-    at.registry.pause()
-    outcome = at.look()
-    yield "no-timeout", outcome.how != "time-limit", str(outcome)
-    yield "silence-is-nobody", outcome.how == "exception", str(outcome)
-    at.kill()
-    outcome = at.look()
-    yield "dead-is-nobody", outcome.how == "exception", str(outcome)
+    for code, url, happens in (
+        ("error", ill.url, None),
+        ("silence", at.url, at.registry.pause),
+        ("dead", at.url, at.kill),
+    ):
+        if happens:
+            happens()
+        outcome = at.look(url)
+        yield "no-timeout", outcome.how != "time-limit", str(outcome)
+        yield f"{code}-is-nobody", outcome.how == "exception", str(outcome)
 
 
 @part("Resolver")
@@ -177,11 +178,19 @@ def nobody(r):
     yield r.is_quiet("nobody-not-kept", 0.9 * NEGATIVE)
     r.book["orders"] = urls(2)
     yield r.gives("nobody-kept-too-long", urls(2), after=0.2 * NEGATIVE)
+    r.book["orders"] = []
+    yield r.gives("nobody-not-believed", [], after=1.1 * TTL)
+    r.is_down = requests.ConnectionError
+    yield r.gives("nobody-forgotten", [], after=1.1 * NEGATIVE)
 
 
 @part("Resolver")
 def down(r):
-    r.get()
+    r.is_down = requests.ConnectionError
+    yield r.gives("unknown-is-nobody", LookupError)
+    yield r.is_quiet("asks-while-down", 0.9 * RETRY)
+    r.is_down = None
+    yield r.gives("never-back", urls(1, 2), after=0.2 * RETRY)
     r.is_down = RuntimeError
     yield r.gives("last-known-good-lost", urls(1, 2), after=1.1 * TTL)
     yield r.is_quiet("asks-while-down", 0.9 * RETRY)
@@ -189,23 +198,6 @@ def down(r):
         yield r.gives("gives-up", urls(1, 2), after=600)
     r.is_down, r.book["orders"] = None, urls(3)
     yield r.gives("never-back", urls(3), after=1.1 * RETRY)
-
-
-@part("Resolver")
-def down_after_nobody(r):
-    r.book["orders"] = []
-    r.get()
-    r.is_down = requests.ConnectionError
-    yield r.gives("nobody-forgotten", [], after=1.1 * NEGATIVE)
-
-
-@part("Resolver")
-def never_heard(r):
-    r.is_down = requests.ConnectionError
-    yield r.gives("unknown-is-nobody", LookupError)
-    yield r.is_quiet("asks-while-unknown", 0.9 * RETRY)
-    r.is_down = None
-    yield r.gives("never-back", urls(1, 2), after=0.2 * RETRY)
 
 
 @part("Resolver")
@@ -217,13 +209,9 @@ def names(r):
     for name, code in {"orders": "used", "mail": "newest", "ship": "used"}.items():
         told = f"there is room for {MOST}; orders, pay, ship, orders and mail were used, and {name} was asked for anew"
         yield f"forgets-the-{code}", not r.asks(name), told
-    yield "unbounded", r.asks("pay"), f"there is room for {MOST} names, and the fourth one was still there"
-
-
-@part("Resolver")
-def names_while_it_is_down(r):
-    r.is_down = requests.ConnectionError
-    for name in ("orders", "pay", "ship", "mail"):
-        r.get(name)
     told = f"there is room for {MOST} names; the first of four was not asked for anew"
-    yield "unbounded-failures", r.asks("orders"), told
+    yield "unbounded", r.asks("pay"), told
+    r.is_down = requests.ConnectionError
+    for name in ("book", "cart", "user", "cash"):
+        r.get(name)
+    yield "unbounded-failures", r.asks("book"), told
