@@ -199,7 +199,7 @@ _CHANGES = {
     "dies of silence": ("died-of-error", "requests.RequestException => requests.HTTPError"),
     "does not look at the status": ("acts-on-error", "answer.raise_for_status() => "),
     "no timeout": ("hangs", "timeout=self.wait * 17 / 16 + 1 => timeout=None"),
-    "patient for its wait only": ("hasty", "17 / 16 + 1 => 17 / 16"),
+    "patient for its wait only": ("hasty", "17 / 16 + 1 => 17 / 16 + 0.3"),
     "start waits": ("time-limit", "self.thread.start() => self.heard(*self.question())\n        self.thread.start()"),
     "in the foreground": ("time-limit", "self.thread.start() => self.thread.run()"),
     "stop waits": ("stop-waits", "self.gone.set() => self.gone.set()\n        self.thread.join()"),

@@ -33,15 +33,6 @@ binding: the limit is named that this choice uses up the most
 
 
 class Budget(Stage):
-    def choose(self, shop):
-        """What the learner's function chose for a shop, in the form that was asked for: the times, and the limit."""
-        chosen = self.call(self.yours, shop, limit=LIMIT)
-        if wrong := _wrong(chosen):
-            self.refuse("wrong-type", wrong)
-        times = {name: float(chosen[name]) for name in ("ttl", "heartbeat", "period") if name in _wanted(chosen["way"])}
-        self.death(chosen["way"], **times)
-        return {"way": chosen["way"]} | times, chosen["binding"]
-
     def death(self, way, ttl, heartbeat, period=0.0):
         """Draw a death with these numbers, and mark the last message that keeps the dead one in use."""
         ends = 2 * heartbeat + ttl
@@ -59,7 +50,7 @@ class Budget(Stage):
 
 
 def _wanted(way):
-    return ("ttl", "heartbeat", "binding") + (("period",) if way == "poll" else ())
+    return ("ttl", "heartbeat", "period", "binding") if way == "poll" else ("ttl", "heartbeat", "binding")
 
 
 def _wrong(chosen):
@@ -87,15 +78,20 @@ for shop, title in zip(
 ):
 
     def part(b, shop=shop):
-        choice, binding = b.choose(shop)
-        ttl, heartbeat = choice["ttl"], choice["heartbeat"]
+        chosen = b.call(b.yours, shop, limit=LIMIT)
+        wrong = _wrong(chosen)
+        yield "wrong-type", not wrong, wrong
+        way, binding = chosen["way"], chosen["binding"]
+        times = {name: float(chosen[name]) for name in _wanted(way)[:-1]}
+        b.death(way, **times)
+        ttl, heartbeat = times["ttl"], times["heartbeat"]
         told = f"a heartbeat every {three_digits(heartbeat)} s, and a lease of {three_digits(ttl)} s"
         yield "heartbeat-above-ttl", heartbeat < ttl, told
-        cost = formulas(shop, **choice)
+        cost = formulas(shop, way, **times)
         shares = {name: getattr(cost, name) / getattr(shop, name) for name in cost._fields}
-        is_in_vain = choice["way"] == "poll" and shop.clients / (2 * shop.stale) > shop.requests
+        is_in_vain = way == "poll" and shop.clients / (2 * shop.stale) > shop.requests
         told = (
-            f"way={choice['way']!r} makes {three_digits(cost.requests - shop.instances / heartbeat)} lookups a second, "
+            f"way={way!r} makes {three_digits(cost.requests - shop.instances / heartbeat)} lookups a second, "
             f"to {three_digits(shop.instances / heartbeat)} heartbeats, and {shop.requests:g} requests are allowed"
         )
         yield "no-period-will-do" if is_in_vain else "too-many-requests", shares["requests"] <= ROOM, told
