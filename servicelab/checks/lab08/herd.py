@@ -98,12 +98,12 @@ class Day(Stage):
             yield self.env.timeout(1 / ANSWERS)
         return self.env.now - begin <= patience
 
-    def peak(self, code, since, until):
-        """Are they never too many in between? The most of them are marked."""
+    def peak(self, code, since, until, why):
+        """Are they never too many in between, after this? The most of them are marked."""
         counts, edges = np.histogram(self.asked, np.arange(since, until + BIN / 2, BIN))
         at = edges[counts.argmax()]
         self.last = self.marks[min(self.marks, key=lambda time: abs(time - at))] if self.marks else None
-        return code, counts.max() <= MOST, f"at {at:.1f} s it was {counts.max()} in {BIN} s"
+        return code, counts.max() <= MOST, f"{why}, and at {at:.1f} s it was {counts.max()} in {BIN} s"
 
 
 check_herd = scenario("08", 5, "A herd", WORDS, pauses=Day)
@@ -132,10 +132,10 @@ def form(p):
 @part
 def an_outage(p):
     p.live(DOWN - PERIOD, WELL)
-    yield p.peak("in-step", PERIOD, DOWN)
+    yield p.peak("in-step", PERIOD, DOWN, "all began at 0 s")
     tries = ((p.asked >= DOWN) & (p.asked < UP)).sum() / CLIENTS
     yield "hammers", tries <= TRIES, f"{tries:.1f} times in {UP - DOWN:.0f} s"
-    yield p.peak("herd-returns", UP, WELL)
+    yield p.peak("herd-returns", UP, WELL, f"it was back at {UP} s")
     late = sum(one > SERVED * PERIOD for one in p.heard.values()) + CLIENTS - len(p.heard)
     yield "too-lazy", not late, f"{late} clients had no answer in {SERVED * PERIOD:.0f} s"
 
@@ -143,8 +143,8 @@ def an_outage(p):
 @part
 def a_freeze(p):
     p.live(FREEZES, END)
-    yield p.peak("answered-in-step", THAWS + 1.5, AGAIN)
-    yield p.peak("failed-in-step", BACK, END)
+    yield p.peak("answered-in-step", THAWS + 1.5, AGAIN, f"they were answered at {THAWS} s")
+    yield p.peak("failed-in-step", BACK, END, f"they failed at {CRASHES} s, it was back at {BACK} s")
 
 
 @part

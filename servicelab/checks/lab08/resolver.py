@@ -107,10 +107,11 @@ class Remembering(Stage):
 
     def gives(self, code, wanted, after=0.0, service="orders"):
         self.now += after
-        found = self.given = self.get(service)
+        found, when = self.get(service), f"{self.now - 1000:.1f} s after the beginning it"
+        self.given = found
         if isinstance(found, Exception):
-            return code, wanted is LookupError and isinstance(found, wanted), f"it raised {in_words(found)}"
-        return code, sorted(found) == wanted, f"it returned {shown(found)}"
+            return code, wanted is LookupError and isinstance(found, wanted), f"{when} raised {in_words(found)}"
+        return code, sorted(found) == wanted, f"{when} returned {shown(found)}"
 
     def is_quiet(self, code, after):
         """Is the registry not asked in five calls now, nor in five some seconds later?"""

@@ -102,7 +102,7 @@ class Watching(ThreadStage):
         return self.ask.run(self.watcher.stop, limit=2.0, keep=True)
 
     def end(self):
-        self.says(status=500)
+        self.says(status=500)  # so that nobody has to wait for an answer
         self.stop()
 
     def says(self, **changed):
