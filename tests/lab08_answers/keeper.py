@@ -201,9 +201,9 @@ _CHANGES = {
     "comes back": (
         "comes-back", "self.goodbye() => pass", "self.gone.set() => self.goodbye(); time.sleep(drain); self.gone.set()"
     ),
-    "an event without join": ("races-its-goodbye", "self.thread.join() => pass"),
+    "an event without join": ("comes-back", "self.thread.join() => pass"),
     "looks before it registers": (
-        "races-its-goodbye", "self.thread.join() => pass", _AGAIN + "self.gone.is_set() or self.register()"
+        "comes-back", "self.thread.join() => pass", _AGAIN + "self.gone.is_set() or self.register()"
     ),
     "the goodbye fails": ("goodbye-fails", "suppress(*NO_ANSWER) => suppress()"),
     "the goodbye fails at a 500": ("goodbye-fails", "suppress(*NO_ANSWER) => suppress(requests.RequestException)"),

@@ -40,7 +40,7 @@ not-registered-again: the registry has forgotten everything: the instance regist
     What does py-consul make of a 404 to a heartbeat: does it raise, or return? And what if it cannot register at once?
 not-stopped, no-goodbye, stops-first, no-drain: stop says goodbye, lets it serve for the drain, and stops the server
     What does somebody see who reads the book right now, and for how long does he keep it? Where does your wait stand?
-comes-back, races-its-goodbye: … and it stays out of the book
+comes-back: … and it stays out of the book
     What does a heartbeat do that comes after the goodbye? An event ends no request that has begun: who waits for it?
 goodbye-fails: the registry is down, or answers 500: stop() stops the server all the same, and raises nothing
     A goodbye that nobody hears is no reason to stay. Which exceptions can it raise?
@@ -213,7 +213,7 @@ def goodbye(k):
     yield "no-drain", served > 0.85 * DRAIN, f"it was stopped {served:.2f} s after the goodbye"
     k.marked, beats, late = ENTER, len(k.asked(BEATS, said)), k.asked(ENTER, said)
     told = f"after the goodbye {beats} heartbeats were sent, and it was registered {len(late)} times"
-    yield "races-its-goodbye" if beats <= 1 else "comes-back", not late and not k.entry, told
+    yield "comes-back", not late and not k.entry, told
 
 
 @part
