@@ -202,18 +202,18 @@ RIGHT = {
 }  # fmt: skip
 _CHOICES = {
     "polls everywhere": (polls_everywhere, {"no-period-will-do"}),
-    "blocking queries everywhere": (watches_everywhere, {"woken-too-often"}),
-    "forgets the minute": (forgets_the_minute, {"woken-too-often"}),
-    "asks before every call": (asks_before_every_call, {"asks-every-call"}),
-    "one choice for all": (one_choice_for_all, {"forgot-refresh", "heartbeats-alone", "no-period-will-do"}),
+    "blocking queries everywhere": (watches_everywhere, {"too-many-requests"}),
+    "forgets the minute": (forgets_the_minute, {"too-many-requests"}),
+    "asks before every call": (asks_before_every_call, {"too-many-requests"}),
+    "one choice for all": (one_choice_for_all, {"too-late", "too-many-requests", "no-period-will-do"}),
     "asks far too often": (changed(period=0.1), {"too-many-requests"}),
-    "forgets the heartbeats": (forgets_heartbeats, {"forgot-heartbeats"}),
-    "heartbeats as everywhere": (beats_as_everywhere, {"heartbeats-alone"}),
+    "forgets the heartbeats": (forgets_heartbeats, {"too-many-requests"}),
+    "heartbeats as everywhere": (beats_as_everywhere, {"too-many-requests"}),
     "polls too seldom": (polls_too_seldom, {"stale"}),
-    "forgets the refresh": (forgets_the_refresh, {"forgot-refresh"}),
+    "forgets the refresh": (forgets_the_refresh, {"too-late"}),
     "a lease for ever": (changed(ttl=10), {"too-late"}),
     "one heartbeat less": (one_less, {"buried-alive"}),
-    "a whole multiple": (whole, {"whole-multiple"}),
+    "a whole multiple": (whole, {"buried-alive"}),
 }
 WRONG = {name: (named(choose), codes) for name, (choose, codes) in _CHOICES.items()}
 WRONG |= {

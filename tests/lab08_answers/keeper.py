@@ -1,4 +1,4 @@
-"""Exercise 1: a right keeper in small parts, one written otherwise, and mistakes as changes to the first."""
+"""Exercise 1: three right keepers, written differently, and mistakes as changes to the first."""
 
 import threading
 import time
@@ -7,22 +7,16 @@ from contextlib import suppress
 import consul
 import requests
 
+from tests.lab11_answers import but
+
 NO_ANSWER = (requests.RequestException, consul.ConsulException)
 
 
 class Keeper:
-    """A right answer. A mistake is a subclass that overrides one part."""
-
-    status, share = "passing", 3.3
-
     def __init__(self, client, id, server, ttl):
         self.client, self.id, self.server, self.ttl = client, id, server, ttl
-        self.period = ttl / self.share
-        self.gone = threading.Event()
-        self.patience()
-
-    def patience(self):
-        self.client.http.connections_timeout = self.ttl / 3
+        self.gone, self.period = threading.Event(), ttl / 3.3
+        self.client.http.connections_timeout = ttl / 3
 
     def start(self):
         self.register()
@@ -30,28 +24,26 @@ class Keeper:
         self.thread.start()
 
     def register(self):
-        check = {"TTL": f"{self.ttl * 1000:.0f}ms", "Status": self.status}
+        check = {"TTL": f"{self.ttl * 1000:.0f}ms", "Status": "passing"}
         self.client.agent.service.register("orders", self.id, address="127.0.0.1", port=self.server.port, check=check)
 
     def keep(self):
         while not self.gone.wait(self.period):
-            with suppress(*NO_ANSWER):
+            try:
                 self.beat()
+            except NO_ANSWER:
+                continue
 
     def beat(self):
-        if not self.client.agent.check.ttl_pass("service:" + self.id):
-            self.register()
-
-    def halt(self):
-        self.gone.set()
-        self.thread.join()
+        return self.client.agent.check.ttl_pass("service:" + self.id) or self.register()
 
     def goodbye(self):
         with suppress(*NO_ANSWER):
             self.client.agent.service.deregister(self.id)
 
     def stop(self, drain):
-        self.halt()
+        self.gone.set()
+        self.thread.join()
         self.goodbye()
         time.sleep(drain)
         self.server.stop()
@@ -138,218 +130,6 @@ class OneState:
         self.server.stop()
 
 
-class AlwaysRegisters(Keeper):
-    """To register again keeps a check that is critical as it is, here as in Consul."""
-
-    def beat(self):
-        self.register()
-
-
-class OneLostKills(Keeper):
-    share = 1.5
-
-
-class PeriodOfTheChapter(Keeper):
-    def __init__(self, *args):
-        super().__init__(*args)
-        self.period = 0.3
-
-
-class NeverQuickAgain(Keeper):
-    """The pause grows with each failure, and a success changes nothing."""
-
-    def keep(self):
-        while not self.gone.wait(self.period):
-            try:
-                self.beat()
-            except NO_ANSWER:
-                self.period *= 1.5
-
-
-class ADozen(Keeper):
-    share = 12
-
-
-class NoPauseAfterAnError(Keeper):
-    def keep(self):
-        while not self.gone.is_set():
-            try:
-                self.beat()
-                self.gone.wait(self.period)
-            except NO_ANSWER:
-                pass
-
-
-class NoPauseAfterA500(Keeper):
-    def beat(self):
-        while not self.gone.is_set():
-            with suppress(consul.ConsulException):
-                return super().beat()
-
-
-class RegistersAgainOnce(Keeper):
-    has_again = False
-
-    def beat(self):
-        if not self.client.agent.check.ttl_pass("service:" + self.id) and not self.has_again:
-            self.register()
-            self.has_again = True
-
-
-class RegistersUnprotected(Keeper):
-    """The heartbeat may fail, and what follows a 404 may not."""
-
-    def keep(self):
-        while not self.gone.wait(self.period):
-            known = True
-            with suppress(*NO_ANSWER):
-                known = self.client.agent.check.ttl_pass("service:" + self.id)
-            if not known:
-                self.register()
-
-
-class NoPortTheSecondTime(Keeper):
-    """What it registers again says nothing of where it is."""
-
-    def beat(self):
-        if not self.client.agent.check.ttl_pass("service:" + self.id):
-            check = {"TTL": f"{self.ttl * 1000:.0f}ms", "Status": "passing"}
-            self.client.agent.service.register("orders", self.id, check=check)
-
-
-class NoCheckTheSecondTime(Keeper):
-    """What it registers again has no lease, and passes for ever."""
-
-    def beat(self):
-        if not self.client.agent.check.ttl_pass("service:" + self.id):
-            self.client.agent.service.register("orders", self.id, address="127.0.0.1", port=self.server.port)
-
-
-class DiesOf500(Keeper):
-    """Silence is expected, and an error is not."""
-
-    def keep(self):
-        while not self.gone.wait(self.period):
-            with suppress(requests.RequestException):
-                self.beat()
-
-
-class DiesOfSilence(Keeper):
-    def keep(self):
-        while not self.gone.wait(self.period):
-            with suppress(consul.ConsulException):
-                self.beat()
-
-
-class PatientWithALease(Keeper):
-    """A timeout that is longer than the lease."""
-
-    def patience(self):
-        self.client.http.connections_timeout = 2 * self.ttl
-
-
-class ImpatientInTheLoopOnly(Keeper):
-    def goodbye(self):
-        self.client.http.connections_timeout = 30
-        super().goodbye()
-
-
-class WaitsForNotFound(Keeper):
-    """Expects an exception where py-consul returns False."""
-
-    def beat(self):
-        try:
-            self.client.agent.check.ttl_pass("service:" + self.id)
-        except consul.NotFound:
-            self.register()
-
-
-class CriticalAtFirst(Keeper):
-    """Says nothing of the status, and waits for the first heartbeat."""
-
-    status = "critical"
-
-
-class StopsFirst(Keeper):
-    def stop(self, drain):
-        self.halt()
-        self.server.stop()
-        self.goodbye()
-        time.sleep(drain)
-
-
-class NoGoodbye(Keeper):
-    def goodbye(self):
-        pass
-
-
-class NoDrain(Keeper):
-    def stop(self, drain):
-        super().stop(0)
-
-
-class DrainsFirst(Keeper):
-    def stop(self, drain):
-        self.halt()
-        time.sleep(drain)
-        self.goodbye()
-        self.server.stop()
-
-
-class ComesBack(Keeper):
-    """The heartbeat goes on while it drains, gets a 404, and registers again."""
-
-    def stop(self, drain):
-        self.goodbye()
-        time.sleep(drain)
-        self.halt()
-        self.server.stop()
-
-
-class EventWithoutJoin(Keeper):
-    """The event comes first, but a heartbeat may have begun."""
-
-    def halt(self):
-        self.gone.set()
-
-
-class LooksBeforeItRegisters(EventWithoutJoin):
-    """… but the registration may have begun, too."""
-
-    def beat(self):
-        if not self.client.agent.check.ttl_pass("service:" + self.id) and not self.gone.is_set():
-            self.register()
-
-
-class NeverStops(Keeper):
-    def stop(self, drain):
-        self.halt()
-        self.goodbye()
-        time.sleep(drain)
-
-
-class GoodbyeFails(Keeper):
-    def goodbye(self):
-        self.client.agent.service.deregister(self.id)
-
-
-class GoodbyeFailsAt500(Keeper):
-    def goodbye(self):
-        with suppress(requests.RequestException):
-            self.client.agent.service.deregister(self.id)
-
-
-class RegistersLater(Keeper):
-    def start(self):
-        self.thread = threading.Thread(target=self.begin, daemon=True)
-        self.thread.start()
-
-    def begin(self):
-        time.sleep(0.05)
-        self.register()
-        self.keep()
-
-
 class KeepsOn(Keeper):
     """Its thread falls silent, and never ends."""
 
@@ -360,58 +140,78 @@ class KeepsOn(Keeper):
             while True:
                 time.sleep(self.period)
                 with self.lock, suppress(*NO_ANSWER):
-                    if not self.gone.is_set():
-                        self.beat()
+                    self.gone.is_set() or self.beat()
 
-    def halt(self):
+    def stop(self, drain):
         with self.lock:
             self.gone.set()
+        self.thread = threading.Timer(0, print)
+        self.thread.start()
+        super().stop(drain)
 
 
-class NotRegistered(Keeper):
-    def register(self):
-        pass
-
-
-class NothingToStop:
-    def __init__(self, client, id, server, ttl):
-        pass
-
-    def start(self):
-        pass
-
-
-RIGHT = {"in small parts": Keeper, "timers and requests": Timers, "one thread for all": OneState}
-WRONG = {
-    "registers in place of a heartbeat": (AlwaysRegisters, {"stays-critical"}),
-    "the period of the chapter": (PeriodOfTheChapter, {"stays-slow"}),
-    "never quick again": (NeverQuickAgain, {"stays-slow"}),
-    "no pause after a 500": (NoPauseAfterA500, {"no-pause"}),
-    "registers again once": (RegistersAgainOnce, {"not-registered-again"}),
-    "registers unprotected": (RegistersUnprotected, {"not-registered-again"}),
-    "looks before it registers": (LooksBeforeItRegisters, {"races-its-goodbye"}),
-    "the goodbye fails at a 500": (GoodbyeFailsAt500, {"goodbye-fails"}),
-    "registers later": (RegistersLater, {"not-registered"}),
-    "one lost kills": (OneLostKills, {"one-lost-kills"}),
-    "a dozen in a lease": (ADozen, {"hammers"}),
-    "dies of a 500": (DiesOf500, {"dies-of-500"}),
-    "dies of silence": (DiesOfSilence, {"thread-died"}),
-    "no pause after an error": (NoPauseAfterAnError, {"no-pause"}),
-    "no port the second time": (NoPortTheSecondTime, {"registered-otherwise"}),
-    "no check the second time": (NoCheckTheSecondTime, {"registered-otherwise"}),
-    "patient with a lease": (PatientWithALease, {"hangs"}),
-    "impatient in the loop only": (ImpatientInTheLoopOnly, {"stop-hangs"}),
-    "waits for an exception": (WaitsForNotFound, {"not-registered-again"}),
-    "critical at first": (CriticalAtFirst, {"not-passing"}),
-    "stops first": (StopsFirst, {"stops-first"}),
-    "no goodbye": (NoGoodbye, {"no-goodbye"}),
-    "no drain": (NoDrain, {"no-drain"}),
-    "drains first": (DrainsFirst, {"no-drain"}),
-    "comes back": (ComesBack, {"comes-back"}),
-    "an event without join": (EventWithoutJoin, {"races-its-goodbye"}),
-    "never stops": (NeverStops, {"not-stopped"}),
-    "the goodbye fails": (GoodbyeFails, {"goodbye-fails"}),
-    "keeps on": (KeepsOn, {"left-running"}),
-    "not registered": (NotRegistered, {"not-registered"}),
-    "nothing to stop": (NothingToStop, {"no-methods"}),
-}
+RIGHT = {"one thread": Keeper, "timers and requests": Timers, "one thread for all": OneState}
+_START = "        self.register() => "
+_AGAIN = "or self.register() => or "
+_REGISTERS = "self.client.agent.service.register('orders', self.id, "
+_CHANGES = {
+    "not registered": ("not-registered", _START),
+    "registers later": (
+        "not-registered", _START, "        while not =>         time.sleep(0.05); self.register()\n        while not"
+    ),
+    "critical at first": ("not-passing", '"passing" => "critical"'),
+    "no port the second time": ("registered-otherwise", _AGAIN + _REGISTERS + "check={'TTL': '750ms'})"),
+    "no check the second time": (
+        "registered-otherwise", _AGAIN + _REGISTERS + "address='127.0.0.1', port=self.server.port)"
+    ),
+    "one lost kills": ("one-lost-kills", "ttl / 3.3 => ttl / 1.5"),
+    "a dozen in a lease": ("hammers", "ttl / 3.3 => ttl / 12"),
+    "the period of the chapter": ("stays-slow", "ttl / 3.3 => 0.3"),
+    "never quick again": ("stays-slow", "continue => self.period *= 1.5"),
+    "dies of a 500": ("dies-of-500", "NO_ANSWER: => requests.RequestException:"),
+    "dies of silence": ("thread-died", "NO_ANSWER: => consul.ConsulException:"),
+    "no pause after an error": (
+        "no-pause", "gone.wait(self.period) => gone.is_set()", "self.beat() => self.beat(); self.gone.wait(self.period)"
+    ),
+    "no pause after a 500": (
+        "no-pause",
+        "gone.wait(self.period) => gone.is_set()",
+        "self.beat() => self.beat(); self.gone.wait(self.period)",
+        "NO_ANSWER:\n                continue => consul.ConsulException:\n                continue\n"
+        "            except requests.RequestException:\n                self.gone.wait(self.period)",
+    ),
+    "registers in place of a heartbeat": (
+        "stays-critical", 'self.client.agent.check.ttl_pass("service:" + self.id) or => '
+    ),
+    "registers again once": (
+        "not-registered-again", _AGAIN + "hasattr(self, 'again') or setattr(self, 'again', 1) or self.register()"
+    ),
+    "registers unprotected": (
+        "not-registered-again",
+        _AGAIN + "False",
+        "self.beat() => known = self.beat()",
+        "continue => continue\n            known or self.register()",
+    ),
+    "waits for an exception": ("not-registered-again", _AGAIN + "None"),
+    "never stops": ("not-stopped", "self.server.stop() => pass"),
+    "no goodbye": ("no-goodbye", "self.goodbye() => pass"),
+    "stops first": ("stops-first", "self.goodbye() => self.server.stop(); self.goodbye()"),
+    "no drain": ("no-drain", "time.sleep(drain) => pass"),
+    "drains first": ("no-drain", "time.sleep(drain) => pass", "self.goodbye() => time.sleep(drain); self.goodbye()"),
+    "comes back": (
+        "comes-back", "self.goodbye() => pass", "self.gone.set() => self.goodbye(); time.sleep(drain); self.gone.set()"
+    ),
+    "an event without join": ("comes-back", "self.thread.join() => pass"),
+    "looks before it registers": (
+        "comes-back", "self.thread.join() => pass", _AGAIN + "self.gone.is_set() or self.register()"
+    ),
+    "the goodbye fails": ("goodbye-fails", "suppress(*NO_ANSWER) => suppress()"),
+    "the goodbye fails at a 500": ("goodbye-fails", "suppress(*NO_ANSWER) => suppress(requests.RequestException)"),
+    "patient with a lease": ("hangs", "timeout = ttl / 3 => timeout = 2 * ttl"),
+    "impatient in the loop only": (
+        "stop-hangs", "self.goodbye() => self.client.http.connections_timeout = 30; self.goodbye()"
+    ),
+    "nothing to stop": ("no-methods", "def stop => def halt"),
+}  # fmt: skip
+WRONG = {name: (but(Keeper, *changes), {code}) for name, (code, *changes) in _CHANGES.items()}
+WRONG["keeps on"] = KeepsOn, {"left-running"}

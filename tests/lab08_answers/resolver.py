@@ -1,21 +1,20 @@
 """Exercise 2: right resolvers, one with an OrderedDict and one with a dict of tuples, and mistakes as changes."""
 
-import sys
 import threading
 from collections import OrderedDict
 
 import requests
 
+from tests.lab11_answers import but
+
 
 def lookup(web, url, service):
-    answer = web.get(f"{url}/v1/health/service/{service}", params={"passing": "1"}, timeout=1)
+    answer = web.get(f"{url}/v1/health/service/{service}?passing=1", timeout=1)
     answer.raise_for_status()
-    return [f"http://{entry['Service']['Address']}:{entry['Service']['Port']}" for entry in answer.json()]
+    return [f"http://{one['Service']['Address']}:{one['Service']['Port']}" for one in answer.json()]
 
 
 class Resolver:
-    """A right answer. A mistake is a subclass that overrides one part."""
-
     def __init__(self, lookup, ttl, negative_ttl, retry_after, most, clock):
         self.lookup, self.ttl, self.negative_ttl = lookup, ttl, negative_ttl
         self.retry_after, self.most, self.clock = retry_after, most, clock
@@ -24,41 +23,23 @@ class Resolver:
     def entry(self, service):
         found = self.known.setdefault(service, {"list": None, "until": 0.0})
         self.known.move_to_end(service)
-        self.bound()
-        return found
-
-    def bound(self):
         while len(self.known) > self.most:
             self.known.popitem(last=False)
-
-    def is_fresh(self, entry):
-        return self.clock() < entry["until"]
-
-    def good_for(self, found):
-        return self.ttl if found else self.negative_ttl
-
-    def heard(self, entry, found):
-        entry["list"], entry["until"] = found, self.clock() + self.good_for(found)
-
-    def failed(self, entry):
-        entry["until"] = self.clock() + self.retry_after
-
-    def unknown(self, service):
-        raise LookupError(service)
-
-    def out(self, entry):
-        return list(entry["list"])
+        return found
 
     def instances(self, service):
         entry = self.entry(service)
-        if not self.is_fresh(entry):
+        if self.clock() >= entry["until"]:
             try:
                 found = self.lookup(service)
             except Exception:
-                self.failed(entry)
+                entry["until"] = self.clock() + self.retry_after
             else:
-                self.heard(entry, found)
-        return self.unknown(service) if entry["list"] is None else self.out(entry)
+                entry["list"] = found
+                entry["until"] = self.clock() + (self.ttl if found else self.negative_ttl)
+        if entry["list"] is None:
+            raise LookupError(service)
+        return list(entry["list"])
 
 
 class Tuples:
@@ -125,329 +106,96 @@ class TwoTables:
             raise LookupError(f"{service}: nothing was heard") from None
 
 
-def no_scheme(web, url, service):
-    return [address.removeprefix("http://") for address in lookup(web, url, service)]
+def nobody_for(kind):
+    """A lookup that takes one kind of failure for an answer."""
 
-
-def nothing(web, url, service):
-    return lookup(web, url, service) or None
-
-
-def nobody_raises(web, url, service):
-    return lookup(web, url, service) or {}["nobody"]
-
-
-def dead_is_nobody(web, url, service):
-    try:
-        return lookup(web, url, service)
-    except requests.HTTPError:
-        raise
-    except requests.ReadTimeout:
-        raise
-    except requests.ConnectionError:
-        return []
-
-
-def patient(web, url, service):
-    answer = web.get(f"{url}/v1/health/service/{service}?passing=1", timeout=10)
-    answer.raise_for_status()
-    return [f"http://{entry['Service']['Address']}:{entry['Service']['Port']}" for entry in answer.json()]
-
-
-def critical_too(web, url, service):
-    answer = web.get(f"{url}/v1/health/service/{service}", timeout=1)
-    answer.raise_for_status()
-    return [f"http://{entry['Service']['Address']}:{entry['Service']['Port']}" for entry in answer.json()]
-
-
-def error_is_nobody(web, url, service):
-    answer = web.get(f"{url}/v1/health/service/{service}?passing=1", timeout=1)
-    if not answer.ok:
-        return []
-    return [f"http://{entry['Service']['Address']}:{entry['Service']['Port']}" for entry in answer.json()]
-
-
-def no_timeout(web, url, service):
-    answer = web.get(f"{url}/v1/health/service/{service}?passing=1")
-    answer.raise_for_status()
-    return [f"http://{entry['Service']['Address']}:{entry['Service']['Port']}" for entry in answer.json()]
-
-
-def silence_is_nobody(web, url, service):
-    try:
-        return lookup(web, url, service)
-    except requests.ConnectionError:
-        raise
-    except requests.Timeout:
-        return []
-
-
-class AsksEveryCall(Resolver):
-    def is_fresh(self, entry):
-        return False
-
-
-class IgnoresTTL(Resolver):
-    def is_fresh(self, entry):
-        return bool(entry["list"]) or super().is_fresh(entry)
-
-
-class NobodyIsNotBelieved(Resolver):
-    def heard(self, entry, found):
-        if found or not entry["list"]:
-            entry["list"] = found
-        entry["until"] = self.clock() + self.good_for(found)
-
-
-class NobodyIsNotKept(Resolver):
-    def is_fresh(self, entry):
-        return entry["list"] != [] and super().is_fresh(entry)
-
-
-class NobodyKeptTooLong(Resolver):
-    def good_for(self, found):
-        return self.ttl
-
-
-class ThrowsAway(Resolver):
-    """Clears first, and asks then."""
-
-    def failed(self, entry):
-        entry["list"] = None
-        super().failed(entry)
-
-
-class EmptyAfterAFailure(Resolver):
-    def failed(self, entry):
-        entry["list"] = []
-        super().failed(entry)
-
-
-class PassesTheErrorOn(Resolver):
-    def instances(self, service):
-        entry = self.entry(service)
-        if not self.is_fresh(entry):
-            self.heard(entry, self.lookup(service))
-        return self.out(entry)
-
-
-class AsksWhileDown(Resolver):
-    def failed(self, entry):
-        pass
-
-
-class FailureIsFresh(Resolver):
-    """After a failure it waits for the whole TTL."""
-
-    def failed(self, entry):
-        entry["until"] = self.clock() + self.ttl
-
-
-class SilenceIsNobody(Resolver):
-    def unknown(self, service):
-        return []
-
-
-class ForgetsItsFailures(Resolver):
-    """Only a name that was heard of is remembered."""
-
-    def failed(self, entry):
-        if entry["list"] is not None:
-            super().failed(entry)
-
-
-class GivesUp(Resolver):
-    """Keeps the last known good for an hour."""
-
-    def heard(self, entry, found):
-        super().heard(entry, found)
-        entry["at"] = self.clock()
-
-    def failed(self, entry):
-        super().failed(entry)
-        if entry["list"] is not None and self.clock() > entry["at"] + 3600:
-            entry["list"] = None
-
-
-class Unbounded(Resolver):
-    def bound(self):
-        pass
-
-
-class ForgetsTheUsed(Resolver):
-    """First in, first out: by age, not by use."""
-
-    def entry(self, service):
-        found = self.known.setdefault(service, {"list": None, "until": 0.0})
-        self.bound()
-        return found
-
-
-class OneForAll(Resolver):
-    def entry(self, service):
-        return super().entry("the one")
-
-
-class NotACopy(Resolver):
-    def out(self, entry):
-        return entry["list"]
-
-
-class NobodyIsForgotten(Resolver):
-    """Takes an empty list for nothing known when the question fails."""
-
-    def failed(self, entry):
-        super().failed(entry)
-        entry["list"] = entry["list"] or None
-
-
-class ForgetsTheNewest(Resolver):
-    """Full is full: who comes last is not kept."""
-
-    def bound(self):
-        while len(self.known) > self.most:
-            self.known.popitem(last=True)
-
-
-class ThrowsAllAway(Resolver):
-    """When it is full, it begins anew with the newest."""
-
-    def bound(self):
-        if len(self.known) > self.most:
-            while len(self.known) > 1:
-                self.known.popitem(last=False)
-
-
-class OneMore(Resolver):
-    def bound(self):
-        while len(self.known) > self.most + 1:
-            self.known.popitem(last=False)
-
-
-class NeverRenewed(Resolver):
-    """Fresh counts from the first answer."""
-
-    def heard(self, entry, found):
-        begin = entry.setdefault("begin", self.clock())
-        entry["list"], entry["until"] = found, begin + self.good_for(found)
-
-
-class FailuresUnbounded(Resolver):
-    """What failed is noted in a table of its own."""
-
-    def __init__(self, *args):
-        super().__init__(*args)
-        self.failures = {}
-
-    def instances(self, service):
-        if service not in self.known and self.clock() < self.failures.get(service, 0.0):
-            raise LookupError(service)
-        self.failures[service] = self.clock() + self.retry_after
-        return super().instances(service)
-
-
-class FirstNothing(Resolver):
-    """Gives what it has, and asks for the next one."""
-
-    def instances(self, service):
-        before = self.entry(service)["list"]
-        found = super().instances(service)
-        return found if before is not None else []
-
-
-class FromTheQuestion(Resolver):
-    """Looks at the clock once, before it asks."""
-
-    def instances(self, service):
-        clock, now = self.clock, self.clock()
-        self.clock = lambda: now
+    def takes_it_for_nobody(*args):
         try:
-            return super().instances(service)
-        finally:
-            self.clock = clock
+            return lookup(*args)
+        except requests.RequestException as error:
+            if type(error) is not kind:
+                raise
+            return []
 
-
-class OneKindOfError(Resolver):
-    """Catches what its own lookup would raise."""
-
-    def failed(self, entry):
-        error = sys.exc_info()[1]
-        if not isinstance(error, requests.RequestException):
-            raise error
-        super().failed(entry)
-
-
-class TheFirstHasItAll(Resolver):
-    """Copies what it remembers, and not what it has just heard."""
-
-    def heard(self, entry, found):
-        super().heard(entry, found)
-        self.heard_now = found
-
-    def out(self, entry):
-        self.heard_now, heard = None, getattr(self, "heard_now", None)
-        return super().out(entry) if heard is None else heard
-
-
-class UnknownForEver(Resolver):
-    def failed(self, entry):
-        entry["until"] = self.clock() + (self.retry_after if entry["list"] is not None else 60.0)
-
-
-class ReturnsNothing(Resolver):
-    def instances(self, service):
-        super().instances(service)
+    return takes_it_for_nobody
 
 
 RIGHT = {
     "an ordered dict": (lookup, Resolver), "tuples": (lookup, Tuples), "two tables": (health, TwoTables),
 }  # fmt: skip
 _LOOKUPS = {
-    "the critical, too": (critical_too, {"critical-too"}),
-    "addresses without a scheme": (no_scheme, {"wrong-addresses"}),
-    "nothing for nobody": (nothing, {"nobody-raises"}),
-    "nobody raises": (nobody_raises, {"nobody-raises"}),
-    "an error is nobody": (error_is_nobody, {"error-is-nobody"}),
-    "no timeout": (no_timeout, {"no-timeout"}),
-    "ten seconds": (patient, {"no-timeout"}),
-    "silence is nobody, in lookup": (silence_is_nobody, {"silence-is-nobody"}),
-    "the dead is nobody": (dead_is_nobody, {"dead-is-nobody"}),
+    "the critical, too": ("critical-too", "?passing=1 => "),
+    "addresses without a scheme": ("wrong-addresses", "http:// => "),
+    "nothing for nobody": ("nobody-raises", "answer.json()] => answer.json()] or None"),
+    "nobody raises": ("nobody-raises", "answer.json()] => answer.json()] or {}['nobody']"),
+    "an error is nobody": ("error-is-nobody", "answer.raise_for_status() => "),
+    "no timeout": ("no-timeout", ", timeout=1 => "),
+    "ten seconds": ("no-timeout", "timeout=1 => timeout=10"),
 }
+_HEARD = 'entry["list"] = found => entry["list"] = found'
+_FAILED = "+ self.retry_after => + self.retry_after"
+_ASKS = "if self.clock() >= => if "
+_OUT = 'return list(entry["list"]) => '
 _RESOLVERS = {
     "asks every call": (
-        AsksEveryCall,
-        {"asks-every-call", "nobody-not-kept", "asks-while-down", "asks-while-unknown", "forgets-the-used"},
+        "asks-every-call nobody-not-kept asks-while-down forgets-the-used", _ASKS + "True or self.clock() >="
     ),
-    "never renewed": (NeverRenewed, {"asks-every-call", "nobody-not-kept"}),
-    "ignores the TTL": (IgnoresTTL, {"ignores-ttl", "nobody-not-believed", "never-back"}),
-    "nobody is not believed": (NobodyIsNotBelieved, {"nobody-not-believed"}),
-    "nobody is not kept": (NobodyIsNotKept, {"nobody-not-kept", "forgets-the-newest"}),
-    "nobody is kept too long": (NobodyKeptTooLong, {"nobody-kept-too-long"}),
-    "nobody is forgotten": (NobodyIsForgotten, {"nobody-forgotten"}),
-    "throws away the last known good": (ThrowsAway, {"last-known-good-lost", "nobody-forgotten"}),
-    "empty after a failure": (EmptyAfterAFailure, {"last-known-good-lost", "unknown-is-nobody"}),
-    "passes the error on": (PassesTheErrorOn, {"last-known-good-lost", "unknown-is-nobody", "nobody-forgotten"}),
-    "asks while it is down": (AsksWhileDown, {"asks-while-down", "asks-while-unknown"}),
-    "a failure is fresh": (FailureIsFresh, {"never-back"}),
-    "silence is nobody": (SilenceIsNobody, {"unknown-is-nobody"}),
-    "forgets its failures": (ForgetsItsFailures, {"asks-while-unknown"}),
-    "unknown for ever": (UnknownForEver, {"never-back"}),
-    "gives up": (GivesUp, {"gives-up"}),
-    "without a bound": (Unbounded, {"unbounded", "unbounded-failures"}),
-    "one more": (OneMore, {"unbounded", "unbounded-failures"}),
-    "failures without a bound": (FailuresUnbounded, {"unbounded-failures"}),
-    "forgets the used": (ForgetsTheUsed, {"forgets-the-used"}),
-    "forgets the newest": (ForgetsTheNewest, {"forgets-the-newest", "unbounded-failures"}),
-    "throws all away": (ThrowsAllAway, {"forgets-the-used"}),
-    "one for all names": (OneForAll, {"names-mixed", "unbounded-failures"}),
-    "not a copy": (NotACopy, {"not-a-copy"}),
-    "the first has the list itself": (TheFirstHasItAll, {"not-a-copy"}),
-    "one kind of error": (OneKindOfError, {"last-known-good-lost"}),
     "from the question": (
-        FromTheQuestion, {"asks-every-call", "nobody-not-kept", "asks-while-down", "asks-while-unknown"},
+        "asks-every-call nobody-not-kept asks-while-down", "try: => now = self.clock()\n            try:",
+        "self.clock() + => now +",
     ),
-    "first nothing": (FirstNothing, {"first-answer", "never-back"}),
-    "returns nothing": (ReturnsNothing, {"wrong-type"}),
+    "never renewed": (
+        "asks-every-call nobody-not-kept", _HEARD + "; begin = entry.setdefault('begin', self.clock())",
+        "self.clock() + (self.ttl => begin + (self.ttl",
+    ),
+    "ignores the TTL": (
+        "ignores-ttl nobody-not-believed never-back", _ASKS + 'not entry["list"] and self.clock() >='
+    ),
+    "nobody is not believed": ("nobody-not-believed", _HEARD + ' or entry["list"] or found'),
+    "nobody is not kept": ("nobody-not-kept forgets-the-newest", _ASKS + 'entry["list"] == [] or self.clock() >='),
+    "nobody is kept too long": ("nobody-kept-too-long", "if found else self.negative_ttl => if True else 0"),
+    "nobody is forgotten": ("nobody-forgotten", _FAILED + '; entry["list"] = entry["list"] or None'),
+    "throws away the last known good": ("last-known-good-lost nobody-forgotten", _FAILED + '; entry["list"] = None'),
+    "empty after a failure": ("unknown-is-nobody", _FAILED + '; entry["list"] = []'),
+    "passes the error on": ("unknown-is-nobody nobody-forgotten", "except Exception => except ZeroDivisionError"),
+    "one kind of error": ("last-known-good-lost", "except Exception => except requests.RequestException"),
+    "asks while it is down": ("asks-while-down", _FAILED + " * 0"),
+    "forgets its failures": ("asks-while-down", _FAILED + ' * (entry["list"] is not None)'),
+    "a failure is fresh": ("never-back", "+ self.retry_after => + self.ttl"),
+    "unknown for ever": ("never-back", _FAILED + ' + 60 * (entry["list"] is None)'),
+    "silence is nobody": ("unknown-is-nobody", "raise LookupError(service) => return []"),
+    "gives up": (
+        "gives-up", _HEARD + "; entry['at'] = self.clock()",
+        _FAILED + "; entry['list'] = entry['list'] if self.clock() < entry.get('at', 0) + 3600 else None",
+    ),
+    "without a bound": ("unbounded", "> self.most => > 1000"),
+    "one more": ("unbounded", "> self.most => > self.most + 1"),
+    "failures without a bound": (
+        "unbounded-failures", "OrderedDict() => OrderedDict(); self.failures = {}",
+        "entry = self.entry(service) => entry = self.entry(service); "
+        "entry['until'] = max(entry['until'], self.failures.get(service, 0.0))",
+        _FAILED + "; self.failures[service] = entry['until']",
+    ),
+    "forgets the used": ("forgets-the-used", "self.known.move_to_end(service) => pass"),
+    "forgets the newest": ("forgets-the-newest", "last=False => last=True"),
+    "throws all away": (
+        "forgets-the-used",
+        "found = self => service in self.known or len(self.known) < self.most or self.known.clear(); found = self",
+    ),
+    "one for all names": ("names-mixed", "= self.entry(service) => = self.entry('the one')"),
+    "not a copy": ("not-a-copy", _OUT + 'return entry["list"]'),
+    "the first has the list itself": (
+        "not-a-copy", "else self.negative_ttl) => else self.negative_ttl)\n                return found"
+    ),
+    "first nothing": (
+        "first-answer never-back", "entry = self.entry(service) => entry = self.entry(service); old = entry['list']",
+        _OUT + "return [] if old is None else list(entry['list'])",
+    ),
+    "returns nothing": ("wrong-type", _OUT + "list(entry['list'])"),
 }  # fmt: skip
-WRONG = {name: ((answer, Resolver), codes) for name, (answer, codes) in _LOOKUPS.items()}
-WRONG |= {name: ((lookup, answer), codes) for name, (answer, codes) in _RESOLVERS.items()}
+WRONG = {name: ((but(lookup, *changes), Resolver), {code}) for name, (code, *changes) in _LOOKUPS.items()}
+WRONG["silence is nobody, in lookup"] = (nobody_for(requests.ReadTimeout), Resolver), {"silence-is-nobody"}
+WRONG["the dead is nobody"] = (nobody_for(requests.ConnectionError), Resolver), {"dead-is-nobody"}
+WRONG |= {
+    name: ((lookup, but(Resolver, *changes)), set(codes.split())) for name, (codes, *changes) in _RESOLVERS.items()
+}

@@ -1,4 +1,4 @@
-"""Exercise 3: a right watcher in small parts, a generator of answers, and mistakes as changes to the first."""
+"""Exercise 3: three right watchers, written differently, and mistakes as changes to the first."""
 
 import itertools
 import queue
@@ -8,17 +8,14 @@ from contextlib import suppress
 
 import requests
 
+from tests.lab11_answers import but
+
 
 class Watcher:
-    """A right answer. A mistake is a subclass that overrides one part."""
-
-    pause = 0.1
-
     def __init__(self, web, url, service, act, rng, wait):
         self.web, self.act, self.rng, self.wait = web, act, rng, wait
-        self.url = f"{url}/v1/health/service/{service}"
-        self.gone = threading.Event()
-        self.index, self.known, self.step = 0, None, 0.05
+        self.url = f"{url}/v1/health/service/{service}?passing=1"
+        self.gone, self.index, self.known, self.step = threading.Event(), 0, None, 0.05
 
     def start(self):
         self.thread = threading.Thread(target=self.watch, daemon=True)
@@ -31,53 +28,28 @@ class Watcher:
         while not self.gone.is_set():
             begin = time.monotonic()
             try:
-                self.question()
+                found, new = self.question()
             except requests.RequestException:
-                self.failed()
+                self.index = 0
+                self.gone.wait(self.rng.uniform(self.step / 2, self.step))
+                self.step = min(2 * self.step, 1.0)
             else:
-                self.step = 0.05
-                self.rest(begin + self.pause - time.monotonic())
-
-    def rest(self, seconds):
-        self.gone.wait(max(0.0, seconds))
-
-    def failed(self):
-        self.index = 0
-        self.rest(self.rng.uniform(self.step / 2, self.step))
-        self.step = min(2 * self.step, 1.0)
-
-    def asks(self):
-        params = {"passing": "1"}
-        if self.index:
-            params |= {"index": self.index, "wait": f"{self.wait * 1000:.0f}ms"}
-        return params
+                self.heard(found, new)
+                self.gone.wait(max(0.0, begin + 0.1 - time.monotonic()))
 
     def question(self):
-        answer = self.web.get(self.url, params=self.asks(), timeout=self.patience())
+        more = f"&index={self.index}&wait={self.wait * 1000:.0f}ms" if self.index else ""
+        answer = self.web.get(self.url + more, timeout=self.wait * 17 / 16 + 1)
         answer.raise_for_status()
         found = [f"http://{one['Service']['Address']}:{one['Service']['Port']}" for one in answer.json()]
-        self.heard(self.new_index(answer), found)
+        return found, int(answer.headers.get("X-Consul-Index", 0))
 
-    def patience(self):
-        return self.wait * 17 / 16 + 1
-
-    def new_index(self, answer):
-        return int(answer.headers.get("X-Consul-Index", 0))
-
-    def heard(self, new, found):
+    def heard(self, found, new):
         self.index = new if new >= self.index else 0
-        self.news(found)
-
-    def news(self, found):
-        if self.wanted() and self.is_new(found):
+        self.step = 0.05
+        if set(found) != self.known and not self.gone.is_set():
             self.known = set(found)
             self.act(found)
-
-    def wanted(self):
-        return not self.gone.is_set()
-
-    def is_new(self, found):
-        return set(found) != self.known
 
 
 class Generator:
@@ -168,306 +140,71 @@ class Queue:
         self.nap.set()
 
 
-class IndexNotSent(Watcher):
-    def asks(self):
-        return {"passing": "1"}
-
-
-class ResetsOnlyAfterErrors(Watcher):
-    """Trusts that an index goes back only where the registry was away for a moment."""
-
-    def heard(self, new, found):
-        self.index = max(self.index, new)
-        self.news(found)
-
-
-class TakesTheSmallerIndex(Watcher):
-    """Goes on with the index that went back."""
-
-    def heard(self, new, found):
-        self.index = new
-        self.news(found)
-
-
-class DropsTheAnswer(Watcher):
-    """Begins anew, and takes what it heard for old news."""
-
-    def heard(self, new, found):
-        if new < self.index:
-            self.index, self.known = 0, set(found)
-        else:
-            super().heard(new, found)
-
-
-class ForgetsWhatItKnew(Watcher):
-    """Begins anew with everything: the same addresses are news."""
-
-    def heard(self, new, found):
-        if new < self.index:
-            self.known = None
-        super().heard(new, found)
-
-
-class TakesTheLaterForSmaller(Watcher):
-    """Begins anew when the index is the old one, too: after each wait without a change."""
-
-    def heard(self, new, found):
-        self.index = new if new > self.index else 0
-        self.news(found)
-
-
-class NoWait(Watcher):
-    def asks(self):
-        return {key: value for key, value in super().asks().items() if key != "wait"}
-
-
-class WholeSeconds(Watcher):
-    def asks(self):
-        asked = super().asks()
-        return asked | ({"wait": f"{int(self.wait) or 1}s"} if "wait" in asked else {})
-
-
-class NobodyIsNoNews(Watcher):
-    """What is known is empty before anything was heard."""
-
-    def is_new(self, found):
-        return set(found) != (self.known or set())
-
-
-class WaitsForSomebody(Watcher):
-    """An empty list is taken for a mistake."""
-
-    def news(self, found):
-        if found or self.known is None:
-            super().news(found)
-
-
-class NeverBeginsAnew(Watcher):
-    def watch(self):
-        self.grown = 0.05
-        super().watch()
-
-    def failed(self):
-        self.index = 0
-        self.rest(self.rng.uniform(self.grown / 2, self.grown))
-        self.grown = min(2 * self.grown, 1.0)
-
-
-class NoCap(Watcher):
-    """Doubles, and no end of it."""
-
-    def failed(self):
-        self.index = 0
-        self.rest(self.rng.uniform(self.step / 2, self.step))
-        self.step *= 2
-
-
-class ForgetsWhatItKnewAfterAnError(Watcher):
-    def failed(self):
-        self.known = None
-        super().failed()
-
-
-class CountsFromTheHighest(Watcher):
-    """Compares with the highest index that was ever seen, and not with the one before."""
-
-    top = 0
-
-    def heard(self, new, found):
-        self.top = max(self.top, new)
-        self.index = new if new == self.top else 0
-        self.news(found)
-
-
-class ToldBefore(Watcher):
-    """Whoever was told once is no news again."""
-
-    def is_new(self, found):
-        told = vars(self).setdefault("told", [])
-        return set(found) not in told and not told.append(set(found))
-
-
-class ASet(Watcher):
-    def news(self, found):
-        super().news(set(found))
-
-
-class PatientForItsWaitOnly(Watcher):
-    def patience(self):
-        return self.wait * 17 / 16
-
-
-class StartWaits(Watcher):
-    """It begins when the first answer is there."""
-
-    def start(self):
-        with suppress(requests.RequestException):
-            self.question()
-        super().start()
-
-
-class NoTimeout(Watcher):
-    def patience(self):
-        return None
-
-
-class NewIndexOnlyWithNews(Watcher):
-    pause = 0.0
-
-    def heard(self, new, found):
-        if self.is_new(found):
-            self.index = new
-        self.news(found)
-
-
-class ActsOnNothing(Watcher):
-    def is_new(self, found):
-        return True
-
-
-class StopsAtNoNews(Watcher):
-    def heard(self, new, found):
-        if not self.is_new(found):
-            self.gone.set()
-        super().heard(new, found)
-
-
-class NoPause(Watcher):
-    pause = 0.0
-
-
-class NeedsTheIndex(Watcher):
-    def new_index(self, answer):
-        return int(answer.headers["X-Consul-Index"])
-
-
-class NoBackoff(Watcher):
-    def failed(self):
-        self.index = 0
-
-
-class NoJitter(Watcher):
-    def failed(self):
-        self.index = 0
-        self.rest(self.step)
-        self.step = min(2 * self.step, 1.0)
-
-
-class PauseOfOneLength(Watcher):
-    """Jitter, and no growth."""
-
-    def failed(self):
-        self.index = 0
-        self.rest(self.rng.uniform(0.08, 0.1))
-
-
-class AskedTooSeldom(Watcher):
-    """A long pause from the first failure on."""
-
-    def failed(self):
-        self.index = 0
-        self.rest(self.rng.uniform(0.6, 1.0))
-
-
-class ComparesLists(Watcher):
-    """Takes another order for news."""
-
-    def news(self, found):
-        if self.wanted() and found != self.known:
-            self.known = found
-            self.act(found)
-
-
-class DiesOfAnError(Watcher):
-    def watch(self):
-        while not self.gone.is_set():
-            self.question()
-            self.rest(self.pause)
-
-
-class DoesNotLookAtTheStatus(Watcher):
-    """A 500 is no JSON, and that is no RequestException here."""
-
-    def question(self):
-        answer = self.web.get(self.url, params=self.asks(), timeout=self.patience())
-        found = answer.json() if answer.ok else []
-        self.heard(
-            self.new_index(answer), [f"http://{one['Service']['Address']}:{one['Service']['Port']}" for one in found]
-        )
-
-
-class StopWaits(Watcher):
-    def stop(self):
-        self.gone.set()
-        self.thread.join()
-
-
-class ActsAfterStop(Watcher):
-    def wanted(self):
-        return True
-
-
-class AsksAfterStop(Watcher):
-    """Only act is stopped."""
-
+class AsksAfterStop(but(Watcher, "while not self.gone.is_set(): => while True:")):
     def watch(self):
         with suppress(SystemExit):  # with which the check ends it, so that pytest need not tell of it
-            while True:
-                try:
-                    self.question()
-                except requests.RequestException:
-                    self.failed()
-                else:
-                    self.step = 0.05
-                time.sleep(0.1)
+            super().watch()
 
 
-class InTheForeground(Watcher):
-    def start(self):
-        self.watch()
-
-
-class NothingToStop:
-    def __init__(self, web, url, service, act, rng, wait):
-        pass
-
-
-RIGHT = {"in small parts": Watcher, "a generator": Generator, "a queue between two threads": Queue}
-WRONG = {
-    "index not sent": (IndexNotSent, {"index-not-sent"}),
-    "resets only after errors": (ResetsOnlyAfterErrors, {"index-not-reset"}),
-    "takes the smaller index": (TakesTheSmallerIndex, {"index-not-reset"}),
-    "drops the answer": (DropsTheAnswer, {"backwards-is-deaf"}),
-    "forgets what it knew": (ForgetsWhatItKnew, {"acts-on-nothing"}),
-    "begins anew after each wait": (TakesTheLaterForSmaller, {"index-not-sent"}),
-    "no wait": (NoWait, {"wait-not-sent"}),
-    "whole seconds": (WholeSeconds, {"wait-not-sent"}),
-    "a new index only with news": (NewIndexOnlyWithNews, {"busy-on-spurious"}),
-    "acts on nothing": (ActsOnNothing, {"acts-on-nothing"}),
-    "stops at no news": (StopsAtNoNews, {"deaf-after-spurious"}),
-    "nobody is no news": (NobodyIsNoNews, {"first-nobody"}),
-    "waits for somebody": (WaitsForSomebody, {"news-missed"}),
-    "no pause": (NoPause, {"busy-without-index"}),
-    "needs the index": (NeedsTheIndex, {"died-without-index"}),
-    "no backoff": (NoBackoff, {"hammers"}),
-    "no jitter": (NoJitter, {"no-jitter"}),
-    "a pause of one length": (PauseOfOneLength, {"pause-does-not-grow"}),
-    "long pauses at once": (AskedTooSeldom, {"pause-does-not-grow"}),
-    "never begins anew": (NeverBeginsAnew, {"never-begins-anew"}),
-    "compares lists": (ComparesLists, {"order-is-news"}),
-    "dies of an error": (DiesOfAnError, {"died-of-error"}),
-    "does not look at the status": (DoesNotLookAtTheStatus, {"acts-on-error"}),
-    "no cap": (NoCap, {"died-of-error"}),
-    "forgets what it knew after an error": (ForgetsWhatItKnewAfterAnError, {"acts-on-nothing"}),
-    "no timeout": (NoTimeout, {"hangs"}),
-    "counts from the highest": (CountsFromTheHighest, {"index-not-sent"}),
-    "told before": (ToldBefore, {"news-missed"}),
-    "a set": (ASet, {"first-news"}),
-    "patient for its wait only": (PatientForItsWaitOnly, {"hasty"}),
-    "start waits": (StartWaits, {"time-limit"}),
-    "stop waits": (StopWaits, {"stop-waits"}),
-    "acts after stop": (ActsAfterStop, {"acts-after-stop"}),
-    "asks after stop": (AsksAfterStop, {"asks-after-stop", "left-running"}),
-    "in the foreground": (InTheForeground, {"time-limit"}),
-    "nothing to stop": (NothingToStop, {"no-methods"}),
+RIGHT = {"a thread": Watcher, "a generator": Generator, "a queue between two threads": Queue}
+_BACK = "self.index = new => self.known = {} if new < self.index else self.known\n        self.index = new"
+_INDEX = "self.index = new if new >= self.index else 0 => self.index = "
+_NEWS = "if set(found) != self.known and => "
+_PAUSE = "self.rng.uniform(self.step / 2, self.step) => "
+_CHANGES = {
+    "index not sent": ("index-not-sent", 'if self.index else "" => if 0 else ""'),
+    "begins anew after each wait": ("index-not-sent", "new >= self.index => new > self.index"),
+    "counts from the highest": (
+        "index-not-sent",
+        "self.index = new => self.top = max(vars(self).get('top', 0), new)\n        self.index = new",
+        "new >= self.index => new == self.top",
+    ),
+    "resets only after errors": ("index-not-reset", _INDEX + "max(self.index, new)"),
+    "takes the smaller index": ("index-not-reset", _INDEX + "new"),
+    "drops the answer": ("backwards-is-deaf", _BACK.format("set(found)")),
+    "forgets what it knew": ("acts-on-nothing", _BACK.format("None")),
+    "forgets what it knew after an error": ("acts-on-nothing", "self.index = 0 => self.index, self.known = 0, None"),
+    "acts on nothing": ("acts-on-nothing", _NEWS + "if"),
+    "no wait": ("wait-not-sent", "&wait={self.wait * 1000:.0f}ms => "),
+    "whole seconds": ("wait-not-sent", "{self.wait * 1000:.0f}ms => {int(self.wait) or 1}s"),
+    "a new index only with news": (
+        "busy-on-spurious",
+        _INDEX + "new if set(found) != self.known else self.index",
+        "begin + 0.1 => begin",
+    ),
+    "stops at no news": (
+        "deaf-after-spurious",
+        _NEWS + "if set(found) == self.known:\n            self.stop()\n        elif",
+    ),
+    "nobody is no news": ("first-news", _NEWS + "if set(found) != (self.known or set()) and"),
+    "a set": ("first-news", "self.act(found) => self.act(set(found))"),
+    "does not know that it is a list": ("first-news", "self.act(found) => self.act(*found)"),
+    "waits for somebody": ("news-missed", _NEWS + "if (found or self.known is None) and set(found) != self.known and"),
+    "told before": (
+        "news-missed",
+        "0, None, 0.05 => 0, [], 0.05",
+        "!= self.known => not in self.known",
+        "self.known = set(found) => self.known.append(set(found))",
+    ),
+    "compares lists": ("order-is-news", "set(found) => found"),
+    "no pause": ("busy-without-index", "begin + 0.1 => begin"),
+    "needs the index": ("died-without-index", '.get("X-Consul-Index", 0) => ["X-Consul-Index"]'),
+    "no backoff": ("hammers", _PAUSE + "0"),
+    "no jitter": ("no-jitter", _PAUSE + "self.step"),
+    "a pause of one length": ("pause-does-not-grow", _PAUSE + "self.rng.uniform(0.08, 0.1)"),
+    "long pauses at once": ("pause-does-not-grow", _PAUSE + "self.rng.uniform(0.6, 1.0)"),
+    "never begins anew": ("never-begins-anew", "self.step = 0.05 => pass"),
+    "no cap": ("died-of-error", "min(2 * self.step, 1.0) => 2 * self.step"),
+    "dies of an error": ("died-of-error", "requests.RequestException => ZeroDivisionError"),
+    "dies of silence": ("died-of-error", "requests.RequestException => requests.HTTPError"),
+    "does not look at the status": ("acts-on-error", "answer.raise_for_status() => "),
+    "no timeout": ("hangs", "timeout=self.wait * 17 / 16 + 1 => timeout=None"),
+    "patient for its wait only": ("hasty", "17 / 16 + 1 => 17 / 16 + 0.3"),
+    "start waits": ("time-limit", "self.thread.start() => self.heard(*self.question())\n        self.thread.start()"),
+    "in the foreground": ("time-limit", "self.thread.start() => self.thread.run()"),
+    "stop waits": ("stop-waits", "self.gone.set() => self.gone.set()\n        self.thread.join()"),
+    "acts after stop": ("acts-after-stop", " and not self.gone.is_set() => "),
+    "nothing to stop": ("no-methods", "def stop(self) => def halt(self)"),
 }
+WRONG = {name: (but(Watcher, *changes), {code}) for name, (code, *changes) in _CHANGES.items()}
+WRONG["asks after stop"] = AsksAfterStop, {"asks-after-stop", "left-running"}

@@ -9,26 +9,22 @@ import requests
 from servicelab.checks.learner_traceback import told
 from servicelab.checks.scenario import Stage
 from servicelab.clients import traced
-from servicelab.leases import PASSING, Check, Service
 from servicelab.servers.registry import Registry
 
 
-class RegistryStage(Stage):
-    """A running registry in the lane "registry". ``marked`` are beginnings of labels: the diagram marks the last
-    request with such a label, or else the last message."""
+class ThreadStage(Stage):
+    """The learner's code has threads of its own. ``marked`` is the beginning of a label, or a tuple of them: the
+    diagram marks the last request with such a label, or else the last message."""
 
-    marked: tuple[str, ...] = ()
+    marked: str | tuple[str, ...] = ""
 
     def __init__(self, ask, *yours):
         super().__init__(ask, *yours)
         self.deaths = self.use(_thread_deaths())
-        self.registry = Registry("registry of the check", trace=ask.trace, seed=1, lane="registry").start()
-        self.at_end(self._kill)
-        self.url = self.registry.url  # it keeps its port; while it is dead, nobody listens there
 
     @property
     def last(self):
-        found = self.asked(*self.marked) or self.ask.trace.messages
+        found = self.asked(self.marked) or self.ask.trace.messages
         return found[-1].id if found else None
 
     @property
@@ -39,35 +35,27 @@ class RegistryStage(Stage):
     def session(self, lane: str) -> requests.Session:
         return traced(self.use(requests.Session()), self.ask.trace, lane)
 
-    def enter(self, *numbers, tag="v1", status=PASSING):
-        """Write ``orders-1`` … into the registry, for a long time."""
-        for number in numbers:
-            service = Service(f"orders-{number}", "orders", "127.0.0.1", 8000 + number, tags=(tag,))
-            self._write("register", service, [Check(ttl=60, status=status)])
-
-    def remove(self, number):
-        self._write("deregister", f"orders-{number}")
-
-    def asked(self, *starts: str, since: float = 0.0) -> list:
+    def asked(self, starts="", since: float = 0.0) -> list:
         """The requests that were sent at ``since`` (seconds) or later, and whose label begins so."""
         sent = [m for m in self.ask.trace.messages if m.kind == "request" and m.sent is not None and m.sent >= since]
-        return [m for m in sent if not starts or m.label.startswith(starts)]
-
-    def _write(self, method, *args):
-        agent = self.registry._agent  # its own loop writes, as it does for a request
-
-        async def write():
-            agent.write(getattr(agent.catalog, method), *args)
-
-        self.registry._do(write)
+        return [m for m in sent if m.label.startswith(starts)]
 
     def at_end(self, function):
         """Call ``function()`` at the end of the part, before what was set up earlier is taken down."""
-        ends = ExitStack()
-        ends.callback(function)
-        self.use(ends)
+        self.use(ExitStack()).callback(function)
 
-    def _kill(self):
+
+class RegistryStage(ThreadStage):
+    """… and asks a registry in the lane "registry" with the session ``web``."""
+
+    def __init__(self, ask, *yours):
+        super().__init__(ask, *yours)
+        self.web = self.session("gateway")
+        self.registry = Registry("registry of the check", trace=ask.trace, seed=1, lane="registry").start()
+        self.at_end(self.kill)
+        self.url = self.registry.url  # it keeps its port; while it is dead, nobody listens there
+
+    def kill(self):
         if self.registry.is_running:
             self.registry.kill()  # who still waits for an answer should not wait for this
 

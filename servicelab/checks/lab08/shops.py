@@ -66,35 +66,17 @@ def formulas(shop: Shop, way: str, ttl: float, heartbeat: float, period: float =
 
     Raises ValueError for another way, and for a heartbeat that is slower than the lease.
     """
-    refresh = stale_by(way, period)
-    seconds = theory.lease_window(ttl, heartbeat).mean + refresh
-    in_time = math.ceil(ttl / heartbeat - 1e-6) - 1  # that which comes with the end comes too late
-    return Cost(
-        shop.instances / heartbeat + lookups_by(shop, way, period),
-        refresh,
-        shop.failing * seconds,
-        buried(shop, in_time, heartbeat),
-    )
-
-
-def lookups_by(shop: Shop, way: str, period: float = 1.0) -> float:
-    """Lookups/s. A blocking query is asked anew after each change, and when it has waited for ``WAIT``."""
-    if way == "poll":
-        return theory.lookup_rate(shop.clients, period)
-    if way == "blocking query":
-        return shop.clients * (shop.changes / DAY + 1 / WAIT)
-    return shop.clients * shop.calls
-
-
-def stale_by(way: str, period: float = 1.0) -> float:
-    """Seconds from when the registry knows until a client does, on average."""
-    if way == "poll":
-        return theory.poll_window(period, JITTER).mean
     if way not in WAYS:
         raise ValueError(f"way={way!r} must be one of {', '.join(map(repr, WAYS))}")
-    return theory.watch_window(ONE_WAY).mean if way == "blocking query" else 0.0
-
-
-def buried(shop: Shop, in_time: int, heartbeat: float) -> float:
-    """Living instances that lose their lease in a day when ``in_time`` heartbeats in a row are lost."""
-    return (1 - shop.loss) * shop.loss**in_time / heartbeat * shop.instances * DAY
+    lookups, stale = {
+        "every call": (shop.clients * shop.calls, 0.0),
+        "poll": (theory.lookup_rate(shop.clients, period), theory.poll_window(period, JITTER).mean),
+        "blocking query": (shop.clients * (shop.changes / DAY + 1 / WAIT), theory.watch_window(ONE_WAY).mean),
+    }[way]  # a blocking query is asked anew after each change, and when it has waited for WAIT
+    in_time = math.ceil(ttl / heartbeat - 1e-6) - 1  # heartbeats; that which comes with the end comes too late
+    return Cost(
+        shop.instances / heartbeat + lookups,
+        stale,
+        shop.failing * (theory.lease_window(ttl, heartbeat).mean + stale),
+        (1 - shop.loss) * shop.loss**in_time / heartbeat * shop.instances * DAY,
+    )
