@@ -280,13 +280,13 @@ RIGHT = {
     "a thread that owns it": InAThread,
 }
 WRONG = {
-    "plain queue, persistent message": (PlainQueue, {"queue-not-durable"}),
-    "durable queue, transient message": (Transient, {"message-transient"}),
+    "plain queue, persistent message": (PlainQueue, {"not-kept"}),
+    "durable queue, transient message": (Transient, {"not-kept"}),
     "confirm not awaited": (NotConfirmed, {"not-confirmed"}),
     "confirms on the first channel only": (ConfirmsOnce, {"not-confirmed"}),
     "mandatory missing": (NotMandatory, {"not-mandatory"}),
     "mandatory on the first connection only": (MandatoryOnce, {"not-mandatory"}),
-    "exceptions swallowed and reported as sent": (Swallows, {"swallowed", "full"}),
+    "exceptions swallowed and reported as sent": (Swallows, {"not-confirmed", "full"}),
     "a nack taken for a yes": (NackIsFine, {"full"}),
     "exceptions let out": (LetsItOut, {"raises"}),
     "connection never reopened": (NeverReopens, {"gave-up", "pace"}),
@@ -304,5 +304,5 @@ WRONG = {
     "after one slip, no more": (GivesUpAfterASlip, {"after-slip", "patience"}),
     "the body as text": (BodyAsText, {"not-there", "no-id"}),
     "closes what is gone": (ClosesWhatIsGone, {"close-raises"}),
-    "as in the documents": (Careless, {"queue-not-durable", "not-confirmed", "not-mandatory", "raises"}),
+    "as in the documents": (Careless, {"not-kept", "not-confirmed", "not-mandatory", "raises"}),
 }
