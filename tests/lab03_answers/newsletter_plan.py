@@ -127,8 +127,8 @@ WRONG = {
     "a small queue": (changed(limit=50), {"limit-too-small"}),
     "a queue for everything": (changed(limit=10_000), {"limit-too-large"}),
     "one queue for all": (changed(limit=240), {"limit-too-large"}),
-    "not whole": (changed(consumers=3.4), {"wrong-type"}),
-    "no limit given": (changed(limit=None), {"wrong-type"}),
-    "nobody": (changed(consumers=0), {"out-of-range"}),
+    "not whole": (changed(consumers=3.4), {"not-possible"}),
+    "no limit given": (changed(limit=None), {"not-possible"}),
+    "nobody": (changed(consumers=0), {"not-possible"}),
     "a list": (a_list, {"wrong-type"}),
 }

@@ -1,6 +1,6 @@
 """Exercise 5, measure and decide: consumers, prefetch and queue limit for three bursts, each simulated on ten days."""
 
-from servicelab.checks.lab03.newsletter import CHECKED, SIZES, Newsletter, not_whole, out_of_range, simulate
+from servicelab.checks.lab03.newsletter import CHECKED, SIZES, Newsletter, not_possible, simulate
 from servicelab.checks.learner_traceback import shown
 from servicelab.checks.scenario import Stage, scenario, words
 
@@ -10,10 +10,8 @@ LEEWAY = 1.5  # times the target, when twice as much comes as was foreseen
 LIMIT = 6.0  # seconds for the learner's function, for each newsletter; measuring takes one or two
 
 WORDS = words(f"""
-wrong-type: plan_newsletter returns a dict with whole numbers for {", ".join(SIZES)}
-    Which kind of number does your division give? A prefetch of 0 is no limit, as in AMQP.
-out-of-range: … of a size that can be
-    What did you divide by what? A limit of 0 lets nobody in.
+not-possible: plan_newsletter returns a dict with whole numbers for {", ".join(SIZES)}, of a size that can be
+    Which kind of number does your division give? A prefetch of 0 is no limit, as in AMQP; a limit of 0 lets nobody in.
 mean-rate, too-few: on {DAYS - 1} of {DAYS} simulated days nobody waits longer than the target
     How much work comes in the burst, and by when must the last of it have begun? Does your time for a mail hold on \
 the average?
@@ -41,11 +39,8 @@ class Season(Stage):
         self.setting = setting
         with Newsletter(setting) as newsletter:
             plan = self.call(self.yours, newsletter, returns=dict, limit=LIMIT)
-        if set(plan) != set(SIZES) or not_whole(plan):
-            told = "; ".join(not_whole(plan)) if set(plan) == set(SIZES) else f"it returned {shown(plan)}"
-            self.refuse("wrong-type", told)
-        if faults := out_of_range(plan):
-            self.refuse("out-of-range", "; ".join(faults))
+        if told := f"it returned {shown(plan)}" if set(plan) != set(SIZES) else not_possible(plan):
+            self.refuse("not-possible", told)
         self.consumers, self.prefetch, self.limit = (int(plan[key]) for key in SIZES)
         slower = 1.5 * newsletter.slower_by
         self.watched = setting._replace(usual=setting.usual + slower, slow=setting.slow + slower)
