@@ -118,7 +118,7 @@ def test_a_rehearsal_says_what_is_no_plan():
 def test_who_has_too_many_is_not_told_how_many_are_enough():
     report = lab03.check_newsletter_plan.report(newsletter_plan.always(9, 4, 140))
     refused = [one for one in report.expectations if not one.passed]
-    assert len(refused) == len(CHECKED) and {one.code for one in refused} == {"peak-rate"}
+    assert len(refused) == len(CHECKED) and {one.code for one in refused} == {"too-many"}
     for one, setting in zip(refused, CHECKED):
         assert one.happened.endswith("consumers 9, prefetch 4, and fewer would do")
         assert f" {setting.consumers}" not in one.what + one.hint

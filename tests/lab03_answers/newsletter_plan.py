@@ -111,16 +111,16 @@ def a_list(newsletter):
 
 RIGHT = {"on paper": on_paper, "by the formula": by_the_formula, "by simulation": by_simulation}
 WRONG = {
-    "by the quiet rate": (changed(consumers=by_the_quiet_rate), {"mean-rate"}),
+    "by the quiet rate": (changed(consumers=by_the_quiet_rate), {"too-few"}),
     "by the usual time": (changed(consumers=by_the_usual_time), {"too-few"}),
     "one too few": (consumers(lambda right: right - 1), {"too-few"}),
     "as measured once": (as_measured_once, {"too-few"}),
     "tried until the first one passed": (always(4, 2, 240), {"too-few", "too-many"}),
-    "tried until the second one passed": (always(5, 4, 140), {"too-many", "peak-rate"}),
-    "so that nobody waits": (changed(consumers=by_the_peak), {"peak-rate"}),
-    "the round trip is no work": (changed(consumers=by_the_whole_round), {"peak-rate"}),
+    "tried until the second one passed": (always(5, 4, 140), {"too-many"}),
+    "so that nobody waits": (changed(consumers=by_the_peak), {"too-many"}),
+    "the round trip is no work": (changed(consumers=by_the_whole_round), {"too-many"}),
     "one to be safe": (consumers(lambda right: right + 1), {"too-many"}),
-    "prefetch 1": (changed(prefetch=1), {"prefetch-one"}),
+    "prefetch 1": (changed(prefetch=1), {"prefetch-few"}),
     "prefetch 2 is enough for all": (changed(prefetch=2), {"prefetch-few"}),
     "prefetch 100": (changed(prefetch=100), {"prefetch-many"}),
     "no prefetch limit for long jobs": (changed(prefetch=0), {"prefetch-many"}),

@@ -12,14 +12,14 @@ LIMIT = 6.0  # seconds for the learner's function, for each newsletter; measurin
 WORDS = words(f"""
 not-possible: plan_newsletter returns a dict with whole numbers for {", ".join(SIZES)}, of a size that can be
     Which kind of number does your division give? A prefetch of 0 is no limit, as in AMQP; a limit of 0 lets nobody in.
-mean-rate, too-few: on {DAYS - 1} of {DAYS} simulated days nobody waits longer than the target
+too-few: on {DAYS - 1} of {DAYS} simulated days nobody waits longer than the target
     How much work comes in the burst, and by when must the last of it have begun? Does your time for a mail hold on \
 the average?
-prefetch-one, prefetch-few: … and no consumer is idle while mails wait
+prefetch-few: … and no consumer is idle while mails wait
     What does a consumer do between its ack and the arrival of the next mail? How far away is the broker?
 prefetch-many: … and no mail waits behind a slow one while others are idle
     What one consumer holds, no other can take.
-peak-rate, too-many: with no more consumers than that takes
+too-many: with no more consumers than that takes
     A mail may wait: for how long? And is the way to the broker work?
 limit-too-small: with your limit no mail of the newsletter is turned away
     How many mails are in the queue when the burst ends? And some for chance.
@@ -62,12 +62,9 @@ class Season(Stage):
 
     def why_late(self):
         """The code of a target that is missed: too few consumers, or a prefetch that leaves them idle."""
-        right = self.setting
-        if self.consumers < right.consumers:
-            return "mean-rate" if self.consumers <= 1 + right.quiet * right.mean else "too-few"
-        if self.prefetch == 1:
-            return "prefetch-one"
-        return "prefetch-few" if 0 < self.prefetch < right.prefetch else "prefetch-many"
+        if self.consumers < self.setting.consumers:
+            return "too-few"
+        return "prefetch-few" if 0 < self.prefetch < self.setting.prefetch else "prefetch-many"
 
 
 check_newsletter_plan = scenario("03", 5, "A plan for a newsletter", WORDS, go_on=True, plan_newsletter=Season)
@@ -83,8 +80,7 @@ def _newsletter(number, setting):
         waited = f"the longest wait was {typical.longest:.2f} s on a typical day, {days[-1].longest:.2f} s on the worst"
         yield season.why_late(), days[-2].longest <= target, f"{plan}: {waited}; the target is {target:g} s"
         needed = season.consumers == 1 or not season.would_do(season.consumers - 1)
-        code = "peak-rate" if season.consumers >= setting.rate * setting.mean else "too-many"
-        yield code, needed, f"{plan}, and fewer would do"  # not how many: that is the exercise
+        yield "too-many", needed, f"{plan}, and fewer would do"  # not how many: that is the exercise
         away = [0] * DAYS
         if any(day.queue > season.limit for day in days):  # else a limit changes nothing
             away = sorted(day.turned_away for day in season.days(season.limit))
