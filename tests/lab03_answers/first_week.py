@@ -1,39 +1,26 @@
 """Exercise 3: printers that settle each message once, some that forget it; and moves from queue to queue."""
 
-import re
-
-import pika
 from pika.exceptions import ChannelClosedByBroker, NackError
+
+from tests.lab11_answers import but
 
 
 class Right:
-    """A mistake is a subclass that overrides one part."""
-
     def __init__(self, print_label):
         self.print_label = print_label
 
     def on_message(self, channel, method, properties, body):
-        tag = method.delivery_tag
         try:
             kind, number = body.decode().split()
             number = int(number)
             if kind not in ("parcel", "voucher"):
                 raise ValueError(kind)
         except ValueError:
-            return self.unreadable(channel, tag)
+            return channel.basic_reject(method.delivery_tag, requeue=False)
         if kind == "voucher":
-            return self.voucher(channel, tag)
-        self.parcel(channel, tag, number)
-
-    def unreadable(self, channel, tag):
-        channel.basic_reject(tag, requeue=False)
-
-    def voucher(self, channel, tag):
-        channel.basic_ack(tag)
-
-    def parcel(self, channel, tag, number):
+            return channel.basic_ack(method.delivery_tag)
         self.print_label(number)
-        channel.basic_ack(tag)
+        channel.basic_ack(method.delivery_tag)
 
 
 class ByParts:
@@ -49,69 +36,6 @@ class ByParts:
             self.work[kind](int(number))
         settle = channel.basic_ack if readable else lambda tag: channel.basic_nack(tag, requeue=False)
         settle(method.delivery_tag)
-
-
-class ForgetsVouchers(Right):
-    def voucher(self, channel, tag):
-        pass
-
-
-class AcksMultiple(ForgetsVouchers):
-    """The next parcel settles the vouchers before it; nobody settles those after the last."""
-
-    def parcel(self, channel, tag, number):
-        self.print_label(number)
-        channel.basic_ack(tag, multiple=True)
-
-
-class AcksTwice(Right):
-    def voucher(self, channel, tag):
-        channel.basic_ack(tag)
-        channel.basic_ack(tag)
-
-
-class PrintsVouchers(Right):
-    def on_message(self, channel, method, properties, body):
-        super().on_message(channel, method, properties, body.replace(b"voucher", b"parcel"))
-
-
-class Requeues(Right):
-    def unreadable(self, channel, tag):
-        channel.basic_nack(tag)
-
-
-class RaisesIt(Right):
-    def unreadable(self, channel, tag):
-        raise ValueError("what is this?")
-
-
-class DropsIt(Right):
-    def unreadable(self, channel, tag):
-        channel.basic_ack(tag)
-
-
-class AcksFirst(Right):
-    def parcel(self, channel, tag, number):
-        channel.basic_ack(tag)
-        self.print_label(number)
-
-
-class DropsWhatJams(Right):
-    """Whatever is raised, the message is to blame."""
-
-    def parcel(self, channel, tag, number):
-        try:
-            super().parcel(channel, tag, number)
-        except Exception:
-            self.unreadable(channel, tag)
-
-
-class BeginsWith(Right):
-    """Looks at how it begins, and takes the digits that follow."""
-
-    def on_message(self, channel, method, properties, body):
-        found = re.match(rb"(parcel|voucher) (\d+)", body)
-        super().on_message(channel, method, properties, found[0] if found else b"")
 
 
 def move(connect, old, new, arguments):
@@ -134,219 +58,121 @@ def move(connect, old, new, arguments):
             count += 1
 
 
-class Move:
-    """As it is called; a mistake is a subclass that overrides one part."""
-
-    confirm, durable, closes = True, True, True
-
-    def __call__(self, connect, old, new, arguments):
-        self.connection = connect()
-        try:
-            self.channel = self.connection.channel()
-            if self.confirm:
-                self.channel.confirm_delivery()
-            self.declare(new, arguments)
-            return self.all_of(old, new)
-        finally:
-            if self.closes and self.connection.is_open:
-                self.connection.close()
-
-    def declare(self, new, arguments):
-        try:
-            self.channel.queue_declare(new, durable=self.durable, arguments=self.wanted(arguments))
-        except ChannelClosedByBroker as error:
-            self.is_there(new, arguments, error)
-
-    def wanted(self, arguments):
-        return arguments
-
-    def is_there(self, new, arguments, error):
-        raise ValueError(str(error))
-
-    def all_of(self, old, new):
-        count = 0
-        while (got := self.channel.basic_get(old))[0] is not None:
-            self.one(new, *got)
-            count += 1
-        return count
-
-    def one(self, new, method, properties, body):
-        self.publish(new, properties, body)
-        self.channel.basic_ack(method.delivery_tag)
-
-    def publish(self, new, properties, body):
-        try:
-            self.channel.basic_publish("", new, body, self.note(properties), mandatory=True)
-        except NackError as error:
-            raise self.full(error) from error
-
-    def note(self, properties):
-        return properties
-
-    def full(self, error):
-        return RuntimeError(str(error))
-
-
-def changed(**parts):
-    return type("Changed", (Move,), parts)()
-
-
-class InATransaction(Move):
-    """Another of AMQP's ways: publish and ack in one transaction. A full queue shows in that it does not grow."""
-
-    confirm = False
-
-    def one(self, new, method, properties, body):
-        before = self.length(new)
-        self.channel.tx_select()
-        self.channel.basic_publish("", new, body, properties)
-        self.channel.tx_commit()
-        if self.length(new) == before:
-            raise RuntimeError(f"{new} takes no more")
-        self.channel.basic_ack(method.delivery_tag)
-        self.channel.tx_commit()
-
-    def length(self, new):
-        return self.channel.queue_declare(new, passive=True).method.message_count
-
-
-class Consumes(Move):
-    def all_of(self, old, new):
-        count = 0
-        for method, properties, body in self.channel.consume(old, inactivity_timeout=0.2):
+def consuming(connect, old, new, arguments):
+    connection, count = connect(), 0
+    try:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        channel.queue_declare(new, durable=True, arguments=arguments)
+        for method, properties, body in channel.consume(old, inactivity_timeout=0.2):
             if method is None:
                 break
-            self.one(new, method, properties, body)
+            channel.basic_publish("", new, body, properties, mandatory=True)
+            channel.basic_ack(method.delivery_tag)
             count += 1
-        self.channel.cancel()
-        return count
+        channel.cancel()
+    except (NackError, ChannelClosedByBroker) as error:
+        raise (RuntimeError if isinstance(error, NackError) else ValueError)(str(error)) from error
+    finally:
+        if connection.is_open:
+            connection.close()
+    return count
 
 
-class AcksBefore(Move):
-    def one(self, new, method, properties, body):
-        self.channel.basic_ack(method.delivery_tag)
-        self.publish(new, properties, body)
+#: Another of AMQP's ways: publish and ack in one transaction. A full queue shows in that it does not grow.
+in_a_transaction = but(
+    move,
+    "confirm_delivery() => tx_select()",
+    """            try:
+                channel.basic_publish("", new, body, properties)
+            except NackError as error:
+                raise RuntimeError(f"{new} takes no more") from error
+ =>             before = channel.queue_declare(new, passive=True).method.message_count
+            channel.basic_publish("", new, body, properties)
+            channel.tx_commit()
+            if channel.queue_declare(new, passive=True).method.message_count == before:
+                raise RuntimeError(f"{new} takes no more")
+""",
+    "            count += 1 =>             channel.tx_commit()\n            count += 1",
+)
 
 
-class AutoAck(Move):
-    def all_of(self, old, new):
-        count = 0
-        while (got := self.channel.basic_get(old, auto_ack=True))[0] is not None:
-            self.publish(new, *got[1:])
-            count += 1
-        return count
+def there(instead):
+    """A move that does something else when the new queue is there, and is another."""
+    again = "\n            channel = connection.channel()\n            channel.confirm_delivery()"
+    return but(move, f'raise ValueError(f"{{new}} is there, and is another") from error => pass{again}{instead}')
 
 
-class NotConfirmed(Move):
-    confirm = False
-
-
-def persistent(self, properties):
-    return pika.BasicProperties(**vars(properties) | {"delivery_mode": 2})
-
-
-def without_app_id(self, properties):
-    return pika.BasicProperties(**vars(properties) | {"app_id": None})
-
-
-def as_text(self, new, properties, body):
-    Move.publish(self, new, properties, body.decode(errors="replace"))
-
-
-def and_delete(self, old, new):
-    return (Move.all_of(self, old, new), self.channel.queue_delete(old))[0]
-
-
-class UntilNoBody(Move):
-    def all_of(self, old, new):
-        count = 0
-        while (got := self.channel.basic_get(old))[2]:
-            self.one(new, *got)
-            count += 1
-        return count
-
-
-class LetsTheNackOut(Move):
-    def full(self, error):
-        return error
-
-
-class LetsTheRefusalOut(Move):
-    def is_there(self, new, arguments, error):
-        raise error
-
-
-class DeletesIt(Move):
-    """The broker says that it is another; so away with it."""
-
-    def is_there(self, new, arguments, error):
-        self.channel = self.connection.channel()
-        self.channel.confirm_delivery()
-        self.channel.queue_delete(new)
-        self.channel.queue_declare(new, durable=True, arguments=arguments)
-
-
-class TakesItAsItIs(Move):
-    def is_there(self, new, arguments, error):
-        self.channel = self.connection.channel()
-        self.channel.confirm_delivery()
-
-
-class PlainQueue(Move):
-    durable = False
-
-
-class ArgumentsForgotten(Move):
-    def wanted(self, arguments):
-        return {key: value for key, value in arguments.items() if key == "x-overflow"} or None
-
-
-class LeftOpen(Move):
-    """When something is raised."""
-
-    closes = False
-
-    def __call__(self, *given):
-        count = super().__call__(*given)
-        self.connection.close()
-        return count
-
-
-class SaysNothing(Move):
-    def __call__(self, *given):
-        super().__call__(*given)
-
+PRINT = "        self.print_label(number)\n"
+ACK = "channel.basic_ack(method.delivery_tag)"
+REJECT = "channel.basic_reject(method.delivery_tag, requeue=False)"
+FORGET = "            return channel.basic_ack(method.delivery_tag) =>             return"
+ForgetsVouchers = but(Right, FORGET)
+TRY = "            try:\n                channel.basic_publish"
+left_open = but(
+    move,
+    "    with connect() as connection: =>     if connection := connect():",
+    "return count => return connection.close() or count",
+)
+deletes = (
+    "\n            channel.queue_delete(new)\n            channel.queue_declare(new, durable=True, arguments=arguments)"
+)
 
 RIGHT = {
     "path by path": (Right, move),
-    "one way out": (ByParts, Consumes()),
-    "a transaction": (Right, InATransaction()),
+    "one way out": (ByParts, consuming),
+    "a transaction": (Right, in_a_transaction),
 }
-WRONG = {
-    "vouchers are not acknowledged": ((ForgetsVouchers, move), {"stands-still"}),
-    "the next ack settles all": ((AcksMultiple, move), {"stands-still"}),
-    "vouchers are acknowledged twice": ((AcksTwice, move), {"settled-twice"}),
-    "labels for vouchers": ((PrintsVouchers, move), {"not-printed"}),
-    "what cannot be read is put back": ((Requeues, move), {"comes-again"}),
-    "what cannot be read is raised": ((RaisesIt, move), {"dies-of-it"}),
-    "what cannot be read is acknowledged": ((DropsIt, move), {"dropped"}),
-    "ack before the print": ((AcksFirst, move), {"acks-first"}),
-    "whatever jams is rejected": ((DropsWhatJams, move), {"print-fails"}),
-    "by its beginning": ((BeginsWith, move), {"not-printed"}),
-    "ack before it is moved": ((Right, AcksBefore()), {"lost"}),
-    "taken with auto_ack": ((Right, AutoAck()), {"lost"}),
-    "not confirmed": ((Right, NotConfirmed()), {"not-confirmed"}),
-    "some properties forgotten": ((Right, changed(note=without_app_id)), {"changed"}),
-    "all persistent": ((Right, changed(note=persistent)), {"changed"}),
-    "the body as text": ((Right, changed(publish=as_text)), {"not-moved"}),
-    "the old queue deleted": ((Right, changed(all_of=and_delete)), {"not-moved"}),
-    "until there is no body": ((Right, UntilNoBody()), {"not-moved"}),
-    "a nack let out": ((Right, LetsTheNackOut()), {"no-error"}),
-    "the 406 let out": ((Right, LetsTheRefusalOut()), {"not-refused"}),
-    "the queue that is there deleted": ((Right, DeletesIt()), {"deleted"}),
-    "the queue that is there taken": ((Right, TakesItAsItIs()), {"deleted"}),
-    "a plain queue": ((Right, PlainQueue()), {"not-as-asked"}),
-    "arguments forgotten": ((Right, ArgumentsForgotten()), {"not-as-asked"}),
-    "connection left open": ((Right, LeftOpen()), {"left-open"}),
-    "says nothing": ((Right, SaysNothing()), {"miscounted"}),
+PRINTERS = {
+    "vouchers are not acknowledged": (ForgetsVouchers, "stands-still"),
+    "the next ack settles all": (
+        but(Right, FORGET, f"{PRINT}        {ACK} => {PRINT}        {ACK[:-1]}, multiple=True)"),
+        "stands-still",
+    ),
+    "vouchers are acknowledged twice": (but(Right, f"return {ACK} => {ACK}"), "settled-twice"),
+    "labels for vouchers": (but(Right, 'kind == "voucher" => False'), "not-printed"),
+    "what cannot be read is put back": (but(Right, ", requeue=False => "), "comes-again"),
+    "what cannot be read is raised": (but(Right, f"return {REJECT} => raise"), "dies-of-it"),
+    "what cannot be read is acknowledged": (but(Right, f"{REJECT} => {ACK}"), "dropped"),
+    "ack before the print": (but(Right, f"{PRINT}        {ACK} =>         {ACK}\n{PRINT}"), "acks-first"),
+    "whatever jams is rejected": (
+        but(Right, f"{PRINT} =>         try:\n    {PRINT}        except Exception:\n            return {REJECT}\n"),
+        "print-fails",
+    ),
+    "by its beginning": (
+        but(Right, "kind, number = body.decode().split() => kind, number, *_ = body.decode().split()"),
+        "not-printed",
+    ),
 }
+MOVES = {
+    "ack before it is moved": (but(move, f"            {ACK}\n => ", f"{TRY} =>             {ACK}\n{TRY}"), "lost"),
+    "taken with auto_ack": (
+        but(move, "basic_get(old) => basic_get(old, auto_ack=True)", f"            {ACK}\n => "),
+        "lost",
+    ),
+    "not confirmed": (but(move, "        channel.confirm_delivery()\n => "), "not-confirmed"),
+    "some properties forgotten": (
+        but(move, "body, properties) => body, type(properties)(**vars(properties) | {'app_id': None}))"),
+        "changed",
+    ),
+    "all persistent": (
+        but(move, "body, properties) => body, type(properties)(**vars(properties) | {'delivery_mode': 2}))"),
+        "changed",
+    ),
+    "the body as text": (but(move, "new, body, => new, body.decode(errors='replace'),"), "not-moved"),
+    "the old queue deleted": (but(move, "return count => return (count, channel.queue_delete(old))[0]"), "not-moved"),
+    "until there is no body": (but(move, "if method is None => if not body"), "not-moved"),
+    "a nack let out": (but(move, "raise RuntimeError => raise error or RuntimeError"), "no-error"),
+    "the 406 let out": (but(move, "raise ValueError => raise error or ValueError"), "not-refused"),
+    "the queue that is there deleted": (there(deletes), "deleted"),
+    "the queue that is there taken": (there(""), "deleted"),
+    "a plain queue": (but(move, "durable=True => durable=False"), "not-as-asked"),
+    "arguments forgotten": (
+        but(move, "arguments=arguments => arguments={**arguments, 'x-max-length': 9}"),
+        "not-as-asked",
+    ),
+    "connection left open": (left_open, "left-open"),
+    "says nothing": (but(move, "return count => return"), "miscounted"),
+}
+WRONG = {name: ((printer, move), {code}) for name, (printer, code) in PRINTERS.items()}
+WRONG |= {name: ((Right, moving), {code}) for name, (moving, code) in MOVES.items()}

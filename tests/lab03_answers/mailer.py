@@ -1,84 +1,53 @@
 """Exercise 4: mailers that give up in good order, and some that never do, or lose what they give up."""
 
 import json
-import time
+import time  # noqa: F401 -- the answer that sleeps
 
 import pika
+
+from tests.lab11_answers import but
 
 QUEUE, PARKED = "mails", "mails.parked"
 
 
 class Right:
-    """A waiting room for each wait, and a count of its own in the headers. A mistake is a subclass that overrides one
-    part."""
-
-    mode, durable, room_durable = 2, True, True
+    """A waiting room for each wait, and a count of its own in the headers."""
 
     def __init__(self, send, waits):
         self.send, self.waits = send, waits
 
     def declare(self, channel):
-        channel.queue_declare(QUEUE, durable=self.durable)
-        channel.queue_declare(PARKED, durable=self.durable)
+        channel.queue_declare(QUEUE, durable=True)
+        channel.queue_declare(PARKED, durable=True)
         for number, wait in enumerate(self.waits, 1):
-            back = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": QUEUE, "x-message-ttl": self.ms(wait)}
-            channel.queue_declare(self.room(number), durable=self.room_durable, arguments=back)
-
-    def room(self, number):
-        return f"mails.wait.{number}"
-
-    def ms(self, wait):
-        return int(wait * 1000)
-
-    def failed(self, method, properties):
-        """Failures, with this one."""
-        return (properties.headers or {}).get("tries", 0) + 1
+            ms = int(wait * 1000)
+            back = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": QUEUE, "x-message-ttl": ms}
+            channel.queue_declare(f"wait {number}", durable=True, arguments=back)
 
     def on_message(self, channel, method, properties, body):
         try:
-            self.try_it(body)
+            self.send(body)
         except Exception as error:
-            tries = self.failed(method, properties)
+            tries = (properties.headers or {}).get("tries", 0) + 1
+            note = pika.BasicProperties(message_id=properties.message_id, delivery_mode=2, headers={})
             if tries <= len(self.waits):
-                return self.later(channel, method, properties, body, tries)
-            return self.give_up(channel, method, properties, body, error)
-        self.sent(channel, method)
-
-    def try_it(self, body):
-        self.send(body)
-
-    def sent(self, channel, method):
+                note.headers = {"tries": tries}
+                channel.basic_publish("", f"wait {tries}", body, note)
+                return channel.basic_ack(method.delivery_tag)
+            note.headers = {"why": str(error)}
+            channel.basic_publish("", PARKED, body, note)
+            return channel.basic_ack(method.delivery_tag)
         channel.basic_ack(method.delivery_tag)
 
-    def later(self, channel, method, properties, body, tries):
-        channel.basic_publish("", self.room(tries), body, self.waiting(properties, tries))
-        channel.basic_ack(method.delivery_tag)
 
-    def waiting(self, properties, tries):
-        return pika.BasicProperties(message_id=properties.message_id, delivery_mode=2, headers={"tries": tries})
-
-    def give_up(self, channel, method, properties, body, error):
-        self.park(channel, properties, body, error)
-        channel.basic_ack(method.delivery_tag)
-
-    def park(self, channel, properties, body, error):
-        channel.basic_publish("", PARKED, body, self.note(properties, error))
-
-    def note(self, properties, error):
-        headers = {"why": str(error)}
-        return pika.BasicProperties(message_id=properties.message_id, delivery_mode=self.mode, headers=headers)
-
-
-class ByXDeath(Right):
-    """The broker counts: each time round the message has expired once more."""
-
-    def failed(self, method, properties):
-        deaths = (properties.headers or {}).get("x-death", [])
-        return 1 + sum(death["count"] for death in deaths if death["reason"] == "expired")
-
-    def waiting(self, properties, tries):
-        properties.delivery_mode = 2
-        return properties
+SEEN = {}  # outlives an object, and not a process
+COUNT = '(properties.headers or {}).get("tries", 0) + 1'
+X_DEATH = """1 + sum(
+                one["count"] for one in (properties.headers or {}).get("x-death", []) if one["reason"] == "expired"
+            )"""
+KEEPS = 'note.headers = {"tries": tries} => note = properties'
+#: The broker counts: each time round the message has expired once more.
+ByXDeath = but(Right, f"{COUNT} => {X_DEATH}", KEEPS)
 
 
 class Confirmed:
@@ -119,7 +88,6 @@ class FromTheChapter:
         self.send, self.wait = send, waits[0]
 
     def declare(self, channel):
-        self.clear(channel)
         out = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "wait"}
         back = {
             "x-dead-letter-exchange": "",
@@ -129,9 +97,6 @@ class FromTheChapter:
         channel.queue_declare(QUEUE, durable=True, arguments=out)
         channel.queue_declare("wait", durable=True, arguments=back)
         channel.queue_declare(PARKED, durable=True)
-
-    def clear(self, channel):
-        pass
 
     def on_message(self, channel, method, properties, body):
         try:
@@ -145,263 +110,116 @@ class FromTheChapter:
         channel.basic_ack(method.delivery_tag)
 
 
-class OneRoom(Right):
-    """One room for all, where each message says itself how long it waits."""
-
-    def declare(self, channel):
-        back = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": QUEUE}
-        for name, arguments in ((QUEUE, None), (PARKED, None), ("wait", back)):
-            channel.queue_declare(name, durable=True, arguments=arguments)
-
-    def room(self, number):
-        return "wait"
-
-    def waiting(self, properties, tries):
-        kept = super().waiting(properties, tries)
-        kept.expiration = str(self.ms(self.waits[tries - 1]))
-        return kept
-
-
-class LongestForAll(Right):
-    def ms(self, wait):
-        return int(max(self.waits) * 1000)
-
-
-class CountsBoth(ByXDeath):
-    """Rejected into the first room, so that each time round has two deaths, and counts both."""
-
-    def failed(self, method, properties):
-        return super().failed(method, properties) * 2 - 1
-
-
-class CountsInMemory(Right):
-    def __init__(self, send, waits):
-        super().__init__(send, waits)
-        self.seen = {}
-
-    def failed(self, method, properties):
-        self.seen[properties.message_id] = self.seen.get(properties.message_id, 0) + 1
-        return self.seen[properties.message_id]
-
-
-class CountsInTheClass(CountsInMemory):
-    """Outlives the object, and not the process."""
-
-    counted = {}
-
-    def __init__(self, send, waits):
-        self.send, self.waits, self.seen = send, waits, self.counted
-
-
-class NoHeadersNoTries(Right):
-    """Whoever publishes sends headers, doesn't he?"""
-
-    def failed(self, method, properties):
-        return properties.headers.get("tries", 0) + 1
-
-
-class Seconds(Right):
-    """A millisecond for a second."""
-
-    def ms(self, wait):
-        return max(1, round(wait))
-
-
-class Sleeps(Right):
-    """Waits in the consumer, then sends it to the end of the queue."""
-
-    def later(self, channel, method, properties, body, tries):
-        time.sleep(self.waits[tries - 1])
-        channel.basic_publish("", QUEUE, body, self.waiting(properties, tries))
-        channel.basic_ack(method.delivery_tag)
-
-
-class AtOnce(Right):
-    def failed(self, method, properties):
-        return 9
-
-
-class ThreeTries(Right):
-    """As in the chapter: three, however many waits there are."""
-
-    def failed(self, method, properties):
-        tries = super().failed(method, properties)
-        return 9 if tries == 3 else tries
-
-
-class OneTooMany(Right):
-    def __init__(self, send, waits):
-        super().__init__(send, [*waits, waits[-1]])
-
-
-class AcksFirst(Right):
-    def give_up(self, channel, method, properties, body, error):
-        channel.basic_ack(method.delivery_tag)
-        self.park(channel, properties, body, error)
-
-
-class AcksBeforeItWaits(Right):
-    def later(self, channel, method, properties, body, tries):
-        channel.basic_ack(method.delivery_tag)
-        channel.basic_publish("", self.room(tries), body, self.waiting(properties, tries))
-
-
-class AcksBeforeItSends(Right):
-    def on_message(self, channel, method, properties, body):
-        channel.basic_ack(method.delivery_tag)
-        channel.basic_ack, ack = lambda tag: None, channel.basic_ack
-        super().on_message(channel, method, properties, body)
-        channel.basic_ack = ack
-
-
-class AcksBeforeTheSecondWait(AcksBeforeItWaits):
-    def later(self, channel, method, properties, body, tries):
-        way = super() if tries == 2 else super(AcksBeforeItWaits, self)
-        way.later(channel, method, properties, body, tries)
-
-
-class Drops(Right):
-    def park(self, channel, properties, body, error):
-        pass
-
-
-class TriesOnWhatIsParked(Right):
-    def give_up(self, channel, method, properties, body, error):
-        self.park(channel, properties, body, error)
-        self.later(channel, method, properties, body, len(self.waits))
-
-
-class ParkedIsNotAcked(Right):
-    def give_up(self, channel, method, properties, body, error):
-        self.park(channel, properties, body, error)
-
-
-class GoodAreNotAcked(Right):
-    def sent(self, channel, method):
-        pass
-
-
-class NoReason(Right):
-    def note(self, properties, error):
-        return pika.BasicProperties(message_id=properties.message_id, delivery_mode=2)
-
-
-class FirstReason(Right):
-    """Keeps the first exception that it saw, and says that."""
-
-    def waiting(self, properties, tries):
-        return pika.BasicProperties(
-            message_id=properties.message_id,
-            delivery_mode=2,
-            headers={"tries": tries, "why": "the mail server is away"},
-        )
-
-    def note(self, properties, error):
-        properties.headers, properties.delivery_mode = {"why": properties.headers.get("why", str(error))}, 2
-        return properties
-
-
-class NoId(Right):
-    def note(self, properties, error):
-        return pika.BasicProperties(headers={"why": str(error)}, delivery_mode=2)
-
-
-class Transient(Right):
-    mode = None
-
-
-class PlainQueues(Right):
-    durable = False
-
-
-class PlainRoom(Right):
-    room_durable = False
-
-
-class WaitsTransient(Right):
-    def waiting(self, properties, tries):
-        return pika.BasicProperties(message_id=properties.message_id, headers={"tries": tries})
-
-
-class ClearsFirst(Right):
-    """A clean start for each process, as in a notebook."""
-
-    def declare(self, channel):
-        for number in range(1, len(self.waits) + 1):
-            channel.queue_delete(self.room(number))
-        super().declare(channel)
-
-
-class ClearsTheParked(Right):
-    def declare(self, channel):
-        super().declare(channel)
-        channel.queue_purge(PARKED)
-
-
-class ParksForAWhile(Right):
-    """The time that it waited for is still on it."""
-
-    def note(self, properties, error):
-        kept = super().note(properties, error)
-        kept.expiration = str(self.ms(self.waits[-1])) if self.waits else None
-        return kept
-
-
-class FloatTtl(Right):
-    def ms(self, wait):
-        return wait * 1000
-
-
-class OnlyValueError(Right):
-    """Knows the kinds of exception that it has met."""
-
-    def try_it(self, body):
-        try:
-            self.send(body)
-        except (OSError, ValueError, RuntimeError):
-            raise
-        except Exception as error:
-            raise SystemExit(str(error)) from None
-
-
-class NoQueues(Right):
-    def declare(self, channel):
-        channel.queue_declare(QUEUE, durable=True)
+ACK = "channel.basic_ack(method.delivery_tag)"
+SEND = "        try:\n            self.send(body)\n"
+PARK = '            channel.basic_publish("", PARKED, body, note)\n'
+WAIT = '                channel.basic_publish("", f"wait {tries}", body, note)\n'
+ACKED, ALSO = f"                return {ACK}\n", f"            return {ACK}\n"  # after it waits, and when it is parked
+AcksFirst = but(Right, f"{PARK}{ALSO} =>             {ACK}\n{PARK}            return\n")
+
+
+def counting(seen):
+    """Counts in a dictionary."""
+    counted = "self.seen[properties.message_id] = tries = self.seen.get(properties.message_id, 0) + 1"
+    return but(Right, f"tries = {COUNT} => {counted}", f"self.send, self.waits = send, waits => {seen}")
 
 
 RIGHT = {"a room for each wait": Right, "the broker counts": ByXDeath, "confirmed, by milliseconds": Confirmed}
 WRONG = {
     "from the chapter": (FromTheChapter, {"no-delay"}),
-    "one room, each message with its own time": (OneRoom, {"head-of-line"}),
-    "the longest wait for all": (LongestForAll, {"head-of-line"}),
-    "counts both deaths": (CountsBoth, {"too-few"}),
-    "counts in memory": (CountsInMemory, {"counts-in-memory"}),
-    "counts in the class": (CountsInTheClass, {"no-retry"}),
-    "takes headers for granted": (NoHeadersNoTries, {"dies"}),
-    "a millisecond for a second": (Seconds, {"no-delay"}),
-    "sleeps in the consumer": (Sleeps, {"held-up"}),
-    "parks at once": (AtOnce, {"no-retry"}),
-    "three tries, whatever the waits": (ThreeTries, {"too-few"}),
-    "one try too many": (OneTooMany, {"unbounded"}),
+    "one room, each message with its own time": (
+        but(
+            Right,
+            ', "x-message-ttl": ms => ',
+            'f"wait {number}" => "wait"',
+            f"{WAIT} =>                 note.expiration = str(int(self.waits[tries - 1] * 1000))\n{WAIT}",
+            'f"wait {tries}" => "wait"',
+        ),
+        {"head-of-line"},
+    ),
+    "the longest wait for all": (but(Right, "int(wait * => int(max(self.waits) *"), {"head-of-line"}),
+    "counts both deaths": (but(Right, f"{COUNT} => {X_DEATH.replace('1 +', '1 + 2 *')}", KEEPS), {"too-few"}),
+    "counts in memory": (counting("self.send, self.waits, self.seen = send, waits, {}"), {"unbounded"}),
+    "counts in the class": (
+        counting("self.send, self.waits, self.seen = send, waits, SEEN"),
+        {"too-few"},
+    ),
+    "takes headers for granted": (but(Right, "(properties.headers or {}) => properties.headers"), {"dies"}),
+    "a millisecond for a second": (but(Right, "int(wait * 1000) => max(1, round(wait))"), {"no-delay"}),
+    "sleeps in the consumer": (
+        but(
+            Right,
+            f"{WAIT} =>                 time.sleep(self.waits[tries - 1])\n{WAIT}",
+            'f"wait {tries}" => QUEUE',
+        ),
+        {"held-up"},
+    ),
+    "parks at once": (but(Right, f"{COUNT} => 9"), {"too-few"}),
+    "three tries, whatever the waits": (but(Right, "<= len(self.waits) => < min(3, len(self.waits) + 1)"), {"too-few"}),
+    "one try too many": (
+        but(Right, "self.waits = send, waits => self.waits = send, [*waits, waits[-1]]"),
+        {"unbounded"},
+    ),
     "acknowledges before it parks": (AcksFirst, {"lost"}),
-    "acknowledges before it waits": (AcksBeforeItWaits, {"lost-before-waiting"}),
-    "acknowledges before it sends": (AcksBeforeItSends, {"lost-before-waiting"}),
-    "acknowledges before the second wait": (AcksBeforeTheSecondWait, {"lost-before-waiting"}),
-    "drops it": (Drops, {"not-parked"}),
-    "parked and tried on": (TriesOnWhatIsParked, {"goes-round"}),
-    "parked and not acknowledged": (ParkedIsNotAcked, {"goes-round"}),
-    "good ones not acknowledged": (GoodAreNotAcked, {"healthy"}),
-    "no reason": (NoReason, {"no-reason"}),
-    "the first reason": (FirstReason, {"no-reason"}),
-    "no id": (NoId, {"no-id"}),
-    "parked in a transient message": (Transient, {"not-kept"}),
-    "plain queues": (PlainQueues, {"not-kept"}),
-    "a plain waiting room": (PlainRoom, {"not-kept"}),
-    "waits in a transient message": (WaitsTransient, {"waits-unkept"}),
-    "declare clears what waits": (ClearsFirst, {"declared-away"}),
-    "declare clears what is parked": (ClearsTheParked, {"declared-away"}),
-    "parked for a while": (ParksForAWhile, {"not-kept"}),
-    "a ttl that is not whole": (FloatTtl, {"no-queues"}),
-    "the kinds of exception that it has met": (OnlyValueError, {"dies"}),
-    "no queue to park in": (NoQueues, {"no-queues"}),
+    "acknowledges before it waits": (
+        but(Right, f"{WAIT}{ACKED} =>                 {ACK}\n{WAIT}                return\n"),
+        {"lost"},
+    ),
+    "acknowledges before it sends": (
+        but(Right, f"return {ACK} => return", f"        {ACK} =>         return", f"{SEND} =>         {ACK}\n{SEND}"),
+        {"lost"},
+    ),
+    "acknowledges before the second wait": (
+        but(
+            Right,
+            f"{WAIT}{ACKED} =>                 early = tries == 2 and not {ACK}\n{WAIT}{ACKED}",
+            f"return {ACK}\n            note => return early or {ACK}\n            note",
+        ),
+        {"lost"},
+    ),
+    "drops it": (but(Right, f"{PARK} => "), {"not-parked"}),
+    "parked and tried on": (
+        but(Right, f"{PARK} => {PARK}            {WAIT.replace('{tries}', '{tries - 1}').strip()}\n"),
+        {"goes-round"},
+    ),
+    "parked and not acknowledged": (but(Right, f"{PARK}{ALSO} => {PARK}            return\n"), {"goes-round"}),
+    "good ones not acknowledged": (
+        but(Right, f"\n        {ACK}\n => \n"),
+        {"healthy"},
+    ),
+    "no reason": (but(Right, '{"why": str(error)} => {}'), {"no-reason"}),
+    "the first reason": (
+        but(
+            Right,
+            '{"tries": tries} => {"why": str(error), **(properties.headers or {}), "tries": tries}',
+            '{"why": str(error)}\n => {"why": (properties.headers or {}).get("why", str(error))}\n',
+        ),
+        {"no-reason"},
+    ),
+    "no id": (but(Right, "message_id=properties.message_id, => "), {"no-id"}),
+    "parked in a transient message": (
+        but(Right, f"{PARK} =>             note.delivery_mode = 1\n{PARK}"),
+        {"not-kept"},
+    ),
+    "plain queues": (but(Right, "(QUEUE, durable=True => (QUEUE, durable=False"), {"not-kept"}),
+    "a plain waiting room": (but(Right, "durable=True, arguments => durable=False, arguments"), {"not-kept"}),
+    "waits in a transient message": (
+        but(Right, f"{WAIT} =>                 note.delivery_mode = 1\n{WAIT}"),
+        {"waits-unkept"},
+    ),
+    "declare clears what waits": (
+        but(Right, "            ms = =>             channel.queue_delete(f'wait {number}')\n            ms ="),
+        {"declared-away"},
+    ),
+    "declare clears what is parked": (
+        but(Right, "(PARKED, durable=True) => (PARKED, durable=True)\n        channel.queue_purge(PARKED)"),
+        {"declared-away"},
+    ),
+    "parked for a while": (but(Right, f"{PARK} =>             note.expiration = '200'\n{PARK}"), {"not-kept"}),
+    "a ttl that is not whole": (but(Right, "int(wait * 1000) => wait * 1000"), {"no-queues"}),
+    "the kinds of exception that it has met": (
+        but(Right, "except Exception => except (OSError, ValueError)"),
+        {"dies"},
+    ),
+    "no queue to park in": (but(Right, "        channel.queue_declare(PARKED, durable=True)\n => "), {"no-queues"}),
 }

@@ -2,18 +2,15 @@
 
 import threading
 import time
-from contextlib import suppress
 from queue import Queue
 
 import pika
 from pika.exceptions import AMQPError, NackError, UnroutableError
 
+from tests.lab11_answers import but
+
 
 class Right:
-    """A right answer. A mistake is a subclass that overrides one part."""
-
-    durable, mode, confirm, mandatory, pause = True, 2, True, True, 0.05
-
     def __init__(self, connect, queue, arguments=None, patience=2.0):
         self.connect, self.queue, self.arguments, self.patience = connect, queue, arguments, patience
         self.open()
@@ -21,39 +18,24 @@ class Right:
     def open(self):
         self.connection = self.connect()
         self.channel = self.connection.channel()
-        self.channel.queue_declare(self.queue, durable=self.durable, arguments=self.declared_with())
-        if self.confirm:
-            self.channel.confirm_delivery()
-
-    def declared_with(self):
-        return self.arguments
-
-    def reopen(self):
-        if self.connection.is_closed:
-            self.open()
-
-    def properties(self, message_id):
-        return pika.BasicProperties(message_id=message_id, delivery_mode=self.mode)
-
-    def publish(self, key, message_id, body):
-        self.channel.basic_publish("", key, body, self.properties(message_id), mandatory=self.mandatory)
+        self.channel.queue_declare(self.queue, durable=True, arguments=self.arguments)
+        self.channel.confirm_delivery()
 
     def send(self, key, message_id, body):
         end = time.monotonic() + self.patience
         while True:
             try:
-                self.reopen()
-                self.publish(key, message_id, body)
+                if self.connection.is_closed:
+                    self.open()
+                kept = pika.BasicProperties(message_id=message_id, delivery_mode=2)
+                self.channel.basic_publish("", key, body, kept, mandatory=True)
                 return True
             except (NackError, UnroutableError):
                 return False
             except AMQPError:
-                if not self.goes_on(end):
+                if time.monotonic() > end:
                     return False
-            time.sleep(self.pause)
-
-    def goes_on(self, end):
-        return time.monotonic() < end
+            time.sleep(0.05)
 
     def close(self):
         if self.connection.is_open:
@@ -115,149 +97,10 @@ class InAThread:
         self.thread.join()
 
 
-class PlainQueue(Right):
-    durable = False
-
-
-class Transient(Right):
-    mode = 1
-
-
-class NotConfirmed(Right):
-    confirm = False
-
-
-class ConfirmsOnce(Right):
-    """Asks for confirms where it is made, and not where it is made anew."""
-
-    confirm = False
-
-    def __init__(self, *given):
-        super().__init__(*given)
-        self.channel.confirm_delivery()
-
-
-class MandatoryOnce(Right):
-    """Gives up asking for what cannot be routed once it had to connect again."""
-
-    def reopen(self):
-        if self.connection.is_closed:
-            self.mandatory = False
-        super().reopen()
-
-
-class ToItsQueue(Right):
-    """Has a queue, so what is the key for?"""
-
-    def publish(self, key, message_id, body):
-        super().publish(self.queue, message_id, body)
-
-
 class GivesUpAfterASlip(Right):
     def send(self, key, message_id, body):
         self.is_over = getattr(self, "is_over", False) or not super().send(key, message_id, body)
         return not self.is_over
-
-
-class BodyAsText(Right):
-    def publish(self, key, message_id, body):
-        super().publish(key, message_id, str(body))
-
-
-class ClosesWhatIsGone(Right):
-    def close(self):
-        self.connection.close()
-
-
-class NotMandatory(Right):
-    mandatory = False
-
-
-class Swallows(Right):
-    """Tries once, notes the error in a log that nobody reads, and says that it is sent."""
-
-    def send(self, key, message_id, body):
-        with suppress(AMQPError):
-            self.reopen()
-            self.publish(key, message_id, body)
-        return True
-
-
-class NackIsFine(Right):
-    """Catches a refusal together with whatever else may come, and goes on."""
-
-    def publish(self, key, message_id, body):
-        with suppress(NackError):
-            super().publish(key, message_id, body)
-
-
-class LetsItOut(Right):
-    def send(self, key, message_id, body):
-        self.reopen()
-        self.publish(key, message_id, body)
-        return True
-
-
-class NeverReopens(Right):
-    """Tries again, on the channel that is gone."""
-
-    def reopen(self):
-        pass
-
-
-class TriesOnce(Right):
-    def goes_on(self, end):
-        return False
-
-
-class ForEver(Right):
-    def goes_on(self, end):
-        return True
-
-
-class PatientOnce(Right):
-    """Its clock runs from the first time that something breaks."""
-
-    end = None
-
-    def goes_on(self, end):
-        self.end = self.end or end
-        return time.monotonic() < self.end
-
-
-class NoPause(Right):
-    pause = 0
-
-
-class LongPause(Right):
-    pause = 1.0
-
-
-class NoId(Right):
-    def properties(self, message_id):
-        return pika.BasicProperties(delivery_mode=2)
-
-
-class NewIdEachTime(Right):
-    def properties(self, message_id):
-        return pika.BasicProperties(delivery_mode=2, message_id=str(time.monotonic_ns()))
-
-
-class NoArguments(Right):
-    def declared_with(self):
-        return None
-
-
-class SaysNothing(Right):
-    def send(self, key, message_id, body):
-        super().send(key, message_id, body)
-
-
-class LeavesThemOpen(Right):
-    """A connection for each mail, and none is closed."""
-
-    def reopen(self):
-        self.open()
 
 
 class Careless:
@@ -274,35 +117,69 @@ class Careless:
         self.connection.close()
 
 
+NeverReopens = but(Right, "if self.connection.is_closed: => if False:")
+
 RIGHT = {
     "one connection, and a new one when it breaks": Right,
     "a connection for each attempt": AnewEachTime,
     "a thread that owns it": InAThread,
 }
 WRONG = {
-    "plain queue, persistent message": (PlainQueue, {"queue-not-durable"}),
-    "durable queue, transient message": (Transient, {"message-transient"}),
-    "confirm not awaited": (NotConfirmed, {"not-confirmed"}),
-    "confirms on the first channel only": (ConfirmsOnce, {"not-confirmed"}),
-    "mandatory missing": (NotMandatory, {"not-mandatory"}),
-    "mandatory on the first connection only": (MandatoryOnce, {"not-mandatory"}),
-    "exceptions swallowed and reported as sent": (Swallows, {"swallowed", "full"}),
-    "a nack taken for a yes": (NackIsFine, {"full"}),
-    "exceptions let out": (LetsItOut, {"raises"}),
+    "plain queue, persistent message": (but(Right, "durable=True => durable=False"), {"not-kept"}),
+    "durable queue, transient message": (but(Right, "delivery_mode=2 => delivery_mode=1"), {"not-kept"}),
+    "confirm not awaited": (but(Right, "        self.channel.confirm_delivery()\n => "), {"not-confirmed"}),
+    "confirms on the first channel only": (
+        but(
+            Right,
+            "        self.channel.confirm_delivery()\n => ",
+            "self.open()\n\n => self.open()\n        self.channel.confirm_delivery()\n\n",
+        ),
+        {"not-confirmed"},
+    ),
+    "mandatory missing": (but(Right, ", mandatory=True => "), {"not-mandatory"}),
+    "mandatory on the first connection only": (
+        but(
+            Right,
+            "self.patience = connect, => self.patience, self.asks = connect,",
+            ", patience\n => , patience, True\n",
+            "is_closed:\n => is_closed:\n                    self.asks = False\n",
+            "mandatory=True => mandatory=self.asks",
+        ),
+        {"not-mandatory"},
+    ),
+    "exceptions swallowed and reported as sent": (
+        but(Right, "return False => return True"),
+        {"not-confirmed", "not-mandatory", "full"},
+    ),
+    "a nack taken for a yes": (
+        but(
+            Right,
+            "(NackError, UnroutableError): => UnroutableError:",
+            "except AMQPError:\n => except NackError:\n                return True\n            except AMQPError:\n",
+        ),
+        {"full"},
+    ),
+    "exceptions let out": (but(Right, "except AMQPError => except ZeroDivisionError"), {"raises"}),
     "connection never reopened": (NeverReopens, {"gave-up", "pace"}),
-    "tries once": (TriesOnce, {"gave-up", "pace"}),
-    "tries for ever": (ForEver, {"hangs"}),
-    "patient once": (PatientOnce, {"patience"}),
-    "no pause between attempts": (NoPause, {"pace"}),
-    "a second between attempts": (LongPause, {"pace"}),
-    "no id": (NoId, {"no-id"}),
-    "a new id at each attempt": (NewIdEachTime, {"no-id"}),
-    "arguments forgotten": (NoArguments, {"arguments"}),
-    "says nothing": (SaysNothing, {"no-bool"}),
-    "a connection for each mail, left open": (LeavesThemOpen, {"left-open", "close-raises"}),
-    "all to its own queue": (ToItsQueue, {"wrong-key", "not-mandatory"}),
+    "tries once": (but(Right, "if time.monotonic() > end: => if True:"), {"gave-up", "pace"}),
+    "tries for ever": (but(Right, "if time.monotonic() > end: => if False:"), {"hangs"}),
+    "patient once": (but(Right, "> end: => > vars(self).setdefault('end', end):"), {"patience"}),
+    "no pause between attempts": (but(Right, "0.05 => 0"), {"pace"}),
+    "a second between attempts": (but(Right, "0.05 => 1"), {"pace"}),
+    "no id": (but(Right, "message_id=message_id, => "), {"no-id"}),
+    "a new id at each attempt": (but(Right, "message_id=message_id => message_id=str(time.monotonic_ns())"), {"no-id"}),
+    "arguments forgotten": (but(Right, ", arguments=self.arguments => "), {"arguments"}),
+    "says nothing": (but(Right, "return True => return"), {"no-bool"}),
+    "a connection for each mail, left open": (
+        but(Right, "if self.connection.is_closed: => if True:"),
+        {"left-open", "close-raises"},
+    ),
+    "all to its own queue": (but(Right, '"", key => "", self.queue'), {"wrong-key", "not-mandatory"}),
     "after one slip, no more": (GivesUpAfterASlip, {"after-slip", "patience"}),
-    "the body as text": (BodyAsText, {"not-there", "no-id"}),
-    "closes what is gone": (ClosesWhatIsGone, {"close-raises"}),
-    "as in the documents": (Careless, {"queue-not-durable", "not-confirmed", "not-mandatory", "raises"}),
+    "the body as text": (
+        but(Right, "key, body, kept => key, str(body), kept"),
+        {"not-there", "no-id"},
+    ),
+    "closes what is gone": (but(Right, "if self.connection.is_open: => if True:"), {"close-raises"}),
+    "as in the documents": (Careless, {"not-kept", "not-confirmed", "not-mandatory", "raises"}),
 }

@@ -1,7 +1,7 @@
 """The checks of lab 03, message queues: one module per exercise, and what the exercises are given.
 
 ``publisher``        1, repair: a publisher that tells the truth about what was sent
-``payment``          2, repair: a consumer that charges once (``ledger``: a database that can be killed after any step)
+``payment``          2, repair: a consumer that charges once, also when it is killed after any step
 ``first_week``       3, from production: the ack that was forgotten, and the queue that cannot be changed
 ``mailer``           4, build: bounded retries with growing delays, and a place for what nobody can handle
 ``newsletter_plan``  5, measure and decide (``newsletter``: its mails, on a real broker and in SimPy)

@@ -2,6 +2,7 @@
 
 import time
 from contextlib import closing, redirect_stdout, suppress
+from functools import wraps
 
 from pika.exceptions import AMQPError
 
@@ -10,17 +11,21 @@ from servicelab.clients.amqp import Consumer, connect
 from servicelab.lifecycle import ServerError
 from servicelab.servers.amqp import Broker
 
+MANY = 60  # messages handled, of fewer: they go round
+MOST_STEPS = 12
+STEPS = "basic_get", "basic_publish", "basic_ack", "basic_nack", "basic_reject"
+
 
 class BrokerStage(Stage):
     """A broker with a disk. ``connect()`` opens a connection in the lane "orders", and is what learners are given;
-    ``attempts`` are the moments (seconds, monotonic) at which they called it. If nothing else is said, the diagram
-    marks the last message that is one of ``marked``."""
+    ``attempts`` counts these calls. The diagram marks the last message that is one of ``marked``."""
 
     marked = ("deliver", "redeliver")
 
     def __init__(self, ask, *yours):
         super().__init__(ask, *yours)
-        self.connections, self.attempts, self._mine, self._last = [], [], [], None
+        self.connections, self.attempts, self._mine = [], 0, []
+        self.processes, self.steps, self.dies_after, self.died = 0, [], None, ""
         self.broker = Broker("broker of the check", trace=ask.trace, lane="broker", durable=True)
         with redirect_stdout(None):  # it replaces that of another run, and says so: the learner did not
             self.broker.start()
@@ -29,16 +34,9 @@ class BrokerStage(Stage):
 
     @property
     def last(self):
-        return self._last or self.mark(*self.marked) or self.mark()
-
-    @last.setter
-    def last(self, id):
-        self._last = id
-
-    def mark(self, *starts: str) -> str | None:
-        """The id of the last message whose label begins with one of ``starts``; without them the last of all."""
-        messages = [m for m in self.ask.trace.messages if not starts or m.label.startswith(starts)]
-        return messages[-1].id if messages else None
+        messages = self.ask.trace.messages
+        marked = [one for one in messages if one.label.startswith(self.marked)] or messages
+        return marked[-1].id if marked else None
 
     def close(self):
         self.broker.trace = None  # what follows is no part of the learner's run
@@ -51,40 +49,98 @@ class BrokerStage(Stage):
 
     def connect(self):
         """Open a new connection to the broker. Raises pika's AMQPConnectionError when it is not there."""
-        self.attempts.append(time.monotonic())
-        connection = connect(self.url, "orders", self.ask.trace)
-        self.connections.append(connection)
-        return connection
+        self.attempts += 1
+        self.connections.append(connect(self.url, "orders", self.ask.trace))
+        return self.connections[-1]
 
-    @property
-    def left_open(self) -> int:
-        """Connections that the learner opened and did not close."""
-        return sum(connection.is_open for connection in self.connections)
+    def all_closed(self):
+        left = sum(connection.is_open for connection in self.connections)
+        return "left-open", not left, f"{left} connections were left open, with what they hold"
 
-    def channel(self):
-        """A channel of the check's own, on a connection that is closed with the part."""
-        self._mine.append(connect(self.url, "check"))
-        return self._mine[-1].channel()
+    def channel(self, *lane):
+        """A channel of the check's own, with confirms, on a connection that is closed with the part."""
+        self._mine.append(connect(self.url, *lane))
+        channel = self._mine[-1].channel()
+        channel.confirm_delivery()
+        return channel
 
-    def consumer(self, queue, handle, lane="consumer", **options) -> Consumer:
-        """A started consumer, which ends with the part."""
-        made = Consumer(self.url, queue, handle, name=f"check {lane}", lane=lane, trace=self.ask.trace, **options)
-        return self.use(made)
+    def with_dead_letters(self, queue):
+        """A channel to publish on, after it has declared the queue, and one for its dead letters."""
+        out = self.channel("orders", self.ask.trace)
+        out.queue_declare(f"{queue}.dead", durable=True)
+        dead = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": f"{queue}.dead"}
+        out.queue_declare(queue, durable=True, arguments=dead)
+        return out
 
-    def bodies(self, queue: str) -> list[tuple[str | None, bytes]]:
-        """Take everything out of ``queue``: ``(message id, body)`` of each. Empty when there is no such queue."""
+    def taken(self, queue: str) -> list[tuple]:
+        """Take everything out of ``queue``: ``(properties, body)`` of each. Empty when there is no such queue."""
         taken, channel = [], self.channel()
         with suppress(AMQPError):
             while (got := channel.basic_get(queue, auto_ack=True))[0] is not None:
-                taken.append((got[1].message_id, got[2]))
+                taken.append(got[1:])
         return taken
-
-    def queue(self, name: str):
-        """``(name, ready, unacked, consumers, durable)`` of a queue, or None when there is none."""
-        return next(iter(self.broker.queues(name).rows), None)
 
     def is_empty(self, queue: str) -> bool:
         return self.broker.depth(queue) == (0, 0)
+
+    # -- processes of the learner's, and their death -----------------------------------------------
+
+    def consume(self, queue, handle, lane, prefetch):
+        """Start a process that consumes, and ends with the part; what it does on its channel are steps."""
+        self.processes += 1
+        lane = f"{lane} {self.processes}"
+        options = {"prefetch": prefetch, "trace": self.ask.trace, "prepare": self.counted}
+        self.current = Consumer(self.url, queue, handle, name=f"check {lane}", lane=lane, **options)
+        return self.use(self.current)
+
+    def settles(self, queue) -> bool:
+        """Let the process take what there is, and stop it: is all of it settled? ``told`` says how it stands."""
+        current = self.current
+        wait_until(lambda: self.is_empty(queue) or not current.is_running or current.handled > MANY, 2.0)
+        (ready, unacked), dead = self.broker.depth(queue), self.broker.depth(f"{queue}.dead")[0]
+        self.lives = current.is_running
+        current.stop()
+        self.told = f"{ready} ready, {unacked} unacknowledged, prefetch {current.prefetch}, {dead} dead letters"
+        self.told += last_words(current)
+        return ready + unacked == 0
+
+    def step(self, what):
+        """It has done ``what``; and dies, if that was step ``dies_after``."""
+        self.steps.append(what)
+        if len(self.steps) - 1 == self.dies_after and not self.died:
+            self.died = f"it died after its step {len(self.steps)}, {what}"
+            self.die()
+
+    def die(self):
+        self.current.crash()
+
+    def counted(self, channel):
+        """The channel, with steps that are counted."""
+
+        def counting(name):
+            act = getattr(channel, name)
+
+            @wraps(act)
+            def step(*args, **more):
+                result = act(*args, **more)  # it has left when this returns
+                self.step(name)
+                return result
+
+            return step
+
+        for name in STEPS:
+            setattr(channel, name, counting(name))
+        return channel
+
+    def deaths(self):
+        """Stages on which the learner's process dies, after one of its steps each; and one on which it does not."""
+        for at in range(MOST_STEPS):
+            with self.ask.new_trace():
+                one = type(self)(self.ask, self.yours)
+                one.dies_after = at
+                yield one
+            if not one.died:
+                return
 
 
 def last_words(consumer) -> str:

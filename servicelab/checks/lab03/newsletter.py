@@ -121,8 +121,8 @@ class Newsletter:
         it takes: some seconds. ``prefetch=0`` and ``limit=None`` are no limit. Raises ValueError for what is no whole
         number, or of a size that cannot be."""
         plan = {"consumers": consumers, "prefetch": prefetch} | ({} if limit is None else {"limit": limit})
-        if faults := not_whole(plan) or out_of_range(plan):
-            raise ValueError("; ".join(faults))
+        if faults := not_possible(plan):
+            raise ValueError(faults)
         due = due_of(self._setting, seed=0)
         works = works_of(self._setting, len(due), seed=0)
         return self._run(due, works, **{key: int(value) for key, value in plan.items()})
@@ -159,22 +159,14 @@ class Newsletter:
 SIZES = {"consumers": (1, 1000), "prefetch": (0, 65535), "limit": (1, 2**31 - 1)}
 
 
-def not_whole(plan: dict) -> list[str]:
-    """What is no whole number in ``plan``, in words."""
-    return [
-        f"{key}={value!r} must be a whole number: math.ceil and round make whole numbers"
-        for key, value in plan.items()
-        if not isinstance(value, Integral) or isinstance(value, bool)
-    ]
-
-
-def out_of_range(plan: dict) -> list[str]:
-    """What is too small or too large in ``plan``, in words."""
-    return [
-        f"{key}={value!r} must be {SIZES[key][0]} to {SIZES[key][1]}"
-        for key, value in plan.items()
-        if not SIZES[key][0] <= value <= SIZES[key][1]
-    ]
+def not_possible(plan: dict) -> str:
+    """What is no whole number in ``plan``, or else too small or too large, in words."""
+    odd = {key: value for key, value in plan.items() if not isinstance(value, Integral) or isinstance(value, bool)}
+    if odd:
+        odd = "; ".join(f"{key}={value!r} must be a whole number" for key, value in odd.items())
+        return f"{odd}: math.ceil and round make whole numbers"
+    far = {key: value for key, value in plan.items() if not SIZES[key][0] <= value <= SIZES[key][1]}
+    return "; ".join(f"{key}={value!r} must be {SIZES[key][0]} to {SIZES[key][1]}" for key, value in far.items())
 
 
 def practice_newsletter() -> Newsletter:
