@@ -315,12 +315,13 @@ def test_dead_route_times_on_sockets_are_those_of_the_formula(registry):
     assert min(map(min, late)) >= 0, "nobody is dropped before the lease has run out"
     # The lease: TTL less the age at the crash, and an age is uniform over a period, but for late beats.
     assert statistics.quantiles(ages, n=4)[0] < BEAT / 2
-    # A machine that stands still for a moment makes one round late, and the median is not of it.
+    # A machine that stands still for a moment makes one round late, and the median is not of it. A busy one makes all
+    # of them late alike: what the way of asking adds is what comes on top of asking at each look.
     by_lease, by_watch, by_poll = (statistics.median(column) for column in late)
-    assert by_lease < PERIOD / 4 and by_watch < PERIOD / 4
+    assert by_lease < PERIOD and abs(by_watch - by_lease) < PERIOD / 4
     # Three rounds, each with a few polls of its own: five standard errors of so few are wide.
     mean, width = theory.poll_window(PERIOD, 0.5).mean, 5 * PERIOD / math.sqrt(12 * 6)
-    assert mean - width < by_poll < mean + width
+    assert mean - width < by_poll - by_lease < mean + width
 
 
 # -- the name server on it ------------------------------------------------------------------------------------
