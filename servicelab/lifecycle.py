@@ -155,7 +155,7 @@ class Server(Component):
         self._wait_until_it_answers()
 
     def _wait_until_it_answers(self):
-        if not _wait_for(lambda: is_listening(self.port), 5.0):
+        if not wait_until(lambda: is_listening(self.port), 5.0):
             raise ServerError(f"{self.name} did not answer on port {self.port} within 5 s")
 
     def start(self):
@@ -174,7 +174,7 @@ class Server(Component):
         """Stop, and return when the port is free again. Stopping twice is fine."""
         port = self.port
         super().stop()
-        if port is not None and not _wait_for(lambda: not is_listening(port), 2.0):
+        if port is not None and not wait_until(lambda: not is_listening(port), 2.0):
             raise ServerError(f"{self.name} was stopped, but port {port} still answers")
 
 
@@ -219,7 +219,8 @@ def is_listening(port: int) -> bool:
         return False
 
 
-def _wait_for(condition, limit: float) -> bool:
+def wait_until(condition, limit: float = 3.0) -> bool:
+    """Wait until ``condition()`` holds, for ``limit`` seconds at most; says whether it does."""
     end = time.monotonic() + limit
     while not condition():
         if time.monotonic() > end:

@@ -1,6 +1,5 @@
 """A broker for one part of a check, and the connections to it that the learner's code opens."""
 
-import time
 from contextlib import closing, redirect_stdout, suppress
 from functools import wraps
 
@@ -8,7 +7,7 @@ from pika.exceptions import AMQPError
 
 from servicelab.checks.scenario import Stage
 from servicelab.clients.amqp import Consumer, connect
-from servicelab.lifecycle import ServerError
+from servicelab.lifecycle import ServerError, wait_until
 from servicelab.servers.amqp import Broker
 
 MANY = 60  # messages handled, of fewer: they go round
@@ -146,13 +145,3 @@ class BrokerStage(Stage):
 def last_words(consumer) -> str:
     """What a consumer that died of an exception said last, to stand at the end of a sentence."""
     return f"; it ended with {consumer.errors[-1].strip().splitlines()[-1]}" if consumer.errors else ""
-
-
-def wait_until(condition, limit: float = 3.0) -> bool:
-    """Wait until ``condition()`` holds, for ``limit`` seconds at most; says whether it does."""
-    end = time.monotonic() + limit
-    while not condition():
-        if time.monotonic() >= end:
-            return False
-        time.sleep(0.002)
-    return True

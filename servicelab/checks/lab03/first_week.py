@@ -6,10 +6,11 @@ and a queue that is declared again with other settings is answered with 406. The
 
 import pika
 
-from servicelab.checks.lab03.broker_stage import MANY, BrokerStage, wait_until
+from servicelab.checks.lab03.broker_stage import MANY, BrokerStage
 from servicelab.checks.learner_traceback import shown
 from servicelab.checks.scenario import scenario, words
 from servicelab.clients.amqp import cut
+from servicelab.lifecycle import wait_until
 
 LABELS, OLD, NEW = "labels", "orders", "orders.v2"
 LIMIT = {"x-max-length": 50}

@@ -9,8 +9,9 @@ import time
 
 import pika
 
-from servicelab.checks.lab03.broker_stage import MANY, BrokerStage, last_words, wait_until
+from servicelab.checks.lab03.broker_stage import MANY, BrokerStage, last_words
 from servicelab.checks.scenario import scenario, words
+from servicelab.lifecycle import wait_until
 
 QUEUE, PARKED = "mails", "mails.parked"
 WAITS = (0.1, 0.2)  # seconds between two tries

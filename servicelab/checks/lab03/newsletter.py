@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 import simpy
 
-from servicelab.checks.lab03.broker_stage import wait_until
 from servicelab.clients.amqp import Consumer as RealConsumer
 from servicelab.clients.amqp import connect
 from servicelab.faults import FaultProxy, Latency
+from servicelab.lifecycle import wait_until
 from servicelab.servers.amqp import Broker
 from servicelab.sim import Consumer, Publisher, Queue, replay, waits
 from servicelab.trace import Trace

@@ -10,9 +10,10 @@ from contextlib import closing
 import pika
 
 from servicelab.checks.crashing import Database
-from servicelab.checks.lab03.broker_stage import BrokerStage, wait_until
+from servicelab.checks.lab03.broker_stage import BrokerStage
 from servicelab.checks.learner_traceback import clip
 from servicelab.checks.scenario import scenario, words
+from servicelab.lifecycle import wait_until
 
 QUEUE = "charges"
 

@@ -8,9 +8,10 @@ import threading
 import time
 from contextlib import ExitStack
 
-from servicelab.checks.lab03.broker_stage import BrokerStage, wait_until
+from servicelab.checks.lab03.broker_stage import BrokerStage
 from servicelab.checks.learner_traceback import shown
 from servicelab.checks.scenario import scenario, words
+from servicelab.lifecycle import wait_until
 
 QUEUE = "mails"
 PAUSED, DEAD = 0.15, 0.2  # seconds

@@ -9,8 +9,9 @@ import consul
 import requests
 from flask import Flask
 
-from servicelab.checks.lab08.registry_stage import RegistryStage, wait_until
+from servicelab.checks.lab08.registry_stage import RegistryStage
 from servicelab.checks.scenario import scenario, words
+from servicelab.lifecycle import wait_until
 from servicelab.servers import serve
 
 ID, TTL, SHORT, DRAIN = "orders-1", 0.75, 0.4, 0.6  # seconds; SHORT is another TTL

@@ -1,7 +1,6 @@
 """A registry for each part of a check, never the learner's own, and what went wrong in threads of the learner's."""
 
 import threading
-import time
 from contextlib import ExitStack, contextmanager
 
 import requests
@@ -9,6 +8,7 @@ import requests
 from servicelab.checks.learner_traceback import told
 from servicelab.checks.scenario import Stage
 from servicelab.clients import traced
+from servicelab.lifecycle import wait_until
 from servicelab.servers.registry import Registry
 
 
@@ -62,16 +62,6 @@ class RegistryStage(ThreadStage):
 
 def urls(*numbers) -> list[str]:
     return [f"http://127.0.0.1:{8000 + number}" for number in numbers]
-
-
-def wait_until(condition, limit: float = 3.0) -> bool:
-    """Wait until ``condition()`` holds, for ``limit`` seconds at most; says whether it does."""
-    end = time.monotonic() + limit
-    while not condition():
-        if time.monotonic() >= end:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 @contextmanager

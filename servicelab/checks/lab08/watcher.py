@@ -8,9 +8,10 @@ import time
 
 from flask import Flask, request
 
-from servicelab.checks.lab08.registry_stage import ThreadStage, urls, wait_until
+from servicelab.checks.lab08.registry_stage import ThreadStage, urls
 from servicelab.checks.learner_traceback import shown
 from servicelab.checks.scenario import scenario, words
+from servicelab.lifecycle import wait_until
 from servicelab.servers import serve
 from servicelab.servers.registry.values import seconds
 
