@@ -98,6 +98,13 @@ def test_report_says_everything_in_plain_text():
         assert part in text, part
 
 
+def test_two_codes_with_the_same_words_are_one_line():
+    asks, again = (Expectation("it asks once", passed, code=code) for passed, code in ((True, "one"), (True, "two")))
+    assert Report("01", 2, [asks, again]).claims == [asks]
+    bad = Expectation("it asks once", False, code="two")
+    assert Report("01", 2, [asks, bad]).claims == [bad]
+
+
 def test_what_stands_in_backticks_is_code_in_html():
     said = Expectation("nothing comes for `wait` seconds", False, "`x` < 3", "Where is `<wait>` used?")
     html = Report("01", 2, [said])._repr_html_()

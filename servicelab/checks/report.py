@@ -82,11 +82,11 @@ class Report:
     @property
     def claims(self) -> list[Expectation]:
         """The expectations to show: what is met several times is said once, and not at all beside the same not met."""
-        said, shown = {(e.code, e.what) for e in self.expectations if not e.passed}, []
+        said, shown = {e.what for e in self.expectations if not e.passed}, []
         for e in self.expectations:
-            if not (e.passed and (e.code, e.what) in said):
+            if not (e.passed and e.what in said):
                 shown.append(e)
-            said.add((e.code, e.what))
+            said.add(e.what)
         return shown
 
     @property
