@@ -1,5 +1,6 @@
 """HTTP servers in a child process: the same handle, the events joined, and no orphan."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -269,6 +270,41 @@ def test_without_a_thread_to_listen_to_it_there_is_no_child(monkeypatch):
 def test_an_interrupt_of_the_kernels_process_group_does_not_reach_the_child():
     with serve(factory(), "orders", process=True) as server:
         assert os.getpgid(server.pid) != os.getpgid(0)
+
+
+@pytest.mark.parametrize("inherits", [False, True])
+def test_a_child_whose_parent_dies_before_it_has_begun_ends(inherits):
+    """Python needs a moment before the child's first line can ask who its parent is."""
+    program = textwrap.dedent("""
+        import os, signal, subprocess, sys, time
+        from servicelab.servers import parent
+
+        class Halted(subprocess.Popen):
+            def __init__(self, *args, **kwargs):
+                super().__init__(*args, **kwargs)
+                self.send_signal(signal.SIGSTOP)
+                heir = 0
+                if sys.argv[1] == "True" and not (heir := os.fork()):
+                    time.sleep(60)
+                    os._exit(0)
+                print(self.pid, heir, flush=True)
+
+        parent.subprocess.Popen = Halted
+        parent.Child("orders").start(b"never read", {})
+    """)
+    parent = subprocess.Popen([sys.executable, "-c", program, str(inherits)], stdout=subprocess.PIPE, text=True)
+    child, heir = map(int, parent.stdout.readline().split())
+    try:
+        parent.kill()
+        parent.wait()
+        os.kill(child, signal.SIGCONT)
+        wait_until(lambda: not is_alive(child))
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+        if heir:
+            os.kill(heir, signal.SIGKILL)
+        parent.stdout.close()
 
 
 @pytest.mark.parametrize("inherits", [False, True])

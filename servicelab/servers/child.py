@@ -1,9 +1,9 @@
-"""The child's side of a server in a process of its own: ``python -m servicelab.servers.child``.
+"""The child's side of a server in a process of its own: ``python -m servicelab.servers.child PARENT``, a process id.
 
 :mod:`servicelab.servers.parent` is the other side. It sends a pickled function; called with a name, a trace or None,
 and a list for errors it returns what serves: an object with ``start(options) -> port``, ``ask(word, *arguments)`` and
-``stop()``. A child ends when its standard input closes, and also when its parent has another process id than at the
-start: somebody else may have inherited the other end of the pipe.
+``stop()``. A child ends when its standard input closes, and also when its parent is no longer the one that it was told:
+somebody else may have inherited the other end of the pipe. An orphan ends at once, without any farewell.
 """
 
 import json
@@ -59,7 +59,9 @@ class PipeErrors(list):
 def main() -> None:
     """Take what the parent sends, serve, and answer its commands until it closes the pipe."""
     commands, pipe = _take_the_pipes()
-    threading.Thread(target=_watch_the_parent, args=(os.getppid(),), daemon=True).start()
+    # Told, not asked for: the parent may have died before this line.
+    parent = int(sys.argv[1])
+    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
     size = int.from_bytes(commands.read(8), "big")
     head, _, cargo = commands.read(size).partition(b"\n")
     if len(head) + 1 + len(cargo) != size:  # the parent died meanwhile
@@ -82,7 +84,8 @@ def main() -> None:
         pipe.say(port=port)
         for line in commands:
             _obey(json.loads(line), served, pipe)
-        served.stop()
+        if os.getppid() == parent:
+            served.stop()
 
 
 def _obey(command, served, pipe):
@@ -104,10 +107,12 @@ def _take_the_pipes():
     return commands, Pipe(events)
 
 
-def _watch_the_parent(parent):
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
+def _watch(parent):
+    try:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+    finally:  # also when there is no memory left to watch with
+        os._exit(1)
 
 
 if __name__ == "__main__":

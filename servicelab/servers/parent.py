@@ -85,7 +85,7 @@ class Child:
         head = {"path": sys.path, "name": self.name, "traced": self.trace is not None, "options": options}
         luggage = json.dumps(head).encode() + b"\n" + cargo
         self._process = subprocess.Popen(
-            [sys.executable, "-u", "-m", "servicelab.servers.child"],
+            [sys.executable, "-u", "-m", "servicelab.servers.child", str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
