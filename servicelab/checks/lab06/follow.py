@@ -37,68 +37,45 @@ reset: an event that was handled sets the step back to 0.1 s; one that was skipp
     In which line is the step set back, which events come to it, and has the event been handled there?
 """)
 
+#: Of each part and run: a code, the script, and where it has to ask; see :meth:`Desk.ride`.
+RIDES = {
+    "no cut at all": (("plain", [], [0]), ("plain", [], [0], {"end": 3})),
+    "a cut": (("gives-up", [[1, 2, 3], [4]], [0, 3, 4], {"wrong": "no-resume"}),
+              ("gives-up", [[]], [0, 0], {"wrong": "no-resume"})),
+    "what was there already": (("doubled", [[1, 2, 3], [2, 3, 4, 5, 6]], [0, 3]),),
+    "busy": (("busy", [], [0, 0], {"busy": [1]}), ("busy", [], [0, 5], {"busy": [6]}),
+             ("busy", [], [0, 2, 2, 2], {"busy": [3, 3, 3]})),
+    "a hole": (("gap", [[1, 2, 4, 5], [4, 5]], [0, 2, 2]), ("gap", [[1, 2, 6]], [0, 2]), ("gap", [[2, 3]], [0, 0]),
+               ("gap", [[1, 2, 4, 3]], [0, 2])),
+    "a door that is shut": (("gives-up", [SHUT] * 130, [0] * 131), ("gives-up", [[1, 2], SHUT], [0, 2, 2])),
+}  # fmt: skip
 check_follow = scenario("06", 2, "A reader that comes back", WORDS, follow=Desk)
-part = check_follow.part
+check_follow.parts(RIDES, Desk.rides)
 
 
-@part
-def no_cut_at_all(desk):
-    for end in (6, 3):
-        yield from desk.ride("plain", asks=[0], end=end)
-
-
-@part
-def a_cut(desk):
-    yield from desk.ride("gives-up", [1, 2, 3], [4], asks=[0, 3, 4], wrong="no-resume")
-    yield from desk.ride("gives-up", [], asks=[0, 0], wrong="no-resume")
-
-
-@part
-def what_was_there_already(desk):
-    yield from desk.ride("doubled", [1, 2, 3], [2, 3, 4, 5, 6], asks=[0, 3])
-
-
-@part
-def busy(desk):
-    for at in ([1], [6], [3, 3, 3]):
-        yield from desk.ride("busy", asks=[0] + [at[0] - 1] * len(at), busy=at)
-
-
-@part
-def a_hole(desk):
-    for last, *script in ((2, [1, 2, 4, 5], [4, 5]), (2, [1, 2, 6]), (0, [2, 3]), (2, [1, 2, 4, 3])):
-        yield from desk.ride("gap", *script, asks=[0] + [last] * len(script))
-
-
-@part
-def a_door_that_is_shut(desk):
-    yield from desk.ride("gives-up", *[SHUT] * 130, asks=[0] * 131)
-    yield from desk.ride("gives-up", [1, 2], SHUT, asks=[0, 2, 2])
-
-
-@part
+@check_follow.part
 def no_such_order(desk):
     for kind, *script in ((StreamRefused, 404, 404, 404), (PermissionError, [1], PermissionError("not your order"))):
-        outcome, due = desk.follow(*script), 1 + ([1] in script)
+        outcome, due = desk.follow(script), 1 + ([1] in script)
         told = f"{kind.__name__} was raised at attempt {due}; {outcome}, after {len(desk.asked)} attempts"
         yield "refusal", type(outcome.error) is kind and len(desk.asked) == due, told
 
 
-@part
+@check_follow.part
 def pauses(desk):
     """Six cuts, one after two events, one more; the same two again; a shut door; twice Busy. With dice that show the
     most; and a shut door with dice that show the least, and the half."""
 
-    def slept(dice, *script, busy=()):
-        desk.follow(*script, busy=busy, rng=dice)
+    def slept(dice, script=(SHUT,) * 4, busy=()):
+        desk.follow(script, busy=busy, rng=dice)
         return desk.slept
 
-    low, high, shut = Loaded(0.0), Loaded(1 - 1e-9), [SHUT] * 4
-    least, half = slept(low, *shut), slept(Loaded(0.5), *shut)
+    low, high = Loaded(0.0), Loaded(1 - 1e-9)
+    least, half = slept(low), slept(Loaded(0.5))
     if least > half:  # as step * (1 - rng.random()) is
         low, high = high, low
-        least = slept(low, *shut)
-    most = slept(high, *[[]] * 6, [1, 2], [], [1, 2], SHUT, busy=[3, 3])
+        least = slept(low)
+    most = slept(high, [[], [], [], [], [], [], [1, 2], [], [1, 2], SHUT], busy=[3, 3])
     told = f"it slept {', '.join(f'{one:.3g}' for one in most)} s with the highest draws"
     yield "no-pause", len(most) == 2 * len(STEPS), f"{len(desk.asked)} attempts, and {len(most)} pauses"
     right = [abs(one - step) < 0.01 * step for one, step in zip(most, 2 * STEPS)]

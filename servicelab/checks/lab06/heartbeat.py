@@ -69,7 +69,7 @@ class Ward(Stage):
             return next((wrong for wrongs in zip(*lives) for wrong in wrongs if wrong), (code, ""))
 
         live.__name__ = "any call of ping, pong and is_dead"
-        wrong, told = self.call(live, limit=3.0)
+        wrong, told = self.call(live)
         yield wrong, not told, f"the interval is {interval:g} s, the patience {patience:g} s; {told}"
 
     def life(self, code, pulse, peer, interval, patience, ticks):

@@ -35,14 +35,14 @@ class Desk(Stage):
         app.add_url_rule("/orders/17/events", "events", self._answer)
         self._url = self.use(serve(app, "tracking of the check", lane="tracking", trace=ask.trace)).url
 
-    def follow(self, *script, busy=(), end=LAST, rng=None):
+    def follow(self, script, busy=(), end=LAST, rng=None):
         """``script`` has for each connection the numbers that are sent before it is cut, a status, or an error that
         is raised; then all goes well. At the numbers in ``busy`` handle raises Busy, once for each. How it ended;
         ends the check when that is with an error of the learner's own."""
         self.ask.trace.clear()
         self.script, self.busy, self.end, self._streams = script, list(busy), end, []
         self.asked, self.handled, self.kept, self.slept, self.left_open = [], [], [], [], set()
-        outcome = self.ask.run(self.yours, self._open, self._handle, rng or random.Random(6), self._sleep, limit=5.0)
+        outcome = self.ask.run(self.yours, self._open, self._handle, rng or random.Random(6), self._sleep, limit=3.0)
         self._look()
         for stream in self._streams:
             stream.close()
@@ -60,10 +60,18 @@ class Desk(Stage):
             self.ask.need(outcome.how, what, False, f"{outcome}; {self.told}", hint, self.last)
         return outcome
 
-    def ride(self, code, *script, asks, wrong=None, **options):
+    def rides(self, *rides):
+        for code, script, asks, *options in rides:
+            yield from self.ride(code, script, asks, **dict(*options))
+
+    def ride(self, code, script, asks, wrong=None, **options):
         """Follow, and come back at these numbers (``wrong`` is the code when it does not); what holds of each run."""
-        self.follow(*script, **options)
-        yield (wrong or code) if len(self.asked) > 1 else code, self.asked == asks, f"{self.told}, and not {asks}"
+        self.follow(script, **options)
+        yield (
+            (wrong or code) if len(self.asked) > 1 else code,
+            self.asked == asks,
+            f"{self.told}, not {shown(asks, 20)}",
+        )
         done = [(number, self._state(number)) for number in range(1, self.end + 1)]
         yield code, self.handled == done, f"{self.told}; {self.end} events were sent"
         yield "plain", not self.kept, f"event {self.kept[:1]} was handled when its connection had ended; {self.told}"
