@@ -42,6 +42,7 @@ outsider: who is in no chat may speak, leave and go: nobody hears it, and no han
 name-lost: two are called ann: the list has both, and when one leaves, the other is where she was, and is heard
     By what do you know a connection?
 """)
+EVENTS = {"people", "said", "status"}  # and who does something may be told otherwise that she is in no chat
 #: A code, and what happens. A chat is written as in JSON; "go" is a connection that breaks; ann2 is called ann, too.
 STORIES = {
     "one chat": ("not-said", "bob enter 17", "ann enter 17", "ann say my mug is broken"),
@@ -78,13 +79,11 @@ class Shop(Stage):
             self.inside.pop(who, None)
         if event == "enter":
             self.inside[who] = (data["chat"],)
-        due, names = {}, {name: name.rstrip("2") for name in self.inside}
+        due = {}
         for chat in {before, self.inside.get(who)} - {None}:
-            said = {"name": names.get(who), "text": data}
-            heard = (
-                ("said", said) if event == "say" else ("people", [names[n] for n in names if self.inside[n] == chat])
-            )
-            due |= {name: heard for name in names if self.inside[name] == chat}
+            inside = [name for name in self.inside if self.inside[name] == chat]
+            names, said = [name.rstrip("2") for name in inside], {"name": who.rstrip("2"), "text": data}
+            due |= dict.fromkeys(inside, ("said", said) if event == "say" else ("people", names))
         return {who: ("status", {"order": data, "state": "packed"})} if event == "ask" else due
 
     def play(self, code, *steps):
@@ -92,7 +91,7 @@ class Shop(Stage):
             yield from self.step(code, *step.split(" ", 2))
 
     def step(self, code, who, event, data=None):
-        me, answered = self.customer(who), True
+        me, answered, fails = self.customer(who), True, code if code == "outsider" else "no-answer"
         code = "no-people" if code == "not-said" and event == "enter" else code
         if event == "enter":
             data = {"chat": json.loads(data), "name": who.rstrip("2")}
@@ -109,15 +108,12 @@ class Shop(Stage):
         for one in self.customers.values():
             one.catch_up()
         self.last, why = me.last, "".join(self.server.errors).strip() or f"nothing came back within {PATIENCE} s"
-        fails = code if code == "outsider" else "no-answer"
-        yield (
-            fails,
-            answered and not self.server.errors,
-            f"{who}: {event}; a handler did not end: {why.splitlines()[-1]}",
-        )
+        happened = f"{who}: {event}; a handler did not end: {why.splitlines()[-1]}"
+        yield fails, answered and not self.server.errors, happened
         for name, one in self.customers.items():
             wanted, data = due.get(name, ("", None))
-            found = [heard for heard in one.heard if heard.event == wanted or not wanted]
+            known = {wanted} if wanted else EVENTS if name == who else {heard.event for heard in one.heard}
+            found = [heard for heard in one.heard if heard.event in known]
             told = ", ".join(f"{heard.event} {shown(heard.data, 60)}" for heard in found) or f"no {wanted}"
             self.last = found[0].id if found and not wanted else self.last
             yield code, [heard.data for heard in found] == [data] * bool(wanted), f"{who}: {event}; {name} heard {told}"
