@@ -656,6 +656,12 @@ def test_go_on_tries_the_other_parts_all_the_same(define):
     assert check.report(float).refused == ["wrong-value", "kept"]
 
 
+def test_parts_of_a_table_have_its_titles_and_get_what_stands_there(define):
+    check = scenario("99", 8, "A table", WORDS, double=Doubled)
+    check.parts({"one": ("kept", True), "two": ("kept", False)}, lambda stage, *claim: ((*c, "") for c in [claim]))
+    assert check.part_titles() == ("one", "two") and check.report(float).refused == ["kept"]
+
+
 def lambda_part(code, name):
     def part(stage):
         yield code, False, "it was not"

@@ -128,5 +128,6 @@ def test_numbers_in_a_report_have_no_exponent():
 
 
 def test_a_method_that_raises_is_named_by_what_it_is_not_by_what_the_check_calls_it():
-    report = str(lab06.check_heartbeat.report(heartbeat.StumblesOverStrangers))
-    assert "ping, pong and is_dead return" in report and "KeyError: b'hello'" in report and "_drive" not in report
+    stumbles, _ = heartbeat.WRONG["stumbles over strangers"]
+    report = str(lab06.check_heartbeat.report(stumbles))
+    assert "ping, pong and is_dead return" in report and "KeyError: b'hello'" in report and "live()" not in report

@@ -168,6 +168,16 @@ class Scenario(Exercise):
 
         return add
 
+    def parts(self, table: dict, play) -> None:
+        """Make a part of each entry ``title: arguments`` of a table: ``play(stage, *arguments)`` is its generator."""
+        for title, arguments in table.items():
+
+            def part(stage, arguments=arguments):
+                return play(stage, *arguments)
+
+            part.__name__ = title
+            self.part(part)
+
     def part_titles(self):
         return tuple(self._parts)
 

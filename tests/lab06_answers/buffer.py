@@ -4,9 +4,11 @@ import threading
 import time
 from collections import OrderedDict, deque
 
+from tests.lab11_answers import but
+
 
 class Buffer:
-    """A list under a Condition, in small parts; each mistake replaces one."""
+    """A deque under a Condition."""
 
     def __init__(self, size):
         self.size, self.waiting = size, deque()
@@ -93,198 +95,25 @@ class ByKey:
             return self.items.popitem(last=False)[1]
 
 
-class LooksAgain:
+class LooksAgain(Buffer):
     """A plain lock, and a reader that looks every millisecond."""
 
-    def __init__(self, size):
-        self.size, self.waiting, self.lock = size, [], threading.Lock()
-        self.conflated = self.dropped = 0
-
-    def __len__(self):
-        with self.lock:
-            return len(self.waiting)
-
     def put(self, message):
-        with self.lock:
-            kinds = [(old["kind"], old["key"]) for old in self.waiting]
-            if message["kind"] == "position" and ("position", message["key"]) in kinds:
-                self.waiting[kinds.index(("position", message["key"]))] = message
-                self.conflated += 1
-                return True
-            if len(kinds) >= self.size:
-                positions = [turn for turn, (kind, _) in enumerate(kinds) if kind == "position"]
-                self.dropped += bool(positions) or message["kind"] == "position"
-                if not positions:
-                    return False
-                del self.waiting[positions[0]]
-            self.waiting.append(message)
-            return True
+        with self.changed:
+            return self.replace(message) or self.append(message)
 
     def get(self, timeout):
         end = time.monotonic() + timeout
         while True:
-            with self.lock:
+            with self.changed:
                 if self.waiting:
-                    return self.waiting.pop(0)
+                    return self.waiting.popleft()
             if time.monotonic() >= end:
                 return None
             time.sleep(0.001)
 
 
-class Unbounded(Buffer):
-    def append(self, message):
-        self.waiting.append(message)
-        return True
-
-
-class DropsOldest(Buffer):
-    """deque(maxlen=size)."""
-
-    def __init__(self, size):
-        super().__init__(size)
-        self.waiting = deque(maxlen=size)
-
-    def append(self, message):
-        self.dropped += len(self.waiting) == self.size
-        self.waiting.append(message)
-        return True
-
-
-class DropsNewest(Buffer):
-    """The newest order is turned away."""
-
-    def make_room(self, message):
-        self.dropped += 1
-        return False
-
-
-class KeepsTheFirst(Buffer):
-    """Conflates, and throws the wrong one of the two away."""
-
-    def replace(self, message):
-        if any(self.same(old, message) for old in self.waiting):
-            self.conflated += 1
-            return True
-        return False
-
-
-class NoConflation(Buffer):
-    def replace(self, message):
-        return False
-
-
-class ToTheEnd(Buffer):
-    """The new position goes to the end of the queue."""
-
-    def replace(self, message):
-        for old in self.waiting:
-            if self.same(old, message):
-                self.waiting.remove(old)
-                self.conflated += 1
-                break
-        return False
-
-
-class ConflatesChats(Buffer):
-    def same(self, one, other):
-        return one["kind"] == other["kind"] and one["key"] == other["key"]
-
-
-class ByKeyAlone(Buffer):
-    """A chat about van A replaces its position, and the other way round; two chats are two."""
-
-    def same(self, one, other):
-        return one["key"] == other["key"] and "position" in (one["kind"], other["kind"])
-
-
-class AlwaysYes(Buffer):
-    def put(self, message):
-        super().put(message)
-        return True
-
-
-class SaysNothing(Buffer):
-    def put(self, message):
-        super().put(message)
-
-
-class CountsNothing(Buffer):
-    def __init__(self, size):
-        super().__init__(size)
-        del self.dropped, self.conflated
-
-    dropped = property(lambda self: 0, lambda self, value: None, lambda self: None)
-    conflated = property(lambda self: 0, lambda self, value: None, lambda self: None)
-
-
-class LosesPatience(Buffer):
-    """A moment must do."""
-
-    def get(self, timeout):
-        return super().get(min(timeout, 0.1))
-
-
-class SleepsItsTime(Buffer):
-    """Nobody wakes it."""
-
-    def get(self, timeout):
-        if not self.waiting:
-            time.sleep(timeout)
-        return super().get(0)
-
-
-class SleepsWithTheLock(Buffer):
-    def get(self, timeout):
-        with self.changed:
-            if not self.waiting:
-                time.sleep(timeout)
-            return self.waiting.popleft() if self.waiting else None
-
-
-class LooksOnlyWhileThereIsTime(LooksAgain):
-    """get(0) does not even look."""
-
-    def get(self, timeout):
-        end = time.monotonic() + timeout
-        while time.monotonic() < end:
-            if (found := super().get(0)) is not None:
-                return found
-            time.sleep(0.001)
-
-
-class LocksOnlyGet(Buffer):
-    def put(self, message):
-        is_in = self.replace(message) or self.append(message)
-        with self.changed:
-            self.changed.notify()
-        return is_in
-
-
-class ChangesTheMessage(Buffer):
-    """Writes the new position into the old dict."""
-
-    def replace(self, message):
-        for old in self.waiting:
-            if self.same(old, message):
-                old.update(message)
-                self.conflated += 1
-                return True
-        return False
-
-
-class OneQueueForAll(Buffer):
-    everybodys = deque()
-
-    def __init__(self, size):
-        super().__init__(size)
-        self.waiting = self.everybodys
-
-
-class Stack(Buffer):
-    def get(self, timeout):
-        with self.changed:
-            self.changed.wait_for(lambda: self.waiting, timeout)
-            return self.waiting.pop() if self.waiting else None
+# -- mistakes ------------------------------------------------------------------------------------------
 
 
 class FullFirst(Buffer):
@@ -298,63 +127,6 @@ class FullFirst(Buffer):
                 self.waiting.append(message)
             self.changed.notify()
             return True
-
-
-class WaitsALittle(Buffer):
-    """Perhaps there is room in a moment."""
-
-    def make_room(self, message):
-        if not super().make_room(message):
-            self.changed.wait_for(lambda: len(self.waiting) < self.size, 0.1)
-        return len(self.waiting) < self.size
-
-
-class CountsRefusedChats(Buffer):
-    def make_room(self, message):
-        made = super().make_room(message)
-        self.dropped += not made and message["kind"] == "chat"
-        return made
-
-
-class NewOnesAreNotCounted(Buffer):
-    def make_room(self, message):
-        made = super().make_room(message)
-        self.dropped -= not made and message["kind"] == "position"
-        return made
-
-
-class ReplacedIsDropped(Buffer):
-    """A position is gone, so it was dropped."""
-
-    def replace(self, message):
-        replaced = super().replace(message)
-        self.conflated -= replaced
-        self.dropped += replaced
-        return replaced
-
-
-class Copies(Buffer):
-    def append(self, message):
-        return super().append(dict(message))
-
-
-class ThreeIsEnough(Buffer):
-    def __init__(self, size):
-        super().__init__(3)
-
-
-class WaitsForEver(Buffer):
-    def get(self, timeout):
-        return super().get(None if timeout else 0)
-
-
-class TakesWithoutTheLock(Buffer):
-    """Waits under the lock, and takes after it."""
-
-    def get(self, timeout):
-        with self.changed:
-            self.changed.wait_for(lambda: self.waiting, timeout)
-        return self.waiting.popleft() if self.waiting else None
 
 
 class LooksWithoutTheLock(Buffer):
@@ -371,38 +143,6 @@ class LooksWithoutTheLock(Buffer):
             self.waiting.append(message)
             self.changed.notify()
             return True
-
-
-class OneConditionForAll(Buffer):
-    """Wakes another's reader."""
-
-    changed_for_all = threading.Condition()
-
-    def __init__(self, size):
-        super().__init__(size)
-        self.changed = self.changed_for_all
-
-
-class WakesForChats(Buffer):
-    def put(self, message):
-        with self.changed:
-            is_in = self.replace(message) or self.append(message)
-            if message["kind"] == "chat":
-                self.changed.notify()
-            return is_in
-
-
-class OnePlaceFree(Buffer):
-    def append(self, message):
-        if len(self.waiting) >= self.size - 1 and not self.make_room(message):
-            return False
-        self.waiting.append(message)
-        return True
-
-
-class CountsVans(Buffer):
-    def __len__(self):
-        return len({(one["kind"], one["key"]) for one in self.waiting})
 
 
 class DropsTheLongestUnchanged(Buffer):
@@ -424,51 +164,65 @@ class DropsTheLongestUnchanged(Buffer):
 class RemembersTheSent(Buffer):
     """Counts a van's next position as conflated, though the last one has been sent."""
 
-    def __init__(self, size):
-        super().__init__(size)
-        self.known = set()
+    known = frozenset()
 
     def append(self, message):
         self.conflated += message["kind"] == "position" and message["key"] in self.known
-        self.known.add(message["key"])
+        self.known |= {message["key"]}
         return super().append(message)
 
 
+FULL, FOUND = "if len(self.waiting) >= self.size", "if self.same(old, message):"
+REPLACE, LOST = "self.waiting[turn] = message", 'self.dropped += message["kind"] == "position"'
+ROOM, IN = 'if old["kind"] == "position":', "is_in = self.replace(message) or self.append(message)"
+WAIT = "self.changed.wait_for(lambda: self.waiting, timeout)"
+TAKE = "return self.waiting.popleft() if self.waiting else None"
+LOCK, SLEEP = "with self.changed:\n           ", "self.waiting or time.sleep(timeout)"
 RIGHT = {"a deque under a Condition": Buffer, "by key": ByKey, "a lock and a look": LooksAgain}
 WRONG = {
-    "without a bound": (Unbounded, {"unbounded"}),
-    "drops the oldest": (DropsOldest, {"drops-chat"}),
-    "drops the newest": (DropsNewest, {"drops-which"}),
-    "keeps the first position": (KeepsTheFirst, {"stale"}),
-    "waits a little": (WaitsALittle, {"blocks-producer"}),
-    "no conflation": (NoConflation, {"not-conflated"}),
-    "to the end of the queue": (ToTheEnd, {"turn"}),
-    "conflates chats": (ConflatesChats, {"conflates-chat"}),
-    "by key alone": (ByKeyAlone, {"kinds-mixed"}),
+    "without a bound": ([f"{FULL} => if False"], "size"),
+    "another size": (["size, deque() => 3, deque()"], "size"),
+    "one place stays free": ([f"{FULL} => if len(self.waiting) >= self.size - 1"], "size"),
+    "len counts vans": (["return len(self.waiting) => return len({one['key'] for one in self.waiting})"], "size"),
+    "last in, first out": (["popleft => pop"], "order"),
+    "get(0) does not look": ([f"{TAKE} => {TAKE.replace('if', 'if timeout and')}"], "order"),
+    "drops the oldest": (
+        ["deque() => deque(maxlen=size)", f"{FULL} => self.dropped += len(self) == self.size\n        if False"],
+        "drops-chat"),
+    "drops the newest": ([f"{ROOM} => if False:"], "drops-which"),
+    "keeps the first position": ([f"{REPLACE} => pass"], "conflation"),
+    "no conflation": ([f"{FOUND} => if False:"], "conflation"),
+    "to the end of the queue": ([f"{REPLACE} => del self.waiting[turn]; self.waiting.append(message)"], "conflation"),
+    "conflates chats": (['other["kind"] == "position" => other["kind"]'], "merged"),
+    "by key alone": ([f"{FOUND} => if old['key'] == message['key'] and 'position' in (old['kind'], message['kind']):"],
+                     "merged"),
+    "always yes": (["return is_in => return True"], "answer"),
+    "says nothing": (["return is_in => return"], "answer"),
+    "counts nothing": (["+= 1 => += 0", f"{LOST} => pass"], "counts"),
+    "a refused chat is counted": ([f"{LOST} => self.dropped += 1"], "counts"),
+    "a new position is not counted": ([f"{LOST} => pass"], "counts"),
+    "replaced is dropped": (["self.conflated += 1 => self.dropped += 1"], "counts"),
+    "waits a little": ([f"{LOST} => {LOST}; self.changed.wait_for(lambda: len(self.waiting) < self.size, 0.1)"],
+                       "blocks-producer"),
+    "sleeps with the lock": ([f"{WAIT} => {SLEEP}"], "blocks-producer"),
+    "sleeps its time": ([f"{LOCK} {WAIT} => {SLEEP}\n        {LOCK}"], "wait"),
+    "waits a moment": (["lambda: self.waiting, timeout => lambda: self.waiting, min(timeout, 0.1)"], "wait"),
+    "waits for ever": (["lambda: self.waiting, timeout => lambda: self.waiting, None if timeout else 0"], "time-limit"),
+    "one condition for all": (
+        ["class Buffer: => class Buffer:\n    everybodys = threading.Condition()",
+         "self.changed = threading.Condition() => self.changed = self.everybodys"], "wait"),
+    "wakes for chats only": (["self.changed.notify() => message['kind'] == 'chat' and self.changed.notify()"], "wait"),
+    "only get has the lock": ([f"{LOCK} {IN} => {IN}\n        {LOCK}"], "not-locked"),
+    "takes without the lock": ([f"    {TAKE} => {TAKE}"], "not-locked"),
+    "changes the message": ([f"{REPLACE} => old.update(message)"], "same-dict"),
+    "a copy comes out": (["self.waiting.append(message) => self.waiting.append(dict(message))"], "same-dict"),
+    "one queue for all": (
+        ["class Buffer: => class Buffer:\n    all = deque()", "size, deque() => size, self.all"], "shared"),
+}  # fmt: skip
+WRONG = {name: (but(Buffer, *changes), {code}) for name, (changes, code) in WRONG.items()}
+WRONG |= {
     "full is asked first": (FullFirst, {"full-first"}),
-    "another size": (ThreeIsEnough, {"drops-which"}),
-    "always yes": (AlwaysYes, {"says-yes"}),
-    "says nothing": (SaysNothing, {"says-no"}),
-    "counts nothing": (CountsNothing, {"counts-dropped"}),
-    "a refused chat is counted": (CountsRefusedChats, {"counts-dropped"}),
-    "a new position is not counted": (NewOnesAreNotCounted, {"counts-dropped"}),
-    "replaced is dropped": (ReplacedIsDropped, {"counts-conflated"}),
-    "waits a moment": (LosesPatience, {"no-wait"}),
-    "waits for ever": (WaitsForEver, {"time-limit"}),
-    "sleeps its time": (SleepsItsTime, {"late"}),
-    "sleeps with the lock": (SleepsWithTheLock, {"blocks-producer"}),
-    "get(0) does not look": (LooksOnlyWhileThereIsTime, {"order"}),
-    "only get has the lock": (LocksOnlyGet, {"not-locked"}),
-    "takes without the lock": (TakesWithoutTheLock, {"not-locked"}),
     "looks without the lock": (LooksWithoutTheLock, {"not-locked"}),
-    "one condition for all": (OneConditionForAll, {"late"}),
-    "wakes for chats only": (WakesForChats, {"late"}),
-    "one place stays free": (OnePlaceFree, {"too-small"}),
-    "len counts vans": (CountsVans, {"not-len"}),
     "drops the longest unchanged": (DropsTheLongestUnchanged, {"drops-which"}),
-    "remembers the sent": (RemembersTheSent, {"counts-conflated"}),
-    "changes the message": (ChangesTheMessage, {"changes-message"}),
-    "a copy comes out": (Copies, {"changes-message"}),
-    "one queue for all": (OneQueueForAll, {"shared-by-all"}),
-    "last in, first out": (Stack, {"order"}),
+    "remembers the sent": (RemembersTheSent, {"counts"}),
 }

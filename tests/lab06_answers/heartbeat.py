@@ -1,36 +1,31 @@
 """Exercise 4: pulses that tell the dead from the living, and those that do not."""
 
-import itertools
+from tests.lab11_answers import but
 
 
 class Pulse:
-    """A dict of open pings, in small parts; each mistake replaces one."""
+    """A dict of open pings."""
 
     def __init__(self, interval, patience, now):
         self.interval, self.patience = interval, patience
-        self.next, self.numbers, self.open, self.dead = now + interval, itertools.count(1), {}, False
+        self.next, self.number, self.open, self.dead = now + interval, 0, {}, False
 
     def ping(self, now):
         if now < self.next:
             return None
         self.next = now + self.interval
-        payload = self.payload()
+        self.number += 1
+        payload = str(self.number).encode()
         self.open[payload] = now
         return payload
-
-    def payload(self):
-        return str(next(self.numbers)).encode()
 
     def pong(self, payload, now):
         if payload in self.open:
             sent = self.open[payload]
             self.open = {other: at for other, at in self.open.items() if at > sent}
 
-    def oldest(self, now):
-        return min(self.open.values(), default=now)
-
     def is_dead(self, now):
-        self.dead = self.dead or now - self.oldest(now) >= self.patience
+        self.dead = self.dead or now - min(self.open.values(), default=now) >= self.patience
         return self.dead
 
 
@@ -84,237 +79,47 @@ class OneDeadline:
         return False
 
 
-class AnsweredByTheDead(Pulse):
-    """What could be sent counts as life."""
-
-    def is_dead(self, now):
-        return now - (self.next - self.interval) >= self.patience
-
-
-class SamePayload(Pulse):
-    def payload(self):
-        return b"ping"
-
-
-class AnyPong(Pulse):
-    """Whatever comes proves life."""
-
-    def __init__(self, *args):
-        super().__init__(*args)
-        self.heard = args[2]
-
-    def pong(self, payload, now):
-        self.open.clear()
-
-
-class LastHeard(AnyPong):
-    """Patience is counted from the last pong, whichever ping it answers."""
-
-    def pong(self, payload, now):
-        self.heard = now
-
-    def is_dead(self, now):
-        return now - self.heard >= self.patience + self.interval
-
-
-class OnceIsEnough(Pulse):
-    """It has answered before, so it lives."""
-
-    known = False
-
-    def pong(self, payload, now):
-        self.known = self.known or payload in self.open
-
-    def is_dead(self, now):
-        return not self.known and super().is_dead(now)
-
-
-class NewestOnly(Pulse):
-    """Each new ping starts the clock again."""
-
-    def oldest(self, now):
-        return max(self.open.values(), default=now)
-
-
-class LatestPongOnly(Pulse):
-    """Only a pong for the last ping counts."""
-
-    def pong(self, payload, now):
-        if self.open and payload == list(self.open)[-1]:
-            self.open.clear()
-
-
-class ClearsAll(Pulse):
-    """A pong for one of ours answers all of them, also those sent later."""
-
-    def pong(self, payload, now):
-        if payload in self.open:
-            self.open.clear()
-
-
-class Eager(Pulse):
-    """The next ping is due and the last has no answer: dead."""
-
-    def is_dead(self, now):
-        return now - self.oldest(now) >= self.interval
-
-
-class Shared(Pulse):
-    """The dict is the class's, and so everybody's."""
-
-    everybodys = {}
-
-    def __init__(self, *args):
-        super().__init__(*args)
-        self.open = self.everybodys
-
-    def pong(self, payload, now):
-        sent = self.open.get(payload, 0)
-        for other in [one for one, at in self.open.items() if at <= sent]:
-            del self.open[other]
-
-
-class Revived(Pulse):
-    def is_dead(self, now):
-        return now - self.oldest(now) >= self.patience
-
-
-class Flood(Pulse):
-    def ping(self, now):
-        self.next = now
-        return super().ping(now)
-
-
-class BySchedule(Pulse):
-    """The next is due an interval after the last was *due*."""
-
-    def ping(self, now):
-        due = self.next
-        payload = super().ping(now)
-        self.next = due if payload is None else due + self.interval
-        return payload
-
-
-class StumblesOverStrangers(Pulse):
-    def pong(self, payload, now):
-        sent = self.open[payload]
-        self.open = {other: at for other, at in self.open.items() if at > sent}
-
-
-class NeverPings(Pulse):
-    def ping(self, now):
-        return None
-
-
-class OneAtATime(Pulse):
-    """The next ping waits for the last pong."""
-
-    def ping(self, now):
-        return None if self.open else super().ping(now)
-
-
-class OnlyTheAnswered(Pulse):
-    """The pings before it stay open."""
-
-    def pong(self, payload, now):
-        self.open.pop(payload, None)
-
-
-class FromZero(Pulse):
-    """The clock begins at 0, it thinks."""
-
-    def __init__(self, interval, patience, now):
-        super().__init__(interval, patience, 0.0)
-
-
-class JustTooLate(Pulse):
-    """Longer, not as long."""
-
-    def is_dead(self, now):
-        self.dead = self.dead or now - self.oldest(now) > self.patience
-        return self.dead
-
-
-class AsText(Pulse):
-    def payload(self):
-        return f"ping {next(self.numbers)}"
-
-
-class GoesBack(Deadline):
-    """An old pong takes the newer ones back."""
-
-    def pong(self, payload, now):
-        if payload.isdigit() and int(payload) <= len(self.sent):
-            self.answered = int(payload)
-
-
-class OnAGrid(Pulse):
-    """The pings stand on whole intervals from the first."""
-
-    def ping(self, now):
-        first, payload = self.next, super().ping(now)
-        if payload is not None:
-            self.next = first + self.interval * (1 + (now - first) // self.interval)
-        return payload
-
-
-class OneByte(Pulse):
-    """There are 256 of them."""
-
-    def payload(self):
-        return bytes([next(self.numbers) % 256])
-
-
-class BySecond(Pulse):
-    """Several pings in one second are one."""
-
-    def ping(self, now):
-        self.payload = lambda: b"%d" % int(now)
-        return super().ping(now)
-
-
-class AnyLaterNumber(Pulse):
-    """Also one that was never sent."""
-
-    def pong(self, payload, now):
-        if payload.isdigit():
-            self.open = {one: at for one, at in self.open.items() if int(one) > int(payload)}
-
-
-class NumbersInABCOrder(Pulse):
-    """b"10" comes before b"9"."""
-
-    def pong(self, payload, now):
-        if payload in self.open:
-            self.open = {other: at for other, at in self.open.items() if other > payload}
-
-
 RIGHT = {"open pings in a dict": Pulse, "a list of times": Deadline, "a log of deadlines": OneDeadline}
+MINE, DEAD = "if payload in self.open:\n            sent", "self.dead or now - min(self.open.values(), default=now)"
+NUMBERED, KEPT = "str(self.number).encode()", "if at > sent"
 WRONG = {
-    "answered by the dead": (AnsweredByTheDead, {"too-eager"}),
-    "any pong": (AnyPong, {"old-pong"}),
-    "counted from the last pong": (LastHeard, {"too-late"}),
-    "once is enough": (OnceIsEnough, {"not-found"}),
-    "the newest ping only": (NewestOnly, {"not-found"}),
-    "the latest pong only": (LatestPongOnly, {"slow-killed"}),
-    "one pong for all": (ClearsAll, {"old-pong"}),
-    "only the ping that was answered": (OnlyTheAnswered, {"skipped"}),
-    "an old pong goes back": (GoesBack, {"any-pong"}),
-    "too eager": (Eager, {"slow-killed"}),
-    "shared by all": (Shared, {"shared"}),
-    "comes back to life": (Revived, {"revived"}),
-    "a flood": (Flood, {"ping-flood"}),
-    "the clock begins at zero": (FromZero, {"first-ping"}),
-    "by schedule": (BySchedule, {"bursts"}),
-    "on a grid": (OnAGrid, {"bursts"}),
-    "stumbles over strangers": (StumblesOverStrangers, {"exception"}),
-    "never pings": (NeverPings, {"no-ping"}),
-    "one at a time": (OneAtATime, {"one-ping"}),
-    "longer than patience": (JustTooLate, {"too-late"}),
-    "the same payload": (SamePayload, {"same-payload"}),
-    "one byte": (OneByte, {"same-payload"}),
-    "a payload a second": (BySecond, {"same-payload"}),
-    "any later number": (AnyLaterNumber, {"any-pong"}),
-    "numbers in ABC order": (NumbersInABCOrder, {"old-pong"}),
-    "a text": (AsText, {"not-bytes"}),
-}
+    "answered by the dead": ([f"{DEAD} => self.dead or now - (self.next - self.interval)"], "too-eager"),
+    "any pong": ([f"{MINE} => self.open.clear()\n        if payload in self.open:\n            sent"], "old-pong"),
+    "counted from the last pong": (
+        ["self.open[payload] = now => self.open[payload] = now; self.heard = getattr(self, 'heard', now)",
+         f"{MINE} => self.heard = now\n        {MINE}", f"{DEAD} => now - getattr(self, 'heard', now) - self.interval"],
+        "not-found"),
+    "once is enough": (
+        ["sent = => self.known = sent =", "now - min => not hasattr(self, 'known') and now - min"], "not-found"),
+    "the newest ping only": (["now - min => now - max"], "not-found"),
+    "the latest pong only": (["if payload in self.open: => if payload == list(self.open or [0])[-1]:"], "slow-killed"),
+    "one pong for all": ([f"{KEPT} => if at < 0"], "old-pong"),
+    "only the ping that was answered": ([f"{KEPT} => if other != payload"], "skipped"),
+    "too eager": ([">= self.patience => >= self.interval"], "slow-killed"),
+    "shared by all": (
+        ["class Pulse: => class Pulse:\n    everybodys = {}", " self.open, self.dead = now + => self.dead = now +",
+         "0, {}, False => 0, False; self.open = self.everybodys",
+         f"self.open = {{other: at for other, at in self.open.items() {KEPT}}} => "
+         "[self.open.pop(other) for other, at in list(self.open.items()) if at <= sent]"], "shared"),
+    "comes back to life": (["self.dead = self.dead or => self.dead ="], "revived"),
+    "a flood": (["self.next = now + self.interval => self.next = now"], "due"),
+    "the clock begins at zero": (["= now + interval => = interval"], "due"),
+    "by schedule": (["self.next = now + => self.next +="], "due"),
+    "on a grid": (["self.next = now + self.interval => "
+                   "self.next += self.interval * (1 + (now - self.next) // self.interval)"], "due"),
+    "stumbles over strangers": (["if payload in self.open: => if True:"], "exception"),
+    "never pings": (["if now < self.next: => if True:"], "due"),
+    "one at a time": (["if now < self.next: => if self.open or now < self.next:"], "due"),
+    "longer than patience": ([">= self.patience => > self.patience"], "not-found"),
+    "the same payload": ([f"{NUMBERED} => b'ping'"], "payload"),
+    "one byte": ([f"{NUMBERED} => bytes([self.number % 256])"], "payload"),
+    "a payload a second": ([f"{NUMBERED} => str(int(now)).encode()"], "payload"),
+    "any later number": (
+        ["if payload in self.open: => if payload.isdigit():", "= self.open[payload]\n => = int(payload)\n",
+         "at > sent => int(other) > sent"], "any-pong"),
+    "numbers in ABC order": ([f"{KEPT} => if other > payload"], "skipped"),
+    "a text": ([f"{NUMBERED} => str(self.number)"], "payload"),
+}  # fmt: skip
+WRONG = {name: (but(Pulse, *changes), {code}) for name, (changes, code) in WRONG.items()}
+#: An old pong takes the newer ones back.
+WRONG["an old pong goes back"] = but(Deadline, "self.answered < int(payload) <= => 0 < int(payload) <="), {"any-pong"}

@@ -3,65 +3,61 @@
 import threading
 
 from flask import Flask, request
-from flask_socketio import SocketIO, close_room, emit, join_room, leave_room, rooms
+from flask_socketio import SocketIO, close_room, emit, join_room, leave_room, rooms  # noqa: F401  for the changes
+
+from tests.lab11_answers import but
 
 
-class Support:
-    """A right answer in small parts; each mistake replaces one."""
+def in_small_parts():
+    socketio = SocketIO(Flask("support"), async_mode="threading")
+    people = {}  # connection -> (chat, name)
 
-    def __init__(self):
-        self.socketio = SocketIO(Flask("support"), async_mode="threading")
-        self.people = {}  # connection -> (chat, name)
-        for event in ("enter", "say", "ask", "leave"):
-            self.socketio.on(event)(getattr(self, event))
-        self.socketio.on("disconnect")(self.disconnect)
-
-    @classmethod
-    def make(cls):
-        return cls().socketio
-
-    def tell(self, chat):
-        names = [name for where, name in self.people.values() if where == chat]
-        emit("people", names, to=self.room(chat))
-
-    def room(self, chat):
+    def room(chat):
         return f"chat {chat!r}"
 
-    def enter(self, data):
-        self.leave()
-        self.people[self.key(data)] = data["chat"], data["name"]
-        join_room(self.room(data["chat"]))
-        self.tell(data["chat"])
-
-    def key(self, data=None):
+    def me():
         return request.sid
 
-    def say(self, text):
-        if self.key() in self.people:
-            chat, name = self.people[self.key()]
-            self.speak(chat, {"name": name, "text": text})
+    def tell(chat):
+        names = [name for where, name in people.values() if where == chat]
+        emit("people", names, to=room(chat))
 
-    def speak(self, chat, said):
-        emit("said", said, to=self.room(chat))
+    @socketio.on("enter")
+    def enter(data):
+        go_out()
+        people[me()] = data["chat"], data["name"]
+        join_room(room(data["chat"]))
+        tell(data["chat"])
 
-    def ask(self, order):
+    @socketio.on("say")
+    def say(text):
+        if me() in people:
+            chat, name = people[me()]
+            emit("said", {"name": name, "text": text}, to=room(chat))
+
+    @socketio.on("ask")
+    def ask(order):
         emit("status", {"order": order, "state": "packed"})
 
-    def leave(self):
-        if request.sid in self.people:
-            chat, _ = self.people.pop(request.sid)
-            self.go(chat)
-            self.tell(chat)
+    def go_out():
+        if me() in people:
+            chat, _ = people.pop(me())
+            leave_room(room(chat))
+            tell(chat)
 
-    def go(self, chat):
-        leave_room(self.room(chat))
+    @socketio.on("leave")
+    def leave():
+        go_out()
 
-    def disconnect(self, reason):
-        self.leave()
+    @socketio.on("disconnect")
+    def disconnect(reason):
+        go_out()
+
+    return socketio
 
 
 def with_sessions():
-    """Written with functions, a lock, a table of chats, and socketio.emit with explicit addressees."""
+    """A lock, a table of chats, and socketio.emit with explicit addressees."""
     app = Flask("support")
     socketio = SocketIO(app, async_mode="threading")
     chats, lock = {}, threading.Lock()
@@ -141,299 +137,57 @@ def to_each():
     return socketio
 
 
-class NumberedRooms(Support):
-    """Each chat gets a room number of the shop's own."""
-
-    def __init__(self):
-        super().__init__()
-        self.numbers = {}
-
-    def room(self, chat):
-        return f"room {self.numbers.setdefault((type(chat), chat), len(self.numbers))}"
-
-
-class JoinsBeforeItNotes(Support):
-    """The library refuses to let her into the room of a connection, and so she is in no chat."""
-
-    def room(self, chat):
-        return chat if isinstance(chat, str) else repr((chat,))
-
-    def enter(self, data):
-        self.leave()
-        join_room(self.room(data["chat"]))
-        self.people[request.sid] = data["chat"], data["name"]
-        self.tell(data["chat"])
-
-
-class NeverJoins(Support):
-    def enter(self, data):
-        self.people[request.sid] = data["chat"], data["name"]
-        self.tell(data["chat"])
-
-
-class Broadcasts(Support):
-    def ask(self, order):
-        emit("status", {"order": order, "state": "packed"}, broadcast=True)
-
-
-class RepliesToTheRoom(Support):
-    def ask(self, order):
-        emit("status", {"order": order, "state": "packed"}, to=self.room(self.people[request.sid][0]))
-
-
-class SaysToAll(Support):
-    def speak(self, chat, said):
-        emit("said", said, broadcast=True)
-
-
-class SaysToHerselfOnly(Support):
-    def speak(self, chat, said):
-        emit("said", said)
-
-
-class NotHerself(Support):
-    def speak(self, chat, said):
-        emit("said", said, to=self.room(chat), include_self=False)
-
-
-class ForgetsTheRoom(Support):
-    """Her name is deleted, and she hears everything."""
-
-    def go(self, chat):
-        pass
-
-
-class ClosesTheRoom(Support):
-    """One leaves, and all are put out."""
-
-    def go(self, chat):
-        close_room(self.room(chat))
-
-
-class LeavesInSilence(Support):
-    def leave(self):
-        if request.sid in self.people:
-            chat, _ = self.people.pop(request.sid)
-            leave_room(self.room(chat))
-
-
-class TwoAtOnce(Support):
-    def enter(self, data):
-        self.people[request.sid] = data["chat"], data["name"]
-        join_room(self.room(data["chat"]))
-        self.tell(data["chat"])
-
-
-class NoDisconnect(Support):
-    def disconnect(self, reason):
-        pass
-
-
-class FailsForStrangers(Support):
-    def say(self, text):
-        chat, name = self.people[request.sid]
-        self.speak(chat, {"name": name, "text": text})
-
-
-class ByName(Support):
-    """Keeps people by their names."""
-
-    def __init__(self):
-        super().__init__()
-        self.names = {}
-
-    def key(self, data=None):
-        if data is not None:
-            self.names[request.sid] = data["name"]
-        return self.names.get(request.sid)
-
-    def leave(self):
-        if self.key() in self.people:
-            chat, _ = self.people.pop(self.key())
-            leave_room(self.room(chat))
-            self.tell(chat)
-
-
-class NamesOnce(Support):
-    def tell(self, chat):
-        names = dict.fromkeys(name for where, name in self.people.values() if where == chat)
-        emit("people", list(names), to=self.room(chat))
-
-
-class HearsHerself(Support):
-    """Who is in no chat speaks to herself."""
-
-    def say(self, text):
-        if request.sid not in self.people:
-            emit("said", {"name": "", "text": text})
-        super().say(text)
-
-
-class NoChat0(Support):
-    """0 is false."""
-
-    def speak(self, chat, said):
-        if chat:
-            super().speak(chat, said)
-
-
-class LeavesEveryRoom(Support):
-    """Her own room, too: nothing reaches her any more."""
-
-    def go(self, chat):
-        for room in list(rooms()):
-            leave_room(room)
-
-
-class NothingReturned(Support):
-    @classmethod
-    def make(cls):
-        super().make()
-
-
-class RoomsWithAPrefix(Support):
-    """A number and a text may look alike."""
-
-    def room(self, chat):
-        return f"chat {chat}"
-
-
-class TextsAsTheyAre(Support):
-    """The ids of connections are texts, too."""
-
-    def room(self, chat):
-        return chat if isinstance(chat, str) else repr((chat,))
-
-
-class OneList(Support):
-    """The list goes to the room, and has everybody in it."""
-
-    def tell(self, chat):
-        emit("people", [name for _, name in self.people.values()], to=self.room(chat))
-
-
-class ListsByText(Support):
-    """The rooms differ, the lists do not."""
-
-    def tell(self, chat):
-        names = [name for where, name in self.people.values() if str(where) == str(chat)]
-        emit("people", names, to=self.room(chat))
-
-
-class TellsBeforeSheIsIn(Support):
-    def enter(self, data):
-        self.leave()
-        self.people[request.sid] = data["chat"], data["name"]
-        self.tell(data["chat"])
-        join_room(self.room(data["chat"]))
-
-
-class Alphabetical(Support):
-    def tell(self, chat):
-        emit("people", sorted(name for where, name in self.people.values() if where == chat), to=self.room(chat))
-
-
-class AlwaysOrder17(Support):
-    def ask(self, order):
-        super().ask(17)
-
-
-class OnlyCustomersInAChat(Support):
-    def ask(self, order):
-        if request.sid in self.people:
-            super().ask(order)
-
-
-class SaysGoodbye(Support):
-    """The list first, and then she is put out."""
-
-    def leave(self):
-        if request.sid in self.people:
-            chat, _ = self.people.pop(request.sid)
-            self.tell(chat)
-            self.go(chat)
-
-
-class MovesInSilence(Support):
-    def enter(self, data):
-        if request.sid in self.people:
-            self.go(self.people.pop(request.sid)[0])
-        super().enter(data)
-
-
-class FailsWhenAStrangerGoes(Support):
-    def disconnect(self, reason):
-        chat, _ = self.people.pop(request.sid)
-        self.tell(chat)
-
-
-class RemembersTheLastChat(Support):
-    """She has left, and is still heard there."""
-
-    def __init__(self):
-        super().__init__()
-        self.was = {}
-
-    def enter(self, data):
-        super().enter(data)
-        self.was[request.sid] = data["chat"], data["name"]
-
-    def say(self, text):
-        if request.sid in self.was:
-            chat, name = self.was[request.sid]
-            emit("said", {"name": name, "text": text}, to=self.room(chat))
-
-
-class EnterFails(Support):
-    def enter(self, data):
-        join_room(self.room(data["order"]))
-
-
-class ToldByNobody(Support):
-    """Joins, and says nothing of it."""
-
-    def enter(self, data):
-        self.leave()
-        self.people[request.sid] = data["chat"], data["name"]
-        join_room(self.room(data["chat"]))
-        emit("people", [data["name"]])
-
-
-RIGHT = {"in small parts": Support.make, "a table of chats": with_sessions, "to each by itself": to_each}
-RIGHT["joins before it notes"] = JoinsBeforeItNotes.make
-RIGHT["numbered rooms"] = NumberedRooms.make
+ROOM, TEXT = 'f"chat {chat!r}"', "chat if isinstance(chat, str) else repr((chat,))"
+NOTE, JOIN = 'people[me()] = data["chat"], data["name"]', 'join_room(room(data["chat"]))'
+FIRST, GO = "go_out()\n        people", "leave_room(room(chat))"
+SAY, TELL_IT = "            chat, name = people[me()]", 'tell(data["chat"])'
+SPEAKS, TO = f"if me() in people:\n{SAY}", 'to=room(chat))\n\n    @socketio.on("ask'
+STATUS = 'emit("status", {"order": order, "state": "packed"}'
+NAMES = "[name for where, name in people.values() if where == chat]"
+LOST = "people = {} => people, was = {}, {}"
+RIGHT = {
+    "in small parts": in_small_parts,
+    "a table of chats": with_sessions,
+    "to each by itself": to_each,
+    "numbered rooms": but(in_small_parts, "people = {} => people, numbers = {}, {}",
+                          f"{ROOM} => f'room {{numbers.setdefault((type(chat), chat), len(numbers))}}'"),
+    "joins before it notes": but(in_small_parts, f"{ROOM} => {TEXT}", f"{JOIN} => pass", f"{NOTE} => {JOIN}; {NOTE}"),
+}  # fmt: skip
 WRONG = {
-    "the room is never joined": (NeverJoins, {"not-joined"}),
-    "a handler fails": (EnterFails, {"no-answer"}),
-    "one list for all": (OneList, {"strangers"}),
-    "lists by text": (ListsByText, {"other-chat"}),
-    "told before she is in": (TellsBeforeSheIsIn, {"no-people"}),
-    "told by nobody": (ToldByNobody, {"no-people"}),
-    "in alphabetical order": (Alphabetical, {"no-people"}),
-    "broadcast in place of a reply": (Broadcasts, {"everybody"}),
-    "the reply goes to the room": (RepliesToTheRoom, {"everybody"}),
-    "always order 17": (AlwaysOrder17, {"no-status"}),
-    "answers in chats only": (OnlyCustomersInAChat, {"no-status"}),
-    "said to the whole shop": (SaysToAll, {"strangers"}),
-    "said to herself only": (SaysToHerselfOnly, {"not-said"}),
-    "not to herself": (NotHerself, {"not-herself"}),
-    "the name is deleted, the room is not left": (ForgetsTheRoom, {"still-in-room"}),
-    "the list to her who leaves": (SaysGoodbye, {"still-in-room"}),
-    "one leaves, all are out": (ClosesTheRoom, {"not-told-left"}),
-    "leaves in silence": (LeavesInSilence, {"not-told-left"}),
-    "in two chats at once": (TwoAtOnce, {"two-rooms"}),
-    "moves in silence": (MovesInSilence, {"two-rooms"}),
-    "open after a disconnect": (NoDisconnect, {"not-gone"}),
-    "fails for who is in no chat": (FailsForStrangers, {"outsider"}),
-    "fails when a stranger goes": (FailsWhenAStrangerGoes, {"outsider"}),
-    "heard after she left": (RemembersTheLastChat, {"outsider"}),
-    "texts as they are": (TextsAsTheyAre, {"whisper"}),
-    "rooms with a prefix": (RoomsWithAPrefix, {"other-chat"}),
-    "people by their names": (ByName, {"name-lost"}),
-    "each name once": (NamesOnce, {"name-lost"}),
-    "hears herself": (HearsHerself, {"outsider"}),
-    "no chat 0": (NoChat0, {"other-chat"}),
-    "leaves every room": (LeavesEveryRoom, {"no-status"}),
-    "returns nothing": (NothingReturned, {"wrong-type"}),
-}
-WRONG = {name: (answer.make, codes) for name, (answer, codes) in WRONG.items()}
+    "the room is never joined": ([f"{JOIN} => pass"], "no-people"),
+    "told before she is in": ([f"{TELL_IT} => pass", f"{JOIN} => {TELL_IT}; {JOIN}"], "no-people"),
+    "told by nobody": ([f"{TELL_IT} => emit('people', [data['name']])"], "no-people"),
+    "in alphabetical order": ([f"{NAMES} => sorted{NAMES.replace('[', '(').replace(']', ')')}"], "no-people"),
+    "a handler fails": ([f"{JOIN} => join_room(room(data['order']))"], "no-answer"),
+    "one list for all": ([f"{NAMES} => [name for _, name in people.values()]"], "strangers"),
+    "lists by text": (["if where == chat => if str(where) == str(chat)"], "other-chat"),
+    "rooms with a prefix": (["{chat!r} => {chat}"], "other-chat"),
+    "no chat 0": ([f"{SPEAKS} => if me() in people and people[me()][0]:\n{SAY}"], "other-chat"),
+    "texts as they are": ([f"{ROOM} => {TEXT}"], "whisper"),
+    "broadcast in place of a reply": ([f"{STATUS} => {STATUS}, broadcast=True"], "status"),
+    "the reply goes to the room": ([f"{STATUS} => {STATUS}, to=room(people[me()][0])"], "status"),
+    "always order 17": (['"order": order => "order": 17'], "status"),
+    "answers in chats only": ([f"{STATUS} => if me() in people: {STATUS}"], "status"),
+    "said to the whole shop": ([f"{TO} => {TO.replace('to=room(chat)', 'broadcast=True')}"], "strangers"),
+    "said to herself only": ([f"{TO} => {TO.replace('to=room(chat)', '')}"], "not-said"),
+    "not to herself": ([f"{TO} => {TO.replace('room(chat)', 'room(chat), include_self=False')}"], "not-said"),
+    "the name is deleted, the room is not left": ([f"{GO} => pass"], "left"),
+    "the list to her who leaves": ([f"{GO}\n            tell(chat) => tell(chat)\n            {GO}"], "left"),
+    "one leaves, all are out": ([f"{GO} => close_room(room(chat))"], "left"),
+    "leaves in silence": ([f"{GO}\n            tell(chat) => {GO}"], "left"),
+    "leaves every room": ([f"{GO} => [leave_room(one) for one in list(rooms())]"], "left"),
+    "in two chats at once": ([f"{FIRST} => people"], "two-rooms"),
+    "moves in silence": ([f"{FIRST} => for chat, _ in [people.pop(me(), (0, 0))]: {GO}\n        people"], "two-rooms"),
+    "open after a disconnect": (["reason):\n => reason):\n        return\n"], "not-gone"),
+    "fails for who is in no chat": ([f"{SPEAKS} => if True:\n{SAY}"], "outsider"),
+    "fails when a stranger goes": (["reason):\n => reason):\n        people[me()]\n"], "outsider"),
+    "heard after she left": ([LOST, f"{NOTE} => was[me()] = {NOTE}", f"{SPEAKS} => if me() in was:\n"
+                              f"{SAY.replace('people[', 'was[')}"], "outsider"),
+    "hears herself": ([f"{SPEAKS} => if me() not in people:\n            emit('said', {{}})\n"
+                       f"        else:\n{SAY}"], "outsider"),
+    "people by their names": ([LOST, "return request.sid => return was.get(request.sid, 0)",
+                               f"{NOTE} => was[request.sid] = data['name']; {NOTE}"], "name-lost"),
+    "each name once": ([f"{NAMES} => list(dict.fromkeys({NAMES[1:-1]}))"], "name-lost"),
+    "returns nothing": (["    return socketio => "], "wrong-type"),
+}  # fmt: skip
+WRONG = {name: (but(in_small_parts, *changes), {code}) for name, (changes, code) in WRONG.items()}

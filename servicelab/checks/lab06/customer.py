@@ -9,15 +9,16 @@ import time
 from typing import NamedTuple
 
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect
 
 from servicelab.clients.session import callee_of
+from servicelab.clients.streams import open_websocket
 from servicelab.servers.message_stamps import Talk
 from servicelab.servers.socketio import SocketIOServer, describe
 from servicelab.servers.threads import shut
 from servicelab.trace import Trace
 
 PATIENCE = 1.5  # seconds for an answer
+LOOK = 0.05  # seconds until it is asked again whether the handler has failed
 
 
 class Heard(NamedTuple):
@@ -30,86 +31,60 @@ class Heard(NamedTuple):
 
 class Customer:
     """One client, connected on birth; its messages are in ``trace`` under ``name``. Not for several threads.
-    ``asides`` are the ids of messages that are no part of the story."""
+    ``heard`` is what came, ``sid`` the id by which the server knows the connection, ``last`` that of the last message
+    in the trace which it sent."""
 
-    def __init__(self, server: SocketIOServer, trace: Trace, name: str, asides: set | None = None):
-        self.name, self.heard, self.last = name, [], None  # last: the id of what was sent last
-        self._talk = Talk.opened_by(name, callee_of(server.url), trace)
-        self.asides = set() if asides is None else asides
-        self._sent = self._got = self._number = 0
-        url = f"ws://{server.url.removeprefix('http://')}/socket.io/?EIO=4&transport=websocket"
-        self._connection = connect(
-            url, proxy=None, legacy=True, compression=None, ping_interval=None, additional_headers=self._talk.headers
-        )
-        self._next(PATIENCE)  # Engine.IO's "open"
+    def __init__(self, server: SocketIOServer, trace: Trace, name: str):
+        self.name, self.heard, self.last, self._errors = name, [], "", server.errors
+        self._talk, self._sent, self._got = Talk.opened_by(name, callee_of(server.url), trace), 0, 0
+        url, headers = f"ws{server.url.removeprefix('http')}/socket.io/?EIO=4&transport=websocket", self._talk.headers
+        self._line = open_websocket(url, compression=None, ping_interval=None, additional_headers=headers)
         self._send("0")
-        self.sid = ""  # the id of this connection, which the server knows as request.sid
-        self._wait(self._is_welcome)
+        self.sid = json.loads(self._until("40")[2:] or '{"sid": ""}')["sid"]
 
     def call(self, event: str, *data) -> bool:
-        """Emit, and wait until the handler has returned; says whether it has. What the handler has emitted to this
-        customer stands in ``heard`` then."""
-        self._number += 1
-        self._send(f"2{self._number}{json.dumps([event, *data])}")
-        return self._wait(lambda packet, ack=f"3{self._number}[": packet.startswith(ack))
+        """Emit, and wait until the handler has returned; says whether it has, and none has failed meanwhile. What it
+        emitted to this customer stands in ``heard`` then."""
+        number, failed = self._sent, len(self._errors)
+        self._send(f"2{number}{json.dumps([event, *data])}")
+        return bool(self._until(f"43{number}[", lambda: len(self._errors) > failed))
 
-    def answers(self, event: str) -> bool:
-        """A :meth:`call` of the check's own: as if it had not been said, it is in ``asides`` and not in ``last``."""
-        last, self.last = self.last, None
-        answered = self.call(event)
-        self.asides.add(self.last)
-        if answered:
-            self.asides.add(f"{self._talk.id}.down.{self._got}")
-        self.last = last
-        return answered
+    def catch_up(self) -> None:
+        """Hear all that the server has sent so far. It answers an Engine.IO "upgrade" behind all that, with a "noop";
+        nobody else notices."""
+        self._line.send("5")
+        self._until("6")
 
-    def wait_for(self, event: str, seconds: float = PATIENCE) -> Heard | None:
-        """The first ``event`` in ``heard``, waited for; None when it does not come."""
-        end = time.monotonic() + seconds
-        while not (found := [one for one in self.heard if one.event == event]):
-            if self._next(end - time.monotonic()) is None:
-                return None
-        return found[0]
-
-    def forget(self) -> None:
-        self.heard.clear()
+    def wait_for(self, event: str) -> None:
+        self._until("no packet", lambda: event in [one.event for one in self.heard])
 
     def close(self) -> None:
         """Go without a word, as a phone in a tunnel does."""
-        shut(self._connection.socket)
-        self._connection.recv_events_thread.join(1.0)
+        shut(self._line.socket)
+        self._line.recv_events_thread.join(1.0)
 
     def _send(self, packet):
         self._sent += 1
         self.last = f"{self._talk.id}.up.{self._sent}"
         self._talk.sends(describe(packet))
-        self._connection.send("4" + packet)
+        self._line.send("4" + packet)
 
-    def _is_welcome(self, packet):
-        if packet.startswith("0"):
-            self.sid = json.loads(packet[1:])["sid"]
-        return bool(self.sid)
-
-    def _wait(self, is_it):
+    def _until(self, start, is_over=lambda: False):
+        """The next packet that begins like this; "" when none comes, or it is over."""
         end = time.monotonic() + PATIENCE
-        while (packet := self._next(end - time.monotonic())) is not None:
-            if is_it(packet):
-                return True
-        return False
-
-    def _next(self, seconds):
-        """The next packet, without Engine.IO's envelope; None when none comes."""
-        try:
-            packet = self._connection.recv(timeout=max(0.0, seconds))
-        except (TimeoutError, ConnectionClosed):
-            return None
-        if packet == "2":
-            self._connection.send("3")
-        if not packet.startswith("4"):
-            return packet
-        self._got += 1
-        self._talk.gets()
-        if packet.startswith("42"):
-            event, *data = json.loads(packet[packet.index("[") :])
-            self.heard.append(Heard(event, data[0] if data else None, f"{self._talk.id}.down.{self._got}"))
-        return packet[1:]
+        while time.monotonic() < end and not is_over():
+            try:
+                packet = self._line.recv(timeout=LOOK)
+            except TimeoutError:
+                continue
+            except ConnectionClosed:
+                break
+            if packet.startswith("4"):
+                self._got += 1
+                self._talk.gets()
+            if packet.startswith("42"):
+                event, *data = json.loads(packet[packet.index("[") :])
+                self.heard.append(Heard(event, data[0] if data else None, f"{self._talk.id}.down.{self._got}"))
+            if packet.startswith(start):
+                return packet
+        return ""

@@ -1,7 +1,7 @@
 """Exercise 4, repair: is the other side still there? The dead must be found, the living left alone.
 
-The learner's object sees a clock and payloads only, so it is put on a clock of the check's own, in no time. All times
-on it are whole sixteenths, which a float holds exactly.
+The learner's object sees a clock and payloads only, so it is put on a clock of the check's own, in no time, and
+compared with what the task says at each tick. All times are whole sixteenths, which a float holds exactly.
 """
 
 from collections.abc import Callable
@@ -13,33 +13,22 @@ from servicelab.checks.scenario import Stage, scenario, words
 
 START = 1000.0  # where the clock begins, seconds
 STEP = 1 / 16
-INTERVAL, PATIENCE = 1.0, 2.5  # seconds
 
 WORDS = words("""
-no-ping: it pings when a ping is due
-    When does `ping` return something, and what did the last ping leave behind?
-first-ping: … for the first time when `interval` seconds have gone by since the connection was opened
-    At which time was it opened? The clock does not begin at 0.
-ping-flood: … and then `interval` after the last ping, neither sooner nor later
-    What do you note when you have sent one, and how do you compare?
-not-bytes: a payload is bytes
-    What goes into a frame on the wire?
-same-payload: each ping has a payload of its own
+due: it pings `interval` after the connection was opened, and then `interval` after the last ping, answered or not
+    At which time was it opened? The clock does not begin at 0. What do you note when you have sent one: when it was,
+    or when it was due? What does yours wait for?
+payload: each ping has a payload of its own, of bytes
     A pong brings nothing but the payload. Which ping does it answer?
 too-eager: no ping has waited for `patience` seconds: nobody is dead
     From when to when does a ping wait, and which of the two numbers is its limit?
 slow-killed: a peer whose answers are slower than the interval, and quicker than the patience, lives
     How many pings can be under way at once, and what do you know of each of them?
-one-ping: … and is pinged each `interval` all the same
-    The next ping is due whether or not the last was answered. What do yours wait for?
 skipped: a peer that answers only the later of two pings lives
     What does this answer say about the ping before?
-bursts: after a time when nobody asked, one ping is due, and the next one `interval` later
-    From when do you count to the next: from the ping, or from when it was due?
-not-found: a peer that has fallen silent is found dead
-    That a ping could be sent proves nothing: the kernel takes it. And which of several open pings says the most?
-too-late: … as soon as the first unanswered ping has waited for `patience` seconds
-    From which moment do you count, and what happens at just that moment?
+not-found: a peer that has fallen silent is found dead as soon as the first unanswered ping has waited for `patience`
+    That a ping could be sent proves nothing: the kernel takes it. Which of several open pings says the most, from which
+    moment do you count, and what happens at just that moment?
 old-pong: … also when an answer to an earlier ping was still under way
     Of which moment does this pong tell? And what of the pings that were sent later?
 any-pong: a payload that answers no open ping changes nothing
@@ -52,187 +41,100 @@ revived: who was declared dead stays dead, whatever comes
 
 
 class Peer(NamedTuple):
-    """Is ``delay`` seconds away, one way, and answers each ping until it ``dies``. ``answers(number)`` is what it
-    answers to a ping (from 1): the number of one, bytes of its own, or None."""
+    """Is ``delay`` seconds away, one way, and answers each ping until it ``dies``, with ``answers(sent, ward)``: of the
+    payloads that were sent so far, with the last; or with none."""
 
     delay: float = STEP
     dies: float = inf
-    answers: Callable = lambda number: number
+    answers: Callable = lambda sent, ward: sent[-1]
 
 
 class Ward(Stage):
-    """The learner's pulse on a peer. ``pings`` are ``(when, payload)``."""
+    """The learner's pulses on peers."""
 
-    def __init__(self, ask, Pulse):
-        super().__init__(ask, Pulse)
-        self.pings = []
+    def play(self, code, *runs):
+        for *peers, settings in runs:
+            yield from self.watch(code, *peers, **settings)
 
-    def new(self, interval=INTERVAL, patience=PATIENCE):
-        self.last = self.ask.trace.send("peer", "server", "connect", at=0.0)
-        self.ask.trace.receive(self.last, "server", at=0.0)
-        return self.make(self.yours, interval, patience, START, methods=("ping", "pong", "is_dead"))
-
-    def asked(self, drive, *args):
-        """What ``drive`` returns, which calls the learner's methods."""
-        outcome = self.ask.run(drive, *args, limit=3.0)
-        if not outcome.returned:
-            what, hint = "ping, pong and is_dead return, whatever they are asked", "Read the last line of it first."
-            self.ask.need(outcome.how, what, False, str(outcome), hint, self.last)
-        return outcome.value
-
-    def watch(self, seconds, peer, interval=INTERVAL, patience=PATIENCE):
-        """When the peer was found dead, None if never."""
+    def watch(self, code, *peers, interval=1.0, patience=2.5, seconds=20.0, ticks=()):
+        """Of these peers, watched side by side, the pulses say what they should: ``code`` if not."""
         self.ask.trace.clear()
-        self.pings.clear()
-        found = self.asked(self._watch, seconds, peer, self.new(interval, patience), 2 * seconds / interval)
-        lost = [one.id for one in self.ask.trace.messages if one.lost]
-        self.last = (lost or [self.last])[0]
-        self.told = "it was never found" if found is None else f"it was found dead at {found:.3g} s"
-        return found
+        ticks, lives = ticks or [tick * STEP for tick in range(int(seconds / STEP))], []
+        for peer in peers:
+            self.draw("peer", "server", "connect", 0.0)
+            pulse = self.make(self.yours, interval, patience, START, methods=("ping", "pong", "is_dead"))
+            lives.append(self.life(code, pulse, peer, interval, patience, ticks))
 
-    def _watch(self, seconds, peer, pulse, most):
-        trace, coming = self.ask.trace, []
-        for at in (tick * STEP for tick in range(int(seconds / STEP) + 1)):
+        def live():
+            return next((wrong for wrongs in zip(*lives) for wrong in wrongs if wrong), (code, ""))
+
+        live.__name__ = "any call of ping, pong and is_dead"
+        wrong, told = self.call(live)
+        yield wrong, not told, f"the interval is {interval:g} s, the patience {patience:g} s; {told}"
+
+    def life(self, code, pulse, peer, interval, patience, ticks):
+        """At each tick None, or what was wrong: a code, and words. ``waiting`` are the pings that are open."""
+        trace, due, waiting, sent, coming, dead = self.ask.trace, interval, {}, [], [], False
+        for at in ticks:
             while coming and coming[0][0] <= at:
                 _, payload, id = coming.pop(0)
                 trace.receive(id, "server", at=at)
                 pulse.pong(payload, START + at)
-            if pulse.is_dead(START + at):
-                trace.state("server", "the peer is dead", at=at)
-                return at
-            payload = pulse.ping(START + at)
-            if payload is not None and len(self.pings) < most:
-                self.pings.append((at, payload))
-                id, arrives = trace.send("server", "peer", f"ping {len(self.pings)}", at=at), at + peer.delay
-                answer = peer.answers(len(self.pings))
-                if arrives >= peer.dies:
-                    trace.lose(id, "nobody there", at=arrives)
-                    continue
-                trace.receive(id, "peer", at=arrives)
-                if answer is not None:
-                    id = trace.send("peer", "server", f"pong {answer}", at=arrives)
-                    answer = answer if isinstance(answer, bytes) else self.pings[answer - 1][1]
-                    coming.append((arrives + peer.delay, answer, id))
-        return None
-
-    @property
-    def pinged(self):
-        return f"it pinged at {', '.join(f'{at:.3g}' for at, _ in self.pings[:12]) or 'no time at all'} s"
-
-
-check_heartbeat = scenario("06", 4, "A heartbeat that the dead cannot answer", WORDS, Pulse=Ward)
-part = check_heartbeat.part
-
-
-@part
-def a_living_peer(w):
-    for interval, patience, pings in ((1.0, 2.5, 10), (4.0, 1.5, 2), (0.25, 0.5, 300)):
-        due = [interval * n for n in range(1, pings + 1)]
-        found = w.watch(max(10.0, due[-1]), Peer(), interval, patience)
-        told = f"the interval is {interval:g} s, the patience {patience:g} s; {w.pinged}"
-        yield "too-eager", found is None or w.pings, f"{told}; {w.told}"
-        yield "no-ping", w.pings, told
-        yield "ping-flood", len(w.pings) <= pings + 1, told
-        yield "first-ping", w.pings[0][0] == interval, told
-        yield "ping-flood", [at for at, _ in w.pings] == [at for at in due if found is None or at < found], told
-        yield "too-eager", found is None, f"{told}; {w.told}"
-        payloads = [payload for _, payload in w.pings]
-        told = f"the payloads are {', '.join(shown(one, 20) for one in payloads[:3])}, …"
-        yield "not-bytes", all(isinstance(one, bytes) for one in payloads), told
-        yield "same-payload", len(set(payloads)) == len(payloads), told
-
-
-@part
-def a_slow_peer(w):
-    alive = w.watch(10.0, Peer(delay=0.875)) is None
-    yield "slow-killed", alive, f"each answer took 1.75 s, the patience is {PATIENCE} s; {w.told}"
-    yield "one-ping", len(w.pings) == 10, w.pinged
-
-
-@part
-def a_peer_that_answers_every_other_ping(w):
-    alive = w.watch(10.0, Peer(answers=lambda number: None if number % 2 else number)) is None
-    yield "skipped", alive, w.told
-
-
-@part
-def two_connections(w):
-    def drive(silent, living=None):
-        for at in (1.0, 2.0, 3.0):
-            silent.ping(START + at)
-            w.last = w.ask.trace.send("server", "peer", "ping", at=at)
-            w.ask.trace.receive(w.last, "peer", at=at + STEP)
-            if living is not None:
-                living.pong(living.ping(START + at), START + at + STEP)
-        return bool(silent.is_dead(START + 3.5)), bool(living is not None and living.is_dead(START + 3.5))
-
-    alone, dead = w.asked(drive, w.new()), w.asked(drive, w.new(), w.new())
-    told = f"is_dead said {alone[0]} of one that was silent, at 3.5 s; beside one that answered, {dead[0]}"
-    yield "shared", dead == alone, f"{told}, and {dead[1]} of that"
-
-
-@part
-def a_server_with_other_things_to_do(w):
-    pulse = w.new()
-
-    def drive():
-        for at in (1.0, 4.5, 4.625, 4.75, 5.0, 5.5, 5.625):
-            payload = pulse.ping(START + at)
+                if payload in waiting:
+                    waiting = {one: then for one, then in waiting.items() if then > waiting[payload]}
+            dead = dead or any(at - then >= patience for then in waiting.values())
+            if bool(said := pulse.is_dead(START + at)) != dead:
+                pings = ", ".join(f"{then:g} s" for then in waiting.values()) or "none"
+                yield code, f"at {at:g} s is_dead said {shown(said)}; pings that were open, by their times: {pings}"
+            if dead and code != "revived":
+                return
+            payload = None if dead else pulse.ping(START + at)
+            if (payload is None) == (at >= due) and not dead:
+                told = f"at {at:g} s ping returned {shown(payload)}; the next was due at {due:g} s"
+                yield code if code == "shared" else "due", told
             if payload is not None:
-                w.pings.append((at, payload))
-                w.last = w.ask.trace.send("server", "peer", f"ping {len(w.pings)}", at=at)
-                w.ask.trace.receive(w.last, "peer", at=at + STEP)
-                pulse.pong(payload, START + at + STEP)
+                if not isinstance(payload, bytes) or payload in sent:
+                    yield "payload", f"the payloads are {shown([*sent[-2:], payload])}"
+                due, waiting[payload] = at + interval, at
+                sent.append(payload)
+                coming += self.pinged(peer, sent, at)
+            yield None
 
-    w.asked(drive)
-    told = f"it was asked at 1, 4.5, 4.625, 4.75, 5, 5.5 and 5.625 s; {w.pinged}"
-    yield "bursts", [at for at, _ in w.pings] == [1.0, 4.5, 5.5], told
+    def pinged(self, peer, sent, at):
+        """The pong that comes for the ping just sent: ``[(when, payload, id)]``, or nothing."""
+        trace, arrives, payload = self.ask.trace, at + peer.delay, peer.answers(sent, self)
+        self.last = trace.send("server", "peer", f"ping {shown(sent[-1], 12)}", at=at)
+        if arrives >= peer.dies:
+            trace.lose(self.last, "nobody there", at=arrives)
+            return []
+        trace.receive(self.last, "peer", at=arrives)
+        if payload is None:
+            return []
+        return [(arrives + peer.delay, payload, trace.send("peer", "server", f"pong {shown(payload, 12)}", at=arrives))]
 
-
-@part
-def a_peer_that_dies(w):
-    for settings, dies, due in (((1.0, 2.5), 4.25, 7.5), ((4.0, 1.5), 5.0, 9.5)):
-        found = w.watch(20.0, Peer(dies=dies), *settings)
-        told = f"it died at {dies:g} s, the ping at {due - settings[1]:g} s was not answered, and {w.told}"
-        yield "not-found", found is not None, told
-        yield "too-late", found <= due, told
-        yield "too-eager", found == due, told
-
-
-@part
-def last_words(w):
-    for last in (3, 9):
-        found = w.watch(20.0, Peer(delay=1.0, dies=last + 1.25))
-        told = f"its last pong, for the ping at {last} s, came at {last + 2} s; that at {last + 1} s was not answered"
-        yield "old-pong", found == last + 3.5, f"{told}, and {w.told}"
+    def later(self):
+        """The payload of a ping that was not sent, here."""
+        another = self.yours(1.0, 2.5, START)
+        return [another.ping(START + at) for at in range(1, 31)][-1]
 
 
-@part
-def something_else_answers(w):
-    another = w.new()
-    later = w.asked(lambda: [another.ping(START + at) for at in range(1, 31)])
-    for answers, due, what in (
-        (lambda number: b"hello", 3.5, "b'hello' came for each ping"),
-        (lambda number: b"", 3.5, "b'' came for each ping"),
-        (lambda number: later[-1], 3.5, "the payload of a ping that had not been sent came for each ping"),
-        (lambda number: 1, 4.5, "the pong for the first ping came again and again"),
-        (lambda number: 2 if number == 2 else 1, 5.5, "the pong for the second ping came, and then that for the first"),
-    ):
-        found = w.watch(12.0, Peer(answers=answers))
-        yield "any-pong", found == due, f"{what}; {w.told}"
-
-
-@part
-def for_ever(w):
-    pulse = w.new()
-
-    def drive():
-        payloads = [pulse.ping(START + at) for at in (1.0, 2.0, 3.0)]
-        pulse.is_dead(START + 3.5)
-        for number, payload in enumerate(payloads, 1):
-            w.last = w.ask.trace.send("peer", "server", f"pong {number}", at=4.0)
-            w.ask.trace.receive(w.last, "server", at=4.5)
-            pulse.pong(payload, START + 4.5)
-        return pulse.is_dead(START + 4.625)
-
-    yield "revived", w.asked(drive), "it was declared dead at 3.5 s; all pongs came at 4.5 s, and it was alive"
+#: Of each part the code, and of each run the peers and the settings.
+RUNS = {
+    "a living peer": ("too-eager", (Peer(), {}), (Peer(), {"interval": 4.0, "patience": 1.5}),
+                      (Peer(), {"interval": 0.25, "patience": 0.5, "seconds": 75.0})),
+    "a server with other things to do": (
+        "too-eager", (Peer(), {"patience": 9.0, "ticks": (1.0, 4.5, 4.625, 4.75, 5.0, 5.5, 5.625)})),
+    "a slow peer": ("slow-killed", (Peer(delay=0.875), {})),
+    "a peer that answers every other ping": (
+        "skipped", (Peer(answers=lambda sent, _: None if len(sent) % 2 else sent[-1]), {})),
+    "a peer that never answers": ("not-found", (Peer(dies=0.0), {})),
+    "two connections": ("shared", (Peer(dies=0.0), Peer(), {})),
+    "a peer that dies": ("not-found", (Peer(dies=4.25), {}), (Peer(dies=5.0), {"interval": 4.0, "patience": 1.5})),
+    "last words": ("old-pong", (Peer(1.0, dies=4.25), {}), (Peer(1.0, dies=10.25), {})),
+    "something else answers": ("any-pong", *((Peer(answers=answers), {}) for answers in (
+        lambda sent, _: b"hello", lambda sent, _: b"", lambda sent, ward: ward.later(),
+        lambda sent, _: sent[0], lambda sent, _: sent[len(sent) == 2]))),
+    "for ever": ("revived", (Peer(delay=1.5), {})),
+}  # fmt: skip
+check_heartbeat = scenario("06", 4, "A heartbeat that the dead cannot answer", WORDS, Pulse=Ward)
+check_heartbeat.parts(RUNS, Ward.play)

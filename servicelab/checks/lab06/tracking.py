@@ -4,20 +4,24 @@ import random
 
 from flask import Flask, request
 
+from servicelab.checks.learner_traceback import shown
 from servicelab.checks.scenario import Stage
 from servicelab.clients.sse import EventStream, StreamLost
 from servicelab.servers import serve
 from servicelab.servers.events import ServerSentEvent, event_stream, last_event_id
 
 LAST = 6  # the number of "delivered"
-FUSE = 20  # connections after which everything is sent, so that a reader who forgets where it was comes to an end
-SHUT = "nobody can be reached"  # in a script
-
+FUSE = 20  # connections after which everything is sent, and then the end of a reader who forgets where he was
+SHUT = StreamLost  # in a script: nobody can be reached
 _STATES = ["not delivered", "paid", "picked", "packed", "sent"]
 
 
 class Busy(Exception):
     """What ``handle`` raises when it could not handle the event this time."""
+
+
+class Astray(BaseException):
+    """Ends the learner's function when it has opened far too many streams."""
 
 
 class Desk(Stage):
@@ -31,39 +35,48 @@ class Desk(Stage):
         app.add_url_rule("/orders/17/events", "events", self._answer)
         self._url = self.use(serve(app, "tracking of the check", lane="tracking", trace=ask.trace)).url
 
-    def follow(self, *script, busy=(), end=LAST, rng=None):
-        """``script`` has for each connection the numbers that are sent before it is cut, SHUT, a status, or an error
-        that is raised; then all goes well. At the numbers in ``busy`` handle raises Busy, once for each. How it ended;
+    def follow(self, script, busy=(), end=LAST, rng=None):
+        """``script`` has for each connection the numbers that are sent before it is cut, a status, or an error that
+        is raised; then all goes well. At the numbers in ``busy`` handle raises Busy, once for each. How it ended;
         ends the check when that is with an error of the learner's own."""
         self.ask.trace.clear()
         self.script, self.busy, self.end, self._streams = script, list(busy), end, []
         self.asked, self.handled, self.kept, self.slept, self.left_open = [], [], [], [], set()
-        given = self._open, self._handle, rng or random.Random(6), self._sleep
-        outcome = self.ask.run(self.yours, *given, limit=5.0)
+        outcome = self.ask.run(self.yours, self._open, self._handle, rng or random.Random(6), self._sleep, limit=3.0)
         self._look()
         for stream in self._streams:
             stream.close()
-        self.mark(1)
-        self.told = f"it handled {', '.join(str(number) for number, _ in self.handled) or 'nothing'}"
-        if isinstance(outcome.error, Busy):
-            self.refuse("busy-escapes", str(outcome))
-        if isinstance(outcome.error, StreamLost):
-            is_shut = self._entry(len(self.asked) - 1) == SHUT
-            self.refuse("gives-up-at-the-door" if is_shut else "gives-up", f"{outcome}; {self.told}")
+        gets = [one.id for one in self.ask.trace.messages if one.label.startswith("GET")]
+        self.last = gets[1 if len(gets) > 1 else 0] if gets else None
+        came = [shown(last, 20) for last in self.asked]
+        self.told = f"it handled {shown(self.handled, 150)}, paused {len(self.slept)} times, and asked for what "
+        self.told += f"comes after {', '.join(came[:6])}{' …' if came[6:] else ''} ({len(came)} attempts)"
+        for kind, code in ((Busy, "busy"), (StreamLost, "gives-up"), (Astray, "plain")):
+            if isinstance(outcome.error, kind):
+                self.refuse(code, self.told if kind is Astray else f"{outcome}; {self.told}")
         is_meant = type(outcome.error) in map(type, script) or (404 in script and outcome.error is not None)
         if not outcome.returned and not is_meant:
             what, hint = "follow returns when the order is delivered", "What ends each of your loops?"
             self.ask.need(outcome.how, what, False, f"{outcome}; {self.told}", hint, self.last)
         return outcome
 
-    def mark(self, turn):
-        """The diagram marks this connection (from 0), or the last."""
-        gets = [one.id for one in self.ask.trace.messages if one.label.startswith("GET")]
-        self.last = gets[min(turn, len(gets) - 1)] if gets else None
+    def rides(self, *rides):
+        for code, script, asks, *options in rides:
+            yield from self.ride(code, script, asks, **dict(*options))
 
-    def all_handled(self):
-        """Has each event been handled, once and in order?"""
-        return self.handled == [(number, self._state(number)) for number in range(1, self.end + 1)]
+    def ride(self, code, script, asks, wrong=None, **options):
+        """Follow, and come back at these numbers (``wrong`` is the code when it does not); what holds of each run."""
+        self.follow(script, **options)
+        yield (
+            (wrong or code) if len(self.asked) > 1 else code,
+            self.asked == asks,
+            f"{self.told}, not {shown(asks, 20)}",
+        )
+        done = [(number, self._state(number)) for number in range(1, self.end + 1)]
+        yield code, self.handled == done, f"{self.told}; {self.end} events were sent"
+        yield "plain", not self.kept, f"event {self.kept[:1]} was handled when its connection had ended; {self.told}"
+        yield "no-pause", len(self.slept) == len(asks) - 1, self.told
+        yield "not-closed", not self.left_open, f"connection {self.left_open or ''} was still open; {self.told}"
 
     def _state(self, number):
         return "delivered" if number == self.end else _STATES[number % len(_STATES)]
@@ -74,9 +87,9 @@ class Desk(Stage):
     def _open(self, last=None):
         entry = self._entry(len(self.asked))
         self.asked.append(last)
-        if entry == SHUT:
-            raise StreamLost(SHUT)
-        if isinstance(entry, Exception):
+        if len(self.asked) > len(self.script) + 2 * FUSE:
+            raise Astray
+        if entry is SHUT or isinstance(entry, Exception):
             raise entry
         url, after = f"{self._url}/orders/17/events?turn={len(self.asked) - 1}", "" if last is None else last
         self._streams.append(EventStream(url, after, silence=2.0, trace=self.ask.trace, name="client"))
@@ -108,15 +121,11 @@ class Desk(Stage):
 
 
 class Loaded(random.Random):
-    """Draws the same number each time, and counts how often."""
-
-    def __new__(cls, number):
-        return super().__new__(cls, 1)
+    """Draws the same number each time."""
 
     def __init__(self, number):
         super().__init__(1)
-        self._number, self.drawn = number, 0
+        self.number = number
 
     def random(self):
-        self.drawn += 1
-        return self._number
+        return self.number
