@@ -66,7 +66,7 @@ class Reader(Consumer):
 
     def commit(self, message=None, offsets=None, asynchronous=True):
         self.stage.alive()
-        if message is not None:
+        if message is not None and message.error() is None:
             offsets = [TopicPartition(message.topic(), message.partition(), message.offset() + 1)]
         places = offsets or [one for one in self.position(self.assignment()) if one.offset >= 0]
         named = ", ".join(f"{one.partition}: {one.offset}" for one in places)
