@@ -53,6 +53,8 @@ class Versions(Stage):
     def __init__(self, ask, contract):
         super().__init__(ask, contract)
         self.say("you", "shop", "the contract")
+        if not isinstance(contract, str) and not callable(contract):
+            self.refuse("names", f"it is no text but {shown(contract)}")
         text = contract if isinstance(contract, str) else self.call(contract, returns=str)
         try:
             self.versions = {1: load_version(V1), 2: load_version(text)}

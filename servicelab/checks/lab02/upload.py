@@ -28,7 +28,8 @@ WORDS = words("""
 arrives: 10 MB arrive, byte by byte
     How many bytes may a message have, all in all, how many have yours, and where does your reading end?
 pieces: no more than 1 MiB is read at a time, and only the last piece has less than 16 KiB
-    What is the argument of your read? Fifty uploads hold in memory what they have read, and each message has its price.
+    What is the argument of your read, and what do you send when it gives nothing? Fifty uploads hold in memory what
+    they have read, and each message has its price.
 hoarded: it reads on only when the connection takes more
     Who asks for the next piece: you, or gRPC? What is made before the call begins?
 deadline: the call has the time that was given, and the server knows it
@@ -40,13 +41,15 @@ unverified: what the server says is returned; a size or a sum that is not that o
 collected: each piece is on the shelf before the next one comes
     When does your first write happen: with the first piece, or after the last?
 answer: the answer has size and sum of what came, and the scanner was asked with these, once, after the last piece
-    Of which bytes is your sum, as text in hexadecimal? And a piece that is empty? What stands before your answer?
+    Of which bytes is your sum, as text in hexadecimal? Is each piece on the shelf once, and is an empty one an end?
+    What do you do before you answer?
 handed-on: the scanner is called with the time that the caller has left just then, and with 5 s if he has no limit
     What does gRPC hand on by itself? When do you ask how much is left, and what is it when nobody has set a limit?
 verdict: what the scanner says instead of an answer comes back, with its code and its words, and it is asked once
-    What does a caller learn when your handler raises? And whom does your except catch?
+    What does a caller learn when your handler raises? Whom does your except catch, and what becomes of his words?
 no-photo: a full shelf is RESOURCE_EXHAUSTED, a photo without a byte INVALID_ARGUMENT, and neither is scanned
-    UNKNOWN says only that something is wrong in your code. Is it? How many bytes came in all, and is half a photo one?
+    What does the caller learn when your handler raises, and what when it goes on? How many bytes came in all, and is
+    half a photo one?
 """)
 
 

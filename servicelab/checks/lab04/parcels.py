@@ -18,7 +18,8 @@ WORDS = words(f"""
 not-sent: the order is paid: its parcel is sent, as it stands in the order
     Which call of `send` does a "paid" event lead to? Print what `hear` gets.
 outage: orders is down: the parcels of all orders that are paid meanwhile are sent
-    Which line of `hear` needs somebody else? What would have to be in the event, so that it does not?
+    Which line of `hear` needs somebody else, and what would have to be in the event, so that it does not? Is each
+    parcel its own order's?
 asks-orders: orders is not asked once, also while it is well, and whatever the event
     Who asks "to be sure" has a call for each event. What could the answer say that the event could not have said?
 no-json: an event is a dict that JSON can carry
@@ -144,7 +145,7 @@ def orders_is_well_and_then_down(at):
     at.hear(("paid", 1))
     yield next(at.sends("not-sent", 1))
     sent = at.outage()
-    yield "outage", sent == COUNT, "; ".join([f"{sent} of {COUNT} right parcels were sent", *at.raised[-1:]])
+    yield "outage", sent == COUNT, "; ".join([f"of {COUNT} right parcels {sent} were sent", *at.raised[-1:]])
 
 
 @part
