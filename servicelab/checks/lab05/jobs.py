@@ -162,12 +162,12 @@ def three_services(service):
     is_fine, still_open = service.start("invoices-eu", TEN), sum(not one.closed for one in service.clients)
     yield "not-closed", not still_open, f"{still_open} consumers were open when listen returned"
     yield "shared-group", is_fine, service.told
-    service.enough = 3  # and is_over() says so while there is more
+    service.enough, service.brisk = 3, True  # and is_over() says so while there is more
     service.start("Invoices", TEN)
     yield "shared-group", len(service.done) >= 3, f"{service.told}, three of them at least before its end"
     told = f"{service.told}; is_over() was true after 3 events, and {service.late_polls} more polls brought something"
     yield "goes-on", service.late_polls <= 2, told
-    rest, service.enough = (Counter(TEN) - Counter(service.done)).elements(), 99
+    rest, service.enough, service.brisk = (Counter(TEN) - Counter(service.done)).elements(), 99, False
     yield "again", service.start("Invoices", [*rest]), service.told
     service.put_orders(10, 11, 12)
     yield "again", service.start("invoices", [10, 11, 12]), service.told
