@@ -342,7 +342,7 @@ class Trace:
         if marks:
             headings = ("", *headings)
             rows = [("▶" if m.id.removesuffix(".reply") in marks else "", *row) for m, row in zip(messages, rows)]
-        caption = f"{len(messages)} of {total} messages, {which}" if which else f"{total} messages"
+        caption = f"{len(messages)} of {total} messages, {which}" if which else f"{total} message{'s' * (total != 1)}"
         return Table(headings, rows, caption)
 
     def _feed(self):

@@ -129,11 +129,12 @@ class Examiner:
         name = getattr(function, "__name__", "your object")
         outcome = self.run(function, *args, limit=limit, keep=keep, **kwargs)
         if not outcome.returned:
-            what, hint = f"{name} returns within {limit:g} s", _HINTS[outcome.how]
-            self.need(outcome.how, what, False, str(outcome), hint, mark)
+            what = {"time-limit": f"{name} returns within {limit:g} s", "not-callable": f"{name} can be called"}
+            said = what.get(outcome.how, f"{name} returns, and raises nothing")
+            self.need(outcome.how, said, False, str(outcome), _HINTS[outcome.how], mark)
         if returns is not None and not isinstance(outcome.value, returns):
             kinds = returns if isinstance(returns, tuple) else get_args(returns) or (returns,)
-            wanted = " or ".join(kind.__name__ for kind in kinds)
+            wanted = " or ".join(("an " if kind.__name__[0] in "aeiou" else "a ") + kind.__name__ for kind in kinds)
             self.need(
                 "wrong-type",
                 f"{name} returns {wanted}",

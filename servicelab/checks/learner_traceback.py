@@ -58,9 +58,9 @@ def in_words(error: BaseException, most: int = 300) -> str:
 
 
 def shown(value, most: int = 120) -> str:
-    """A short repr of anything, even of an object whose repr fails."""
+    """A short repr of anything in one line, even of an object whose repr fails, or is empty as that of a message."""
     try:
-        text = repr(value)
+        text = " ".join(repr(value).split("\n")).strip() or f"<an empty {type(value).__name__}>"
     except Exception as error:
         text = f"<a {type(value).__name__} whose repr raises {type(error).__name__}>"
     return clip(text, most)

@@ -27,7 +27,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 from grpc_tools import protoc
 
-_PACKAGE = re.compile(r"^(\s*package\s+)([A-Za-z_][\w.]*)(\s*;)", re.MULTILINE)
+_PACKAGE = re.compile(r"(?:^|(?<=;))(\s*package\s+)([A-Za-z_][\w.]*)(\s*;)", re.MULTILINE)
 _INCLUDED = str(Path(protoc.__file__).parent / "_proto")  # google/protobuf/timestamp.proto and its like
 _loaded: dict[str, "Proto"] = {}
 _versions: dict[str, "Proto"] = {}

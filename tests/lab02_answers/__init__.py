@@ -15,5 +15,6 @@ EXERCISES = {
 }
 #: What does not come to a call has sent nothing.
 REFUSALS = {("upload", how): "arrives" for how in ("exception", "exit", "wrong-type", "not-callable")}
+REFUSALS |= {("contract", "not-callable"): "names"}  # it is a text
 #: Wrong answers, and different messages, an exercise.
 LEAST_WRONG = 5

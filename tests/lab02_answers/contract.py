@@ -63,6 +63,7 @@ RIGHT = {
     "optional": GOOD,
     "a oneof, and more than was asked for": ONEOF,
     "an edition": EDITION,
+    "in one line": " ".join(GOOD.splitlines()),
     "a function that returns it": lambda: but("optional int32", "optional sint32"),
 }
 WRONG = {

@@ -103,12 +103,19 @@ def fixed(given):
     return {name: (form, len(bodies(name, given[name])[form])) for name, form in forms.items()}
 
 
-RIGHT = {"the cheapest of four": cheapest, "powers of 1.1": step_by_step, "zlib": by_zlib}
+def used_up(given):
+    """What was handed over is empty afterwards, and the bytes are no whole numbers."""
+    chosen = cheapest(given)
+    return {name: (chosen[name][0], float(chosen[name][1])) for name in [*given] if given.pop(name)}
+
+
+RIGHT = {"the cheapest of four": cheapest, "powers of 1.1": step_by_step, "zlib": by_zlib, "used up": used_up}
 WRONG = {
     "a list": (lambda given: list(cheapest(given).values()), {"wrong-type"}),
     "the names of the formats alone": (lambda given: {n: form for n, (form, _) in cheapest(given).items()}, {"form"}),
     "protobuf.gz": (lambda given: dict.fromkeys(given, ("protobuf.gz", 100)), {"form"}),
     "three of four": (lambda given: {n: one for n, one in cheapest(given).items() if n != "stock"}, {"form"}),
+    "bytes as text": (lambda given: {n: (form, str(count)) for n, (form, count) in cheapest(given).items()}, {"form"}),
     "always protobuf": (always(lambda found: "protobuf"), {"costly"}),
     "the smallest": (always(lambda found: min(found, key=found.get)), {"costly"}),
     "always packed": (always(lambda found: "protobuf+gzip"), {"costly"}),

@@ -204,6 +204,7 @@ _CLIENTS = {
     "RuntimeError": ([tried(CALL, ["raise RuntimeError from error"], 4)], "swallowed"),
     "more is not wrong": ([f"{SAME} => stored.size < size or stored.sha256 != digest.hexdigest()"], "unverified"),
     "believes everything": ([f"{SAME} => not stored"], "unverified"),
+    "in any letters": ([f"{SAME} => stored.size != size or stored.sha256.lower() != digest.hexdigest()"], "unverified"),
     "believes the sum": ([f"{SAME} => stored.size != size"], "unverified"),
 }
 _SERVERS = {

@@ -152,6 +152,10 @@ WRONG = {
         "nobody",
     ),
     "says it twice": (f"{SEND} => {SEND}, {SEND}", "not-all"),
+    "a word of its own first": (
+        "for event in events => self.socket.send_multipart([READY, b'begin'])\n        for event in events",
+        "not-all",
+    ),
     "equal ones once": ("in events => in dict.fromkeys(events)", "not-all"),
     "one is enough": ("< subscribers => < min(subscribers, 1)", "not-waited"),
     "gives up": ("< subscribers => < subscribers and self.socket.poll(2500)", "not-waited"),

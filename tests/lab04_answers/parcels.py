@@ -100,7 +100,9 @@ RIGHT = {
     "a letter and a log": (as_a_letter, by_log),
 }
 WRONG = {
-    "lines in a set": (lambda kind, order: event(kind, order) | {"lines": {"mug"}}, "exception"),
+    "lines in a set": (lambda kind, order: event(kind, order) | {"lines": {"mug"}}, "no-json"),
+    "the bytes of the address": (lambda *of: event(*of) | {"address": of[1]["address"].encode()}, "no-json"),
+    "no number": (lambda kind, order: event(kind, order) | {"weight": float("nan")}, "no-json"),
     "a list": (lambda kind, order: [kind, order["id"]], "wrong-type"),
     "the whole order": (lambda kind, order: {"kind": kind, **order}, "too-large"),
     "with its history": (with_more("history"), "too-large"),
@@ -137,6 +139,11 @@ SHIPPING = {
     "versions as text": ('event["version"], => str(event["version"]),', "moved"),
     "the last wins": (f"{NEWER} => known if event['kind'] == 'moved' else {NEWER}", "moved"),
     "any kind": (f"{IS_OURS} => True", '== "paid" => != "moved"', "other-kind"),
+    "moved, and away": ('== "paid" => in ("paid", "moved")', "other-kind"),
+    "forgets at other kinds": (
+        'if event["kind"] == "paid" => else:\n            self.gone.discard(id)\n        if event["kind"] == "paid"',
+        "other-kind",
+    ),
     "begins like paid": (
         f"{IS_OURS} => True",
         '["kind"] == "paid" => ["kind"].lower().startswith("paid")',

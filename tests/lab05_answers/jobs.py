@@ -184,6 +184,29 @@ def each_value_once(connect, service, topic, work, is_over):
     listen(connect, service, topic, once, is_over)
 
 
+def lists_first(connect, service, topic, work, is_over):
+    """Asks the cluster for its topic until it is there, and subscribes then."""
+    with connect({"group.id": service}) as consumer:
+        while not is_over() and topic not in consumer.list_topics().topics:
+            time.sleep(0.05)
+    listen(connect, service, topic, work, is_over)
+
+
+def until_it_is_quiet(connect, service, topic, work, is_over):
+    """Asks is_over when nothing has come, and at no other time."""
+    with connect({"group.id": service, "auto.offset.reset": "earliest"}) as consumer:
+        consumer.subscribe([topic])
+        message = None
+        while message is not None or not is_over():
+            message = consumer.poll(0.1)
+            if message and not message.error():
+                work(message)
+
+
+def pairs_as_lists(connect, topic, orders):
+    return [[*order] for order in export(connect, topic, orders)]
+
+
 def raises(error):
     raise KafkaException(error)
 
@@ -194,6 +217,7 @@ RIGHT = {
     "one after another": (export, listen),
     "in portions, with commits": (in_portions, with_commits),
     "looks before": (export, waits),
+    "asks for its topic, and never polls before": (pairs_as_lists, lists_first),
 }
 _EXPORTS = {
     "dies when it is full": (exports(full="raise"), {"dies-when-full"}),
@@ -224,6 +248,7 @@ _SERVICES = {
     "a group for all that begin alike": (listens(group=lambda service: service.split("-")[0]), {"shared-group"}),
     "a group in small letters": (listens(group=str.lower), {"shared-group"}),
     "left open": (listens(closes=False), {"not-closed"}),
+    "asks only when it is quiet": (until_it_is_quiet, {"goes-on"}),
     "a group a start": (listens(group=lambda service: f"{service}-{next(_start)}"), {"again"}),
     "commits nothing": (listens(**{"enable.auto.commit": False}), {"again"}),
     "drops the rest of a batch": (drops_the_rest, {"again"}),

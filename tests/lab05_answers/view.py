@@ -204,7 +204,7 @@ _VIEWS = {
     "the last three ids": (sums(remembered=3), {"counted"}),
     "compares the values": (sums(id=lambda _, message: message.value()), {"counted"}),
     "looks at the number": (sums(id=lambda movement, message: (message.key(), movement["add"])), {"counted"}),
-    "forgets its ids": (forgets_its_ids, {"still-there"}),
+    "forgets its ids": (forgets_its_ids, {"counted"}),
     "a tombstone is None": (sums(delete=dict.__setitem__), {"still-there"}),
     "a tombstone is nothing": (sums(delete=lambda *_: None), {"still-there"}),
     "remembers": (remembers, {"still-there"}),

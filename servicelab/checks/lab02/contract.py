@@ -39,7 +39,7 @@ too-small: an order and a receipt of 10¹² cents arrive among new programs
 reserved: number and name of the voucher are kept from being given away again
     Old programs go on sending the number; JSON and logs know a field by its name. Which word keeps a colleague off?
 not-cents: a rebate below 2³¹ arrives among new programs, as a whole number, and all other fields beside it
-    What can the type of your rebate hold? And does anything else have to give way when it is set?
+    What can the type of your rebate hold, is it one number, and does anything else give way when it is set?
 zero-is-none: a rebate of 0 is something else than no rebate, and old clients give none
     How does a server tell a field that is 0 from one that was not sent? proto3 has a word for it.
 express: EXPRESS gets who has asked for it, and nobody else
@@ -53,6 +53,8 @@ class Versions(Stage):
     def __init__(self, ask, contract):
         super().__init__(ask, contract)
         self.say("you", "shop", "the contract")
+        if not isinstance(contract, str) and not callable(contract):
+            self.refuse("names", f"it is no text but {shown(contract)}")
         text = contract if isinstance(contract, str) else self.call(contract, returns=str)
         try:
             self.versions = {1: load_version(V1), 2: load_version(text)}
@@ -82,13 +84,17 @@ class Versions(Stage):
 
     def place(self, client, server, sent):
         """``(the fields that the server saw, those of the receipt, words)``; none of what did not come."""
-        self.saw, receipt, told = {}, {}, f"a client of v{client} ordered {sent} from a server of v{server}"
         names = {"customer": "buyer"} if client == 2 else {}
+        said = {names.get(name, name): value for name, value in sent.items()}
+        self.saw, receipt, told = {}, {}, f"a client of v{client} ordered {said} from a server of v{server}"
         try:
-            order = self.versions[client].messages.Order(**{names.get(name, name): sent[name] for name in sent})
-            receipt = fields_of(self.stubs[client, server].Place(order, timeout=5))
+            order = self.versions[client].messages.Order(**said)
         except (TypeError, ValueError) as error:
-            return {}, {}, f"{told}: {error}"
+            return {}, {}, f"a client of v{client} cannot order {said}: {error}"
+        try:
+            receipt = fields_of(self.stubs[client, server].Place(order, timeout=5))
+        except ValueError as error:  # the receipt makes no sense to the client
+            told += f": {error}"
         except grpc.RpcError as error:
             told += f": {error.code().name}, {error.details()}"
         self.last = self.ask.trace.calls[-1].id
@@ -113,14 +119,14 @@ def between_old_and_new(v):
             for owner, came, names in (("order", order, sent), ("receipt", receipt, ("id", "cents"))):
                 for name in names:
                     got = came.get(name, type(sent[name])())
-                    yield "misread", got == sent[name], f"{told}: the {owner}'s {name} came as {shown(got)}"
+                    yield "misread", got == sent[name], f"{told}; the {owner}'s {name} came as {shown(got)}"
 
 
 @part
 def what_is_gone(v):
     order, _, told = v.place(1, 2, {"id": 1, "voucher": "SUMMER"})
     here = v.new.fields_by_number.get(VOUCHER)
-    told += f" and came as {shown(order)}; number {VOUCHER} is {here.name if here else 'there for another field'}"
+    told += f"; it came as {shown(order)}, and number {VOUCHER} is {here.name if here else 'there for another field'}"
     described = DescriptorProto()
     v.new.CopyToProto(described)
     yield "reserved", any(one.start <= VOUCHER < one.end for one in described.reserved_range), told
@@ -131,15 +137,16 @@ def what_is_gone(v):
 def what_is_new(v):
     order, receipt, told = v.place(2, 2, {"id": 1, "cents": MOST})
     came = order.get("cents"), receipt.get("cents")
-    yield "too-small", came == (MOST, MOST), f"{told} and came as {came[0]}, the receipt as {came[1]}"
+    yield "too-small", came == (MOST, MOST), f"{told}; of the cents {came[0]} came, and {came[1]} with the receipt"
     new = {"rebate": 2**31 - 1, "delivery": v.express[0]}
     for server, due in ((1, ORDERS[1]), (2, ORDERS[1] | new)):
         order, _, told = v.place(2, server, ORDERS[1] | new)
         came = {name: order.get(name, 0) for name in due}
-        yield "not-cents", came == due and isinstance(order.get("rebate", 0), int), f"{told} and came as {shown(came)}"
+        told += f"; it came as {shown(came)}" if order else ""
+        yield "not-cents", came == due and isinstance(order.get("rebate", 0), int), told
     for client, sent in ((2, {"rebate": 0}), (2, {"rebate": 250}), (2, {}), (1, {}), (2, {"delivery": v.express[0]})):
         order, _, told = v.place(client, 2, {"id": 1} | sent)
         rebate, delivery = order.get("rebate"), order.get("delivery", 0)
-        yield "zero-is-none", bool(order) and rebate == sent.get("rebate"), f"{told}: rebate came as {rebate}"
-        told += f": delivery came as {delivery}, and EXPRESS is {v.express[0]}"
+        yield "zero-is-none", bool(order) and rebate == sent.get("rebate"), f"{told}; the rebate came as {rebate}"
+        told += f"; the delivery came as {delivery}, and EXPRESS is {v.express[0]}"
         yield "express", (delivery in v.express) == ("delivery" in sent), told

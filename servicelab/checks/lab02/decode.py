@@ -11,13 +11,13 @@ WORDS = words("""
 tag: 08 01 is field 1, type 0, value 1
     What are the lowest three bits of a tag, and what is left without them?
 groups: ac 02 is 300, and a varint may have ten bytes
-    Which of the bytes holds the lowest seven bits? And which bit of each is no part of the number?
+    Which byte holds the lowest seven bits, which bit of each is no part of it, and how many bytes has 2⁶⁴ − 1?
 long-tag: a tag is a varint, too: 80 01 05 is field 16
     With what do you read the first byte, and with what the number after it?
 text: type 2 has a length, which is a varint, and its value is so many `bytes`
     Which bytes belong to it, where does the next field begin, and how does a length of 300 look? `b"…"` is `bytes`.
 fixed: types 5 and 1 are the next four and the next eight bytes, as they are
-    There is no length in front of these.
+    There is no length in front of these, and no number is made of them: the value is a slice.
 list: the fields stand in the order of the wire, as often as they come: twice, or none at all
     What does a dict do with a key that comes twice? What does your loop do when there is nothing to read?
 cut: where bytes are missing it raises ValueError

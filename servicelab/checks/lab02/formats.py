@@ -1,7 +1,9 @@
 """Exercise 5, measure and decide: a format for each of four payloads, and its bytes."""
 
+import copy
 import gzip
 import json
+from numbers import Real
 from random import Random
 
 from google.protobuf.json_format import ParseDict
@@ -23,8 +25,8 @@ FORMATS = {"JSON": 1.0, "JSON+gzip": 1.1, "protobuf": 1.1, "protobuf+gzip": 1.21
 BAND = 0.02
 
 WORDS = words("""
-form: choose gives for each payload a pair: one of the four formats, and whole bytes
-    Are all names of payloads there, as they were handed over, and formats as the task writes them?
+form: choose gives for each payload a pair: one of the four formats, and how many bytes
+    Are all names of payloads there, formats as the task writes them, and behind each a number?
 costly: each payload has the format that costs least
     How many bytes has it in each of the four, and what does a byte cost there?
 bytes: its bytes are those of the format, within 2 %
@@ -71,11 +73,11 @@ class Decided(Stage):
     def judge(self, **data):
         self.say("orders", "partner", "four payloads")
         given, practice = payloads(**data), payloads()
-        found = self.call(self.yours, given, returns=dict, limit=4.0)
+        found = self.call(self.yours, copy.deepcopy(given), returns=dict, limit=4.0)
         for name, payload in given.items():
             pair = found.get(name)
             form, count = pair if isinstance(pair, (tuple, list)) and len(pair) == 2 else (None, None)
-            if form not in FORMATS or isinstance(count, bool) or not isinstance(count, int):
+            if form not in FORMATS or isinstance(count, bool) or not isinstance(count, Real):
                 self.refuse("form", f"for {name} it is {shown(pair)}")
             cost, usual = costs(name, payload), costs(name, practice[name])
             best, (price, size) = min(cost, key=cost.get), cost[form]

@@ -25,7 +25,8 @@ no-ping: a silent stream lives: a ping passes before the middlebox loses patienc
 pings-end: a silent stream lives for as long as it is silent: the pings go on
     How many pings does gRPC send at your pace without any data in between? Any number is as long as a silence may be.
 too-many-pings: the server bears the client's pings, one that is early by a tenth as well
-    What does a server allow that was told nothing? A name that gRPC does not know is ignored without a word.
+    What does a server allow that was told nothing? Is yours a tenth shorter than the client's pace? A name that gRPC
+    does not know is ignored without a word.
 impatient: a ping may be under way for half a second
     For how long does your client wait for the answer of a ping?
 not-noticed: a line that has died is noticed within twice the time of the middlebox
@@ -110,7 +111,8 @@ def other_middleboxes(s):
         pings = client.get("grpc.http2.max_pings_without_data", 2)
         allowed = server.get("grpc.http2.min_ping_interval_without_data_ms", 300_000)
         strikes = server.get("grpc.http2.max_ping_strikes", 2)
-        told = f"settings({idle:g}): a ping every {period / 1000:g} s, and {patience / 1000:g} s for its answer"
+        pace = f"a ping every {period / 1000:g} s" if period < 2**31 else "no ping of the client's"
+        told = f"settings({idle:g}): {pace}, and {patience / 1000:g} s for its answer"
         yield "pace", 200 * idle <= period <= 500 * idle, told
         yield "impatient", patience >= 500, told
         yield "not-noticed", period + patience <= 2000 * idle, told

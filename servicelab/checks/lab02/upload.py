@@ -26,9 +26,10 @@ ROUND, OLD = 1.03, 0.3  # gRPC writes a deadline with few digits, rounded up, an
 
 WORDS = words("""
 arrives: 10 MB arrive, byte by byte
-    How many bytes may a message have, all in all, and how many have yours?
+    How many bytes may a message have, all in all, how many have yours, and where does your reading end?
 pieces: no more than 1 MiB is read at a time, and only the last piece has less than 16 KiB
-    What is the argument of your read? Fifty uploads hold in memory what they have read, and each message has its price.
+    What is the argument of your read, and what do you send when it gives nothing? Fifty uploads hold in memory what
+    they have read, and each message has its price.
 hoarded: it reads on only when the connection takes more
     Who asks for the next piece: you, or gRPC? What is made before the call begins?
 deadline: the call has the time that was given, and the server knows it
@@ -40,13 +41,15 @@ unverified: what the server says is returned; a size or a sum that is not that o
 collected: each piece is on the shelf before the next one comes
     When does your first write happen: with the first piece, or after the last?
 answer: the answer has size and sum of what came, and the scanner was asked with these, once, after the last piece
-    Of which bytes is your sum, as text in hexadecimal? And a piece that is empty? What stands before your answer?
+    Of which bytes is your sum, as text in hexadecimal? Is each piece on the shelf once, and is an empty one an end?
+    What do you do before you answer?
 handed-on: the scanner is called with the time that the caller has left just then, and with 5 s if he has no limit
     What does gRPC hand on by itself? When do you ask how much is left, and what is it when nobody has set a limit?
 verdict: what the scanner says instead of an answer comes back, with its code and its words, and it is asked once
-    What does a caller learn when your handler raises? And whom does your except catch?
+    What does a caller learn when your handler raises? Whom does your except catch, and what becomes of his words?
 no-photo: a full shelf is RESOURCE_EXHAUSTED, a photo without a byte INVALID_ARGUMENT, and neither is scanned
-    UNKNOWN says only that something is wrong in your code. Is it? How many bytes came in all, and is half a photo one?
+    What does the caller learn when your handler raises, and what when it goes on? How many bytes came in all, and is
+    half a photo one?
 """)
 
 
@@ -66,6 +69,11 @@ class File:
         count //= 2 if self.reads % 2 == 0 and count >= 2 * LEAST else 1
         start, self.at = self.at, min(self.at + count, len(self.data))
         return self.data[start : self.at]
+
+
+def in_time(left: float | None) -> str:
+    """What gRPC says is left of a call, in words: without a limit it says hundreds of years."""
+    return "without a limit" if left is None or left > 1e9 else f"with {left:.3g} s left"
 
 
 def stored(data):
@@ -123,7 +131,7 @@ class Receiving(Stage):
         """``(answer or code, words)``. Each piece is held back until the last is on the shelf, or for 3 s."""
         self.shelf, self.scans, self.is_late, self.left, self.due = [], [], False, 0.0, 0.0
         wrote = self.wrote = threading.Semaphore(0)
-        self.end, told = timeout and time.monotonic() + timeout, f"{len(pieces)} pieces of a photo were sent"
+        self.end, told = timeout and time.monotonic() + timeout, f"a photo in {len(pieces)} piece(s) was sent"
         self.say("client", "photos", f"{len(pieces)} pieces")
 
         def chunks():
@@ -148,19 +156,23 @@ check_upload = scenario("02", 3, "10 MB in pieces", WORDS, upload=Sending, Photo
 def ten_megabytes(s):
     outcome = s.upload(10 * MOST + 5000, 20.0)
     came, sizes = b"".join(s.pieces), [len(piece) for piece in s.pieces]
-    yield "arrives", came == s.file.data, f"{len(came)} bytes came, in {len(sizes)} messages; {outcome}"
+    told = f"of {len(s.file.data)} bytes {len(came)} came, in {len(sizes)} messages; {outcome}"
+    yield "arrives", came == s.file.data, told
+    small = sum(size < LEAST for size in sizes[:-1])
     told = f"{s.file.largest} bytes were read at once, and the messages had {shown(sizes, 60)}"
+    told += f"; {small} of those before the last were small, and the last had {(sizes or [0])[-1]}"
     yield "pieces", s.file.largest <= MOST and all(size >= LEAST for size in sizes[:-1]), told
     yield "unverified", outcome.value == stored(came), str(outcome)
     right = stored(File(3 * LEAST).data)
-    for size, sha256 in ((right.size, stored(b"").sha256), (3, right.sha256), (2**40, right.sha256)):
+    sums = stored(b"").sha256, right.sha256.upper()  # of other bytes; in other letters
+    for size, sha256 in (*((right.size, one) for one in sums), (3, right.sha256), (2**40, right.sha256)):
         outcome = s.upload(right.size, 20.0, says=Stored(size=size, sha256=sha256))
         told = f"of {right.size} bytes the server said {shown(s.says)}, which was not so, and {outcome}"
         yield "unverified", isinstance(outcome.error, ValueError), told
     for timeout in (20.0, 7.0, 2.5):
         s.upload(LEAST, timeout)
         is_given = min(0.6 * timeout, timeout - 4) < s.left < ROUND * timeout + OLD  # a machine may stand still for 4 s
-        yield "deadline", is_given, f"upload(…, {timeout:g}) called it with {s.left:.3g} s left"
+        yield "deadline", is_given, f"upload(…, {timeout:g}) called it {in_time(s.left)}"
 
 
 @check_upload.part("upload")
@@ -171,7 +183,7 @@ def a_film_of_forty(s):
     for code in (CODE.RESOURCE_EXHAUSTED, CODE.UNAVAILABLE, CODE.DEADLINE_EXCEEDED, CODE.INVALID_ARGUMENT):
         outcome = s.upload(LEAST, 20.0, code)
         is_same = isinstance(outcome.error, grpc.RpcError) and outcome.error.code() is code
-        told = f"the server said {code.name}, and {outcome}; it was called {s.calls} times"
+        told = f"the server said {code.name}, and {outcome}; its calls: {s.calls}"
         yield "swallowed", is_same and s.calls == 1, told
 
 
@@ -180,16 +192,19 @@ def piece_by_piece_in_time(r):
     whole = File(3 * LEAST).data
     got, told = r.send(whole[:LEAST], b"", whole[LEAST:-LEAST], whole[-LEAST:])
     due = stored(whole)
-    yield "answer", got == due and b"".join(r.shelf) == whole, f"{told}; the second was empty"
+    there = sum(map(len, r.shelf))
+    told += f"; the second was empty, and of {len(whole)} bytes {there} were on the shelf"
+    told += "" if b"".join(r.shelf) == whole else ", and not the same ones"
+    yield "answer", got == due and b"".join(r.shelf) == whole, told
     yield "collected", not r.is_late, "a piece was held back until the one before was on the shelf; for 3 s it was not"
     told = f"Scan was called with (size, sum, bytes on the shelf) {r.scans}"
     yield "answer", r.scans == [(due.size, due.sha256, due.size)], told
 
     for timeout, pause, least in ((100.0, 0.0, 0.75), (6.0, 0.4, 0.75), (None, 0.0, 0.87)):
         _, told = r.send(b"a", b"b", timeout=timeout, pause=pause)
-        told = (
-            f"with a limit of {timeout} s, Scan was called with {r.left:.3g} s left, and {r.due:.3g} s were due; {told}"
-        )
+        limit = f"a limit of {timeout:g} s" if timeout else "no limit"
+        scan = f"called {in_time(r.left)}, and {r.due:.3g} s were due" if r.scans else "not called, or without time"
+        told = f"with {limit}, Scan was {scan}; {told}"
         yield "handed-on", least * r.due < r.left < ROUND * r.due + OLD, told
 
 
@@ -198,10 +213,10 @@ def something_is_wrong(r):
     for code in (CODE.FAILED_PRECONDITION, CODE.UNAVAILABLE, CODE.DEADLINE_EXCEEDED):
         r.verdict = code, (why := f"page {code.value[0]} is a virus")
         got, told = r.send(b"a")
-        told = f"the scanner said {code.name}, {why}, and was asked {len(r.scans)} times; {told}"
+        told = f"the scanner said {code.name}, {why}, and was asked {len(r.scans)} time(s); {told}"
         yield "verdict", got is code and told.count(why) > 1 and len(r.scans) == 1, told
     r.verdict, full, empty = None, CODE.RESOURCE_EXHAUSTED, CODE.INVALID_ARGUMENT
     for r.full_at, pieces, due in ((2, "abc", full), (0, "abc", full), (None, "", empty), (None, ("", ""), empty)):
         got, told = r.send(*(piece.encode() for piece in pieces))
-        told = f"there was room for {'all' if r.full_at is None else r.full_at}; {told}; {len(r.scans)} were scanned"
+        told = f"there was room for {'all' if r.full_at is None else r.full_at}; {told}; scans: {len(r.scans)}"
         yield "no-photo", got is due and not r.scans, told

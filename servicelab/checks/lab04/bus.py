@@ -16,15 +16,15 @@ interrupt-eaten: what is no Exception, such as an interrupt, passes
     What does a plain `except:` catch, besides errors?
 own-leaving: who is unsubscribed while an event goes round is not called any more, and all others are
     You walk through a list from which somebody takes an entry: which one comes next? Who is there at his turn?
-too-early: a listener that is subscribed during an event hears the next event first
+too-early: a listener that is subscribed during an event hears all events from the next one on, and not this one
     When does the walk through your listeners end, if each call may add one?
 heard-twice: who is subscribed twice hears an event once, and keeps its place; it is not subscribed anew
-    What should subscribe do about somebody who is there already? Is there anything to do?
+    What should subscribe do about somebody who is there already? Is a method that comes again the same object?
 still-hears: who is unsubscribed once hears nothing until it is subscribed again; a stranger is no error
     How often is it in your collection? Is the method that you are given now the same object? And if it is not there?
 lambda-gone: a lambda, a function, an object that can be called, a method of an object that is there hears
     Who keeps it alive? Each time that you write thing.method, a new object is made: how long does that one live?
-kept-alive: an object whose method listens is not kept alive, also after it raised; then nobody is called
+kept-alive: an object whose method listens is not kept alive, also after it raised; once it is gone, it is not called
     weakref has a class for methods: what does it say when the object has gone? What does an error hold, if you keep it?
 """)
 
@@ -116,8 +116,8 @@ def leaving_and_coming_meanwhile(at):
     early, late = at.subscribe("late", early=lambda: at.bus.unsubscribe(late))
     yield at.hears("own-leaving", "second third early", "early unsubscribes late; ")
     at.call(at.bus.unsubscribe, early)
-    new = at.listener("new")
-    at.subscribe(host=lambda: at.bus.subscribe(new))
+    new = [at.listener("new")]
+    at.subscribe(host=lambda: new and at.bus.subscribe(new.pop()))
     yield at.hears("too-early", "second third host", "host subscribes new meanwhile; ")
     yield at.hears("too-early", "second third host new", "host had subscribed new an event ago; ")
 

@@ -31,14 +31,16 @@ WISHES = {
 }
 
 WORDS = words("""
-wrong-type: choose returns a dict: for each wish a dict with "zmq" and "amqp", each a list of texts, or None
-    The task names the six wishes. One text is a list of one text.
+wrong-type: choose returns a dict: for each service a dict with "zmq" and "amqp", each a list of texts, or None
+    The task's table names the six services. A single pattern stands in a list, too, and is a text, no bytes.
 given-up: None stands only where no list of patterns can say the wish
     What is the same in all the keys of this wish: how they begin, or some of their words? Which of the two knows that?
 too-much: who subscribed hears nothing that is not wished
-    A prefix has no end: what else begins like that? At the exchange, how many words are each sign's, at the least?
+    A prefix has no end: what else begins like that? At the exchange, for how many words does each sign stand, at the
+    least?
 too-little: who subscribed hears everything that is wished
-    A prefix has no signs. At the exchange, how many words are each sign's, at the most? If no list will do: None.
+    A prefix has no signs. At the exchange, for how many words does each sign stand, at the most? If no list will do:
+    None.
 """)
 
 
@@ -82,11 +84,22 @@ class Week(WireStage):
 check_patterns = scenario("04", 3, "Who wants which?", WORDS, go_on=True, choose=Week)
 
 
+def some(keys) -> str:
+    """The first of these keys, and of a long one its ends."""
+
+    def short(key):
+        words = key.split(".")
+        return key if len(words) < 6 else f"{'.'.join(words[:2])}. … .{words[-1]} (of {len(words)} words)"
+
+    return ", ".join(map(short, keys[:4]))
+
+
 def add(name, kind, is_wished, is_sayable):
     def cell(week):
         wish = week.chosen.get(name)
-        patterns = wish.get(kind, "missing") if isinstance(wish, dict) else "missing"
-        told, texts = f"{name} on {kind}: {shown(patterns)}", isinstance(patterns, list | tuple | set)
+        patterns = wish.get(kind, ...) if isinstance(wish, dict) else ...
+        told = f"{name} on {kind}: {'missing' if patterns is ... else shown(patterns)}"
+        texts = isinstance(patterns, list | tuple | set)
         texts = texts and all(isinstance(one, str) and len(one.encode()) <= MOST for one in patterns)
         heard = getattr(week, kind)(patterns) if texts else []
         surplus = [key for key in heard if not is_wished(key)]
@@ -98,8 +111,8 @@ def add(name, kind, is_wished, is_sayable):
         if patterns is None:
             yield "given-up", not is_sayable, told
             return
-        yield "too-much", not surplus, f"{told} heard {', '.join(surplus[:4])}"
-        yield "too-little", not missing, f"{told} did not hear {', '.join(missing[:4])}"
+        yield "too-much", not surplus, f"{told} heard {some(surplus)}"
+        yield "too-little", not missing, f"{told} did not hear {some(missing)}"
 
     cell.__name__ = f"{name} on {kind}"
     check_patterns.part(cell)

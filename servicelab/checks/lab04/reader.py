@@ -80,7 +80,7 @@ def one_publisher(at):
     for wait, most in WAITS:
         outcome = at.ask.run(at.reader.read, wait, limit=most, keep=True)
         is_right = outcome.returned and outcome.value is None and outcome.seconds > 0.9 * wait
-        yield "waits", is_right, f"nothing was sent, and after {outcome.seconds:.2g} s read({wait}): {outcome}"
+        yield "waits", is_right, f"nothing was sent, and after {outcome.seconds:.3f} s read({wait}): {outcome}"
     for number, missing in ((45, 2), (46, 2), (100, 55), (1001, 955)):
         yield at.hears("not-heard", "orders", number)
         yield at.misses("miscounted", missing, f"now {number} came")
@@ -104,7 +104,8 @@ def late_and_twice(at):
     yield at.hears("not-heard", "orders", 1013, body=b"")
     for number in (1012, 9, 8, 7):
         at.publish("orders", number)
-    yield at.hears("twice", "orders", 1014)
+    sent, read = at.publish("orders", 1014), at.read()
+    yield "twice", read == sent, f"1012, 9, 8 and 7 came a second time, and then 1014; read was {shown(read)}"
     yield at.misses("twice", 1002, "1012, 9, 8, 7 came again, and then 1014")
 
 

@@ -13,7 +13,7 @@ hash: keys of whole blocks, four bytes each, lie where Java's producer puts them
 tail: keys whose last block is not whole lie there, too
     What becomes of the last one, two or three bytes? Is each in its place, and how often are they multiplied?
 partitions: for any number of partitions
-    Which numbers of partitions does your last step suit?
+    Which numbers of partitions does your last step suit? And has the hash before it 32 bits, and no more?
 sign: keys whose hash Java takes for a negative number lie there, too
     To Java the highest of the 32 bits is a sign. How does Kafka get rid of it?
 bytes: a key in bytes is hashed as it is, a text as its UTF-8
@@ -21,7 +21,7 @@ bytes: a key in bytes is hashed as it is, a text as its UTF-8
 no-key: an empty key is a key; without one, None, it is -1: the producer chooses
     What does your code say of `not key`? What does `produce` take for "no partition given"?
 guesses: anything else is a TypeError
-    How would four languages write the number 42 as bytes?
+    How would four languages write the number 42 as bytes? Which types do you let through, and what do the others get?
 """)
 WHOLE = [b"cups", b"order-00", b"order-05", b"invoice-0004", b"a-little-bit-longer-string..", b"a" * 1100]
 BYTES = [b"\xff\xfe\x00\x80", b"\xc3\xa9", b"caf\xe9", b" mug\n", b"MUG"]

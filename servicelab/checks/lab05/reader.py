@@ -22,7 +22,8 @@ not-closed: at an orderly end the consumer is closed
 read-again: after an orderly end the next start gets nothing again
     Where are the bookmarks when run has returned?
 lost: five kills, and no order is lost
-    Where does the bookmark stand when the process dies between two of your lines? Who moves it, besides you?
+    Where does the bookmark stand when the process dies between two of your lines, and what of your variables? Who moves
+    it, besides you?
 repeated: after a kill at most one order is worked on twice, and without a kill none
     How many orders had been worked on, and of how many does the cluster know? Who waited for its answer?
 skipped: work raises ConnectionError: the reader lives, and tries the order again until it is done
@@ -32,7 +33,8 @@ out-of-turn: … the later orders of its partition wait for it
 no-pause: … at least 0.05 s pass before the next try
     How often in a second do you ask somebody who is not there?
 dies-of-errors: what poll returns may be an error, and no order; that, or a commit that fails, is no reason to die
-    Which of them pass by themselves? What follows from one commit that is missing, when the next one succeeds?
+    What do you do with a message that is none, and with a commit that raises? What follows from one commit that is
+    missing, when the next one succeeds?
 """)
 
 
@@ -110,7 +112,7 @@ def the_printer_is_away(day):
     yield (
         "skipped",
         day.life() and not day.missing,
-        f"is_over() was true at the first failure. At the next start {day.told}",
+        f"is_over() was true at the first failure; of the next start: {day.told}",
     )
     mine = list(dict.fromkeys(order for order in day.done if order % PARTITIONS == 1))
     yield "out-of-turn", mine == sorted(mine), f"the invoices of this partition: {mine}"

@@ -11,11 +11,12 @@ from servicelab.checks.scenario import Stage, scenario, words
 
 WORDS = words("""
 not-all: the view has what is in the log, of all partitions, from the oldest event that is there up to the end
-    Where does your consumer begin? Who says how many partitions there are, and where one ends? Does None say so?
+    Where does your consumer begin? Who says how many partitions there are, and where one ends? Does None say so? And is
+    each key a text?
 moved-bookmark: the bookmarks of the group stock are where they were
     Your consumer is a member of which group? What does a consumer do when it is closed?
 counted: a movement counts once, however often it is in the log, and two that look alike count twice
-    What tells one movement from another one that looks alike?
+    What tells one movement from another one that looks alike? For how long do you remember it?
 still-there: an article with a tombstone is not in the view, and what comes after it begins at nothing
     What does an event look like that has no value? What did the view still know of the article?
 not-there: an article of which nothing is left is in the view, with 0, and one that was oversold with less than 0
@@ -23,7 +24,7 @@ not-there: an article of which nothing is left is in the view, with 0, and one t
 latest: of the cleaned part, the last record of each key is there, and no other
     Of which key did you keep more than one, or none?
 order: what stays has its offset, and the order is that of the log
-    In which order does your dict have its keys?
+    In which order does your dict have its keys, and does each record keep the number that it came with?
 active-part: the active part stays as it is, and nothing in front of it is removed because of it
     What does a cleaner do to the part that is still being written? From which records does it know what is the last?
 tombstones: a tombstone stays, too; when tombstones are dropped, neither it nor what it deleted is there
@@ -33,13 +34,15 @@ empty-value: a value that is empty, or 0, is no tombstone
 spoilt: the records that were handed over are as they were
     What does the list of the caller look like after the call?
 """)
+MISSING = object()  # of an article that is not in the view
 REPEATED = [("a1", 5), ("a2", -1), ("a1", 5), ("a3", 2), ("a4", 3), ("a5", 4), {"add": 5, "id": "a1"}, ("a2", -1)]
 STOCK = (  # code, article, movements (None: a tombstone), what is left
     ("counted", "mug", REPEATED, 13),
     ("counted", "cup", [("b1", 3), ("b2", 3), ("b3", 3)], 9),
-    ("still-there", "jug", [("c1", 5), None], "missing"),
-    ("still-there", "jar", [None], "missing"),
-    ("still-there", "tea", [("d1", 3), None, ("d2", 2), ("d1", 3)], 2),
+    ("still-there", "jug", [("c1", 5), None], MISSING),
+    ("still-there", "jar", [None], MISSING),
+    ("still-there", "tea", [("d1", 3), None, ("d2", 2)], 2),
+    ("counted", "tin", [("g1", 3), None, ("g2", 2), ("g1", 3)], 2),
     ("not-there", "pot", [("e1", 4), ("e2", -4)], 0),
     ("not-there", "pan", [("f1", 2), ("f2", -5)], -3),
 )
@@ -51,6 +54,10 @@ CLEANED = (  # code, active, records, the places of those that stay, and of thos
     ("tombstones", 0, [("mug", 1), ("mug", None), ("jug", 5), ("jug", None), ("jug", 6)], (1, 4), (4,)),
     ("empty-value", 0, [("cup", 0), ("pot", 3), ("pot", ""), ("lid", b"")], (0, 2, 3)),
 )
+
+
+def shown_left(number) -> str:
+    return "missing" if number is MISSING else shown(number)
 
 
 class Movements(KafkaStage):
@@ -89,8 +96,9 @@ def what_is_left_of_each_article(log):
         log.write(number % 3, article, movements)
     view = log.call(log.yours, log.connect, log.topic, returns=dict, limit=LIMIT)
     for code, article, movements, left in STOCK:
-        found = view.get(article, "missing")
-        yield code, found == left, f"{article} with {movements} is {shown(found)} in your view, and {left} is right"
+        found = view.get(article, MISSING)
+        told = f"{article} with {movements} is {shown_left(found)} in your view"
+        yield code, found == left, f"{told}, and {shown_left(left)} is right"
 
 
 @check_view.part("compact")
@@ -102,6 +110,7 @@ def what_stays(log):
             log.say("log", "cleaner", f"{offset} {key}: {value}")
         given, wanted = list(records), [records[place] for place in places[-1 if drop else 0]]
         kept = log.call(log.yours, given, active, drop, returns=list)
+        kept = [tuple(one) if isinstance(one, list) else one for one in kept]
         told = (
             f"of {shown(records, 300)}, {active} of them active, you kept {shown(kept, 300)} (drop_tombstones={drop})"
         )
