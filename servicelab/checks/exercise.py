@@ -21,6 +21,7 @@ from typing import get_args
 
 from servicelab.checks import report as reports
 from servicelab.checks.answer import fingerprint
+from servicelab.checks.learner_traceback import clip, shown
 from servicelab.checks.leftovers import Left, Leftovers, end_handlers
 from servicelab.checks.limit import TimeLimit
 from servicelab.checks.report import Expectation, Report, finish
@@ -130,7 +131,7 @@ class Examiner:
         outcome = self.run(function, *args, limit=limit, keep=keep, **kwargs)
         if not outcome.returned:
             what, hint = f"{name} returns within {limit:g} s", _HINTS[outcome.how]
-            self.need(outcome.how, what, False, str(outcome), hint, mark)
+            self.need(outcome.how, what, False, _asked(outcome, args, kwargs), hint, mark)
         if returns is not None and not isinstance(outcome.value, returns):
             kinds = returns if isinstance(returns, tuple) else get_args(returns) or (returns,)
             wanted = " or ".join(kind.__name__ for kind in kinds)
@@ -138,7 +139,7 @@ class Examiner:
                 "wrong-type",
                 f"{name} returns {wanted}",
                 False,
-                str(outcome),
+                _asked(outcome, args, kwargs),
                 "Does every path through your function end with a return?"
                 if outcome.value is None
                 else f"The check can only go on with {wanted}.",
@@ -180,6 +181,19 @@ class Examiner:
                 "; ".join(str(one) for one in new),
                 "Stop each server and let each thread end, for instance with a `with` block or join().",
             )
+
+
+def _asked(outcome: Outcome, args, kwargs) -> str:
+    """What a function did, and with which arguments it was called: who mends it wants to call it so again."""
+    told = [_argument(one) for one in args] + [f"{name}={_argument(one)}" for name, one in kwargs.items()]
+    if not told or outcome.how == "not-callable":
+        return str(outcome)
+    return f"called with ({clip(', '.join(told), 160)}), {outcome}"
+
+
+def _argument(value) -> str:
+    is_plain = isinstance(value, str | bytes | int | float | list | tuple | dict | set | frozenset | type(None))
+    return shown(value, 80) if is_plain else f"a {type(value).__name__}"
 
 
 class Exercise:

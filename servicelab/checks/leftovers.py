@@ -81,7 +81,7 @@ def end_handlers() -> None:
 
 
 def _handled(thread) -> int:
-    """The id of the learner's frame that ``thread`` runs or waits in, or 0. It is the same as long as it stays there."""
+    """The id of the learner's frame that ``thread`` is in, or 0. It is the same as long as the thread stays there."""
     frame = their_frame(frame_of(thread))
     return 0 if frame is None else id(frame)
 
