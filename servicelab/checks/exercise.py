@@ -72,8 +72,18 @@ class Examiner:
 
     def expect(self, code, what, passed, happened="", hint="", mark=None) -> bool:
         """Add an expectation; the check goes on either way. Returns whether it passed."""
-        self.expectations.append(Expectation(what, bool(passed), happened, hint, code, mark))
+        before = self._before(code) if what.startswith("…") else ""
+        self.expectations.append(Expectation(what, bool(passed), happened, hint, code, mark, before))
         return bool(passed)
+
+    def _before(self, code):
+        """The words that those of ``code``, which begin with "…", go on from."""
+        before = ""
+        for one, (what, _) in self.words.items():
+            if one == code:
+                break
+            before = before if what.startswith("…") else what
+        return before
 
     def need(self, code, what, passed, happened="", hint="", mark=None) -> None:
         """Add an expectation without which the rest makes no sense: when it fails, the check ends here."""
