@@ -700,6 +700,31 @@ def test_words_that_are_incomplete_are_refused_when_the_lab_is_imported(text):
         words(text)
 
 
+def test_what_is_not_met_has_the_words_that_it_goes_on_from():
+    ask = Examiner()
+    ask.words = words("""
+first: it is written
+    When?
+second: … and kept
+    Where?
+third: … for a year
+    How long?
+other: it is read
+    By whom?
+""")
+    for code, passed in (("third", False), ("second", True), ("other", False)):
+        ask.expect(code, ask.words[code][0], passed)
+    assert [one.claim for one in ask.expectations] == ["it is written … for a year", "… and kept", "it is read"]
+
+
+def test_a_call_that_fails_is_told_with_its_arguments():
+    ask = Examiner()
+    with pytest.raises(room.Stop):
+        ask.call(lambda *given, **named: 1 / 0, 0.5, [], Trace(), limit=2.0, size=3)
+    happened = ask.expectations[-1].happened
+    assert happened.startswith("called with (0.5, [], a Trace, size=3), it raised ZeroDivisionError")
+
+
 def test_words_are_read_with_their_hints():
     assert WORDS["wrong-value"] == ("double(4) is 8", "Two times, not squared.")
     assert WORDS["too-large"] == WORDS["too-small"] == ("double(0.5) is 1", "Floats, too.")

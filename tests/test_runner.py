@@ -377,6 +377,36 @@ def test_endless_handler_in_a_server_thread_is_ended_and_the_thread_lives():
     assert not thread.is_alive()
 
 
+def test_a_thread_of_ours_that_cannot_be_ended_is_waited_for_once(monkeypatch):
+    """A client of a check that waits for a lock of the learner's, which nobody releases: later checks are quick."""
+    monkeypatch.setattr("servicelab.checks.leftovers.PATIENCE", 0.6)
+    lock, told = threading.Lock(), []
+    lock.acquire()
+
+    def allow():
+        lock.acquire()
+
+    client = threading.Thread(target=pool_code(allow_aside), args=(allow, told), name="servicelab aside", daemon=True)
+    client.start()
+    took = []
+    for _ in range(3):
+        start = time.monotonic()
+        end_handlers()
+        took.append(time.monotonic() - start)
+    lock.release()
+    client.join(5)
+    assert told == ["TimeLimit"] and took[0] > 0.5 and sum(took[1:]) < 0.3
+
+
+def allow_aside(allow, told):
+    try:
+        allow()
+        for _ in range(1000):  # what waits to be raised is raised here at the latest
+            pass
+    except BaseException as error:
+        told.append(type(error).__name__)
+
+
 def pool_code(function):
     """The function as if it came from a package of ours, not from the learner."""
     import types

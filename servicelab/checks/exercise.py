@@ -21,6 +21,7 @@ from typing import get_args
 
 from servicelab.checks import report as reports
 from servicelab.checks.answer import fingerprint
+from servicelab.checks.learner_traceback import clip, shown
 from servicelab.checks.leftovers import Left, Leftovers, end_handlers
 from servicelab.checks.limit import TimeLimit
 from servicelab.checks.report import Expectation, Report, finish
@@ -71,8 +72,18 @@ class Examiner:
 
     def expect(self, code, what, passed, happened="", hint="", mark=None) -> bool:
         """Add an expectation; the check goes on either way. Returns whether it passed."""
-        self.expectations.append(Expectation(what, bool(passed), happened, hint, code, mark))
+        before = self._before(code) if what.startswith("…") else ""
+        self.expectations.append(Expectation(what, bool(passed), happened, hint, code, mark, before))
         return bool(passed)
+
+    def _before(self, code):
+        """The words that those of ``code``, which begin with "…", go on from."""
+        before = ""
+        for one, (what, _) in self.words.items():
+            if one == code:
+                break
+            before = before if what.startswith("…") else what
+        return before
 
     def need(self, code, what, passed, happened="", hint="", mark=None) -> None:
         """Add an expectation without which the rest makes no sense: when it fails, the check ends here."""
@@ -131,7 +142,7 @@ class Examiner:
         if not outcome.returned:
             what = {"time-limit": f"{name} returns within {limit:g} s", "not-callable": f"{name} can be called"}
             said = what.get(outcome.how, f"{name} returns, and raises nothing")
-            self.need(outcome.how, said, False, str(outcome), _HINTS[outcome.how], mark)
+            self.need(outcome.how, said, False, _asked(outcome, args, kwargs), _HINTS[outcome.how], mark)
         if returns is not None and not isinstance(outcome.value, returns):
             kinds = returns if isinstance(returns, tuple) else get_args(returns) or (returns,)
             wanted = " or ".join(("an " if kind.__name__[0] in "aeiou" else "a ") + kind.__name__ for kind in kinds)
@@ -139,7 +150,7 @@ class Examiner:
                 "wrong-type",
                 f"{name} returns {wanted}",
                 False,
-                str(outcome),
+                _asked(outcome, args, kwargs),
                 "Does every path through your function end with a return?"
                 if outcome.value is None
                 else f"The check can only go on with {wanted}.",
@@ -181,6 +192,19 @@ class Examiner:
                 "; ".join(str(one) for one in new),
                 "Stop each server and let each thread end, for instance with a `with` block or join().",
             )
+
+
+def _asked(outcome: Outcome, args, kwargs) -> str:
+    """What a function did, and with which arguments it was called: who mends it wants to call it so again."""
+    told = [_argument(one) for one in args] + [f"{name}={_argument(one)}" for name, one in kwargs.items()]
+    if not told or outcome.how == "not-callable":
+        return str(outcome)
+    return f"called with ({clip(', '.join(told), 160)}), {outcome}"
+
+
+def _argument(value) -> str:
+    is_plain = isinstance(value, str | bytes | int | float | list | tuple | dict | set | frozenset | type(None))
+    return shown(value, 80) if is_plain else f"a {type(value).__name__}"
 
 
 class Exercise:

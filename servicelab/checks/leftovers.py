@@ -8,6 +8,7 @@ be ended from outside; it is named as still running, and the exception waits for
 import threading
 import time
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 from servicelab import lifecycle
 from servicelab.checks.learner_traceback import their_frame
@@ -19,6 +20,10 @@ PATIENCE = 1.5
 
 #: Threads of the tools around us, by the package of their class: never the learner's.
 _TOOLS = {"tqdm", "ipykernel", "IPython", "zmq", "debugpy", "_pydevd_bundle"}
+
+#: Threads of ours that could not be ended, and by its id the learner's frame that each of them waits in: nobody waits
+#: for them again, or a lock that is never released would cost every later part PATIENCE seconds.
+_given_up: WeakKeyDictionary[threading.Thread, int] = WeakKeyDictionary()
 
 
 class Left(NamedTuple):
@@ -69,9 +74,16 @@ class Leftovers:
 
 def end_handlers() -> None:
     """End the learner's code that still runs in the threads of our servers (an endless handler), so that the
-    servers can stop. The threads themselves live on."""
+    servers can stop. The threads themselves live on. One that waits where it could not be ended before is let be."""
     ours = [thread for thread in threading.enumerate() if _is_ours(thread)]
-    _end(ours, lambda thread: their_frame(frame_of(thread)) is not None, TimeLimit)
+    for thread in _end(ours, lambda thread: _handled(thread) not in (0, _given_up.get(thread)), TimeLimit):
+        _given_up[thread] = _handled(thread)
+
+
+def _handled(thread) -> int:
+    """The id of the learner's frame that ``thread`` is in, or 0. It is the same as long as the thread stays there."""
+    frame = their_frame(frame_of(thread))
+    return 0 if frame is None else id(frame)
 
 
 def _is_ours(thread):
@@ -79,7 +91,8 @@ def _is_ours(thread):
 
 
 def _end(threads, still_runs, error):
-    """Raise ``error`` in those of the threads that still run, again and again, for ``PATIENCE`` seconds."""
+    """Raise ``error`` in those of the threads that still run, again and again, for ``PATIENCE`` seconds. Returns those
+    that run even then."""
 
     def busy():
         return [thread for thread in threads if thread.is_alive() and still_runs(thread)]
@@ -91,6 +104,7 @@ def _end(threads, still_runs, error):
         _wait(lambda: not busy(), 0.05)
     if rest:
         forget_waiting()
+    return rest
 
 
 def _stop(server):

@@ -30,7 +30,7 @@ class Expectation:
 
     ``what`` was expected, whether it ``passed``, what actually ``happened``, and a ``hint`` for the next step. ``code``
     is a stable name of this expectation, such as "deadline-per-read"; ``mark`` is the id of the message
-    in the trace which shows the fault.
+    in the trace which shows the fault. ``before`` are the words that a ``what`` which begins with "…" goes on from.
     """
 
     what: str
@@ -39,6 +39,12 @@ class Expectation:
     hint: str = ""
     code: str = ""
     mark: str | None = None
+    before: str = ""
+
+    @property
+    def claim(self) -> str:
+        """What is said of it. One that is not met stands by itself, so it has the words that it goes on from."""
+        return self.what if self.passed else f"{self.before} {self.what}".strip()
 
 
 @dataclass(frozen=True)
@@ -120,7 +126,7 @@ class Report:
     def __str__(self):
         lines = [self.headline]
         for e in self.claims:
-            lines.append(f"  {'✓ met:    ' if e.passed else '✗ not met:'} {e.what}")
+            lines.append(f"  {'✓ met:    ' if e.passed else '✗ not met:'} {e.claim}")
             if not e.passed:
                 lines += _indented("what happened: ", e.happened) + _indented("next hint: ", self._hint(e))
         lines += ["  " + line for line in self._after()]
@@ -227,7 +233,7 @@ def _item(e, hint):
         f'<span style="color:{_MET if e.passed else _NOT_MET};font-weight:bold">{"✓" if e.passed else "✗"}</span> '
         f"<em>{'met' if e.passed else 'not met'}</em>"
     )
-    text = f'<li style="list-style:none">{mark}: {_words(e.what)}'
+    text = f'<li style="list-style:none">{mark}: {_words(e.claim)}'
     if not e.passed:
         if e.happened:
             text += f"<br><strong>What happened:</strong> {_prose(e.happened)}"

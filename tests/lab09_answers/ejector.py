@@ -131,6 +131,8 @@ WRONG = {
     "gives its set away": wrong("looks-only", f"{BEGIN} => {BEGIN}\n        self.at = None", f"return {OUT} => "
         f"self.seen, self.at = (self.seen if self.at == now else {OUT}), now\n        return self.seen",
         "+= 1\n => += 1\n            self.at = None\n"),
+    "gives its only set away": wrong("looks-only", f"{BEGIN} => {BEGIN}\n        self.seen = set()", f"return {OUT} => "
+        f"self.seen |= {OUT}\n        self.seen -= {{*range(self.n)}} - {OUT}\n        return self.seen"),
     "on trial": wrong("anew", "self.bad[index] = 0\n => self.bad[index] = self.failures - 1\n"),
     "always as long": wrong("grows", "self.times[index] += 1 => self.times[index] = 1"),
     "it doubles": wrong("grows", f"{TIME} => now + self.ejection * 2 ** (self.times[index] - 1)"),

@@ -142,6 +142,7 @@ WRONG = {
     "next by name": of_many("no-heir", "(found[:1] + sorted({*self.names} - {*found[:1]}))[:count]"),
     "further ones by name": of_many("no-heir", "(found[:2] + sorted({*self.names} - {*found[:2]}))[:count]"),
     "only ASCII in names": wrong("exception", "{name}# => {name.encode('ascii')}#"),
+    "keys without what is not ASCII": wrong("uneven", "place(key) => place(key.encode('ascii', 'ignore').decode())"),
     "only ASCII": wrong("exception", "place(key) => place(str(key.encode('ascii')))"),
     "a ring of nobody": wrong("nobody", "if not names => if False"),
 }  # fmt: skip

@@ -70,7 +70,7 @@ class Periods:
                 return
             results, trying = ticket.results, ticket.reopens is None
             results.append(not ok)
-            last = results[-self.keep :]
+            last = results if trying else results[-self.keep :]
             if len(last) >= (self.trial if trying else self.least):
                 if sum(last) >= self.share * len(last):
                     self.now = Period(0, [], now + self.wait)
@@ -189,6 +189,7 @@ EDITS = {
     ),
     "probes that expire": ("too-early", "not self.permits => not self.permits and now - self.since < self.wait_open"),
     "the first good probe closes": ("too-early", f"{PROBES} => {PROBES.replace('self.probes', '1')}"),
+    "probes in the window": ("share", 'maxlen=self.probes if state == "half-open" else self.size => maxlen=self.size'),
     "never closes again": ("share", "elif => elif False and"),
     "one bad probe of three": (
         "share",

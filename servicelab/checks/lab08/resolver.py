@@ -26,7 +26,8 @@ error-is-nobody, silence-is-nobody, dead-is-nobody: a registry that answers 500,
 first-answer: the first call gives what the registry says
     What does instances return while nothing is remembered yet?
 asks-every-call: within the TTL of an answer the registry is not asked
-    Where do you look before you ask, and what must stand there beside the addresses?
+    Where do you look before you ask, and what must stand there beside the addresses? From when on do you count, from
+    the question or from the answer?
 not-a-copy: a caller who empties his list does not empty the memory
     Whose list is it that you hand out?
 ignores-ttl: when the TTL is over it asks again
@@ -47,7 +48,7 @@ names-mixed: another name has an answer of its own
     By what do you remember?
 forgets-the-used, forgets-the-newest, unbounded: one name too many: the one used longest ago is forgotten, and no other
     Names come from outside: links, typing errors, attackers. How many do you hold, and which one is thrown out?
-unbounded-failures: … and a name that nobody has answered for counts like any other
+unbounded-failures: one name too many: a name that nobody has answered for counts like any other
     Where is it noted that a question failed, and which of your memories has no bound?
 """)
 
@@ -120,7 +121,7 @@ class Remembering(Stage):
             self.now += pause
             self.get()
         many = len(self.asked) - before
-        return code, not many, f"it asked {many} times more for ten calls"
+        return code, not many, f"for ten calls it asked {many} ×"
 
     def asks(self, service):
         before = len(self.asked)

@@ -25,11 +25,12 @@ gone: an instance that is shown with inf calls is never picked, even if all the 
 chance: two that begin with the same seed, and hear the same, pick the same
     From where does your balancer take its chance?
 black-hole: an instance fails at once: it gets 15 % of the calls at most
-    Who is at once done with his calls has few under way. What do you hear of a call when it ends?
+    Who is at once done with his calls has few under way. What do you hear of a call when it ends, and what does that
+    weigh with an instance that has none under way?
 now-and-then: one in five of its answers is good: it gets 15 % of the calls at most
     What does one success wipe out?
 never-back: it has been well again for eighty seconds: it gets a twentieth of the calls at least
-    How would your balancer find out?
+    How would your balancer find out, and how soon? By whose clock does it wait?
 all-fail: all fail: none gets more than a third of the calls
     When everybody is bad, who is the least bad, and why is it still the same one a moment later?
 quick-and-well: an instance that is five times as quick, and well, gets its tenth at least

@@ -25,7 +25,7 @@ well-again: as many successes in a row as `failures`, once it is back: the next 
 late: an answer that comes while it is out counts for nothing
     A call was under way when the instance went out. What does its answer say of the time after?
 half: never more than half of the instances are out, and as many as that may be, whatever their number is
-    When all fail, is it the instances? What is half of three, of four, of five?
+    When all fail, is it the instances? What is half of five, of three, of one?
 next-failure: who could not go out, for too many were, goes out with its next failure when there is room, as ever
     What do failures change while there is no room, and what does a success? What are the counts when it goes out?
 """)
@@ -35,6 +35,7 @@ class Told(Stage):
     def play(self, *steps, n=10, failures=3, ejection=10.0):
         """A story of a new ejector. A step is ``(code, now, who, ends, due)``: how calls to an instance end, ``x`` is a
         failure and ``.`` a success, and the digits of those who are to be out then."""
+        settings = f"n={n}, failures={failures}, ejection={ejection:g}"
         self.ask.trace.clear()
         ejector, story = self.make(self.yours, n, failures, ejection, methods=("heard", "out")), []
         for code, now, who, ends, due in steps:
@@ -46,11 +47,15 @@ class Told(Stage):
             if not isinstance(given, set | frozenset) or any(type(one) is not int for one in given):
                 self.refuse("wrong-type", f"it gave {shown(given)}")
             found, told = set(given), f"out at {now:g} s: {set(given) or 'nobody'}"
-            yield code, found == right, f"{'; '.join(story[-4:])}; {told} (right: {right or 'nobody'}; x is a failure)"
+            last_ones = "… " * (len(story) > 4) + "; ".join(story[-4:])
+            right_ones = f"right: {right or 'nobody'}; x is a failure, . a success"
+            yield code, found == right, f"{settings}: {last_ones}; {told} ({right_ones})"
             if isinstance(given, set):
                 given.clear()
+                given.add(-1)
             again, _, last = (self.call(ejector.out, at) for at in (now, now + 400, now))
-            told += f"; when this set was emptied: {shown(again)}, and after a look at {now + 400:g} s: {shown(last)}"
+            told += f"; when this set had become {{-1}}: {shown(again)}"
+            told += f", and after a look at {now + 400:g} s: {shown(last)}"
             yield "looks-only", found == again == last, told
 
 

@@ -11,7 +11,8 @@ WORDS = words("""
 wrong-type: plan returns a dict from each of the six cases to a whole number, or to None
     Compare what you return with the list in the task, case by case.
 all-up: all are up: the least number that bears the peak and keeps the promise
-    Sort the test by its rates: where was the promise broken for the first time? What if the number comes out even?
+    Sort the test by its rates: where was the promise broken for the first time, and is it broken by just so many
+    seconds? What if the number comes out even?
 deaths: one dies, two die: the least number of which enough are left
     How many are left, and what does each of them get?
 zone: the largest zone is gone: the least number of which enough are left
@@ -54,6 +55,17 @@ def right(shop) -> dict[str, int | None]:
     return dict(zip(CASES, (need, need + 1, need + 2, *zones, goal)))
 
 
+def facts(shop, case: str) -> str:
+    """What a case depends on, in words."""
+    if case == "all up":
+        test = ", ".join(f"{rate}/s {took:g} s" for rate, took in shop.test)
+        return f"a peak of {shop.peak} calls/s, a promise of {shop.promise:g} s, and the test {test}"
+    due = f"'all up' is {right(shop)['all up']}, "
+    if case == "goal":
+        return due + f"up {shop.up:g}, shared {shop.shared:g}, goal {shop.goal:g}"
+    return due + f"zones: {shop.zones}"
+
+
 def practice_shop() -> Shop:
     """A shop to try things on; the check has others."""
     return Shop(300, 0.3, ((10, 0.08), (20, 0.11), (30, 0.2), (40, 0.9)), 3, 0.98, 0.9995, 0.999)
@@ -80,6 +92,6 @@ def four_shops(p):
             is_number = isinstance(mine, Integral) and mine > 0
             each = f"{mine}, {shop.peak / mine:.0f}/s each" if is_number else shown(mine, 12)
             p.draw("client", "instance", f"{case}: {each}")
-            told = f"a peak of {shop.peak} calls/s, zones: {shop.zones}: for {case!r} it gave {shown(mine)}"
+            told = f"{facts(shop, case)}: for {case!r} it gave {shown(mine)}"
             yield "wrong-type", is_number or mine is None, told
-            yield "no-number" if None in (mine, due) else CASES[case], mine == due, told
+            yield "no-number" if None in (mine, due) and case != "all up" else CASES[case], mine == due, told

@@ -11,6 +11,7 @@ from servicelab.checks.scenario import Stage, scenario, words
 
 KEYS = [f"shop:customer-{number}" for number in range(3000)]
 SOME = KEYS[:200]
+SIGNS = [chr(ord("一") + number) for number in range(300)]  # keys without any letter of ASCII
 CARTS = [f"cart-{number}" for number in range(10)]
 STRANGE = ["a", "A", " a", "a ", "Zoë", "zoë", "ZOË", "日本", "日 本", "cart"]
 FLEETS = (CARTS, [f"10.0.{number}.7:8080" for number in range(10)], STRANGE)
@@ -21,8 +22,8 @@ WORDS = words(f"""
 not-a-name: owner returns one of the names
     What does your ring do after its last place?
 uneven: the busiest of ten instances has at most {PEAK} times the mean number of keys
-    How long are the stretches between ten places that were chosen by chance? And between a thousand? Do names that
-    differ only in case, or in a space, share places?
+    How long are the stretches between ten places that were chosen by chance? And between a thousand? Does your function
+    scatter texts that are alike, or do those share a place that differ only in case, in a space, or in strange letters?
 moved: one leaves: its keys move and no others; an eleventh joins: the keys that move go to it, 12 % of all at most
     On what does a key's owner depend, besides the key and the owner's name? Where does a newcomer's stretch come from?
 order: the names come in another order: no key moves
@@ -86,6 +87,9 @@ def evenly(r):
     peaks = [max(Counter(name for (name,) in r.owners(names)).values()) * len(names) / len(KEYS) for names in FLEETS]
     peak = sum(peaks) / len(peaks)
     yield "uneven", peak <= ROOM, f"over three fleets it has {peak:.2f} times the mean, on average"
+    owners = Counter(name for (name,) in r.owners(CARTS, SIGNS))
+    busiest = max(owners.values())
+    yield "uneven", busiest < len(SIGNS) / 2, f"of {len(SIGNS)} keys such as 一, 丁 and 七 one of ten has {busiest}"
     r.owners(CARTS[:1])
     r.owners(CARTS[:3], ["", "Zoë", "日本", " ", "a" * 500])
 

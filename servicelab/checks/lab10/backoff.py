@@ -29,7 +29,8 @@ chance: the delays are drawn, and from `rng` alone: another seed, other delays; 
 cap: no delay is longer than the cap, and the 1200th can still be computed
     What bounds the step, and how large is it by then, before it is bounded?
 steps: the n-th delay lies anywhere from 0 to its step; the steps are base, 2 base, 4 base, … up to the cap
-    How long may the first delay be at the most? From where to where does full jitter reach?
+    How long may the first delay be at the most? From where to where does full jitter reach? What do you bound by the
+    cap, the step or what was drawn?
 reserve: two budgets are full at the beginning, and pay for as many retries as they hold whole tokens
     How much is in each, and how much does each withdraw take? What do two budgets have in common?
 ratio: of three deposits of 0.75 the first pays for none, the second and the third for one retry each
@@ -39,7 +40,8 @@ brim: a hundred deposits later it holds 5 again, no more and no less: they pay f
 race: threads at once take no more than there is, and no deposit is lost
     What can another thread do between looking and taking? Is adding one step, or does it read first and write later?
 no-retry: GET, PUT and DELETE are tried again after a 5xx, whichever it is, and after a reply that was lost
-    Which statuses are a 5xx? How does requests tell you that there was no answer?
+    Which statuses are a 5xx? How does requests tell you that there was no answer? Whose failure do you look at after
+    the second attempt?
 tries: a call that fails, or that nobody picks up, has four attempts; what the last one brought is returned or raised
     Does your count include the first attempt? Do you catch all that requests raises? What is left of earlier ones?
 final: a 4xx is an answer: one attempt
@@ -104,6 +106,19 @@ class Till(Stage):
         return paid
 
 
+class Web(requests.Session):
+    """``raised`` is what its last request raised."""
+
+    raised = None
+
+    def request(self, *args, **options):
+        try:
+            return super().request(*args, **options)
+        except requests.RequestException as error:
+            self.raised = error
+            raise
+
+
 class Purse:
     """A budget that counts, and says no after so many retries."""
 
@@ -129,7 +144,7 @@ class Desk(Stage):
         closed.bind(("127.0.0.1", 0))  # and does not listen
         self.nobody = f"http://127.0.0.1:{closed.getsockname()[1]}"
         self.url = self.use(serve(app, "payment", trace=ask.trace)).url + "/charges"
-        self.web = self.use(traced(requests.Session(), ask.trace, "orders"))
+        self.web = self.use(traced(Web(), ask.trace, "orders"))
         self.client = self.another(1)
 
     def reply(self):
@@ -162,12 +177,14 @@ class Desk(Stage):
         status = str(getattr(found, "status_code", "raised"))
         if status == "raised" and not isinstance(found, requests.RequestException):
             self.refuse("wrong-type", f"request returned {shown(found)}")
+        if status == "raised" and found is not self.web.raised:
+            status = "what an earlier attempt had raised"
         calls = self.ask.trace.since(before).calls
         self.last = calls[-1].id if calls else self.last
-        told = (
-            f"{len(calls)} attempts, {len(self.slept)} sleeps, {self.purse.put} deposits, {self.purse.asked} withdraws"
-        )
-        told = f"{line.replace(' ', ', replies ', 1)}: {told}; the keys were {self.keys}; it ended with {status}"
+        keys = ", ".join(sorted(one or "none" for one in self.keys)) or "none"
+        told = f"attempts: {len(calls)}, sleeps: {len(self.slept)}, deposits: {self.purse.put}, "
+        told += f"withdraws: {self.purse.asked}; Idempotency-Key: {keys}; it ended with {status}"
+        told = f"{line.replace(' ', ', replies ', 1)}: {told}"
         is_due = status == replies[-1] or status == "raised" and not replies[-1].isdigit()
         yield code, is_due and len(calls) == len(replies), told
         yield "key", self.keys <= {key or None}, told
@@ -181,9 +198,12 @@ drawn, till, desk = (check_backoff.part(name) for name in check_backoff.stages)
 
 @drawn
 def chance(d):
-    yield "chance", len(set(d.first(200))) > 100, "it yielded the same values again and again"
     yield "chance", d.first(9, 1) != d.first(9, 2), "two generators from different `rng`s yielded the same values"
     yield "chance", d.first(9, 1) == d.first(9, 1), "the same seed gave different delays"
+    many = d.first(200)
+    at_the_cap = sum(one == CAP for one in many)
+    yield "steps", at_the_cap < 20, f"of 200 delays {at_the_cap} are just as long as the cap"
+    yield "chance", len(set(many)) > 100, "it yielded the same values again and again"
 
 
 @drawn

@@ -19,7 +19,7 @@ closed-rejects: closed, and less than half of the results are failures: each cal
 minimum-ignored: fewer than four results do not open it, however bad: minimum_calls is 4
     How many results does the window hold when you divide?
 never-opens: four results, and a share of failures of 0.5 or more, wherever they stand: it opens
-    Read rule 1 again: "after each result", "the share", "or more".
+    Read rule 1 again: "after each result", "at least", "the share", "or more".
 last-ten: forty good calls, four bad ones: 4 of the last 10, it stays closed; a fifth bad one: it opens
     How many results does your window hold, and what leaves it when it is full?
 wait: for 30 s by `now` calls are turned away, then one is made: the first probe; after bad probes for another 30 s
@@ -31,10 +31,10 @@ not-three: half-open: of ten calls exactly three are made, the probes, and the s
 too-early: nothing is decided until the results of all probes are there, however long they take
     Rule 3: what ends half-open? Which of the settings is for the window, which for half-open?
 share: the share of failures among the probes decides: below 0.5 it closes, else it opens
-    By which rule do the probes decide? What happens when the last of their results has come?
+    By which rule do the probes decide? What happens when the last of their results has come? Do you keep them all?
 window-kept: it has closed with an empty window: three failures do not open it
     What is in your window at the moment when it closes?
-settings: another breaker keeps to its own: to four probes; to a window of 6, a minimum of 2, a rate of 0.3, and 7 s
+settings: another breaker keeps to its own: to 4 or 6 probes; to a window of 6, a minimum of 2, a rate of 0.3, and 7 s
     Which numbers stand in your code?
 late-reply: replies to calls from before the opening change nothing: not while it is open, nor later
     In which period was this call allowed, and how does record know? Is closed now the period of the closed of then?
@@ -58,6 +58,7 @@ SCENES = {
     "one bad probe": "open @130 not-three:3/3 +xvv share:4/4",
     "bad probes": "open @130 not-three:3/3 @140 +xxx @141 wait:0/1 @169.9 wait:0/1 @170 not-three:3/4",
     "two bad probes of four": "open @130 settings:4/5 +xxvv share:0/1",
+    "more probes than the window holds": "open @130 settings:6/7 +vvvxvv share:4/4",
     "other settings": "vvvvvvxx settings:0/1 @106.5 settings:3/5 +vv too-early:0/1",
     "slow probes": "open @130 not-three:3/3 @161 too-early:0/6 +vvv rejections:4/4 xxxx never-opens:0/1",
     "late replies": "closed-rejects:14/14 open @120 late+vx late-reply:0/1 @130 late-reply:3/3 late+vvvv late-reply:0/1"
@@ -65,6 +66,7 @@ SCENES = {
 }
 CHANGED = {
     "two bad probes of four": {"probes": 4},
+    "more probes than the window holds": {"size": 4, "probes": 6},
     "other settings": {"size": 6, "failure_rate": 0.3, "minimum_calls": 2, "wait_open": 7.0},
 }
 

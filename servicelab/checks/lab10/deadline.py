@@ -86,8 +86,9 @@ class Chain(Stage):
             self.said = type(error).__name__, None
         self.calls = {call.callee: call for call in self.ask.trace.since(before).calls}
         self.last = self.calls[to].id
-        self.told = f"{HEADER}: {left} came to {to}, which said {self.said[1]}, {self.said[0][:60]!r}; "
-        self.told += f"called: {', '.join(self.got)}; steps begun: {len(self.did)}"
+        self.told = f"{f'{HEADER}: {left}' if left else 'a call without the header'} came to {to}, which said "
+        self.told += f"{self.said[1]}, {self.said[0][:60]!r}; called: {', '.join(self.got)}; "
+        self.told += f"steps of {STEP:g} s begun: {len(self.did)}"
         errors = [line for server in self.servers for line in server.errors]
         if self.said[1] == 500 and errors:
             self.told += f"; its traceback ends with\n  {errors[-1].strip().splitlines()[-1]}"
@@ -123,8 +124,8 @@ def at_leisure(c):
         for name in NAMES[1:]:
             yield c.need("leisure", name in c.got, c.told)
             yield c.need("dropped", c.got[name] and name in c.calls, f"{name} was called without it, or not with web")
-            told = f"{left:.3f} s came in above, and after two steps of 0.1 s {name} got {HEADER}: {c.got[name]}"
-            yield c.need("handed-down", c.handed_down(name, left), told)
+            told = f"{left:.3f} s came to the service above, and after its two steps of 0.1 s {name} got "
+            yield c.need("handed-down", c.handed_down(name, left), f"{told}{HEADER}: {c.got[name]}")
             left = float(c.got[name])
         yield c.need("leisure", c.said[1] == 200, c.told)
         yield "steps", c.did == ["gateway 1", "gateway 2", "orders 1", "orders 2", "payment 1"], f"it did {c.did}"
@@ -144,7 +145,7 @@ def used_up_in_one_step(c):
     c.start()
     for name in NAMES:
         c.send("0.050", name)
-        yield "too-late", c.said[1] == 504 and list(c.got) == [name], f"{c.told}, of 0.1 s each"
+        yield "too-late", c.said[1] == 504 and list(c.got) == [name], c.told
 
 
 @part
@@ -152,7 +153,7 @@ def used_up_in_many_steps(c):
     c.start(gateway=14, payment=14)
     for name in ("gateway", "payment"):
         c.send("0.300", name)
-        yield "goes-on", len(c.did) <= 8, f"{c.told}, of 0.1 s each"
+        yield "goes-on", len(c.did) <= 8, c.told
 
 
 @part
@@ -161,7 +162,7 @@ def hangs_below(c):
     c.start(lambda: time.sleep(0.9) or late.append("paid") or "paid", orders=12)
     c.send("1.500", "orders")
     right = c.said[1] == 504 and not late or len(c.did) < 12  # who worked less had time left to wait
-    yield "gives-up", right, f"{c.told}{', after payment was through' if late else ''}"
+    yield "gives-up", right, f"{'payment had done its work before the answer came; ' if late else ''}{c.told}"
 
 
 @part

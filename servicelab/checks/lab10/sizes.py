@@ -12,10 +12,10 @@ WORDS = words(f"""
 wrong-type: size_bulkheads returns a dict from each dependency to a whole number, one at least
     Its keys are {", ".join(DEPENDENCIES)}. Without a place nobody is ever served.
 too-small: an ordinary day: each of them turns away at most one call in ten
-    How many calls of each are under way at once, on the average? Who is called often does not need most, nor who takes
-    longest.
-no-headroom: an ordinary day: each of them turns away at most one call in ten (these are about the averages)
-    How often are there more than the average?
+    How many calls of each are under way at once, on the average, and how far above that does chance go? Who is called
+    often does not need most, nor who takes longest.
+no-headroom: an ordinary day: each of them turns away at most one call in ten
+    These are about the averages. How often are there more than the average?
 sum-too-large: together they fit into the pool of {WORKERS} workers
     How many workers are left for the others when one of them hangs, and all its places are taken?
 """)
@@ -51,10 +51,10 @@ def sizes_at_work(w):
     w.last = seen[worst].mark or w.last
     above = [sizes[name] - need.rate * need.seconds for name, need in CHECKED.items()]
     code = "no-headroom" if min(above) > -1 and max(above) <= 2 else "too-small"
-    told = f"{sizes[worst]} places for {worst}, and {seen[worst].rejected:.0%} of its calls were turned away"
+    told = f"places for {worst}: {sizes[worst]}, and {seen[worst].rejected:.0%} of its calls were turned away"
     yield code, seen[worst].rejected <= TURNED_AWAY, told
     widest = max(DEPENDENCIES, key=lambda name: sizes[name])
     seen = w.seen(widest)
     stuck = max(seen[name].stuck for name in DEPENDENCIES if name != widest)
-    told = f"{sum(sizes.values())} places; with {widest} hanging, {stuck:.0%} of the calls of another found no worker"
-    yield "sum-too-large", sum(sizes.values()) <= WORKERS, told
+    told = f"with {widest} hanging, {stuck:.0%} of the calls of another found no worker"
+    yield "sum-too-large", sum(sizes.values()) <= WORKERS, f"{sum(sizes.values())} places in all; {told}"

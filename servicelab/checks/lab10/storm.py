@@ -65,8 +65,10 @@ class Cured(Stage):
     def __init__(self, ask, policies):
         super().__init__(ask, policies)
         chosen = self.call(policies, returns=dict)
-        if set(chosen) < set(LAYERS) or not all(map(_is_policy, map(chosen.get, LAYERS))):
-            self.refuse("wrong-type", f"policies returned {shown(chosen)}")
+        if without := [layer for layer in LAYERS if not _is_policy(chosen.get(layer))]:
+            told = f"for {' and '.join(without)} there is no policy"
+            told += f", nor a dict with one for each of {' and '.join(BANKS)}" * ("payment" in without)
+            self.refuse("wrong-type", f"{told}: policies returned {shown(chosen)}")
         self.shop = self.use(TowerShop(chosen, ask.trace))
 
     def served(self, count, since=None, **more):
@@ -111,8 +113,9 @@ def when_the_cause_is_gone(m):
     for tries, load, capacity, ends in OUTAGES:
         said = m.call(m.yours, m.outage(tries), load, capacity)
         yield "wrong-type", isinstance(said, bool), f"ends_by_itself returned {shown(said)}"
-        told = ", ".join(f"{layer} makes {many} of each call" for layer, many in tries.items())
-        yield "ends", said == ends, f"{load} customers/s, {told}, and a bank that can do {capacity}/s; it said {said}"
+        told = f"{load} customers/s, a bank that can do {capacity}/s, and of each call that it gets "
+        told += " and ".join(f"{layer} makes {many}" for layer, many in tries.items())
+        yield "ends", said == ends, f"{told}; it said {said}"
 
 
 for name in ("bank", "payment", "orders"):
@@ -125,7 +128,7 @@ for name in ("bank", "payment", "orders"):
         c.shop.lose_reply(name)
         served = c.served(1)
         c.last = next((call.id for call in c.calls if call.callee == name and call.status == "lost"), c.last)
-        yield "lost", served == 1, f"{name} was called {c.got[name]} ×, and the customer was not served"
+        yield "lost", served == 1, f"{name} was called {c.got[name]} × in all, and the customer was not served"
 
     part.__name__ = f"a reply of {name} is lost"
     cure(part)
@@ -144,7 +147,7 @@ def bank_is_down(c):
     loud = [layer for layer in LAYERS if amplified[layer] > MOST]
     c.last = next((call.id for call in c.calls if call.attempt > 1 and call.caller in (loud[-1:] or LAYERS)), c.last)
     most = max(c.got["payment"], c.got["bank"]) / sent
-    yield "too-many", most <= MOST, f"{most:.2f} calls per customer; {_told(amplified)} of each call"
+    yield "too-many", most <= MOST, f"{most:.2f} calls per customer; made of each call: {_told(amplified)}"
     yield "keeps-asking", c.got["bank"] <= CALLS, f"{c.got['bank']} calls reached the bank"
     served = c.served(10, bank="other bank", clients=1)
     yield "healthy-refused", served == 10, f"{served} of 10 were served"

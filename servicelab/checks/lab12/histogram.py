@@ -29,7 +29,7 @@ nothing, no-share: NaN when there is nothing to tell it from; but above all, −
 any-order: the buckets may come in any order, and the list stays as it was
     Which functions sort in place?
 not-bounds: BOUNDS is a list or tuple of 1 to 12 rising positive numbers, without +Inf
-    Count them. +Inf is added for you.
+    Count them, and see whether each is larger than the one before. +Inf is added for you.
 off: the quantiles of all three services come out with an error below 10 %
     Where do the nine quantiles lie? A bucket that reaches from a to b can be wrong by as much as it is wide.
 """)

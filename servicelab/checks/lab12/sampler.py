@@ -11,6 +11,8 @@ from servicelab.checks.scenario import Stage, scenario, words
 
 MOST, SLOW = 500, 1.0  # undecided traces; seconds
 MANY, LEAST, TOO_MANY = 10_000, 50, 150  # ordinary traces; those kept are 100 ± 10
+#: Ordinary traces a second. A right answer may look at all that it remembers, a minute's decisions, for each span.
+PACE = 10
 
 WORDS = words("""
 wrong-type: add and due return a list, tuple or set of spans that they were given
@@ -104,9 +106,9 @@ def with_due(events, until, since=0):
 
 
 def ordinary(count=MANY):
-    """Traces of two spans that are neither slow nor wrong, 40 a second."""
-    events = [(at / 40 + 1.5 * step, one) for at in range(count) for step, one in enumerate(spans(f"t{at}", 2))]
-    return with_due(events, count // 40 + 12)
+    """Traces of two spans that are neither slow nor wrong."""
+    events = [(at / PACE + 1.5 * step, one) for at in range(count) for step, one in enumerate(spans(f"t{at}", 2))]
+    return with_due(events, count // PACE + 12)
 
 
 check_sampler = scenario("12", 3, "A tail sampler", WORDS, go_on=True, Sampler=Sampled)
@@ -132,15 +134,17 @@ def ordinary_traces(s):
     is_untouched, _ = random.getstate() == before, random.setstate(before)
     dropped = [name for name in (f"t{at}" for at in range(MANY - 100, MANY)) if name not in traces]
     odd = {"error": True}, {"seconds": 5.0}, {}
-    late = [(263.0 + step, Span(name, **odd[at % 3])) for at, name in enumerate(dropped) for step in (0, 1)]
+    end = MANY // PACE  # the last ones were decided ten seconds later
+    late = [(end + 13.0 + step, Span(name, **odd[at % 3])) for at, name in enumerate(dropped) for step in (0, 1)]
     new = Span(dropped[0], error=True)
     yield from s.steps(
-        ("late", with_due(late, 320, 264), []),
-        ("forgotten", with_due([(325.0, new)], 340, 326), [new]),
+        ("late", with_due(late, end + 70, end + 14), []),
+        ("forgotten", with_due([(end + 75.0, new)], end + 90, end + 76), [new]),
     )
     stored = [{one.trace for one in s.begin(seed).feed(ordinary(2000))} for seed in (1, 1, 2)]
-    told = "the same seed stored others, or another seed the same, or the module random was used"
-    yield "chance", is_untouched and stored[0] == stored[1] != stored[2], told
+    yield "chance", is_untouched, "after it, random.random() draws something else"
+    yield "chance", stored[0] == stored[1], "two samplers whose rng had the same seed stored other traces"
+    yield "chance", stored[1] != stored[2], "two samplers whose rng had different seeds stored the same traces"
 
 
 @part
@@ -174,8 +178,8 @@ def five_hundred_traces(s):
 def what_is_held(s):
     stored, held = s.held([(number / 1000, one) for number in range(2000) for one in spans(f"t{number}", 2)])
     told = f"after 2000 traces in two seconds it holds spans of {held} traces"
-    yield "memory" if stored else "no-room", held <= MOST, told
+    yield "memory" if stored and held > MOST + 1 else "no-room", held <= MOST, told
     yield "share", stored, "of 1500 ordinary traces that were decided for want of room none was stored"
     bad = ((at, Span(f"bad {number}", error=True)) for number in range(50) for at in (20.0, 35.0))
     stored, held = s.held(with_due(bad, 42, 20))
-    yield "memory", not held, f"all was decided, and it still holds spans of {held} traces that were stored"
+    yield "memory", not held or stored < 100, f"all was stored, and it still holds spans of {held} traces"
