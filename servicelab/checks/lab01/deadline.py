@@ -119,8 +119,8 @@ def whole(c, body, seconds, *steps):
     outcome = c.get(seconds, *steps)
     told = f"{len(body)} bytes were sent within {seconds:g} s; {outcome}"
     yield "error", outcome.returned, told
-    yield "asked", c.asked in ([f"GET {PLACE} HTTP/1.0"], [f"GET {PLACE} HTTP/1.1"]), f"the server read {c.asked}"
     yield "body", outcome.value == body, told
+    yield "asked", c.asked in ([f"GET {PLACE} HTTP/1.0"], [f"GET {PLACE} HTTP/1.1"]), f"the server read {c.asked}"
     yield c.left()
 
 
