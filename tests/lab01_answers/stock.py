@@ -345,7 +345,7 @@ WRONG = {
         service('wrong = {f: => [fields.setdefault(*both) for both in zip(FIELDS, ("", "", 0))]\n        wrong = {f:'),
         {"field", "put-strict"},
     ),
-    "looks into anything": (service("not isinstance(fields, dict) => False"), {"no-object", "put-strict"}),
+    "looks into anything": (service("not isinstance(fields, dict) => False"), {"field"}),
     "400 that names nothing": (service('jsonify(fields=wrong), 422 => jsonify(error="bad request"), 400'), {"unnamed"}),
     "names the first only": (service("jsonify(fields=wrong) => jsonify(fields=min(wrong))"), {"unnamed"}),
     "force=True": (service("fields = request.get_json() => fields = request.get_json(force=True)"), {"body"}),

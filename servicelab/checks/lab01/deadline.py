@@ -61,23 +61,19 @@ class Caller(Stage):
     """Calls the learner's function on a server of its own for each call. ``open`` is whether a connection was left."""
 
     def get(self, seconds, *steps):
-        """How a call to a server that follows ``steps`` ended."""
-        call = self._begin(seconds)
-        with Wire("shipping", steps, self.ask.trace, call) as server:
+        """How a call to a server that follows ``steps`` ended. Without any, nobody is there."""
+        label = "GET /labels/17"
+        self.last = self.ask.trace.start_call("client", "shipping", label, timeout=seconds)
+        self.ask.trace.send("client", "shipping", label, id=self.last)
+        if not steps:
+            self.ask.trace.lose(self.last, "refused")
+            with socket.socket() as nobody:  # bound, and not listening
+                nobody.bind((HOST, 0))
+                return self._run(f"http://{HOST}:{nobody.getsockname()[1]}", seconds)
+        with Wire("shipping", steps, self.ask.trace, self.last) as server:
             outcome = self._run(server.url, seconds)
             self.open, self.asked = not server.is_alone(1.5), server.asked
         return outcome
-
-    def get_from_nobody(self, seconds):
-        with socket.socket() as nobody:  # bound, and not listening: whoever calls is refused
-            nobody.bind((HOST, 0))
-            self.ask.trace.lose(self._begin(seconds), "refused")
-            return self._run(f"http://{HOST}:{nobody.getsockname()[1]}", seconds)
-
-    def _begin(self, seconds):
-        label = "GET /labels/17"
-        self.last = self.ask.trace.start_call("client", "shipping", label, timeout=seconds)
-        return self.ask.trace.send("client", "shipping", label, id=self.last)
 
     def _run(self, url, seconds):
         self.raised_there = False  # did an error begin in the learner's own code?
@@ -159,7 +155,7 @@ def an_answer_that_drips_and_is_in_time(c):
 
 @part
 def nobody_is_there(c):
-    yield from passes(c, c.get_from_nobody(2.0), (OSError, HTTPException))
+    yield from passes(c, c.get(2.0), (OSError, HTTPException))
 
 
 @part
