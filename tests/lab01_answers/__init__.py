@@ -15,6 +15,6 @@ EXERCISES = {
 #: Where a function that raises, exits or returns nothing is refused with another code than most.
 REFUSALS = {
     ("deadline", "exception"): "error",  # there an exception may be what is wanted
-    ("deadline", "wrong-type"): "none",
+    ("deadline", "wrong-type"): "body",
     ("cache", "wrong-type"): "no-methods",
 }

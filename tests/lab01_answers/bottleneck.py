@@ -2,7 +2,7 @@
 
 import collections
 import heapq
-import math
+import math  # noqa: F401  # for an answer that is made of another
 import statistics
 import threading
 import time
@@ -11,17 +11,16 @@ from contextlib import suppress
 import simpy
 
 from servicelab.clients import closed_loop, open_loop
-
-
-def _throughput(send, clients=16, count=30):
-    samples = closed_loop(send, clients=clients, count=count)
-    return len(samples) / max(sample.end for sample in samples)
+from tests.lab11_answers import but
 
 
 def by_closed_loop(shop):
-    limits = {stage: _throughput(shop.probe(stage)) for stage in shop.stages}
-    narrowest = min(limits, key=limits.get)
-    return narrowest, limits[narrowest]
+    limits = {}
+    for stage in shop.stages:
+        samples = closed_loop(shop.probe(stage), clients=16, count=30)
+        limits[stage] = len(samples) / max(sample.end for sample in samples)
+    stage = min(limits, key=limits.get)
+    return stage, limits[stage]
 
 
 def by_open_loop(shop):
@@ -57,63 +56,10 @@ def by_threads(shop):
     return list(min(found.items(), key=lambda pair: pair[1]))
 
 
-def _single(shop):
-    return {stage: _throughput(shop.probe(stage), clients=1, count=4) for stage in shop.stages}
-
-
-def one_client(shop):
-    rates = _single(shop)
-    stage = min(rates, key=rates.get)
-    return stage, rates[stage]
-
-
-def slowest_call(shop):
-    rates = _single(shop)
-    stage = min(rates, key=rates.get)
-    return stage, 1 / rates[stage]  # and seconds, too
-
-
-def first_stage(shop):
-    return shop.stages[0], _throughput(shop.probe(shop.stages[0]))
-
-
-def _limits(shop):
-    return {stage: _throughput(shop.probe(stage)) for stage in shop.stages}
-
-
-def product(shop):
-    limits = _limits(shop)
-    return min(limits, key=limits.get), math.prod(limits.values())
-
-
-def total(shop):
-    limits = _limits(shop)
-    return min(limits, key=limits.get), sum(limits.values())
-
-
-def widest(shop):
-    limits = _limits(shop)
-    stage = max(limits, key=limits.get)
-    return stage, limits[stage]
-
-
-def seconds_for_rate(shop):
-    stage, rate = by_closed_loop(shop)
-    return stage, 1 / rate
-
-
-def rate_first(shop):
-    return 60.0, "payment"
-
-
-def four_hundred(shop):
-    limits = {stage: _throughput(shop.probe(stage), count=400) for stage in shop.stages}
-    return min(limits, key=limits.get), min(limits.values())
-
-
 def is_told(shop):
     """For those who are asked about something else."""
-    return shop._narrow, shop._limits[shop._narrow]
+    stage, limits = shop._narrow, shop._limits  # two names more, for answers that are made of this one
+    return stage, limits[stage]
 
 
 def by_heap(came, work, workers=1):
@@ -143,65 +89,17 @@ def by_simpy(came, work, workers=1):
 
 
 def by_generator(came, work, workers):
-    ends = [0.0] * workers
+    n, ends = 0, [0.0] * workers
     for at, takes in zip(came, work):
         n = min(range(workers), key=ends.__getitem__)
         ends[n] = max(ends[n], at) + takes
         yield ends[n] - at
 
 
-def never_idle(came, work, workers):
-    end = 0
-    for at, takes in zip(came, work):
-        end += takes
-        yield end - at
-
-
-def no_queue(came, work, workers):
-    return work
-
-
-def waits_only(came, work, workers):
-    return [time - takes for time, takes in zip(by_heap(came, work, workers), work)]
-
-
 def sees_one_before(came, work, workers):
     """Each waits for the one before it, but not for those that one waited for."""
     ends = [0.0] + [at + takes for at, takes in zip(came, work)]
     return [max(at, before) + takes - at for at, takes, before in zip(came, work, ends)]
-
-
-def in_turns(came, work, workers):
-    ends = [0.0] * workers
-    for n, (at, takes) in enumerate(zip(came, work)):
-        ends[n % workers] = max(ends[n % workers], at) + takes
-        yield ends[n % workers] - at
-
-
-def least_work(came, work, workers):
-    """To the worker that had least to do so far, instead of the one that is free first."""
-    ends, load = [0.0] * workers, [0.0] * workers
-    for at, takes in zip(came, work):
-        n = load.index(min(load))
-        load[n] += takes
-        ends[n] = max(ends[n], at) + takes
-        yield ends[n] - at
-
-
-def one_worker_only(came, work, workers):
-    return by_heap(came, work)
-
-
-def two_at_most(came, work, workers):
-    return by_heap(came, work, min(workers, 2))
-
-
-def whole_seconds(came, work, workers):
-    return by_heap([int(at) for at in came], work, workers)
-
-
-def the_mean(came, work, workers):
-    return statistics.mean(by_heap(came, work, workers))
 
 
 def by_formula(limit, promise):
@@ -225,70 +123,65 @@ def by_load(limit, promise):
     return (busy * limit, busy * limit * promise) if busy > 0 else (0, 0)
 
 
-def eighty_percent(limit, promise):
-    return 0.8 * limit, 0.8 * limit * promise
+# -- mistakes ------------------------------------------------------------------------------------------
 
 
-def all_it_can(limit, promise):
-    return limit, limit * promise
+def find(*changes, of=by_closed_loop):
+    return but(of, *changes), by_heap, by_formula
 
 
-def below_zero(limit, promise):
-    rate = limit - 1 / promise
-    return rate, rate * promise
+def found(number):
+    """The stage is right, and not the number."""
+    return find(f"return stage, limits[stage] => return stage, {number}", of=is_told)
 
 
-def at_the_limit(limit, promise):
-    return by_formula(limit, promise)[0], limit * promise
+def model(*changes, of=by_heap):
+    return is_told, but(of, *changes), by_formula
 
 
-def waiting_only(limit, promise):
-    rate, inside = by_formula(limit, promise)
-    return rate, max(0.0, inside - rate / limit)
+def plan(change):
+    return is_told, by_heap, but(by_formula, change)
 
 
-def whole_orders(limit, promise):
-    return tuple(map(round, by_formula(limit, promise)))
-
-
-def a_rate(limit, promise):
-    return max(0.0, limit - 1 / promise)
-
-
-def all_three(find=is_told, model=by_heap, plan=by_formula):
-    return find, model, plan
-
-
+RATE, PAIR = "max(0.0, limit - 1 / promise)", "return rate, rate * promise"
+ONE, FREE = "clients=16, count=30 => clients=1, count=4", "n = min(range(workers), key=ends.__getitem__)"
 RIGHT = {
-    "closed loop, heap, formula": all_three(by_closed_loop),
-    "open loop, SimPy, search": all_three(by_open_loop, by_simpy, by_search),
-    "threads by hand, generator, load": all_three(by_threads, by_generator, by_load),
+    "closed loop, heap, formula": (by_closed_loop, by_heap, by_formula),
+    "open loop, SimPy, search": (by_open_loop, by_simpy, by_search),
+    "threads by hand, generator, load": (by_threads, by_generator, by_load),
 }
 WRONG = {
-    "one client": (all_three(one_client), {"one-client"}),
-    "slowest single call": (all_three(slowest_call), {"slowest-call"}),
-    "first stage always": (all_three(first_stage), {"wrong-stage"}),
-    "product": (all_three(product), {"limit-wrong"}),
-    "sum": (all_three(total), {"limit-wrong"}),
-    "the widest": (all_three(widest), {"wrong-stage"}),
-    "seconds in place of a rate": (all_three(seconds_for_rate), {"limit-wrong"}),
-    "the pair turned round": (all_three(rate_first), {"wrong-type"}),
-    "400 requests": (all_three(four_hundred), {"not-gentle"}),
-    "a worker that is never idle": (all_three(model=never_idle), {"idle"}),
-    "nobody waits": (all_three(model=no_queue), {"queue"}),
-    "the waiting only": (all_three(model=waits_only), {"idle"}),
-    "sees only the one before": (all_three(model=sees_one_before), {"queue"}),
-    "in turns": (all_three(model=in_turns), {"first-free"}),
-    "to who had least to do": (all_three(model=least_work), {"first-free"}),
-    "one worker only": (all_three(model=one_worker_only), {"first-free"}),
-    "two workers at most": (all_three(model=two_at_most), {"first-free"}),
-    "whole seconds": (all_three(model=whole_seconds), {"long-run"}),
-    "the mean": (all_three(model=the_mean), {"no-times"}),
-    "80 % of the limit": (all_three(plan=eighty_percent), {"promise"}),
-    "all it can": (all_three(plan=all_it_can), {"promise"}),
-    "below zero": (all_three(plan=below_zero), {"hopeless"}),
-    "the number at the limit": (all_three(plan=at_the_limit), {"inside"}),
-    "those who wait only": (all_three(plan=waiting_only), {"inside"}),
-    "whole orders": (all_three(plan=whole_orders), {"inside"}),
-    "a rate and nothing else": (all_three(plan=a_rate), {"wrong-pair"}),
-}
+    "one client": (find(ONE), {"wrong-stage"}),
+    "slowest single call": (find(ONE, "return stage, limits => return stage, 1 / limits"), {"wrong-stage"}),
+    "first stage always": (find("min(limits, key=limits.get) => shop.stages[0]"), {"wrong-stage"}),
+    "the widest": (find("min(limits, => max(limits,"), {"wrong-stage"}),
+    "product": (found("math.prod(limits.values())"), {"limit-wrong"}),
+    "sum": (found("sum(limits.values())"), {"limit-wrong"}),
+    "seconds in place of a rate": (found("1 / limits[stage]"), {"limit-wrong"}),
+    "the pair turned round": (find("stage, limits[stage] => 60.0, 'payment'", of=is_told), {"wrong-type"}),
+    "400 requests": (find("count=30 => count=400"), {"not-gentle"}),
+    "a worker that is never idle": (model("max(at, heapq.heappop(free)) => heapq.heappop(free)"), {"idle"}),
+    "the waiting only": (model("append(end - at) => append(end - at - takes)"), {"idle"}),
+    "nobody waits": (model("return times => return work"), {"queue"}),
+    "sees only the one before": (model(of=sees_one_before), {"queue"}),
+    "whole seconds": (model("zip(came, => zip(map(int, came),"), {"queue"}),
+    "in turns": (model(f"{FREE} => n = (n + 1) % workers", of=by_generator), {"first-free"}),
+    "to who had least to do": (
+        model(
+            f"{FREE} => n = load.index(min(load))\n        load[n] += takes",
+            "n, ends = 0, => load, ends = [0.0] * workers,",
+            of=by_generator,
+        ),
+        {"first-free"},
+    ),
+    "one worker only": (model("[0.0] * workers => [0.0]"), {"first-free"}),
+    "two workers at most": (model("* workers => * min(workers, 2)"), {"first-free"}),
+    "the mean": (model("return times => return statistics.mean(times)"), {"no-times"}),
+    "80 % of the limit": (plan(f"{RATE} => 0.8 * limit"), {"promise"}),
+    "all it can": (plan(f"{RATE} => limit"), {"promise"}),
+    "below zero": (plan(f"{RATE} => limit - 1 / promise"), {"hopeless"}),
+    "the number at the limit": (plan("rate * promise => limit * promise"), {"inside"}),
+    "those who wait only": (plan("rate * promise => max(0.0, rate * promise - rate / limit)"), {"inside"}),
+    "whole orders": (plan(f"{PAIR} => return round(rate), round(rate * promise)"), {"inside"}),
+    "a rate and nothing else": (plan(f"{PAIR} => return rate"), {"wrong-pair"}),
+}  # fmt: skip

@@ -1,7 +1,8 @@
 """Exercise 5: rules that look at body, line and processor, and rules that look at less."""
 
 import gzip
-import zlib
+
+from tests.lab11_answers import but
 
 
 def by_sample(body, bytes_per_second, processor):
@@ -10,8 +11,8 @@ def by_sample(body, bytes_per_second, processor):
     sample = body[:16_000]
     start = processor.seconds
     packed = processor.compress(sample)
-    effort = (processor.seconds - start) / len(sample) * len(body)
-    saved = (1 - len(packed) / len(sample)) * len(body)
+    effort = processor.seconds - start
+    saved = len(sample) - len(packed)
     return saved / bytes_per_second > effort
 
 
@@ -36,77 +37,26 @@ class ByPieces:
         return 1 - after / before > line * (processor.seconds - start) / before
 
 
-def always(body, bytes_per_second, processor):
-    return True
+def sample(change):
+    return but(by_sample, change)
 
 
-def never(body, bytes_per_second, processor):
-    return False
-
-
-def size_only(body, bytes_per_second, processor):
-    return len(body) > 100_000
-
-
-def speed_only(body, bytes_per_second, processor):
-    return bytes_per_second is not None and bytes_per_second < 5e7
-
-
-def ignores_the_processor(body, bytes_per_second, processor):
-    """A speed that was measured once, on the author's own machine."""
-    if bytes_per_second is None or bytes_per_second > 5e7:
-        return False
-    sample = body[:4000]
-    return len(zlib.compress(sample)) < 0.9 * len(sample)
-
-
-def ignores_the_line(body, bytes_per_second, processor):
-    sample = body[:4000]
-    return bytes_per_second is not None and len(zlib.compress(sample)) < 0.9 * len(sample)
-
-
-def ignores_none(body, bytes_per_second, processor):
-    return by_sample(body, bytes_per_second or 1e6, processor)
-
-
-def ignores_small(body, bytes_per_second, processor):
-    return len(body) > 100_000 and by_sample(body, bytes_per_second, processor)
-
-
-def tries_it_all(body, bytes_per_second, processor):
-    start, packed = processor.seconds, processor.compress(body)
-    line = bytes_per_second or float("inf")
-    return len(packed) / line + processor.seconds - start < len(body) / line
-
-
-def since_it_was_switched_on(body, bytes_per_second, processor):
-    """All that the processor has ever worked is taken for the work on the sample."""
-    shrunk = len(processor.compress(body[:8000])) / len(body[:8000])
-    return bytes_per_second is not None and (1 - shrunk) / bytes_per_second > processor.seconds / len(body[:8000])
-
-
-def whatever_shrinks(body, bytes_per_second, processor):
-    return len(gzip.compress(body, 6)) < len(body)
-
-
-def a_ratio(body, bytes_per_second, processor):
-    return len(processor.compress(body[:9000])) / 9000
-
-
-YES = {"slow-line", "small", "quick-processor"}
-NO = {"slow-processor", "fast-line", "tiny", "zipped", "random", "loopback"}
+YES, NO = {"slow-line", "quick-processor"}, {"slow-processor", "fast-line", "dense", "loopback"}
 RIGHT = {"sample": by_sample, "arrival": by_arrival, "pieces": ByPieces()}
 WRONG = {
-    "always": (always, NO),
-    "never": (never, YES),
-    "size only": (size_only, {"small", "slow-processor", "fast-line", "zipped", "random", "loopback"}),
-    "speed only": (speed_only, {"slow-processor", "tiny", "zipped", "random"}),
-    "ignores the processor": (ignores_the_processor, {"slow-processor"}),
-    "ignores the line": (ignores_the_line, {"slow-processor", "fast-line"}),
-    "None is a line like others": (ignores_none, {"loopback"}),
-    "never a short text": (ignores_small, {"small"}),
-    "compresses everything to see": (tries_it_all, {"too-much"}),
-    "all its seconds so far": (since_it_was_switched_on, YES),
-    "whatever shrinks": (whatever_shrinks, {"slow-processor", "fast-line", "loopback"}),
-    "a ratio": (a_ratio, {"wrong-type"}),
+    "always": (lambda body, line, processor: True, NO),
+    "never": (lambda body, line, processor: False, YES),
+    "size only": (lambda body, line, processor: len(body) > 100_000, NO | {"slow-line"}),
+    "speed only": (lambda body, line, processor: line is not None and line < 5e7, {"slow-processor", "dense"}),
+    "whatever shrinks": (lambda body, line, processor: len(gzip.compress(body, 6)) < len(body), NO - {"dense"}),
+    "ignores the processor": (sample("processor.seconds - start => len(sample) / 5e7"), {"slow-processor"}),
+    "ignores the line": (sample("/ bytes_per_second > effort => > 0.1 * len(sample)"), {"slow-processor", "fast-line"}),
+    "None is a line like others": (sample("return False => bytes_per_second = 1e6"), {"loopback"}),
+    "never a short text": (
+        sample("not bytes_per_second => not bytes_per_second or len(body) < 100_000"),
+        {"slow-line"},
+    ),
+    "compresses everything to see": (sample("[:16_000] => "), {"too-much"}),
+    "all its seconds so far": (sample("processor.seconds - start => processor.seconds"), YES),
+    "a ratio": (sample("saved / bytes_per_second > effort => saved / len(sample)"), {"wrong-type"}),
 }

@@ -1,4 +1,4 @@
-"""Exercise 2: three ways to keep a deadline, and the ways to miss it."""
+"""Exercise 2: four ways to keep a deadline, and the ways to miss it."""
 
 import socket
 import sys
@@ -6,13 +6,14 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from http.client import HTTPConnection, HTTPException
 from urllib.parse import urlsplit
 
 import requests
 
 from servicelab.checks.lab01 import DeadlineExceeded
+from tests.lab11_answers import but
 
 
 def by_timer(seconds, url):
@@ -24,7 +25,8 @@ def by_timer(seconds, url):
 
     def cut():
         over.set()
-        sock.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
 
     timer = threading.Timer(end - time.monotonic(), cut)
     timer.start()
@@ -42,7 +44,7 @@ def by_timer(seconds, url):
     return body
 
 
-def _request(line, parts):
+def _ask(line, parts):
     line.sendall(
         f"GET {parts.path}?{parts.query} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n".encode()
     )
@@ -52,26 +54,29 @@ def _length(head):
     return int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
 
 
-def by_socket(seconds, url, allow=lambda seconds, end: end - time.monotonic(), look=True):
+def _is_whole(answer):
+    head, gap, body = answer.partition(b"\r\n\r\n")
+    return gap and len(body) >= _length(head)
+
+
+def by_socket(seconds, url):
     """Each read is allowed what is left."""
     end, parts, answer = time.monotonic() + seconds, urlsplit(url), b""
     try:
         with socket.create_connection((parts.hostname, parts.port), timeout=seconds) as line:
-            _request(line, parts)
-            while True:
-                head, gap, body = answer.partition(b"\r\n\r\n")
-                if gap and len(body) >= _length(head):
-                    return body
-                left = allow(seconds, end)
-                if left <= 0 or (look and time.monotonic() >= end):
-                    raise DeadlineExceeded(f"{seconds} s are over")
+            _ask(line, parts)
+            while not _is_whole(answer):
+                left = end - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError
                 line.settimeout(left)
                 piece = line.recv(65536)
                 if not piece:
                     raise ConnectionResetError("the server broke off")
                 answer += piece
     except TimeoutError as error:
-        raise DeadlineExceeded(f"{seconds} s are over") from error
+        raise DeadlineExceeded(url) from error
+    return answer.partition(b"\r\n\r\n")[2]
 
 
 def by_joined_thread(seconds, url):
@@ -104,7 +109,7 @@ def by_joined_thread(seconds, url):
 
 
 class ByStreamToTheEnd:
-    """A fourth hand: requests for everything but the clock, in an object; the line is read until the server closes."""
+    """Requests for everything but the clock, in an object; the line is read until the server closes."""
 
     def __call__(self, seconds, url):
         cut, over, session = threading.Timer(seconds, self.cut), time.monotonic() + seconds, requests.Session()
@@ -112,7 +117,7 @@ class ByStreamToTheEnd:
         cut.start()
         try:
             with socket.create_connection((urlsplit(url).hostname, urlsplit(url).port)) as self.line:
-                _request(self.line, urlsplit(url))
+                _ask(self.line, urlsplit(url))
                 answer = b"".join(iter(lambda: self.line.recv(4096), b""))
         except OSError:
             if time.monotonic() < over:
@@ -133,22 +138,15 @@ class ByStreamToTheEnd:
             self.line.shutdown(socket.SHUT_RDWR)
 
 
+# -- mistakes ------------------------------------------------------------------------------------------
+
+
 def timeout_only(seconds, url):
+    start = time.monotonic()  # for an answer that is made of this one
     try:
-        return requests.get(url, timeout=seconds).content
+        body = requests.get(url, timeout=seconds).content
     except requests.Timeout as error:
-        raise DeadlineExceeded from error
-
-
-def own_exception(seconds, url):
-    return requests.get(url, timeout=seconds).content
-
-
-def after_the_fact(seconds, url):
-    start = time.monotonic()
-    body = timeout_only(seconds, url)
-    if time.monotonic() - start > seconds:
-        raise DeadlineExceeded
+        raise DeadlineExceeded(start) from error
     return body
 
 
@@ -156,7 +154,7 @@ def stream_loop(seconds, url):
     end, body = time.monotonic() + seconds, b""
     try:
         with requests.get(url, timeout=seconds, stream=True) as answer:
-            for piece in answer.iter_content(1024 if seconds == 5 else 1):
+            for piece in answer.iter_content(1024 if seconds > 2 else 1):
                 body += piece
                 if time.monotonic() > end:
                     raise DeadlineExceeded
@@ -165,24 +163,6 @@ def stream_loop(seconds, url):
             raise DeadlineExceeded from error
         raise
     return body
-
-
-def stream_without_limit(seconds, url):
-    end, body = time.monotonic() + seconds, b""
-    with requests.get(url, stream=True) as answer:
-        for piece in answer.iter_content(1024 if seconds == 5 else 1):
-            body += piece
-            if time.monotonic() > end:
-                raise DeadlineExceeded
-    return body
-
-
-def clock_anew_for_each_piece(seconds, url):
-    return by_socket(seconds, url, allow=lambda seconds, end: seconds, look=False)
-
-
-def one_limit_for_each_read(seconds, url):
-    return by_socket(seconds, url, allow=lambda seconds, end: seconds)
 
 
 def thread_left_running(seconds, url):
@@ -195,183 +175,12 @@ def thread_left_running(seconds, url):
         pool.shutdown(wait=False)
 
 
-def pool_that_waits(seconds, url):
-    with ThreadPoolExecutor(1) as pool:
-        try:
-            return pool.submit(lambda: requests.get(url, timeout=4).content).result(timeout=seconds)
-        except FutureTimeout as error:
-            raise DeadlineExceeded from error
-
-
-def timer_left_running(seconds, url):
-    end, parts = time.monotonic() + seconds, urlsplit(url)
-    line = HTTPConnection(parts.hostname, parts.port, timeout=seconds)
-    line.connect()
-    sock = line.sock
-
-    def cut():
-        with suppress(OSError):  # it may be over already
-            sock.shutdown(socket.SHUT_RDWR)
-
-    threading.Timer(end - time.monotonic(), cut).start()
-    try:
-        line.request("GET", f"{parts.path}?{parts.query}")
-        body = line.getresponse().read()
-    except (OSError, HTTPException) as error:
-        if time.monotonic() >= end:
-            raise DeadlineExceeded from error
-        raise
-    finally:
-        line.close()
-    if time.monotonic() >= end:
-        raise DeadlineExceeded
-    return body
-
-
-def cuts_too_late_to_find_the_socket(seconds, url):
-    """http.client lets go of ``line.sock`` when the answer begins: the timer finds None."""
-    end, parts = time.monotonic() + seconds, urlsplit(url)
-    line = HTTPConnection(parts.hostname, parts.port, timeout=seconds)
-    line.connect()
-    timer = threading.Timer(seconds, lambda: line.sock and line.sock.shutdown(socket.SHUT_RDWR))
-    timer.start()
-    try:
-        line.request("GET", f"{parts.path}?{parts.query}")
-        body = line.getresponse().read()
-    except (OSError, HTTPException) as error:
-        if time.monotonic() >= end:
-            raise DeadlineExceeded from error
-        raise
-    finally:
-        timer.cancel()
-        line.close()
-    if time.monotonic() >= end:
-        raise DeadlineExceeded
-    return body
-
-
-def half_a_body(seconds, url):
-    """What was there when the line was cut."""
-    end, parts, answer = time.monotonic() + seconds, urlsplit(url), b""
-    with socket.create_connection((parts.hostname, parts.port)) as line:
-        _request(line, parts)
-        while (left := end - time.monotonic()) > 0:
-            line.settimeout(left)
-            try:
-                piece = line.recv(65536)
-            except TimeoutError:
-                break
-            if not piece:
-                break
-            answer += piece
-            head, gap, body = answer.partition(b"\r\n\r\n")
-            if gap and len(body) >= _length(head):
-                break
-    return answer.partition(b"\r\n\r\n")[2]
-
-
-def one_read(seconds, url):
-    parts = urlsplit(url)
-    try:
-        with socket.create_connection((parts.hostname, parts.port), timeout=seconds) as line:
-            _request(line, parts)
-            return line.recv(10**6).partition(b"\r\n\r\n")[2]
-    except TimeoutError as error:
-        raise DeadlineExceeded from error
-
-
-def swallows(seconds, url):
-    try:
-        return by_timer(seconds, url)
-    except Exception:
-        return None
-
-
-def everything_is_a_deadline(seconds, url):
-    try:
-        return by_timer(seconds, url)
-    except Exception as error:
-        raise DeadlineExceeded from error
-
-
-def broken_is_a_deadline(seconds, url):
-    """The chapter's own version."""
-    try:
-        return by_timer(seconds, url)
-    except HTTPException as error:
-        raise DeadlineExceeded from error
-
-
-_kept = []
-
-
-def keeps_the_connection(seconds, url):
-    parts = urlsplit(url)
-    _kept.clear()
-    _kept.append(socket.create_connection((parts.hostname, parts.port)))
-    return by_timer(seconds, url)
-
-
-def no_limit_in_silence(seconds, url):
-    """A limit for the whole, which is looked at between two pieces only."""
-    return by_socket(seconds, url, allow=lambda seconds, end: 60 if end > time.monotonic() else 0)
-
-
-def another_name(seconds, url):
-    try:
-        return by_socket(seconds, url)
-    except DeadlineExceeded as error:
-        raise TimeoutError("too late") from error
-
-
-def half_when_late(seconds, url):
-    try:
-        return by_socket(seconds, url)
-    except DeadlineExceeded:
-        return b"parcel 17: on its"
-
-
-def gives_up(seconds, url):
-    raise DeadlineExceeded
-
-
-def exits(seconds, url):
-    sys.exit("no answer")
-
-
-def wraps_errors(seconds, url):
-    try:
-        return by_socket(seconds, url)
-    except OSError as error:
-        raise RuntimeError("the call failed") from error
-
-
 def tells_errors_anew(seconds, url):
     try:
         return by_socket(seconds, url)
-    except OSError as error:
+    except ConnectionError as error:
         problem = str(error)
     raise RuntimeError(problem)
-
-
-def divides(seconds, url):
-    return by_socket(0.7 * seconds, url)
-
-
-def sets_all_sockets(seconds, url):
-    socket.setdefaulttimeout(seconds)
-    return by_socket(seconds, url)
-
-
-def statuses_are_errors(seconds, url):
-    body = by_socket(seconds, url)
-    if requests.get(url, timeout=seconds).status_code >= 400:
-        raise requests.HTTPError(url)
-    return body
-
-
-def behind_the_last_empty_line(seconds, url):
-    return by_socket(seconds, url).split(b"\r\n\r\n")[-1]
 
 
 def tries_again(seconds, url):
@@ -385,47 +194,40 @@ def tries_again(seconds, url):
                 raise
 
 
-def anew_for_the_body(seconds, url):
-    """So many seconds for the head, and then for the body."""
-    end, parts, answer, begun = time.monotonic() + seconds, urlsplit(url), b"", False
-    with socket.create_connection((parts.hostname, parts.port), timeout=seconds) as line:
-        _request(line, parts)
-        while b"\r\n\r\n" not in answer or len(answer.partition(b"\r\n\r\n")[2]) < _length(answer):
-            if not begun and b"\r\n\r\n" in answer:
-                end, begun = time.monotonic() + seconds, True
-            line.settimeout(max(0.001, end - time.monotonic()))
-            try:
-                piece = line.recv(65536)
-            except TimeoutError:
-                raise DeadlineExceeded from None
-            if not piece:
-                raise ConnectionResetError("the server broke off")
-            answer += piece
-    return answer.partition(b"\r\n\r\n")[2]
+def kept(*address, **options):
+    _kept[:] = [socket.create_connection(*address, **options)]
+    return nullcontext(_kept[0])
 
 
-def without_the_query(seconds, url):
-    return by_socket(seconds, url.partition("?")[0] + "?")
+_kept = []
 
 
-def as_text(seconds, url):
-    return by_socket(seconds, url).decode()
+def gives_up(seconds, url):
+    raise DeadlineExceeded
 
 
-def empty_for_errors(seconds, url):
-    try:
-        return by_socket(seconds, url)
-    except OSError:
-        return b""
+def exits(seconds, url):
+    sys.exit("no answer")
 
 
-def deadline_is_none(seconds, url):
-    try:
-        return by_socket(seconds, url)
-    except DeadlineExceeded:
-        return None
+def timer(*changes):
+    return but(by_timer, *changes)
 
 
+def reads(*changes):
+    return but(by_socket, *changes)
+
+
+def connection_errors(become):
+    return reads(f"except TimeoutError => except ConnectionError as error:\n        {become}\n    except TimeoutError")
+
+
+LIMIT, OVER, BROKEN = "settimeout(left)", "raise DeadlineExceeded(url)", 'ConnectionResetError("the server broke off")'
+WHAT_IS_LEFT, BODY, CUT = (
+    "left = end - time.monotonic()",
+    'answer.partition(b"\\r\\n\\r\\n")[2]',
+    "sock.shutdown(socket",
+)
 RIGHT = {
     "timer": by_timer,
     "socket": by_socket,
@@ -433,38 +235,49 @@ RIGHT = {
     "to the end of the line": ByStreamToTheEnd(),
 }
 WRONG = {
-    "timeout only": (timeout_only, {"late-answer"}),
-    "clock anew for each piece": (clock_anew_for_each_piece, {"late-answer"}),
-    "elapsed after the fact": (after_the_fact, {"late-error"}),
-    "stream loop": (stream_loop, {"late-error"}),
-    "stream without limit": (stream_without_limit, {"late-error"}),
-    "one limit for each read": (one_limit_for_each_read, {"late-error"}),
-    "no limit in silence": (no_limit_in_silence, {"endless"}),
-    "requests' own exception": (own_exception, {"late-answer"}),
-    "a deadline by another name": (another_name, {"other-error"}),
-    "thread left running": (thread_left_running, {"left-running", "socket-left"}),
-    "pool that waits": (pool_that_waits, {"late-error"}),
-    "timer left running": (timer_left_running, {"left-running"}),
-    "cuts a socket that is gone": (cuts_too_late_to_find_the_socket, {"late-error"}),
-    "half a body": (half_a_body, {"swallowed"}),
-    "half a body in the end": (half_when_late, {"half"}),
-    "one read": (one_read, {"part"}),
-    "errors become None": (swallows, {"swallowed"}),
-    "errors become nothing": (empty_for_errors, {"swallowed"}),
-    "the deadline is None": (deadline_is_none, {"none"}),
-    "every error is a deadline": (everything_is_a_deadline, {"disguised"}),
-    "a broken line is a deadline": (broken_is_a_deadline, {"disguised"}),
-    "an error in an error": (wraps_errors, {"wrapped"}),
+    "timeout only": (timeout_only, {"late"}),
+    "requests' own exception": (but(timeout_only, "raise DeadlineExceeded(start) from error => raise"), {"late"}),
+    "elapsed after the fact": (
+        but(
+            timeout_only,
+            "return body => if time.monotonic() < start + seconds:\n        return body\n    raise DeadlineExceeded",
+        ),
+        {"late"},
+    ),
+    "stream loop": (stream_loop, {"late"}),
+    "stream without limit": (but(stream_loop, "timeout=seconds, => "), {"late"}),
+    "clock anew for each piece": (reads(f"{WHAT_IS_LEFT} => left = seconds"), {"late"}),
+    "one limit for each read": (reads(f"{LIMIT} => settimeout(seconds)"), {"late"}),
+    "no limit in silence": (reads(f"{LIMIT} => settimeout(60)"), {"late"}),
+    "anew for the body": (
+        reads(f"{WHAT_IS_LEFT} => end += seconds * answer.endswith(b'\\r\\n\\r\\n')\n                {WHAT_IS_LEFT}"),
+        {"late"},
+    ),
+    "pool that waits": (
+        but(thread_left_running, "shutdown(wait=False) => shutdown()", "(url) => (url, timeout=4)"),
+        {"late"},
+    ),
+    "thread left running": (thread_left_running, {"left-running", "left"}),
+    "timer left running": (timer("timer.cancel() => pass"), {"left-running"}),
+    "cuts a socket that is gone": (timer(f"{CUT} => line.sock and line.{CUT}"), {"late"}),
+    "keeps a connection": (reads("socket.create_connection( => kept("), {"left"}),
+    "sets all sockets": (reads(f"{LIMIT} => {LIMIT}\n                socket.setdefaulttimeout(left)"), {"left"}),
+    "a deadline by another name": (reads(f"{OVER} => raise TimeoutError"), {"other-error"}),
+    "two thirds of the time": (reads("time.monotonic() + seconds, => time.monotonic() + 0.7 * seconds,"), {"early"}),
+    "half a body in the end": (reads(f"{OVER} from error => pass"), {"half"}),
+    "the deadline is None": (reads(f"{OVER} from error => return None"), {"half"}),
+    "half a body": (reads(f"raise {BROKEN} => break"), {"swallowed"}),
+    "errors become None": (connection_errors("return None"), {"swallowed"}),
+    "every error is a deadline": (reads("except TimeoutError => except OSError"), {"disguised"}),
+    "a broken line is a deadline": (reads(f"{BROKEN} => DeadlineExceeded"), {"disguised"}),
+    "an error in an error": (connection_errors("raise RuntimeError(url) from error"), {"wrapped"}),
     "an error told anew": (tells_errors_anew, {"wrapped"}),
-    "two thirds of the time": (divides, {"early"}),
-    "sets all sockets": (sets_all_sockets, {"setting-left"}),
-    "statuses are errors": (statuses_are_errors, {"error"}),
-    "behind the last empty line": (behind_the_last_empty_line, {"wrong"}),
     "tries again": (tries_again, {"asked"}),
-    "anew for the body": (anew_for_the_body, {"late-error"}),
-    "without the query": (without_the_query, {"asked"}),
-    "as text": (as_text, {"wrong"}),
-    "keeps a connection": (keeps_the_connection, {"socket-left"}),
+    "without the query": (reads('urlsplit(url) => urlsplit(url.partition("?")[0])'), {"asked"}),
+    "statuses are errors": (reads(f"{BODY} => {BODY} if b' 200 ' in answer else 1 / 0"), {"error"}),
     "gives up at once": (gives_up, {"error"}),
+    "one read": (reads("not _is_whole(answer) => not answer"), {"body"}),
+    "behind the last empty line": (reads(f"{BODY} => answer.split(b'\\r\\n\\r\\n')[-1]"), {"body"}),
+    "as text": (reads(f"{BODY} => {BODY}.decode()"), {"body"}),
     "calls exit()": (exits, {"exit"}),
 }

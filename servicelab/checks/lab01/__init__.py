@@ -1,11 +1,4 @@
-"""The checks of lab 01, synchronous calls: one module per exercise, and what the exercises are given.
-
-``stock``        1, repair: a careless CRUD service (``shelves``: the slow table it keeps its rows in)
-``deadline``     2, build: a client with a true deadline (``wire``: the servers that drip, break off and say nothing)
-``cache``        3, build: a cache that asks conditionally
-``bottleneck``   4, measure, model and decide: what a stage lets through, and how long the wait is (``shop``: the shops)
-``compression``  5, from production: when compressing pays, on a processor that keeps its own clock
-"""
+"""The checks of lab 01, synchronous calls: one module per exercise, and what the exercises are given."""
 
 from servicelab.checks.lab01.bottleneck import check_bottleneck
 from servicelab.checks.lab01.cache import check_cache

@@ -13,40 +13,32 @@ from servicelab.clients import closed_loop
 from servicelab.sim import free_at
 
 TOLERANCE = 0.35  # of the limit, to either side: more than a busy machine adds
-LIMIT = 8.0  # seconds for one shop
-CUSTOMERS = 1500
 
 WORDS = words(f"""
-wrong-type: find_bottleneck returns (stage, requests/s) (rule 1)
-    One of {", ".join(STAGES)}, and a number.
 not-gentle: it sends at most {MOST} requests to a stage (rule 2)
     The shop is open. How many answers do you need to know a rate within 35 %?
-wrong-stage: the bottleneck is found (rule 1)
-    Which stage lets least through, when it is loaded by itself and never idle?
-one-client: the bottleneck is found, with several requests at a time (rule 1)
-    One client at a time keeps one worker busy. How many workers has this stage?
-slowest-call: the bottleneck is found, although another stage takes longer for one call (rule 1)
-    A slow call is no bottleneck where many are served side by side. What did you compare?
+wrong-type: find_bottleneck returns (stage, requests/s) (rule 1)
+    One of {", ".join(STAGES)}, and a number.
+wrong-stage: the bottleneck is found: where least is let through, not where one call takes longest (rule 1)
+    Load each stage by itself. How many are served there side by side, and does your load keep all of them busy?
 limit-wrong: its limit is known within 35 % (rule 1)
     The stage is right. What became of the limits of the others in your number, and was this one kept busy?
 no-times: time_inside returns one time in seconds for each request, in the order in which they came (rule 3)
     How many came, and how many times did you return?
 idle: who finds an idle worker waits for nobody, and is inside for as long as its own work takes (rule 3)
     What does the worker do between the last request and this one?
-queue: three who come together are served one after the other (rule 3)
-    Who is still being served when the third one's turn comes?
-long-run: {CUSTOMERS} requests that come at random wait as in any exact model: on average near 1/(μ − λ) (rule 3)
-    The small cases were right. Which times in this one are unlike theirs?
+queue: who comes to one that is busy waits until all before are served (rule 3)
+    Who is still being served when the third one's turn comes? Do your times have fractions?
 first-free: with several workers, each request goes to the one that is free first (rule 3)
     Which worker did the third one get, and which was free before it?
 wrong-pair: admit returns two numbers: orders per second, and how many are inside (rule 4)
     The first is a rate. What is the second?
 promise: so many orders per second come that the mean time inside is just what was promised (rule 4)
     How long are they inside on average when so many orders come per second? Which rate makes that the promise?
-hopeless: nothing is let in when even an empty stage is slower than the promise (rule 5)
-    How long is an order inside when nobody else is there?
 inside: the second number is how many are inside then, on average (rule 4)
     So many come per second, and each stays so long. Which law ties the two to the number inside?
+hopeless: nothing is let in when even an empty stage is slower than the promise (rule 5)
+    How long is an order inside when nobody else is there?
 """)
 
 
@@ -61,69 +53,51 @@ class Measured(Stage):
             with suppress(Enough):
                 return self.yours(shop)
 
-        find = find_bottleneck if callable(self.yours) else self.yours
-        answer = self.ask.calmly(find, shop, limit=LIMIT)
-        self.last = _longest(self.ask.trace, narrow)
+        answer = self.ask.calmly(find_bottleneck if callable(self.yours) else self.yours, shop, limit=8.0)
+        queued = [call for call in self.ask.trace.calls if call.callee == narrow and call.end is not None]
+        self.last = max(queued, key=lambda call: call.end - call.start).id if queued else None
         yield "not-gentle", max(shop.sent.values(), default=0) <= MOST, f"it sent {dict(shop.sent)}"
-        shape = isinstance(answer, tuple | list) and len(answer) == 2 and answer[0] in STAGES
-        yield "wrong-type", shape and isinstance(answer[1], Real), f"it returned {shown(answer)}"
-        yield from self._judge(shop, narrow, *answer)
-
-    def _judge(self, shop, narrow, stage, rate):
-        limit = shop._limits[narrow]
-        told = f"it said {stage}, {rate:.3g} requests/s"
-        alone = f"{told}; alone that stage lets through {shop._limits[stage]:.0f}, and another one {limit:.0f}"
-        yield _misled(shop, stage, rate), stage == narrow, alone
-        near = _near(rate, limit)
+        match answer:
+            case (stage, Real() as rate) if stage in STAGES:
+                told = f"it said {stage}, {rate:.3g} requests/s"
+            case _:
+                self.refuse("wrong-type", f"it returned {shown(answer)}")
+        limits = shop._limits
+        alone = f"{told}; alone that stage lets through {limits[stage]:.0f}, and another one {limits[narrow]:.0f}"
+        yield "wrong-stage", stage == narrow, alone
+        near = _near(rate, limits[narrow])
         if not near:  # the machine may be having a bad minute: see what the stage lets through now
             shop.sent.clear()
             samples = closed_loop(shop.probe(narrow), clients=16, count=30)
             near = _near(rate, len(samples) / max(s.end for s in samples))
-        yield "limit-wrong", near, f"{told}; it is {limit:.0f}"
-
-
-def _misled(shop, stage, rate):
-    """By what: the number that was returned beside the wrong stage tells."""
-    if rate > 0.4 * shop._limits[stage]:  # more than one client sees, even on a busy machine: it was loaded
-        return "wrong-stage"
-    if _near(rate, 1 / shop._seconds(stage)):
-        return "one-client"
-    return "slowest-call" if shop._seconds(stage) > shop._seconds(shop._narrow) else "wrong-stage"
+        yield "limit-wrong", near, f"{told}; it is {limits[narrow]:.0f}"
 
 
 def _near(rate, limit):
     return abs(rate - limit) <= TOLERANCE * limit
 
 
-def _longest(trace, stage):
-    """The call to ``stage`` that took the longest: where the queue was."""
-    ended = [call for call in trace.calls if call.callee == stage and call.end is not None]
-    return max(ended, key=lambda call: call.end - call.start).id if ended else None
-
-
 class Queue(Stage):
     """The learner's model on requests whose coming and work are known."""
 
-    def of(self, came, work, workers=1):
-        """The learner's times, None if they are none; and the right ones."""
+    def case(self, code, came, work, workers=1):
         came, work = np.array(came, float), np.array(work, float)
         right = free_at(came, work, workers) - came + work
-        for n in range(min(len(came), 8)):
-            id = self.ask.trace.send("client", "stage", f"{work[n]:.3g} s of work", at=came[n])
-            self.ask.trace.receive(id, "stage", at=came[n] + right[n])
-            self.last = id
+        for at, takes, inside in zip(came[:8], work, right):
+            self.last = self.ask.trace.send("client", "stage", f"{takes:.3g} s of work", at=at)
+            self.ask.trace.receive(self.last, "stage", at=at + inside)
         answer = self.call(self.yours, came.tolist(), work.tolist(), workers, limit=6.0)
         try:
             times = np.array(list(answer), float)
         except (TypeError, ValueError):
             times = np.array([])
-        return times if times.shape == right.shape else None, right, answer
-
-    def case(self, code, what, came, work, workers=1):
-        times, right, answer = self.of(came, work, workers)
-        yield "no-times", times is not None, f"{len(came)} came; it returned {shown(answer)}"
-        told = f"{what}: the times are {right.tolist()}, and it said {np.round(times, 3).tolist()}"
-        yield code, np.allclose(times, right), told
+        if times.shape != right.shape:
+            self.refuse("no-times", f"{len(came)} came; it returned {shown(answer)}")
+        few = [np.round(some, 3).tolist() for some in (came[:4], work[:4], right[:4], times[:4])]
+        told = "they come at {}, with work {}, {} workers: the times are {}, and it said {}".format(
+            *few[:2], workers, *few[2:]
+        )
+        return code, np.allclose(times, right), f"{told}, on average {right.mean():.3g} and {times.mean():.3g} s"
 
 
 class Plan(Stage):
@@ -132,11 +106,11 @@ class Plan(Stage):
     def plan(self, limit, promise):
         self.last = self.ask.trace.send("client", "stage", f"{limit:g}/s at most, promised {promise:g} s", at=0.0)
         self.ask.trace.receive(self.last, "stage", at=promise)
-        answer = self.call(self.yours, limit, promise, limit=6.0)
-        pair = isinstance(answer, tuple | list) and len(answer) == 2 and all(isinstance(n, Real) for n in answer)
-        what, hint = WORDS["wrong-pair"]
-        self.ask.need("wrong-pair", what, pair, f"it returned {shown(answer)}", hint, self.last)
-        return answer
+        match self.call(self.yours, limit, promise, limit=6.0):
+            case (Real() as rate, Real() as inside):
+                return rate, inside
+            case answer:
+                self.refuse("wrong-pair", f"it returned {shown(answer)}")
 
 
 check_bottleneck = scenario(
@@ -146,44 +120,37 @@ measured, queue, plan = (check_bottleneck.part(name) for name in check_bottlenec
 
 
 @plan
-def as_many_as_the_promise_allows(p):
-    for limit, promise in ((100.0, 0.02), (80.0, 0.1), (250.0, 0.007)):
+def what_was_promised(p):
+    for limit, promise in ((100.0, 0.02), (80.0, 0.1), (250.0, 0.007), (50.0, 0.02), (50.0, 0.01)):
         rate, inside = p.plan(limit, promise)
-        told = f"a stage that can do {limit:g}/s, {promise * 1e3:g} ms promised: it let in {rate:.3g}/s"
+        wanted = limit - 1 / promise
         mean = f"{theory.mm1_time(rate, limit) * 1e3:.3g} ms" if 0 <= rate < limit else "no end of waiting"
-        yield "promise", abs(rate - (limit - 1 / promise)) <= 0.05 * limit, f"{told}, which means {mean}"
-        yield "inside", abs(inside - rate * promise) <= 0.1 * rate * promise, f"{told}, and {inside:.3g} inside"
-
-
-@plan
-def a_promise_that_nobody_can_keep(p):
-    for limit, promise in ((50.0, 0.02), (50.0, 0.01)):
-        rate, inside = p.plan(limit, promise)
-        told = f"a stage that can do {limit:g}/s, {promise * 1e3:g} ms promised: it let in {rate:.3g}/s, {inside:.3g}"
-        yield "hopeless", 0 <= min(rate, inside) <= max(rate, inside) < 1e-6, f"{told} inside"
+        told = f"at most {limit:g}/s, {promise * 1e3:g} ms promised: it let in {rate:.3g}/s, which means {mean}"
+        if wanted <= 0:
+            yield "hopeless", 0 <= min(rate, inside) <= max(rate, inside) < 1e-6, f"{told}, and {inside:.3g} inside"
+        yield "promise", abs(rate - max(0, wanted)) <= 0.05 * limit, told
+        yield "inside", abs(inside - rate * promise) <= 0.1 * rate * promise + 1e-6, f"{told}, and {inside:.3g} inside"
 
 
 @queue
 def one_worker(q):
-    yield from q.case("idle", "they come 5 s apart", [0, 5, 10], [2, 1, 3])
-    yield from q.case("queue", "three come together", [1, 1, 1, 9], [2, 1, 3, 1])
+    yield q.case("idle", [0, 5, 10], [2, 1, 3])
+    yield q.case("queue", [1, 1, 1, 9], [2, 1, 3, 1])
+    yield q.case("queue", *at_random(1))
 
 
 @queue
 def several_workers(q):
-    yield from q.case("first-free", "three for two workers", [0, 0, 0, 1], [5, 1, 3, 1], 2)
-    yield from q.case("first-free", "four for three workers", [0, 0, 0, 1], [5, 4, 3, 1], 3)
-    yield from q.case("first-free", "two for two, twice", [0, 0, 10, 10], [9, 1, 1, 4], 2)
+    yield q.case("first-free", [0, 0, 0, 1], [5, 1, 3, 1], 2)
+    yield q.case("first-free", [0, 0, 0, 1], [5, 4, 3, 1], 3)
+    yield q.case("first-free", [0, 0, 10, 10], [9, 1, 1, 4], 2)
+    yield q.case("first-free", *at_random(4))
 
 
-@queue
-def many_at_random(q):
-    rng, rate = np.random.default_rng(1), 80.0
-    came, work = rng.exponential(1 / rate, CUSTOMERS).cumsum(), rng.exponential(0.01, CUSTOMERS)
-    times, right, answer = q.of(came, work)
-    yield "no-times", times is not None, f"{CUSTOMERS} came; it returned {shown(answer)}"
-    told = f"80/s came, 100/s is the limit: 1/(100 − 80) is 50 ms, the exact mean here {right.mean() * 1e3:.3g} ms"
-    yield "long-run", np.allclose(times, right), f"{told}, yours {times.mean() * 1e3:.3g} ms"
+def at_random(workers, count=1500):
+    """When so many come at random, their work, and the workers, which are busy for 80 % of the time."""
+    rng = np.random.default_rng(1)
+    return rng.exponential(0.0125 / workers, count).cumsum(), rng.exponential(0.01, count), workers
 
 
 @measured

@@ -36,21 +36,15 @@ class Processor:
 WORDS = words("""
 too-much: it lets the processor compress at most 32 kB (rule 4)
     Who compresses everything in order to decide has paid already. How much of the body do you need to see?
-slow-line: long text on a slow line is compressed
+slow-line: a text on a slow line is compressed, a short one, too, if the line is slow enough
     What takes longer, the saved bytes on the line or the processor's effort?
-small: a short text on a very slow line is compressed
-    It is not long, but how long does it take on this line?
 quick-processor: text is compressed when the processor is quicker than the line
     How many bytes per second does this processor shrink, and how many does the line carry?
 slow-processor: the same text on the same line is not compressed by a processor that is slower than the line
     What differs from the case before? Where do you look at it?
-fast-line: a list that shrinks well is sent as it is on a fast line
+fast-line: a text that shrinks well is sent as it is on a fast line
     How long would it be on the line, and how long does the processor take?
-tiny: thirteen bytes are sent as they are
-    How long are they when they are compressed?
-zipped: a file that is compressed already is sent as it is
-    How much of it is saved? Its length does not tell you.
-random: a photograph is sent as it is, on a slow line, too
+dense: what does not shrink is sent as it is, on a slow line, too: few bytes, a zipped file, a photograph
     How much of it is saved? Its length does not tell you.
 loopback: nothing is compressed for next door (rule 2)
     None means that the line takes no time. What is there to gain?
@@ -68,56 +62,50 @@ def parcels(size: int) -> bytes:
     return "\n".join(lines).encode()[:size]
 
 
-#: code: the body, what the line carries (bytes/s, None: the loopback), what the processor compresses (bytes/s), pays?
+#: By title: code, the body, what the line carries and what the processor compresses (bytes/s), does it pay?
 CASES = {
-    "slow-line": (lambda: parcels(200_000), 1e6, 5e7, True),
-    "small": (lambda: parcels(12_000), 4e4, 5e6, True),
-    "quick-processor": (lambda: parcels(400_000), 3e6, 1e8, True),
-    "slow-processor": (lambda: parcels(400_000), 3e6, 1e6, False),
-    "fast-line": (lambda: parcels(1_000_000), 2e8, 5e7, False),
-    "tiny": (lambda: b'{"paid": true}', 1e4, 5e7, False),
-    "zipped": (lambda: zlib.compress(parcels(600_000), 9), 1e6, 5e7, False),
-    "random": (lambda: random.Random(5).randbytes(300_000), 1e4, 5e7, False),
-    "loopback": (lambda: parcels(500_000), None, 5e7, False),
+    "a text on a slow line": ("slow-line", lambda: parcels(200_000), 1e6, 5e7, True),
+    "a short text on a slower line": ("slow-line", lambda: parcels(12_000), 4e4, 5e6, True),
+    "a quick processor": ("quick-processor", lambda: parcels(300_000), 3e6, 1e8, True),
+    "a slow processor": ("slow-processor", lambda: parcels(300_000), 3e6, 1e6, False),
+    "a fast line": ("fast-line", lambda: parcels(300_000), 2e8, 5e7, False),
+    "thirteen bytes": ("dense", lambda: b'{"paid": true}', 1e4, 5e7, False),
+    "a zipped file": ("dense", lambda: zlib.compress(parcels(400_000), 9), 1e6, 5e7, False),
+    "a photograph": ("dense", lambda: random.Random(5).randbytes(300_000), 1e4, 5e7, False),
+    "next door": ("loopback", lambda: parcels(200_000), None, 5e7, False),
 }
 
 
 class Shipping(Stage):
     """Decides about one body, and shows in the trace when it would arrive either way."""
 
-    def decide(self, body, line, processor):
-        """The decision, and both ways in words."""
-        mine = Processor(processor._speed)
-        after, effort = len(mine.compress(body)), mine.seconds
-        ways = []
-        for name, start, size in (("plain", 0.0, len(body)), ("gzip", effort, after)):
-            took = size / line if line else 0.0
-            id = self.ask.trace.send("shipping", "client", f"{name}, {size:,} bytes", at=start)
-            self.ask.trace.receive(id, "client", at=start + took)
-            ways.append((f"{name} {size:,} bytes after {(start + took) * 1e3:.3g} ms", id))
-        self.last = ways[0][1]
-        decision = bool(self.call(self.yours, body, line, processor, returns=(bool, np.bool_), limit=4.0))
-        self.last = ways[decision][1]
+    def ship(self, code, body, line, speed, pays):
+        mine, theirs, ways = Processor(speed), Processor(speed), []
+        theirs._bytes = EARLIER
+        packed = len(mine.compress(body))
+        for name, start, size in (("plain", 0.0, len(body)), ("gzip", mine.seconds, packed)):
+            arrives = start + (size / line if line else 0.0)
+            self.last = self.ask.trace.send("shipping", "client", f"{name}, {size:,} bytes", at=start)
+            self.ask.trace.receive(self.last, "client", at=arrives)
+            ways.append((self.last, f"{name} {size:,} bytes after {arrives * 1e3:.3g} ms"))
+        decision = bool(self.call(self.yours, body, line, theirs, returns=(bool, np.bool_), limit=4.0))
+        self.last, done = ways[decision][0], theirs._bytes - EARLIER
+        yield "too-much", done <= MOST, f"it compressed {done:,} bytes"
         where = f"at {line / 1e6:g} MB/s" if line else "on the loopback"
-        return decision, f"{where} {ways[0][0]}, {ways[1][0]}; should_compress said {decision}"
+        told = f"{where} {ways[0][1]}, {ways[1][1]}; should_compress said {decision}"
+        yield code, decision == pays, told
 
 
 check_compression = scenario("01", 5, "To compress or not", WORDS, go_on=True, should_compress=Shipping)
 
 
-def case(code):
-    def part(s):
-        body, line, speed, pays = CASES[code]
-        processor = Processor(speed)
-        processor._bytes = EARLIER
-        decision, told = s.decide(body(), line, processor)
-        done = processor._bytes - EARLIER
-        yield "too-much", done <= MOST, f"it compressed {done:,} bytes"
-        yield code, decision == pays, told
+def shipped(title, code, body, *given):
+    def part(shipping):
+        yield from shipping.ship(code, body(), *given)
 
-    part.__name__ = code.replace("-", "_")
+    part.__name__ = title
     return part
 
 
-for code in CASES:
-    check_compression.part(case(code))
+for title, case in CASES.items():
+    check_compression.part(shipped(title, *case))

@@ -50,10 +50,10 @@ class Shop:
     def __enter__(self):
         with ExitStack() as stack:
             for stage in STAGES[:3]:
-                app = _service(stage, self._seconds(stage))
+                app = _app(stage, self._workers[stage] / self._limits[stage], "done")
                 server = stack.enter_context(serve(app, stage, workers=self._workers[stage], trace=self.trace))
                 self._urls[stage] = server.url
-            far = stack.enter_context(serve(_packets(), "line", trace=self.trace))
+            far = stack.enter_context(serve(_app("line", 0, b"x" * PACKET), "line", trace=self.trace))
             line = stack.enter_context(FaultProxy(far))
             line.add(Bandwidth(PACKET * self._limits["line"], shared=True))
             self._urls["line"] = line.url
@@ -83,28 +83,13 @@ class Shop:
             answer = self.probe(stage)()
         return answer
 
-    def _seconds(self, stage) -> float:
-        """What one call takes there when nobody else is about."""
-        return self._workers[stage] / self._limits[stage]
-
 
 def practice_shop(seed: int = 0) -> Shop:
     """A shop to try things on; the check has others."""
     return Shop(seed, "inventory")
 
 
-def _service(name, seconds):
+def _app(name, seconds, body):
     app = Flask(name)
-
-    @app.get("/")
-    def work():
-        time.sleep(seconds)
-        return "done"
-
-    return app
-
-
-def _packets():
-    app = Flask("line")
-    app.add_url_rule("/", "packet", lambda: b"x" * PACKET)
+    app.add_url_rule("/", "work", lambda: time.sleep(seconds) or body)
     return app

@@ -1,6 +1,7 @@
 """Exercise 1, repair: an inventory service that keeps its word. A fresh one for every part, on a real socket."""
 
 import time
+from collections import namedtuple
 from urllib.parse import urljoin
 
 import requests
@@ -11,9 +12,9 @@ from servicelab.clients import traced
 from servicelab.servers import serve
 from servicelab.trace import from_traceparent
 
-CLIENTS, TAKERS = 20, 4
+CLIENTS, TAKERS = 20, 3
 PATIENCE = 3.0  # seconds for one answer: hundreds of times what any right answer needs
-RACES = 4  # a busy machine may keep ten clients apart once, not every time
+RACES, SKUS = 2, 6  # in each two want each of the skus: a busy machine may keep a pair apart, not all
 TRIALS = 8  # of a millisecond each: half of a taking lies between its reading and its writing
 MUG, CUP, POT = (
     {"sku": s, "name": n, "count": c} for s, n, c in [("M1", "mug", 3), ("C1", "cup", 8), ("P1", "pot", 0)]
@@ -22,93 +23,63 @@ MUG, CUP, POT = (
 WORDS = words("""
 no-answer: every request is answered within 3 s
     Does that handler return? A lock that is taken twice waits for itself.
-add-answer: POST /items answers with the new item: the three fields as they were sent, and an id
-    What has the client in its hands after this answer?
-add-status: POST /items says 201 Created
-    200 says 'done'; 201 says 'there is something new'. Where does Flask take the status from?
-add-location: Location says where the new item is
-    A client follows the header. Can a handler return headers, too?
+add: POST /items says 201, with the item as it was sent, its id, and in Location where it is
+    200 says 'done'; 201 says 'there is something new'. What has the client in its hands after this answer? Can a
+    handler return headers, too?
 list: GET /items lists every item
     How many are on the shelves, and how many are in the list?
-put: PUT changes the item, and GET finds it changed
-    A row is a copy. And whose sku is it that the item has already?
-put-answer: PUT answers 200 with the item as it is now
-    The client wants to see what it did. What did it get to see?
-id-taken: a new item never gets the id of an item that is there (rule 6)
-    What does the number of items tell about which ids are taken?
-id-reused: the id of a deleted item is not given out again, not even the last one's (rule 6)
-    Who still has a link to the old item now gets the new one. What do the shelves no longer know?
-field-missing: an item without one of its fields is refused with 422 or 400 (rule 1)
-    What becomes of a field that is not there?
-name-wrong: sku and name must be text (rule 1)
-    Which types may come out of JSON where text is wanted?
-count-wrong: count must be a whole number, 0 or more (rule 1)
-    Which numbers are no count? Some values that pass for an int are none.
-no-object: a body that is JSON, but no object, is refused with 422 or 400 (rule 1)
-    JSON may be a list, a number, null. What does your code do with it?
+put: PUT changes the item, answers 200 with the item as it is now, and GET finds it so
+    A row is a copy. Whose sku is it that the item has already, and what does the client want to see?
+delete: DELETE says 204 No Content, and sends no body
+    Nothing is left to send back. Which status says so?
+take: take, without a body, says 200 with the item, one less; 409 when none is left, and it stays at 0
+    What does your handler demand, and what does the client get to see? Is the changed row back in its place?
+field: a field that is missing or wrong, and JSON that is no object, are refused with 422 or 400 (rule 1)
+    What becomes of a field that is not there? Which types may come out of JSON where a text, a whole number or an
+    object is wanted, and which numbers are no count?
 unnamed: the refusal names each field that is missing or wrong (rule 1)
     Who mends one field at a time needs three round trips. What does the client learn from this answer?
-put-unchecked: PUT is as strict as POST (rule 1)
-    Which of the two handlers looks at the fields?
-put-part: PUT without one of the three fields is refused, and changes nothing (rule 1)
-    PUT replaces the whole. What should it put in the place of a field that it was not told?
-malformed: a body that is no JSON: 400 (rule 2)
-    Flask answers this by itself. What keeps it from doing so?
-form: a form instead of JSON: 415 (rule 2)
-    Flask answers this by itself. What keeps it from doing so?
+put-strict: PUT is as strict as POST, and what it refuses changes nothing, a part of an item neither (rule 1)
+    Which of the two handlers looks at the fields? What should PUT put in the place of one that it was not told?
+body: a body that is no JSON: 400; a form instead of JSON: 415 (rule 2)
+    Flask answers both by itself. What keeps it from doing so?
+unknown: an id that nobody has, or nobody has any more: 404, whatever the method; PUT creates nothing (rule 3)
+    The client asked for the wrong thing; did anything break? What does this error mean outside? And who gives out the
+    ids?
 method: a method that nobody offers: 405 (rule 4)
     Flask does this by itself. Which of your routes took it?
-unknown: an id that nobody has: 404 (rule 3)
-    The client asked for the wrong thing; did anything break? What does this error mean outside?
-put-creates: PUT to an id that nobody has creates nothing: 404 (rule 3)
-    Here the service gives out the ids. Where would this one come from?
-duplicate: a second item with the same sku: 409 (rule 5)
-    The item is fine by itself. What is against it?
-put-duplicate: PUT cannot take another item's sku either: 409 (rule 5)
-    Which items does your PUT compare with?
-delete-status: DELETE says 204 No Content, and sends no body
-    Nothing is left to send back. Which status says so?
-deleted: a deleted item is gone: GET and a second DELETE say 404 (rule 3)
-    Is it really off the shelf, and what does the handler say about an id that is not there?
-sku-kept: … and somebody else may have its sku (rule 5)
-    Who keeps your list of the skus that are taken, and what happens to it after a DELETE?
-take: take, without a body, leaves one less on the shelf
-    What does your handler demand? And is the changed row back in its place?
-take-answer: take answers 200 with the item, one less
-    The client wants to know what is left. What did it get to see?
-take-empty: take with nothing left: 409, and it stays at 0
-    The request is fine. What is against it?
-lost-update: twenty clients take one of fifty each, at once: none is forgotten (rule 7)
-    Read, decide, write. What can another client do in between?
-oversold: twenty clients, ten cups: ten get one, the others 409 (rule 7)
-    Where does your code look at the count, and where does it write it? What can happen between the two?
-ids-in-a-race: ten clients add an item at once: ten items, ten ids (rule 7)
+duplicate: a sku that another item has: 409, for POST and PUT; when that item is gone the sku is free (rule 5)
+    The item is fine by itself. With which items does your code compare it, and what becomes of the list after a DELETE?
+id-again: no id is given out twice, not even that of an item which was deleted (rule 6)
+    What does the number of items, or their highest id, tell about the ids that were given out? Who still has a link to
+    the old item now gets the new one.
+take-race: twenty clients take one at once: nobody is forgotten, and nobody gets what is not there (rule 7)
+    Read, decide, write: what can another client do in between? Where does your code look at the count?
+id-race: clients add items at once: each is kept, with an id of its own (rule 7)
     Who else sees the same 'next' number?
-duplicates-in-a-race: ten clients add the same sku at once: one is first, nine get 409 (rule 7)
+sku-race: several want the same sku at once, by POST or by PUT: one is first, the others get 409 (rule 7)
     Looking whether the sku is there, and putting it there: can another client come in between?
-put-in-a-race: ten items are to get the same sku at once: one is first, nine get 409 (rule 7)
-    Is a change guarded as well as an addition?
-put-undone: what PUT wrote is not overwritten by somebody who took one meanwhile (rule 7)
-    Somebody read the row before, and wrote it back afterwards. What keeps PUT from coming in between?
-delete-undone: an item whose DELETE was answered 204 does not come back, even if others take or PUT meanwhile (rule 7)
-    Somebody read the row before, and wrote it back afterwards. What keeps DELETE from coming in between?
+undone: what PUT wrote counts, and what DELETE deleted stays deleted, though others take or PUT meanwhile (rule 7)
+    Somebody read the row before, and wrote it back afterwards. What keeps PUT and DELETE from coming in between?
 """)
 
-#: What is wrong with an item: the code, in words, the item, the fields that the answer must name.
+#: What is wrong: the body, and the fields that the answer must name.
 MISTAKES = [
-    ("field-missing", "the name is missing", {"sku": "X", "count": 1}, ["name"]),
-    ("field-missing", "sku and count are missing", {"name": "mug"}, ["sku", "count"]),
-    ("name-wrong", "the name is a number", {**MUG, "name": 7}, ["name"]),
-    ("name-wrong", "the sku is null", {**MUG, "sku": None}, ["sku"]),
-    ("name-wrong", "the name is null", {**MUG, "name": None}, ["name"]),
-    ("name-wrong", "the sku is a number", {**MUG, "sku": 7}, ["sku"]),
-    ("count-wrong", "the count is the text '3'", {**MUG, "count": "3"}, ["count"]),
-    ("count-wrong", "the count is -1", {**MUG, "count": -1}, ["count"]),
-    ("count-wrong", "the count is 2.5", {**MUG, "count": 2.5}, ["count"]),
-    ("count-wrong", "the count is true", {**MUG, "count": True}, ["count"]),
-    ("no-object", "the body is a list", [MUG], []),
-    ("no-object", "the body is a number", 7, []),
+    ({"sku": "X", "count": 1}, ["name"]),
+    ({"name": "mug"}, ["sku", "count"]),
+    *[({**MUG, "sku": "X", field: bad}, [field]) for field in ("name", "sku") for bad in (7, None)],
+    *[({**MUG, "sku": "X", "count": bad}, ["count"]) for bad in ("3", -1, 2.5, True)],
+    ([MUG], []),
+    (7, []),
 ]
+
+
+class Said(namedtuple("Said", "status value text place told id")):
+    """An answer. ``value`` is its JSON, or None; ``place`` the header Location; ``told`` the answer in words."""
+
+    @property
+    def is_ok(self):
+        return self.status in (200, 201, 204)
 
 
 class Inventory(Stage):
@@ -127,213 +98,182 @@ class Inventory(Stage):
         try:
             answer = self.session.request(method, urljoin(self.server.url, path), timeout=PATIENCE, **options)
         except requests.RequestException as error:
-            what, hint = WORDS["no-answer"]
-            told = f"{method} {path}: {type(error).__name__}; {self._fault() or 'the service said nothing'}"
-            self.ask.need("no-answer", what, False, told, hint, self.ask.trace.calls[-1].id)
+            self.last = self.ask.trace.calls[-1].id
+            self.refuse("no-answer", f"{method} {path}: {type(error).__name__}; {self._fault() or 'it said nothing'}")
+        told = f"{method} {path}{f' {body}' if body else ''} was answered {answer.status_code}: "
+        told += answer.status_code >= 500 and self._fault() or " ".join(answer.text.split())[:100] or "(no body)"
+        try:
+            value = answer.json()
+        except ValueError:
+            value = None
         self.last = from_traceparent(answer.request.headers["traceparent"])[1]
-        return answer
+        return Said(answer.status_code, value, answer.text, answer.headers.get("Location"), told, self.last)
 
     def _fault(self):
         lines = "\n".join(self.server.errors).strip().splitlines()
         return f"its traceback ends with\n  {lines[-1]}" if lines else ""
 
-    def said(self, answer):
-        """The answer in words."""
-        told = f"{answer.request.method} {answer.request.path_url} was answered {answer.status_code}"
-        if answer.status_code >= 500 and self._fault():
-            return f"{told}, and {self._fault()}"
-        return f"{told}: {' '.join(answer.text.split())[:100] or '(no body)'}"
+    def case(self, code, status, *request, **options):
+        """A request is answered with this status."""
+        said = self.send(*request, **options)
+        return code, said.status == status, said.told
 
     def add(self, item):
         """Add an item that nothing is wrong with, and return its row. The check ends when that cannot be done."""
-        answer = self.send("POST", "/items", item)
-        row = _json(answer)
-        good = answer.ok and isinstance(row, dict) and isinstance(row.get("id"), int) and item.items() <= row.items()
-        what, hint = WORDS["add-answer"]
-        self.ask.need("add-answer", what, good, f"sent {item}; {self.said(answer)}", hint, self.last)
+        said = self.send("POST", "/items", item)
+        row = said.value
+        if not (isinstance(row, dict) and isinstance(row.get("id"), int) and item.items() <= row.items()):
+            self.refuse("add", said.told)
         return row
 
+    def path(self, item):
+        """Where an item is that was added for this."""
+        return f"/items/{self.add(item)['id']}"
+
+    def everything(self):
+        said = self.send("GET", "/items")
+        return said.value if said.status == 200 and isinstance(said.value, list) else [said.told]
+
     def count(self, path):
-        row = _json(self.send("GET", path))
+        row = self.send("GET", path).value
         return row.get("count") if isinstance(row, dict) else None
 
     def crowd(self, *requests):
-        """The statuses of requests that are sent at once; None where no answer came. The first is marked."""
+        """What is said to requests that are sent at once. The first is marked."""
         before = len(self.ask.trace)
-        asked = self.at_once(*[lambda r=r: self.send(*r).status_code for r in requests], limit=PATIENCE)
+        asked = self.at_once(*[lambda r=r: self.send(*r) for r in requests], limit=PATIENCE)
         self.last = self.ask.trace.since(before).calls[0].id
-        return [one.answer for one in asked]
+        return [one.answer or Said(None, None, "", None, "no answer", self.last) for one in asked]
 
-    def amid_takers(self, path, phase, *request, theirs=None):
-        """The answer to a request that comes while others take from the item, one after the other, or do ``theirs``."""
-        theirs = theirs or ("POST", f"{path}/take")
-        takers = [Aside(lambda: self.send(*theirs)).start() for _ in range(TAKERS)]
+    def amid(self, phase, theirs, *request):
+        """What is said to a request that comes while others ask for ``theirs``, one after the other, and then the item
+        there."""
+        others = [Aside(lambda: self.send(*theirs)).start() for _ in range(TAKERS)]
         time.sleep(0.001 * (3 + phase))
-        answer = self.send(*request)
-        for one in takers:
+        said = self.send(*request)
+        for one in others:
             one.wait(PATIENCE)
-        self.last = from_traceparent(answer.request.headers["traceparent"])[1]
-        return answer
-
-
-def _json(answer):
-    try:
-        return answer.json()
-    except ValueError:
-        return None
+        after = self.send("GET", request[1])
+        self.last = said.id
+        return said, after
 
 
 check_stock = scenario("01", 1, "An inventory that keeps its word", WORDS, go_on=True, make_stock=Inventory)
+part = check_stock.part
 
 
-@check_stock.part
+@part
 def every_day(s):
-    answer = s.send("POST", "/items", MUG)
-    yield "add-status", answer.status_code == 201, s.said(answer)
-    place = answer.headers.get("Location")
-    found = _json(s.send("GET", place)) if place else None
-    yield "add-location", place and found == _json(answer), f"Location: {place}; there was {found}"
+    made = s.send("POST", "/items", MUG)
+    there = s.send("GET", made.place).value if made.place else None
+    good = made.status == 201 and made.place and there == made.value
+    yield "add", good, f"{made.told}; Location: {made.place}; there was {there}"
     row = s.add(CUP)
-    listing = s.send("GET", "/items")
-    listed = _json(listing)
-    yield "list", isinstance(listed, list) and len(listed) == 2 and row in listed, s.said(listing)
-    path, after = f"/items/{row['id']}", {**row, "name": "beaker", "count": 9}
-    changed = s.send("PUT", path, {**CUP, "name": "beaker", "count": 9})
-    found = _json(s.send("GET", path))
-    yield "put", changed.ok and found == after, f"{s.said(changed)}; then the item was {found}"
-    yield "put-answer", changed.status_code == 200 and _json(changed) == after, s.said(changed)
+    rows = s.everything()
+    yield "list", len(rows) == 2 and row in rows and made.value in rows, f"it lists {rows}"
+    path, changed = f"/items/{row['id']}", {**row, "name": "beaker", "count": 9}
+    said, after = s.send("PUT", path, {**CUP, "name": "beaker", "count": 9}), s.send("GET", path).value
+    yield "put", said.status == 200 and said.value == after == changed, f"{said.told}; then the item was {after}"
 
 
-@check_stock.part
+@part
 def ids(s):
-    first, second = s.add(MUG), s.add(CUP)
-    s.send("DELETE", f"/items/{first['id']}")
-    third = s.add(POT)
-    told = f"delete item {first['id']}, add one: its id was {third['id']}"
-    yield "id-taken", third["id"] != second["id"], f"{told}, which is {second['name']!r}"
-    s.send("DELETE", f"/items/{third['id']}")
-    fourth = s.add({**POT, "sku": "P2"})
-    told = f"delete item {third['id']}, add another: its id was {fourth['id']}"
-    yield "id-reused", fourth["id"] not in (first["id"], second["id"], third["id"]), told
+    given = [s.add(MUG)["id"], s.add(CUP)["id"]]
+    for gone in (0, 2):  # the first, and then the newest
+        s.send("DELETE", f"/items/{given[gone]}")
+        given.append(s.add({**POT, "sku": f"P{gone}"})["id"])
+        told = f"item {given[gone]} was deleted, and the next one got {given[-1]}; before there were {given[:-1]}"
+        yield "id-again", given[-1] not in given[:-1], told
 
 
-@check_stock.part
+@part
 def mistakes(s):
-    for number, (code, what, item, fields) in enumerate(MISTAKES):
-        if isinstance(item, dict) and isinstance(item.get("sku"), str):
-            item = {**item, "sku": f"X{number}"}  # so that one which gets in is in nobody's way
-        answer = s.send("POST", "/items", item)
-        yield code, answer.status_code in (400, 422), f"{what}: {s.said(answer)}"
-        missed = [field for field in fields if field not in answer.text]
-        yield "unnamed", not missed, f"{what}: {s.said(answer)}\nIt does not say {', '.join(missed)}."
+    for item, names in MISTAKES:
+        said = s.send("POST", "/items", item)
+        yield "field", said.status in (400, 422), said.told
+        missed = [field for field in names if field not in said.text]
+        yield "unnamed", not missed, f"{said.told}\nIt does not say {', '.join(missed)}."
 
 
-@check_stock.part
+@part
 def mistakes_in_a_change(s):
     row = s.add(MUG)
     path = f"/items/{row['id']}"
-    for code, item in (("put-unchecked", {**MUG, "count": "many"}), ("put-part", {"sku": "M1", "count": 5})):
-        answer = s.send("PUT", path, item)
-        after = _json(s.send("GET", path))
-        refused = answer.status_code in (400, 422) and after == row
-        yield code, refused, f"{item}: {s.said(answer)}; then the item was {after}"
+    strict = "put-strict"
+    for code, item in ((strict, {**MUG, "count": "many"}), (strict, {"sku": "M1", "count": 5}), ("field", [MUG])):
+        said, after = s.send("PUT", path, item), s.send("GET", path).value
+        yield code, said.status in (400, 422) and after == row, f"{said.told}; then the item was {after}"
 
 
-@check_stock.part
+@part
 def other_languages(s):
-    path = f"/items/{s.add(CUP)['id']}"
-    for method, place in (("POST", "/items"), ("PUT", path)):
-        answer = s.send(method, place, data="{name", headers={"Content-Type": "application/json"})
-        yield "malformed", answer.status_code == 400, s.said(answer)
-        answer = s.send(method, place, data=MUG)
-        yield "form", answer.status_code == 415, s.said(answer)
-    answer = s.send("PATCH", path, MUG)
-    yield "method", answer.status_code == 405, s.said(answer)
+    path = s.path(CUP)
+    for request in (("POST", "/items"), ("PUT", path)):
+        yield s.case("body", 400, *request, data="{name", headers={"Content-Type": "application/json"})
+        yield s.case("body", 415, *request, data=MUG)
+    yield s.case("method", 405, "PATCH", path, MUG)
 
 
-@check_stock.part
+@part
 def nobody_has_this_id(s):
-    for method, path in (("GET", "/items/99"), ("DELETE", "/items/99"), ("POST", "/items/99/take")):
-        answer = s.send(method, path)
-        yield "unknown", answer.status_code == 404, s.said(answer)
-    answer = s.send("PUT", "/items/99", MUG)
-    after = s.send("GET", "/items/99").status_code
-    yield "put-creates", answer.status_code == after == 404, f"{s.said(answer)}; GET then said {after}"
+    path = s.path(MUG)
+    said = s.send("DELETE", path)
+    yield "delete", said.status == 204 and not said.text, said.told
+    for gone in ("/items/99", path):
+        for request in (("DELETE", gone), ("POST", f"{gone}/take"), ("PUT", gone, MUG), ("GET", gone)):
+            yield s.case("unknown", 404, *request)
+    again = s.send("POST", "/items", MUG)
+    yield "duplicate", again.is_ok, f"item M1 was deleted; {again.told}"
 
 
-@check_stock.part
+@part
 def duplicates(s):
     s.add(MUG)
-    answer = s.send("POST", "/items", {**MUG, "name": "jar"})
-    yield "duplicate", answer.status_code == 409, s.said(answer)
-    answer = s.send("PUT", f"/items/{s.add(CUP)['id']}", {**CUP, "sku": MUG["sku"]})
-    yield "put-duplicate", answer.status_code == 409, s.said(answer)
+    yield s.case("duplicate", 409, "POST", "/items", {**MUG, "name": "jar"})
+    yield s.case("duplicate", 409, "PUT", s.path(CUP), {**CUP, "sku": MUG["sku"]})
 
 
-@check_stock.part
-def taking_and_deleting(s):
-    path = f"/items/{s.add({**MUG, 'count': 1})['id']}"
-    answer = s.send("POST", path + "/take")
-    left = s.count(path)
-    yield "take", answer.ok and left == 0, f"{s.said(answer)}; the count went from 1 to {left}"
-    row = _json(answer)
-    yield "take-answer", answer.status_code == 200 and isinstance(row, dict) and row.get("count") == 0, s.said(answer)
-    answer = s.send("POST", path + "/take")
-    left = s.count(path)
-    yield "take-empty", answer.status_code == 409 and left == 0, f"{s.said(answer)}; the count was {left}"
-    answer = s.send("DELETE", path)
-    yield "delete-status", answer.status_code == 204 and not answer.content, s.said(answer)
-    for method in ("GET", "DELETE"):
-        answer = s.send(method, path)
-        yield "deleted", answer.status_code == 404, s.said(answer)
-    answer = s.send("POST", "/items", MUG)
-    yield "sku-kept", answer.status_code == 201, s.said(answer)
+@part
+def taking(s):
+    path = s.path({**MUG, "count": 1})
+    for status, was in ((200, 1), (409, 0)):
+        said, left = s.send("POST", f"{path}/take"), s.count(path)
+        shows = was == 0 or isinstance(said.value, dict) and said.value.get("count") == 0
+        told = f"{said.told}; the count went from {was} to {left}"
+        yield "take", said.status == status and shows and left == 0, told
 
 
-@check_stock.part
+@part
 def many_at_once(s):
-    plenty, few = (f"/items/{s.add(item)['id']}" for item in ({**MUG, "count": 50}, {**CUP, "count": CLIENTS // 2}))
-    taken, left = s.crowd(*[("POST", f"{plenty}/take")] * CLIENTS).count(200), s.count(plenty)
-    told = f"{taken} were told 200, and the count went from 50 to {left}"
-    yield "lost-update", taken == CLIENTS and left == 50 - taken, told
-    told = s.crowd(*[("POST", f"{few}/take")] * CLIENTS)
-    half, left = CLIENTS // 2, s.count(few)
-    right = told.count(200) == told.count(409) == half and left == 0
-    yield "oversold", right, f"{told.count(200)} were told 200, {told.count(409)} 409, and the count ended at {left}"
-
-    s.crowd(*[("POST", "/items", {**POT, "sku": f"R{n}"}) for n in range(10)])
-    rows = [row for row in _json(s.send("GET", "/items")) or [] if str(row.get("sku", "")).startswith("R")]
-    ids = {row["id"] for row in rows}
-    yield "ids-in-a-race", len(rows) == len(ids) == 10, f"{len(rows)} items were kept, with {len(ids)} different ids"
+    for item, count in ((MUG, 50), (CUP, CLIENTS // 2)):
+        path = s.path({**item, "count": count})
+        passed, told = one_each(s.crowd(*[("POST", f"{path}/take")] * CLIENTS), min(count, CLIENTS), f"{count} to take")
+        left = s.count(path)
+        yield "take-race", passed and left == max(0, count - CLIENTS), f"{told}; then the count was {left}"
     for race in range(RACES):
-        told = s.crowd(*[("POST", "/items", {**MUG, "sku": f"same {race}"})] * 10)
-        yield "duplicates-in-a-race", _one_of_ten(told), f"they were told {told}"
-    for race in range(RACES):
-        told = s.crowd(*[("PUT", f"/items/{id}", {**POT, "sku": f"one for all {race}"}) for id in ids])
-        yield "put-in-a-race", _one_of_ten(told), f"they were told {told}"
-    told = next(filter(None, (put_amid_takers(s, plenty, trial) for trial in range(TRIALS))), "")
-    yield "put-undone", not told, told
-    told = next(filter(None, (delete_amid_takers(s, trial) for trial in range(TRIALS))), "")
-    yield "delete-undone", not told, told
+        told = s.crowd(*[("POST", "/items", {**POT, "sku": f"{race} {n % SKUS}"}) for n in range(2 * SKUS)])
+        made, listed = [one.value for one in told if one.is_ok], s.everything()
+        ids = {row["id"] for row in made if row in listed}
+        yield "id-race", len(ids) == len(made), f"{len(made)} were added, and {len(ids)} ids are in the list"
+        yield "sku-race", *one_each(told, SKUS, "each sku twice")
+        told = s.crowd(*[("PUT", f"/items/{id}", {**POT, "sku": f"{race} for all"}) for id in ids])
+        yield "sku-race", *one_each(told, 1, "one sku for all")
+    path = s.path({**MUG, "sku": "M2"})
+    for trial in range(TRIALS):
+        wanted = 100 * (trial + 1)
+        said, after = s.amid(trial, ("POST", f"{path}/take"), "PUT", path, {**MUG, "sku": "M2", "count": wanted})
+        left = after.value.get("count", 0) if isinstance(after.value, dict) else 0
+        told = f"{said.told}; {TAKERS} clients took one meanwhile, and the count was {left}"
+        yield "undone", not said.is_ok or wanted - TAKERS <= left <= wanted, told
+    for trial in range(TRIALS):
+        item = {**CUP, "sku": f"D{trial}"}
+        path = s.path(item)
+        theirs = ("PUT", path, item) if trial % 2 else ("POST", f"{path}/take")
+        said, after = s.amid(trial, theirs, "DELETE", path)
+        yield "undone", not (said.is_ok and after.is_ok), f"{said.told}; then {after.told}"
 
 
-def _one_of_ten(statuses):
-    return sum(status in (200, 201) for status in statuses) == 1 and statuses.count(409) == 9
-
-
-def put_amid_takers(s, path, trial):
-    """What went wrong, in words."""
-    wanted = 100 * (trial + 1)
-    answer, left = s.amid_takers(path, trial, "PUT", path, {**MUG, "count": wanted}), s.count(path)
-    if answer.ok and not wanted - TAKERS <= (left or 0) <= wanted:
-        return f"PUT set the count to {wanted}, {TAKERS} clients took one, and it was {left}"
-
-
-def delete_amid_takers(s, trial):
-    """What went wrong, in words."""
-    item = {**CUP, "sku": f"D{trial}"}
-    path = f"/items/{s.add(item)['id']}"
-    theirs = ("PUT", path, item) if trial % 2 else None
-    answer, after = s.amid_takers(path, trial, "DELETE", path, theirs=theirs), s.send("GET", path).status_code
-    if answer.ok and after != 404:
-        return f"{s.said(answer)}; GET then said {after}"
+def one_each(told, right, what):
+    """Whether so many requests had their way and all others heard 409; and in words."""
+    good, taken = sum(one.is_ok for one in told), sum(one.status == 409 for one in told)
+    return (good, taken) == (right, len(told) - right), f"{what}: of {len(told)} {good} had it, and {taken} heard 409"
