@@ -23,6 +23,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from tools.settings import put
+
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("notebooks", "labs", "solutions", "docs")
 FLAGS = [
@@ -81,6 +83,8 @@ class Lab:
             "JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces", "IPYTHONDIR": "ipython",
         }  # fmt: skip
         env = os.environ | {key: str(home / name) for key, name in folders.items()}
+        put(home / "environment")  # what `make` puts into .venv, whichever Python runs the tests
+        env["JUPYTER_CONFIG_PATH"] = str(home / "environment" / "etc" / "jupyter")
         env["SERVICELAB_PROGRESS"] = str(home / "progress.json")
         env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         if self.workspace:
