@@ -257,20 +257,22 @@ class Notebook:
     def press_and_wait(self, cell, key: str, limit: float = 10.0) -> float:
         """Press ``key`` and wait until ``cell`` shows another picture: the seconds that took, in the browser's clock.
 
-        Raises AssertionError after ``limit`` seconds.
+        It ends with the frame that paints the new picture: what is in the page when its callbacks run, and an image
+        that is decoded by then. Raises AssertionError after ``limit`` seconds.
         """
         cell.evaluate(
             """(e, limit) => {
                  const look = () => (PICTURE)(e);
+                 const seen = () => Array.from(e.querySelectorAll('img')).every(one => one.complete);
                  const before = look();
                  window.pictureChange = new Promise(resolve => {
                    let begin = null;
                    const check = () => {
-                     if (begin !== null && look() !== before) resolve(performance.now() - begin);
-                     else if (begin !== null && performance.now() - begin > limit * 1000) resolve(null);
+                     if (look() !== before && seen()) resolve(performance.now() - begin);
+                     else if (performance.now() - begin > limit * 1000) resolve(null);
                      else requestAnimationFrame(check);
                    };
-                   document.addEventListener('keydown', () => { begin = performance.now(); check(); },
+                   document.addEventListener('keydown', key => { begin = key.timeStamp; requestAnimationFrame(check); },
                                              {once: true, capture: true});
                  });
                }""".replace("PICTURE", PICTURE),
