@@ -23,6 +23,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from tools.settings import put
+
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("notebooks", "labs", "solutions", "docs")
 FLAGS = [
@@ -81,6 +83,8 @@ class Lab:
             "JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces", "IPYTHONDIR": "ipython",
         }  # fmt: skip
         env = os.environ | {key: str(home / name) for key, name in folders.items()}
+        put(home / "environment")  # what `make` puts into .venv, whichever Python runs the tests
+        env["JUPYTER_CONFIG_PATH"] = str(home / "environment" / "etc" / "jupyter")
         env["SERVICELAB_PROGRESS"] = str(home / "progress.json")
         env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         if self.workspace:
@@ -253,20 +257,22 @@ class Notebook:
     def press_and_wait(self, cell, key: str, limit: float = 10.0) -> float:
         """Press ``key`` and wait until ``cell`` shows another picture: the seconds that took, in the browser's clock.
 
-        Raises AssertionError after ``limit`` seconds.
+        It ends with the frame that paints the new picture: what is in the page when its callbacks run, and an image
+        that is decoded by then. Raises AssertionError after ``limit`` seconds.
         """
         cell.evaluate(
             """(e, limit) => {
                  const look = () => (PICTURE)(e);
+                 const seen = () => Array.from(e.querySelectorAll('img')).every(one => one.complete);
                  const before = look();
                  window.pictureChange = new Promise(resolve => {
                    let begin = null;
                    const check = () => {
-                     if (begin !== null && look() !== before) resolve(performance.now() - begin);
-                     else if (begin !== null && performance.now() - begin > limit * 1000) resolve(null);
+                     if (look() !== before && seen()) resolve(performance.now() - begin);
+                     else if (performance.now() - begin > limit * 1000) resolve(null);
                      else requestAnimationFrame(check);
                    };
-                   document.addEventListener('keydown', () => { begin = performance.now(); check(); },
+                   document.addEventListener('keydown', key => { begin = key.timeStamp; requestAnimationFrame(check); },
                                              {once: true, capture: true});
                  });
                }""".replace("PICTURE", PICTURE),

@@ -238,12 +238,14 @@ def test_who_wants_no_uv_gets_none(making, monkeypatch):
 def test_the_settings_are_put_where_jupyterlab_and_kernels_look(tmp_path):
     """In whatever environment: lab.py puts them, too, and conda makes no .venv."""
     from IPython.core.application import ENV_CONFIG_DIRS
+    from jupyter_core.paths import ENV_CONFIG_PATH
     from jupyterlab.commands import get_app_dir
 
     settings.put(tmp_path)
     env = Path(sys.prefix)
     for folder, name in ((Path(get_app_dir()) / "settings", "overrides.json"),
-                         (Path(ENV_CONFIG_DIRS[0]), "ipython_kernel_config.json")):  # fmt: skip
+                         (Path(ENV_CONFIG_DIRS[0]), "ipython_kernel_config.json"),
+                         (Path(ENV_CONFIG_PATH[0]) / "jupyter_server_config.d", "servicelab.json")):  # fmt: skip
         assert json.loads((tmp_path / folder.relative_to(env) / name).read_text(encoding="utf-8"))
 
 

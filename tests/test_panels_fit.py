@@ -30,7 +30,7 @@ SIZES = """n => {
     const page = document.querySelector('.jp-WindowedPanel-outer, .jp-Notebook');
     const labels = [...panel.querySelectorAll('.widget-label')];
     return {panel: panel.getBoundingClientRect().height, page: page.getBoundingClientRect().height,
-            picture: panel.querySelector('img').getBoundingClientRect().height,
+            picture: panel.querySelector('.widget-html svg').getBoundingClientRect().height,
             cut: labels.filter(one => one.scrollWidth > one.clientWidth).map(one => one.textContent)}; }"""
 
 

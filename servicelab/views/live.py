@@ -1,8 +1,9 @@
 """A live panel: a figure that answers while a slider moves.
 
 What never changes (axes, labels, grid) is drawn once, as a PNG that lies behind the widget's picture. A step writes
-only the artists that move, as a few kilobytes of SVG. That is many times faster than a new figure for every step. A
-chapter's panel is a class of its own::
+only the artists that move, as a few kilobytes of SVG. That is many times faster than a new figure for every step; and
+as a part of the page it is painted at once, where an image would first have to be fetched and decoded. A chapter's
+panel is a class of its own::
 
     class Queue(LivePanel):
         title = "Waiting grows before the worker is full"
@@ -22,7 +23,6 @@ With a method ``tick()``, which moves the model on by one step, the panel gets a
 
 import asyncio
 import base64
-import functools
 import threading
 import time
 from html import escape
@@ -52,21 +52,6 @@ GHOST = 0.35
 FONTS = dict.fromkeys(("font.size", "axes.labelsize", "xtick.labelsize", "ytick.labelsize", "legend.fontsize"), 12.5)
 
 _moving = None  # the one panel whose clock runs
-
-
-@functools.cache
-def _image_class():
-    """``widgets.Image`` with a text that a screen reader finds.
-
-    Its page element has no ``alt``, and in ipywidgets 8.1 a ``tooltip``, which would do, fails for want of a
-    ``description``. So it gets an empty one.
-    """
-    from traitlets import Unicode
-
-    class NamedImage(widgets.Image):
-        description = Unicode("").tag(sync=True)
-
-    return NamedImage
 
 
 class LivePanel(Shown):
@@ -238,7 +223,7 @@ class LivePanel(Shown):
         moving = self._writer.draw(self._artists)
         self._last = moving, dict(self.values)
         ghost = f'<g opacity="{GHOST}">{self._before[0]}</g>' if self.ghost and self._before else ""
-        return self._writer.page(ghost + moving)
+        return self._writer.page(ghost + moving, said)
 
     @property
     def png(self) -> bytes:
@@ -294,19 +279,8 @@ class LivePanel(Shown):
         return picture._repr_mimebundle_() | {"text/html": page, "text/plain": self.as_text()}
 
     def _build(self):
-        self.image = _image_class()(
-            value=self.svg.encode(),
-            format="svg+xml",
-            tooltip=self.alt,
-            layout=widgets.Layout(
-                width="100%",
-                height="auto",
-                min_height="240px",
-                max_height=f"calc(100vh - {LEFT_FOR_CONTROLS}px)",
-                object_fit="contain",
-                object_position="left top",
-            ),
-        )
+        height = {"min_height": "240px", "max_height": f"calc(100vh - {LEFT_FOR_CONTROLS}px)"}
+        self.image = widgets.HTML(self.svg, layout=widgets.Layout(width="100%", height="auto", **height))
         behind = f"servicelab-behind-{self.image.model_id}"
         self.image.add_class(behind)
         self.line = widgets.HTML()
@@ -333,8 +307,9 @@ class LivePanel(Shown):
         buttons.append(self.reset_button)
         png = base64.b64encode(self._behind).decode("ascii")
         head = widgets.HTML(
-            f"<style>.{behind} {{background: #FFFFFF url(data:image/png;base64,{png}) left top / contain no-repeat; "
-            "print-color-adjust: exact}</style>"
+            f"<style>.{behind} > div, .{behind} svg {{min-height: inherit; max-height: inherit}}"
+            f".{behind} svg {{display: block; width: 100%; height: auto; print-color-adjust: exact; "
+            f"background: #FFFFFF url(data:image/png;base64,{png}) left top / contain no-repeat}}</style>"
             f'<div style="color:{INK};background:#FFFFFF;padding:4px 8px;line-height:1.35">'
             f'<div style="font-size:19px;font-weight:bold">{escape(self.title)}</div>'
             f'<div style="font-size:17px">{escape(self.question)}</div></div>'
@@ -381,13 +356,9 @@ class LivePanel(Shown):
                 self._show_what_is_seen()
 
     def _show_what_is_seen(self):
+        self.image.value = self.svg  # with its text, and before the line: each message more delays the picture
         # A screen reader that is told ten times a second says nothing at all.
-        is_heard = not self.is_running or time.monotonic() - self._said_at >= 1.0
-        with self.image.hold_sync():  # in one message, and before the line: each message more delays the picture
-            self.image.value = self.svg.encode()
-            if is_heard:
-                self.image.tooltip = self.alt
-        if is_heard:
+        if not self.is_running or time.monotonic() - self._said_at >= 1.0:
             self._said_at = time.monotonic()
             self._say(escape(self.alt))
 

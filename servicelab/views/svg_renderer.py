@@ -3,6 +3,7 @@
 matplotlib's own SVG names, measures and describes more than that, and takes ten times as long as this one.
 """
 
+import itertools
 from functools import cache
 from html import escape
 
@@ -18,20 +19,22 @@ FAMILIES = {
 }
 CIRCLE = 26  # points of matplotlib's circle, which no other marker has
 LETTERS = [b"M", b"L", b"Q", b"C", b"Z"]
+NUMBERS = itertools.count(1)
 
 
 class SVGRenderer(RendererBase):
-    """``draw(artists)`` returns their SVG; ``page(body)`` makes a document of it.
+    """``draw(artists)`` returns their SVG; ``page(body, said)`` makes a picture of it, with ``said`` as its text.
 
     ``agg`` is the renderer of the same figure that measures texts: with ``textLength`` each is as wide as that says,
-    whatever the fonts of the page are. A clip is named once for all pictures of this renderer.
+    whatever the fonts of the page are. A clip is named once for all pictures of this renderer, and for no other's: they
+    may be parts of one page.
     """
 
     def __init__(self, agg):
         super().__init__()
         self.agg, self.width, self.height, self.dpi = agg, int(agg.width), int(agg.height), agg.dpi
         self.flipped = Affine2D().scale(1, -1).translate(0, self.height)
-        self.defined: dict[str, str] = {}
+        self.number, self.defined = next(NUMBERS), {}
         self.letters: dict[tuple, dict] = {}
         self.out: list[str] = []
 
@@ -41,11 +44,12 @@ class SVGRenderer(RendererBase):
             artist.draw(self)
         return "".join(self.out)
 
-    def page(self, body: str) -> str:
+    def page(self, body: str, said: str) -> str:
         defs = "".join(text.replace("%", name) for text, name in self.defined.items())
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{self.width}" height="{self.height}" '
-            f'viewBox="0 0 {self.width} {self.height}"><defs>{defs}</defs>{body}</svg>'
+            f'viewBox="0 0 {self.width} {self.height}" preserveAspectRatio="xMinYMin" role="img" '
+            f'aria-label="{escape(said)}"><defs>{defs}</defs>{body}</svg>'
         )
 
     # -- what matplotlib asks for -----------------------------------------------------------
@@ -106,7 +110,7 @@ class SVGRenderer(RendererBase):
     # -- how it is written ------------------------------------------------------------------
 
     def _name(self, text):
-        return self.defined.setdefault(text, f"d{len(self.defined)}")
+        return self.defined.setdefault(text, f"servicelab-{self.number}-{len(self.defined)}")
 
     def _clip(self, gc):
         box = gc.get_clip_rectangle()
