@@ -96,7 +96,8 @@ class _Request(Call):
     """A request that nobody waits for; its journeys note when it ends."""
 
     def __init__(self, env, place, message, journeys):
-        self._place, self._journeys, self._number = place, journeys, journeys.began(env._now)
+        self._place, self._journeys = place, journeys
+        self._number = journeys.began(env._now)
         Call.__init__(self, env, place.call(message))
 
     def _ended(self, status):
