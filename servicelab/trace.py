@@ -20,7 +20,7 @@ import threading
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import count
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -241,7 +241,8 @@ class Trace:
         self._feed()
         with self._lock:
             events = list(self._events)
-        return sorted(events, key=itemgetter(0))
+        events.sort(key=itemgetter(0))
+        return events
 
     def since(self, mark: int) -> "Trace":
         """What was appended after ``mark = len(trace)``, as a trace of its own."""
@@ -257,8 +258,7 @@ class Trace:
         for a request whose call has ended, "came too late" for a reply whose caller had given up. A request
         that was answered by someone who does not stamp is left out: only its call is known."""
         events = self.events
-        sent, unstamped = _sent(events)
-        return _messages(events, sent, [id for id in sent if id not in unstamped])
+        return _messages(events, [event.id for event in _sent(events)[0]])
 
     @property
     def calls(self) -> list[Call]:
@@ -288,26 +288,23 @@ class Trace:
         """``most`` messages at the most: the first ones, or those around the first marked one. ``marks`` are ids of
         messages, calls or work. What is left out is only counted."""
         events = self.events
-        sent, unstamped = _sent(events)
-        known = sent.keys() - unstamped if unstamped else sent.keys()
-        start, total = events[0].at if events else 0.0, len(known)
-        ids = (id for id in sent if id not in unstamped)  # in order
+        sends, known = _sent(events)
+        start, total = events[0].at if events else 0.0, len(sends)
         there = known | {event.id for event in events if event.what in ("call", "work")} if marks else known
         missing = [id for id in marks if id not in there]
         if total <= most:
-            messages = _messages(events, sent, list(ids))
+            messages = _messages(events, [event.id for event in sends])
             return Window(messages, "", messages, total, start, self.since(0), missing)
         marked, at = {id.removesuffix(".reply") for id in marks}, 0
         if marked:
-            ids = list(ids)
             found = (event.at for event in events if event.id and event.id.removesuffix(".reply") in marked)
             moment = next(found, start)
-            at = sum(sent[id].at < moment for id in ids)
-            at = next((at for at, id in enumerate(ids) if id in marked), at)  # of many at one moment
+            at = sum(event.at < moment for event in sends)
+            at = next((at for at, event in enumerate(sends) if event.id in marked), at)  # of many at one moment
         first = 0 if at < most else min(at - most // 2, total - most)
         which = f"those around the marked one, from number {first + 1} on" if at >= most else f"the first {most}"
         before = min(first, NEAR)
-        near = _messages(events, sent, list(islice(ids, first - before, first + most + NEAR)))
+        near = _messages(events, [event.id for event in sends[first - before : first + most + NEAR]])
         messages = near[before : before + most]
         around = self._around(events, [message.id for message in messages], known)
         return Window(messages, which, near, total, start, around, missing)
@@ -383,27 +380,33 @@ def _pick(events, *kinds) -> list[dict[str, Event]]:
     return list(found.values())
 
 
-def _sent(events) -> tuple[dict[str, Event], set[str]]:
-    """The first sending of each message, in order; and the ids of those that are no messages, for whoever answered does
-    not stamp. All of a million events go through here, so it makes nothing of them and asks by position."""
+def _sent(events) -> tuple[list[Event], set[str]]:
+    """The first sending of each message, in order, and their ids; without those that are no messages, for whoever
+    answered does not stamp. All of a million events go through here, so it makes nothing of them and asks by position;
+    a set of a million ids takes a third of the time of a dict."""
     sends = [event for event in events if event[1] == "send"]
-    sent = dict(zip(map(itemgetter(2), sends), sends))
-    if len(sent) < len(sends):  # some were sent twice
-        sent = {}
+    known = set(map(itemgetter(2), sends))
+    if len(known) < len(sends):  # some were sent twice
+        first = {}
         for event in sends:
-            sent.setdefault(event[2], event)
+            first.setdefault(event[2], event)
+        sends = list(first.values())
     replies = [event[2] for event in events if event[1] == "receive" and event[2][-6:] == ".reply"]
-    unstamped = {id for reply in replies if (id := reply[:-6]) in sent}
+    unstamped = {id for reply in replies if (id := reply[:-6]) in known}
     for event in events if unstamped else ():
         if event[1] == "receive" or event[1] == "lose":
             unstamped.discard(event[2])
-    return sent, unstamped
+    if unstamped:
+        known -= unstamped
+        sends = [event for event in sends if event[2] in known]
+    return sends, known
 
 
-def _messages(events, sent, ids) -> list[Message]:
+def _messages(events, ids) -> list[Message]:
     """The messages ``ids``, in this order."""
     wanted = {*ids, *(id.removesuffix(".reply") for id in ids)}
-    got, dropped, ends = _pick([event for event in events if event[2] in wanted], "receive", "lose", "end")
+    mine = [event for event in events if event[2] in wanted]
+    sent, got, dropped, ends = _pick(mine, "send", "receive", "lose", "end")
     found = []
     for id in ids:
         event, here, gone = sent[id], got.get(id), dropped.get(id)

@@ -29,6 +29,7 @@ from servicelab.sim import (
     replay,
     users,
 )
+from servicelab.sim.pause import Pause
 from servicelab.trace import Trace, reply_id
 
 
@@ -345,6 +346,21 @@ def test_a_call_begins_at_once_and_can_be_waited_for():
     env.run()
     assert seen == [0] + ["done"] * 4
     assert env.run(until=Call(env, steps())) == "done" and env.now == 4.0
+
+
+def test_a_pause_takes_the_place_of_a_timeout():
+    env, seen = simpy.Environment(), []
+
+    def wait(name, event):
+        assert (yield event) is None
+        seen.append((name, env.now))
+
+    for name, after in enumerate((1.0, 0.5, 1.0, 0, 0.5)):
+        env.process(wait(name, Pause(env, after) if name % 2 else env.timeout(after)))
+    env.run(until=FirstOf(env, Pause(env, 2.0), env.timeout(3.0)))
+    assert seen == [(3, 0), (1, 0.5), (4, 0.5), (0, 1.0), (2, 1.0)] and env.now == 2.0
+    with pytest.raises(ValueError, match="Negative delay -0.1"):
+        Pause(env, -0.1)
 
 
 def test_a_call_need_not_wait_for_what_has_happened():

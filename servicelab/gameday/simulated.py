@@ -10,7 +10,8 @@ from servicelab.gameday.ledger import Ledger
 from servicelab.gameday.services import Services
 from servicelab.policies.drive import sim_call
 from servicelab.policies.status import Status
-from servicelab.sim import Call, FirstOf
+from servicelab.sim.alarm import Alarm
+from servicelab.sim.call import Call
 
 HOP = 0.002  # seconds from one service to the next and back
 
@@ -18,6 +19,7 @@ HOP = 0.002  # seconds from one service to the next and back
 def simulate(plan, cards, script=()) -> Ledger:
     """Play the round ``plan`` with these cards; ``script`` is (order, lever) for each lever that is pulled."""
     env, fate, ledger = simpy.Environment(), Fate(plan, cards, script), Ledger()
+    alarm = Alarm(env)
     services = Services(fate, Kit(cards), ledger, lambda: env.now)
 
     def work(steps):
@@ -35,8 +37,8 @@ def simulate(plan, cards, script=()) -> Ledger:
         if services.knows_the_gone(n):
             return Status.REFUSED
         answer = Call(env, pay(n, number))
-        first = yield FirstOf(env, answer, env.timeout(timeout))
-        return answer.value if first is answer else Status.TIMEOUT
+        alarm.watch(answer, timeout)
+        return (yield answer)
 
     def order(n):
         began, accepted = env.now, False

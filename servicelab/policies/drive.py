@@ -15,6 +15,7 @@ starts one never comes near it.
 
 import asyncio
 import time
+from functools import partial
 from typing import Any, NamedTuple
 
 from servicelab.arguments import in_reach
@@ -108,44 +109,87 @@ async def acall(policy: Policy, attempt, clock=time.monotonic, sleep=asyncio.sle
 def sim_call(env, policy: Policy, attempt, begin=None):
     """Make a call inside a SimPy process: ``status = yield from sim_call(env, policy, attempt)``.
 
-    ``attempt(timeout, number)`` returns a generator that ends with a status; it is run inside this process. Time is
-    ``env.now``. A policy that starts several attempts at once has each begun by ``begin(timeout, number)``, which
-    returns an event that will have the status as its value: without ``begin``, a process. An abandoned one runs to its
-    end, as a service does whose caller has gone; if the event has a method ``abandon`` it is called. Raises TypeError
-    when an attempt ends without a status.
+    ``attempt(timeout, number)`` returns a generator that ends with a status, which is run inside this process, or an
+    event that will have the status as its value. Time is ``env.now``. A policy that starts several attempts at once has
+    each begun by ``begin(timeout, number)``, which returns such an event: without ``begin``, a process. An abandoned
+    one runs to its end, as a service does whose caller has gone; if the event has a method ``abandon`` it is called.
+    Raises TypeError when an attempt ends without a status.
     """
-    script = policy.script(env.now)
-    answer, attempts, running = None, 0, None
-    try:
-        while True:
-            try:
-                question = script.send(answer)
-            except StopIteration as end:
-                return end.value
-            if isinstance(question, Try):
-                attempts += 1
-                status = yield from attempt(question.timeout, attempts)
-                if status is None:
-                    raise TypeError('the attempt ended with None: it must return a status, such as "ok"')
-            elif isinstance(question, Sleep):
-                yield env.timeout(question.delay)
-                status = SLEPT
-            elif isinstance(question, Start):
-                attempts += 1
-                running = running or Events(env, begin or (lambda *which: env.process(attempt(*which))))
-                _start(running, question, attempts)
-                status = STARTED
-            else:
-                limit = _limit(question)
-                running = running or Events(env, begin)
-                status = (yield from running.next(limit)) or WAITED
-            answer = _of(Answer, (status, env.now))
-    except BaseException:
-        script.close()
-        raise
-    finally:
-        if running is not None:
-            running.abandon()
+    return _OneCall(env, policy, attempt, begin).drive(None)
+
+
+class SimCaller:
+    """:func:`sim_call` as a base class, for those who make many calls: ``status = yield from caller.drive(message)``.
+
+    It needs the attributes ``env`` and ``policy``, and makes its attempts by the methods ``attempt`` and ``begin``,
+    which are told the message, too.
+    """
+
+    def attempt(self, message, timeout, number):
+        raise NotImplementedError
+
+    def begin(self, message, timeout, number):
+        return self.env.process(self.attempt(message, timeout, number))
+
+    def drive(self, message):
+        env, script = self.env, self.policy.script(self.env._now)  # env.now is a property, and too slow for every call
+        answer, attempts, running = None, 0, None
+        try:
+            while True:
+                try:
+                    question = script.send(answer)
+                except StopIteration as end:
+                    return end.value
+                if isinstance(question, Try):
+                    attempts += 1
+                    under_way = self.attempt(message, question.timeout, attempts)
+                    if hasattr(under_way, "callbacks"):  # an event
+                        try:
+                            status = yield under_way
+                        except Exception:  # interrupted: nobody waits for this answer any more
+                            _abandon(under_way)
+                            raise
+                    else:
+                        status = yield from under_way
+                    if status is None:
+                        raise TypeError('the attempt ended with None: it must return a status, such as "ok"')
+                elif isinstance(question, Sleep):
+                    yield env.timeout(question.delay)
+                    status = SLEPT
+                elif isinstance(question, Start):
+                    attempts += 1
+                    running = running or Events(env, partial(self.begin, message))
+                    _start(running, question, attempts)
+                    status = STARTED
+                else:
+                    limit = _limit(question)
+                    running = running or Events(env, None)
+                    status = (yield from running.next(limit)) or WAITED
+                answer = _of(Answer, (status, env._now))
+        except BaseException:
+            script.close()
+            raise
+        finally:
+            if running is not None:
+                running.abandon()
+
+
+class _OneCall(SimCaller):
+    """The call of :func:`sim_call`, which has no message."""
+
+    def __init__(self, env, policy, attempt, begin):
+        self.env, self.policy, self._attempt, self._begin = env, policy, attempt, begin
+
+    def attempt(self, message, timeout, number):
+        return self._attempt(timeout, number)
+
+    def begin(self, message, timeout, number):
+        return self._begin(timeout, number) if self._begin else self.env.process(self._attempt(timeout, number))
+
+
+def _abandon(event):
+    if hasattr(event, "abandon"):
+        event.abandon()
 
 
 def _pair(outcome):

@@ -14,7 +14,7 @@ pipes, so a whole system is one expression::
 * ``service``, ``link``, ``balancer``, ``shards``, ``client`` the places
 * ``queue`` a message queue and its broker, ``publisher`` and ``consumer`` those at its ends, ``task`` what they hand on
 * ``call``, ``first_of`` a call under way, and waiting for the first of two things (both an ``immediate`` event);
-  ``alarm`` tells a client's calls that their time is up
+  ``alarm`` tells calls that their time is up, ``pause`` is a cheaper ``env.timeout``
 * ``arrivals`` open and closed loops of requests · ``journeys`` what became of each
 * ``recursion`` the same queue as an array formula, for steady state
 

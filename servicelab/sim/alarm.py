@@ -13,18 +13,18 @@ class Alarm:
 
     def __init__(self, env):
         self.env = env
-        self._line = deque()  # (due, call), in this order
+        self._line = deque()  # of calls, in the order in which they are due
         self._is_set = False
 
     def watch(self, call, seconds):
         """Have ``call.time_is_up()`` called in ``seconds``, unless the call has ended by then."""
         if call.callbacks is None:  # it has ended already
             return
-        due = self.env.now + seconds
-        if self._line and due < self._line[-1][0]:  # another length: a timer of its own
+        call.due = due = self.env._now + seconds
+        if self._line and due < self._line[-1].due:  # another length: a timer of its own
             self.env.timeout(seconds).callbacks.append(lambda _: call.time_is_up())
             return
-        self._line.append((due, call))
+        self._line.append(call)
         if not self._is_set:
             self._set(seconds)
 
@@ -34,9 +34,13 @@ class Alarm:
 
     def _ring(self, timer):
         line, now = self._line, self.env.now
-        while line and (line[0][1].callbacks is None or line[0][0] <= now):
-            line.popleft()[1].time_is_up()
-        if line:
-            self._set(line[0][0] - now)
-        else:
-            self._is_set = False
+        while line:
+            call = line[0]
+            is_over = call.callbacks is None
+            if not is_over and call.due > now:
+                self._set(call.due - now)
+                return
+            line.popleft()
+            if not is_over:
+                call.time_is_up()
+        self._is_set = False

@@ -12,6 +12,7 @@ from servicelab.arguments import positive, whole
 from servicelab.sim.call import Call
 from servicelab.sim.journeys import Journeys
 from servicelab.sim.message import Message
+from servicelab.sim.pause import Pause
 from servicelab.sim.place import require_law, require_place
 
 
@@ -30,16 +31,13 @@ def poisson(env, rate, place, draws, *, count=None, until=None, name="arrivals",
     gap = draws.exponential(name, 1 / rate)
     journeys, message = Journeys(), Message(label)
 
-    def arrive():
-        sent = 0
-        while sent < count:
-            yield env.timeout(gap())
-            if env.now >= until:
-                break
-            sent += 1
-            Call(env, journeys.follow(env, place, message))  # nobody waits for it
+    def arrive(pause):
+        if env._now < until:  # env.now is a property, and a slow one
+            request = _Request(env, place, message, journeys)
+            if request._number + 1 < count:
+                Pause(env, gap()).callbacks.append(arrive)
 
-    env.process(arrive())
+    Pause(env, gap()).callbacks.append(arrive)
     return journeys
 
 
@@ -58,7 +56,7 @@ def replay(env, due, place, *, label="request") -> Journeys:
     def arrive():
         for at in due:
             yield env.timeout(max(0.0, at - env.now))
-            Call(env, journeys.follow(env, place, message))
+            _Request(env, place, message, journeys)
 
     env.process(arrive())
     return journeys
@@ -92,6 +90,18 @@ def users(env, n, think, place, *, count=None, until=None, label="request") -> J
     for number in range(n):
         env.process(use((number + 0.5) / n))
     return journeys
+
+
+class _Request(Call):
+    """A request that nobody waits for; its journeys note when it ends."""
+
+    def __init__(self, env, place, message, journeys):
+        self._place, self._journeys = place, journeys
+        self._number = journeys.began(env._now)
+        Call.__init__(self, env, place.call(message))
+
+    def _ended(self, status):
+        self._journeys.ended(self._number, self.env._now, status, self._place)
 
 
 def _bounds(count, until):

@@ -27,9 +27,6 @@ class Call(Prompt):
     Raises TypeError if ``steps`` is not a generator, or yields something that is no SimPy event.
     """
 
-    #: Was its time up before the steps came to their end? And what is to be called when they do, after all.
-    is_late, when_late = False, None
-
     def __init__(self, env, steps):
         if not hasattr(steps, "throw"):
             raise TypeError(f"{steps!r} is not a generator: call(message) of a place must contain a yield")
@@ -41,8 +38,12 @@ class Call(Prompt):
     def time_is_up(self):
         """Happen with ``"timeout"``, unless it has happened; the steps go on to their end."""
         if self._value is PENDING:
-            self.is_late = True
             self.happen(TIMEOUT)
+
+    def _ended(self, value):
+        """The steps have come to their end, and returned ``value``."""
+        if self._value is PENDING:
+            self.happen(value)
 
     def _step(self, event):
         """Take the next step now that ``event`` has happened."""
@@ -55,8 +56,8 @@ class Call(Prompt):
                     event.defused = True
                     event = steps.throw(event._value)
             except StopIteration as end:
-                value = end.value
-                break
+                self._ended(end.value)
+                return
             try:
                 callbacks = event.callbacks
             except AttributeError:
@@ -65,13 +66,6 @@ class Call(Prompt):
                 callbacks.append(self._step)
                 return
             # It has happened already: no need to wait.
-        if self.is_late:
-            if self.when_late is not None:
-                self.when_late()
-        elif self.callbacks:
-            self.happen(value)
-        else:  # nobody waits for it
-            self.callbacks, self._ok, self._value = None, True, value
 
 
 class _Begin:

@@ -1,8 +1,8 @@
 """A client: somebody who calls, and a policy that says for how long and how often."""
 
-from functools import partial
+from simpy.events import PENDING
 
-from servicelab.policies.drive import sim_call
+from servicelab.policies.drive import SimCaller
 from servicelab.policies.status import Status
 from servicelab.sim.alarm import Alarm
 from servicelab.sim.call import Call
@@ -11,7 +11,7 @@ from servicelab.sim.place import require_place
 from servicelab.trace import reply_id
 
 
-class Client:
+class Client(SimCaller):
     """Calls the place ``to`` as ``policy`` says: once and without limit if it is None.
 
     Every attempt is a message of its own. When the policy's timeout ends an attempt the client goes its
@@ -39,60 +39,65 @@ class Client:
     def call(self, message):
         """Call for ``message``: a generator that returns the last status, or what the policy makes of it."""
         if self.policy is None:
-            return self._attempt(message, None, 1)
-        return sim_call(self.env, self.policy, partial(self._attempt, message), partial(self._begin, message))
+            return self._once(message)
+        return self.drive(message)
 
-    def _begin(self, message, timeout, number):
-        """An attempt beside others, for a policy that hedges: a call under way that may be abandoned."""
-        attempt = Message(self.label or message.label, message.size)
-        begun = Call(self.env, self._attempt(message, timeout, number, attempt))
-        begun.abandon = partial(self._abandon, attempt)
-        return begun
+    def attempt(self, message, timeout, number):
+        """Attempt ``number``, as an event that will have its status as value."""
+        return Attempt(self, message, timeout, number)
 
-    def _abandon(self, attempt):
-        attempt.abandoned = True
+    begin = attempt  # what a hedge starts beside others is the same
+
+    def _once(self, message):
+        """The only attempt, without a timeout."""
+        sent = Message(self.label or message.label, message.size)
         if self.trace is not None:
-            self.trace.end_call(attempt.id, "cancelled")
-
-    def _attempt(self, message, timeout, number, attempt=None):
-        """Attempt ``number``, given up after ``timeout`` seconds (None: never); returns its status."""
-        if attempt is None:
-            attempt = Message(self.label or message.label, message.size)
+            self._began(sent, message, None, 1)
+        status = yield from self.to.call(sent)
         if self.trace is not None:
-            self._started(attempt, message, timeout, number)
-
-        if timeout is None:
-            status = yield from self.to.call(attempt)
-        else:
-            answer = Call(self.env, self.to.call(attempt))
-            self._alarm.watch(answer, timeout)
-            try:
-                status = yield answer
-            except Exception:  # interrupted: nobody waits for this answer any more
-                self._abandon(attempt)
-                raise
-            if answer.is_late:
-                attempt.abandoned = True
-                if self.trace is not None:
-                    answer.when_late = partial(self._came_too_late, attempt)
-
-        if self.trace is not None:
-            self._ended(attempt, status)
+            self._answered(sent, status)
         return status
 
-    def _started(self, attempt, message, timeout, number):
+    # -- what the trace is told -------------------------------------------------------------
+
+    def _began(self, sent, message, timeout, number):
         name, callee = self.name or "client", getattr(self.to, "name", "")
-        attempt.id = self.trace.start_call(
-            name, callee, attempt.label, attempt=number, timeout=timeout, parent=message.id
-        )
-        self.trace.send(name, callee, attempt.label, id=attempt.id)
+        sent.id = self.trace.start_call(name, callee, sent.label, attempt=number, timeout=timeout, parent=message.id)
+        self.trace.send(name, callee, sent.label, id=sent.id)
 
-    def _ended(self, attempt, status):
-        if not attempt.abandoned:
-            self.trace.receive(reply_id(attempt.id), self.name or "client")
-        elif status != Status.TIMEOUT:  # answered, after a hedge was won by another
-            self._came_too_late(attempt)
-        self.trace.end_call(attempt.id, status)
+    def _answered(self, sent, status):
+        if sent.abandoned:
+            self.trace.lose(reply_id(sent.id), "came too late")
+        else:
+            self.trace.receive(reply_id(sent.id), self.name or "client")
+            self.trace.end_call(sent.id, status)
 
-    def _came_too_late(self, attempt):
-        self.trace.lose(reply_id(attempt.id), "came too late")
+
+class Attempt(Call):
+    """One attempt of ``client``, under way; given up after ``timeout`` seconds (None: never)."""
+
+    def __init__(self, client, message, timeout, number):
+        self._client = client
+        self._sent = sent = Message(client.label or message.label, message.size)
+        if client.trace is not None:
+            client._began(sent, message, timeout, number)
+        Call.__init__(self, client.env, client.to.call(sent))
+        if timeout is not None:
+            client._alarm.watch(self, timeout)
+
+    def abandon(self, status="cancelled"):
+        """Nobody waits for the answer any more."""
+        self._sent.abandoned = True
+        if self._client.trace is not None:
+            self._client.trace.end_call(self._sent.id, status)
+
+    def time_is_up(self):
+        if not self.triggered:
+            self.abandon(Status.TIMEOUT)
+            super().time_is_up()
+
+    def _ended(self, status):
+        if self._client.trace is not None:
+            self._client._answered(self._sent, status)
+        if self._value is PENDING:
+            self.happen(status)

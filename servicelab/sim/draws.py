@@ -36,9 +36,11 @@ class Law:
         self._left: list = []  # the rest of the block, the next number last
 
     def __call__(self):
-        if not self._left:
+        try:
+            return self._left.pop()
+        except IndexError:
             self._left = self._make(BLOCK)[::-1].tolist()
-        return self._left.pop()
+            return self._left.pop()
 
     def sample(self, n: int) -> np.ndarray:
         """The next ``n`` numbers. Raises ValueError if ``n`` is negative."""

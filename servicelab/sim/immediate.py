@@ -13,10 +13,10 @@ class Prompt(Event):
 
     def happen(self, value):
         """Succeed with ``value``; a single waiter is woken before this returns."""
-        if len(self.callbacks) > 1:
+        callbacks = self.callbacks
+        if len(callbacks) > 1:
             self.succeed(value)  # several waiters: let SimPy see to their order
             return
-        callbacks, self.callbacks = self.callbacks, None
-        self._ok, self._value = True, value
+        self.callbacks, self._ok, self._value = None, True, value
         for callback in callbacks:
             callback(self)

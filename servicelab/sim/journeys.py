@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+NAN = float("nan")
+
 
 class Journey(NamedTuple):
     """One request: ``due`` to start at (seconds), at its ``end`` with ``status``. Unfinished: both None."""
@@ -33,16 +35,25 @@ class Journeys:
 
         Raises TypeError if the place ends without one.
         """
-        number = len(self._due)
-        self._due.append(env.now)
-        self._end.append(np.nan)
-        self._status.append(None)
+        number = self.began(env.now)
         status = yield from place.call(message)
+        self.ended(number, env.now, status, place)
+        return status
+
+    def began(self, now: float) -> int:
+        """Note that a request is due ``now``; returns its number, for :meth:`ended`."""
+        number = len(self._due)
+        self._due.append(now)
+        self._end.append(NAN)
+        self._status.append(None)
+        return number
+
+    def ended(self, number: int, now: float, status, place) -> None:
+        """Note that request ``number`` ended ``now``. Raises TypeError if ``place`` ended it without a status."""
         if status is None:
             raise TypeError(f'{place!r} ended a call with None: call(message) must return a status, such as "ok"')
-        self._end[number] = env.now
+        self._end[number] = now
         self._status[number] = status
-        return status
 
     # -- reading ----------------------------------------------------------------------------
 

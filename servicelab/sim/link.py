@@ -1,5 +1,6 @@
 """A link: the network between two places."""
 
+from servicelab.sim.pause import Pause
 from servicelab.sim.place import require_law, require_place, require_share
 from servicelab.trace import reply_id
 
@@ -25,11 +26,11 @@ class Link:
 
     def call(self, message):
         """Carry ``message`` to the other end and its answer back; returns the status."""
-        yield self.env.timeout(self.delay())
+        yield Pause(self.env, self.delay())
         if self.loss is not None and self.loss():
             yield self._silence(message.id)
         status = yield from self.to.call(message)
-        yield self.env.timeout(self.delay())
+        yield Pause(self.env, self.delay())
         if self.loss is not None and self.loss():
             yield self._silence(message.id and reply_id(message.id))
         return status

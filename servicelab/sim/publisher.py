@@ -2,8 +2,8 @@
 
 from servicelab.arguments import seconds, whole
 from servicelab.policies.status import Status
+from servicelab.sim.alarm import Alarm
 from servicelab.sim.call import Call
-from servicelab.sim.first_of import FirstOf
 from servicelab.sim.place import require_place
 from servicelab.sim.task import Letter, Task
 from servicelab.trace import reply_id
@@ -48,6 +48,7 @@ class Publisher:
         self.attempts = attempts if attempts is None else whole("attempts", attempts)
         self.trace = trace
         self.tasks = []
+        self._alarm = Alarm(env)
 
     def call(self, message):
         """Publish ``message`` as a task; returns ``"ok"``, or the last status when the attempts are used up."""
@@ -70,10 +71,9 @@ class Publisher:
     def _ask(self, task, message):
         """One attempt, given up after the timeout."""
         answer = Call(self.env, self._publish(task, message))
-        if self.timeout is None:
-            return (yield answer)
-        first = yield FirstOf(self.env, answer, self.env.timeout(self.timeout))
-        return answer.value if first is answer else Status.TIMEOUT
+        if self.timeout is not None:
+            self._alarm.watch(answer, self.timeout)
+        return (yield answer)
 
     def _publish(self, task, message):
         letter = Letter(task, self.persistent, self.confirm, message.size)

@@ -19,6 +19,7 @@ from servicelab.leases import PASSING, Catalog, Check, Service, UnknownCheck, Un
 from servicelab.policies.lookup import Found
 from servicelab.policies.status import Status
 from servicelab.policies.watch import WAIT_JITTER
+from servicelab.sim.alarm import Alarm
 from servicelab.sim.call import Call
 from servicelab.sim.first_of import FirstOf
 from servicelab.sim.message import Message
@@ -89,6 +90,7 @@ class Registry:
         self.heartbeats: list[float] = []
         self.events: list = []
         self.is_down = False
+        self._alarm = Alarm(env)
         self._waiting = defaultdict(list)  # service: the events of blocking queries
         self._rota = env.event()  # happens when there is a new first deadline
         env.process(self._keep_time())
@@ -118,8 +120,9 @@ class Registry:
         with "timeout" after the lookup's timeout.
         """
         answer = Call(self.env, self._answer(lookup, side, passing))
-        first = yield FirstOf(self.env, answer, self.env.timeout(lookup.timeout))
-        return answer.value if first is answer else Found(Status.TIMEOUT, self.env.now)
+        self._alarm.watch(answer, lookup.timeout)
+        found = yield answer
+        return Found(Status.TIMEOUT, self.env.now) if found == Status.TIMEOUT else found
 
     def _answer(self, lookup, side, passing):
         if not (yield from self.network.carry(side, REGISTRY)):

@@ -20,6 +20,7 @@ from servicelab.arguments import seconds, whole
 from servicelab.policies.status import Status
 from servicelab.sim.client import Client
 from servicelab.sim.immediate import Prompt
+from servicelab.sim.pause import Pause
 from servicelab.sim.place import require_law, require_place, require_share
 from servicelab.trace import new_id, reply_id
 
@@ -113,7 +114,7 @@ class Service:
                 self._reply(id, REJECTED)
             return REJECTED
         else:
-            since = self.env.now
+            since = self.env._now  # as env.now, which is a property: most requests wait
             turn = Prompt(self.env)
             self.waiting.append(turn)
             try:
@@ -134,7 +135,7 @@ class Service:
         if trace is not None:
             trace.start_work(self.name, message.label, id=id)
         try:
-            yield self.env.timeout(self.work())
+            yield Pause(self.env, self.work())
             status = OK if self.fails is None or not self.fails() else ERROR
             for need in self.needs:
                 if status == OK and (yield from need.call(message)) != OK:
