@@ -115,8 +115,7 @@ def test_a_restarted_kernel_leaves_no_child_and_no_port(session, left_by_second_
     cell = session.report.cell_that_leaves_open()
     if cell is None or not session.report.children[cell]:
         pytest.skip("no cell of this notebook leaves a server in a child process to a later one")
-    session.run_what_it_needs(cell)
-    session.run_cell(cell)
+    session.run_all(until=cell)
     assert session.restart(), "no server was up when the kernel was restarted"
 
 
