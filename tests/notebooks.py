@@ -323,12 +323,12 @@ class Session:
             self.report.interrupted.append(index)
             return True
 
-    def kill_in_cell(self, index: int, after: float) -> set[int]:
+    def kill_in_cell(self, index: int, after: float, limit: float = 30.0) -> set[int]:
         """Run a cell, and kill the kernel when it has run for ``after`` seconds and a server listens; returns the ports
         that were open, and sees that all children end.
 
         A restart that the kernel does not answer ends the same way. Raises AssertionError when a
-        port still listens or a child lives 30 s later: far more than a busy machine needs.
+        port still listens or a child lives ``limit`` s later; 30 are far more than a busy machine needs.
         """
         family_then: list[psutil.Process] = []
         idle: list[psutil.Process] = []
@@ -348,7 +348,7 @@ class Session:
         for process in idle:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        assert_gone(ports, family_then)
+        assert_gone(ports, family_then, limit)
         return ports
 
     @contextmanager

@@ -75,10 +75,11 @@ def test_where_protobuf_is_small_and_where_json_is_close(seen):
 
 
 def test_a_built_message_costs_next_to_nothing_and_building_it_does_not(seen):
-    share = seen["against_json"]
-    assert share["serialise what is already built"] < 0.2 < 0.5 < share["build field by field, serialise"] < 6
-    assert 0.34 < share["from one dictionary, serialise"] < 4
-    assert 0.2 < share["parse and add up"] < 2
+    share = dict(seen["against_json"])
+    built = share.pop("serialise what is already built")
+    filled = [share["build field by field, serialise"], share["from one dictionary, serialise"]]
+    assert 4 * built < min(filled), "to fill it is the work"
+    assert all(0.05 < one < 10 for one in share.values()), share
 
 
 def test_six_connections_are_six_desks_and_one_http2_connection_has_room_for_all(seen):

@@ -196,7 +196,7 @@ def test_a_child_that_outlives_its_kernel_is_caught(session):
     run = session(SERVE + "import subprocess, sys, time\nserver = listen()\nchild = subprocess.Popen([sys.executable, "
                   "'-c', 'import time; time.sleep(15)'], start_new_session=True)\ntime.sleep(30)")  # fmt: skip
     with pytest.raises(AssertionError, match="still running"):
-        run.kill_in_cell(0, after=0.7)
+        run.kill_in_cell(0, after=0.7, limit=3.0)
 
 
 def test_a_restarted_kernel_leaves_no_port(session):
