@@ -87,14 +87,17 @@ def press_panel(notebook, cell, presses: int) -> dict:
         except AssertionError:  # it drives servers that the notebook's last cell has stopped: start them again
             notebook.run_to(cell)
         took = press_keys(notebook, cell, presses)
-        new = press_keys(notebook, cell, presses // 2, onward=True)
     except AssertionError as error:
         return {"error": str(error)}
+    try:
+        new = round(statistics.median(press_keys(notebook, cell, presses // 2, onward=True)))
+    except AssertionError:  # settings that look alike: chapter 14's sidecars obey only what has been pushed
+        new = "looks alike"
     median, worst = statistics.median(took), max(took)
     passed = median <= KEY_LIMITS[0] and worst <= KEY_LIMITS[1]
     return {
         "key to picture, median (ms)": round(median), "worst (ms)": round(worst),
-        "to a new setting, median (ms)": round(statistics.median(new)),
+        "to a new setting, median (ms)": new,
         "limit": "median {}, worst {}".format(*KEY_LIMITS), "passed": passed,
     }  # fmt: skip
 
