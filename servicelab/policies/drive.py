@@ -184,7 +184,7 @@ class _OneCall(SimCaller):
         return self._attempt(timeout, number)
 
     def begin(self, message, timeout, number):
-        return self._begin(timeout, number) if self._begin else self.env.process(self._attempt(timeout, number))
+        return self._begin(timeout, number) if self._begin else super().begin(message, timeout, number)
 
 
 def _abandon(event):
