@@ -65,7 +65,7 @@ class Stage:
     def __init__(self, ask, *yours):
         self.ask, self.yours = ask, yours[0] if len(yours) == 1 else yours
 
-    def call(self, function, *args, limit: float = 2.0, **options):
+    def call(self, function, *args, limit: float = 5.0, **options):
         """What the learner's ``function`` returns, under a time limit. Ends the parts of this object when it does not
         return. ``options`` are those of :meth:`servicelab.checks.exercise.Examiner.call`, and the function's own."""
         return self.ask.call(function, *args, limit=limit, mark=self.last, **options)
