@@ -43,6 +43,27 @@ def rate_times_time(shop):
     return {name: int(one + spare * math.sqrt(one) / roots) for name, one in load.items()}
 
 
+def played_again(shop):
+    """Another hand: the smallest size with which at most one in ten of the calls that it saw is turned away."""
+    calls, found = shop.watch(), {}
+    for name in shop.dependencies:
+        seen, found[name] = [(call.start, call.end) for call in calls if call.callee == name], 1
+        while turned_away(seen, found[name]) > 0.1:
+            found[name] += 1
+    return found
+
+
+def turned_away(calls, size):
+    ends, refused = [], 0
+    for start, end in sorted(calls):
+        ends = [one for one in ends if one > start]
+        if len(ends) < size:
+            ends.append(end)
+        else:
+            refused += 1
+    return refused / len(calls)
+
+
 def typical(shop):
     """Of each its calls per second, and the seconds of one: the median, which a busy machine hardly moves. A mistake
     has to be as large there as it is on a quiet one."""
@@ -70,6 +91,8 @@ RIGHT = {
     "load and twice its root": square_root,
     "Erlang's loss formula": erlang_b,
     "the pool shared out": rate_times_time,
+    "what it saw, played again": played_again,
+    "as few as Erlang allows": lambda shop: {"inventory": 3, "payment": 10, "shipping": 4},
 }
 WRONG = {
     "equal for all": (shared(lambda rate, seconds: 1), {"too-small"}),
@@ -78,6 +101,7 @@ WRONG = {
     "half of it": (each(lambda rate, seconds: max(1, round(rate * seconds / 2))), {"too-small"}),
     "no headroom": (each(lambda rate, seconds: math.ceil(rate * seconds)), {"no-headroom"}),
     "a fifth more": (each(lambda rate, seconds: math.ceil(1.2 * rate * seconds)), {"no-headroom"}),
+    "one too few": (lambda shop: {"inventory": 3, "payment": 9, "shipping": 4}, {"too-small"}),
     "the whole pool for each": (lambda shop: dict.fromkeys(shop.dependencies, shop.workers), {"sum-too-large"}),
     "a few too many": (
         lambda shop: {name: size + 2 for name, size in square_root(shop).items()},
