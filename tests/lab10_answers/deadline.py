@@ -164,4 +164,12 @@ EDITS = {
     "returns nothing": ("wrong-type", "return app => return None"),
 }
 RIGHT = {"as one handler": (make_hop,), "hooks": (by_hooks,), "a decorator": (by_decorator,)}
+ONE_APP = Flask("shop")
+
+
+def the_same_app(name, steps, below, web):
+    return ONE_APP
+
+
 WRONG = {name: ((but(make_hop, *edits),), {code}) for name, (code, *edits) in EDITS.items()}
+WRONG["one app for all"] = ((the_same_app,), {"wrong-type"})

@@ -81,7 +81,11 @@ class Drawn(Stage):
     def first(self, count, seed=1, base=BASE, cap=CAP):
         """The first ``count`` delays."""
         stream = self.call(self.yours, base, cap, random.Random(seed))
-        found = self.call(lambda: list(islice(stream, count)), limit=4.0) if hasattr(stream, "__next__") else []
+
+        def next_of_delays():
+            return list(islice(stream, count))
+
+        found = self.call(next_of_delays, limit=4.0) if hasattr(stream, "__next__") else []
         if len(found) < count or not all(isinstance(one, Real) for one in found):
             self.refuse("wrong-type", f"delays returned {shown(stream)}, which yielded {shown(found)}")
         return found

@@ -11,7 +11,6 @@ from flask import Flask, request
 
 from servicelab.checks.scenario import Stage, scenario, words
 from servicelab.clients import traced
-from servicelab.lifecycle import ServerError
 from servicelab.servers import serve
 
 HEADER = "Time-Left"
@@ -21,7 +20,7 @@ SLACK = 0.02  # seconds for rounding; what else takes time is on the safe side o
 
 WORDS = words(f"""
 wrong-type: make_hop returns a Flask app, a fresh one each time
-    Does it end with the app that it made?
+    Where do you make the app, and does each path end with it?
 leisure: with 1.25 s left and work of a quarter of a second the order goes through: 200 and what payment answers
     Nothing is late here.
 dropped: each hop calls the next one with its `web`, and hands the header down
@@ -52,7 +51,7 @@ class Chain(Stage):
 
     def __init__(self, ask, make_hop):
         super().__init__(ask, make_hop)
-        self.urls, self.servers, self.did, self.got = {}, [], [], {}
+        self.urls, self.apps, self.servers, self.did, self.got = {}, [], [], [], {}
         self.web = self.use(traced(requests.Session(), ask.trace, "client"))
 
     def start(self, payment=None, seconds=STEP, **steps):
@@ -70,12 +69,12 @@ class Chain(Stage):
             else:
                 web = self.use(traced(requests.Session(), self.ask.trace, name))
                 todo = [lambda step=f"{name} {n + 1}": work(step) for n in range(steps.get(name, 1))]
-                app = self.call(self.yours, name, todo, below, web)
-            try:
-                app.before_request(lambda name=name: self.got.update({name: request.headers.get(HEADER)}))
-                self.servers.append(self.use(serve(app, name, trace=self.ask.trace)))
-            except (AttributeError, AssertionError, ServerError) as error:
-                self.refuse("wrong-type", f"it returned {type(app).__name__} for {name}: {error}")
+                app = self.call(self.yours, name, todo, below, web, returns=Flask)
+            if app in self.apps:
+                self.refuse("wrong-type", f"it returned the same app for {name} as for another one")
+            app.before_request(lambda name=name: self.got.update({name: request.headers.get(HEADER)}))
+            self.apps.append(app)
+            self.servers.append(self.use(serve(app, name, trace=self.ask.trace)))
             self.urls[name] = below = self.servers[-1].url + "/charge"
 
     def send(self, left, to="gateway"):

@@ -79,14 +79,14 @@ def simulate(needs, sizes, slow=None, seconds=300.0, trace=None, seed=3) -> dict
     turned away. Poisson arrivals; the time of a call is uniform between half and one and a half times its mean.
     The first minute is drawn into ``trace``.
     """
-    env, places, marks, counts = simpy.Environment(), dict(sizes), {}, Counter()
+    env, places, marks, counts = simpy.Environment(), dict(sizes), {}, {name: Counter() for name in needs}
     pool = simpy.Resource(env, WORKERS)
 
     def customer(name, duration):
         with pool.request() as worker:
             yield worker | env.timeout(0.5)
             how = "no worker" if not worker.triggered else "well" if places[name] else "turned away"
-            counts[name, how] += 1
+            counts[name][how] += 1
             if trace is not None and env.now < 60:
                 draw(name, how, duration)
             if how == "well":
@@ -114,12 +114,9 @@ def simulate(needs, sizes, slow=None, seconds=300.0, trace=None, seed=3) -> dict
         env.process(arrivals(name, need))
     env.run(until=seconds)
 
-    def share(name, how):
-        return counts[name, how] / sum(many for (one, _), many in counts.items() if one == name)
-
     return {
-        name: Seen(*(share(name, how) for how in ("well", "turned away", "no worker")), marks.get(name))
-        for name in needs
+        name: Seen(*(many[how] / many.total() for how in ("well", "turned away", "no worker")), marks.get(name))
+        for name, many in counts.items()
     }
 
 
