@@ -58,7 +58,7 @@ def test_the_solution_of_exercise_4_fits_both_shops_and_blocks_what_erlang_says(
 
 
 @pytest.mark.parametrize("needs", [CHECKED, PRACTICE], ids=["checked", "practice"])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [1, 2])
 def test_at_the_edge_of_exercise_4_the_size_decides_and_not_the_day(needs, seed):
     loads = {name: need.rate * need.seconds for name, need in needs.items()}
     fewest = {name: next(n for n in range(1, 24) if blocked(load, n) <= 0.1) for name, load in loads.items()}

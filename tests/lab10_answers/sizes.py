@@ -87,33 +87,32 @@ def shared(weight):
     return sizes
 
 
+def given(*sizes):
+    """These sizes, without a look at the shop."""
+    return lambda shop: dict(zip(shop.dependencies, sizes))
+
+
 RIGHT = {
     "load and twice its root": square_root,
     "Erlang's loss formula": erlang_b,
     "the pool shared out": rate_times_time,
     "what it saw, played again": played_again,
-    "as few as Erlang allows": lambda shop: {"inventory": 3, "payment": 10, "shipping": 4},
+    "as few as Erlang allows": given(3, 10, 4),
 }
 WRONG = {
-    "equal for all": (shared(lambda rate, seconds: 1), {"too-small"}),
+    "equal for all": (given(8, 8, 8), {"too-small"}),
     "by rate only": (shared(lambda rate, seconds: rate), {"too-small"}),
     "by time only": (shared(lambda rate, seconds: seconds), {"too-small"}),
     "half of it": (each(lambda rate, seconds: max(1, round(rate * seconds / 2))), {"too-small"}),
+    "one too few": (given(3, 9, 4), {"too-small"}),
     "no headroom": (each(lambda rate, seconds: math.ceil(rate * seconds)), {"no-headroom"}),
-    "a fifth more": (each(lambda rate, seconds: math.ceil(1.2 * rate * seconds)), {"no-headroom"}),
-    "one too few": (lambda shop: {"inventory": 3, "payment": 9, "shipping": 4}, {"too-small"}),
-    "the whole pool for each": (lambda shop: dict.fromkeys(shop.dependencies, shop.workers), {"sum-too-large"}),
-    "a few too many": (
-        lambda shop: {name: size + 2 for name, size in square_root(shop).items()},
-        {"sum-too-large"},
-    ),
-    "none for the quick one": (
-        each(lambda rate, seconds: math.ceil(rate * seconds + 1) if seconds > 0.1 else 0),
-        {"wrong-type"},
-    ),
+    "a tenth more": (each(lambda rate, seconds: math.ceil(1.1 * rate * seconds)), {"no-headroom"}),
+    "the whole pool for each": (given(24, 24, 24), {"sum-too-large"}),
+    "one too many": (given(5, 14, 6), {"sum-too-large"}),
+    "none for the quick one": (given(0, 13, 5), {"wrong-type"}),
     "not whole": (each(lambda rate, seconds: rate * seconds + 2 * math.sqrt(rate * seconds)), {"wrong-type"}),
-    "a list": (lambda shop: list(square_root(shop).values()), {"wrong-type"}),
-    "one forgotten": (lambda shop: {"payment": 11, "shipping": 6}, {"wrong-type"}),
+    "a list": (lambda shop: [3, 13, 5], {"wrong-type"}),
+    "one forgotten": (given(3, 13), {"wrong-type"}),
 }
 RIGHT = {name: (answer,) for name, answer in RIGHT.items()}
 WRONG = {name: ((answer,), codes) for name, (answer, codes) in WRONG.items()}
