@@ -38,7 +38,7 @@ default: without the header the order goes through, and it hands down what is le
     Not everybody knows our header. How long do you allow when nobody has said anything?
 goes-on: it begins no further step when nobody waits any more, be it the first of the chain or the last
     How often do you look at the clock while you work?
-gives-up: 0.2 s are left when orders calls payment, which takes 0.5 s: it waits no longer than that, and answers 504
+gives-up: 0.2 s are left when orders calls payment, which takes 0.6 s: it waits no longer than that, and answers 504
     How long is your call willing to wait, and when do you work that out? What does requests do when the time is up, and
     what does Flask make of that?
 answer-changed: whatever payment says, its text and status come back to the client
@@ -150,8 +150,8 @@ def used_up_in_many_steps(c):
 @part
 def hangs_below(c):
     over, late = threading.Event(), []
-    c.start(lambda: over.wait(0.5) or late.append("paid") or "paid", seconds=0.6)
-    c.send("0.800", "orders")
+    c.start(lambda: over.wait(0.6) or late.append("paid") or "paid", seconds=0.8)
+    c.send("1.000", "orders")
     over.set()
     told = f"{'payment had done its work before the answer came; ' if late else ''}{c.told}"
     yield "gives-up", c.said[1] == 504 and not late, told

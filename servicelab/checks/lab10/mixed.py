@@ -77,7 +77,7 @@ def simulate(needs, sizes, slow=None, seconds=300.0, trace=None, seed=3) -> dict
 
     A customer's call waits for a worker, half a second at the most, and then takes a place in the bulkhead, or is
     turned away. Poisson arrivals; the time of a call is uniform between half and one and a half times its mean.
-    The first minute is drawn into ``trace``.
+    The first 20 s are drawn into ``trace``.
     """
     env, places, marks, counts = simpy.Environment(), dict(sizes), {}, {name: Counter() for name in needs}
     pool = simpy.Resource(env, WORKERS)
@@ -87,7 +87,7 @@ def simulate(needs, sizes, slow=None, seconds=300.0, trace=None, seed=3) -> dict
             yield worker | env.timeout(0.5)
             how = "no worker" if not worker.triggered else "well" if places[name] else "turned away"
             counts[name][how] += 1
-            if trace is not None and env.now < 60:
+            if trace is not None and env.now < 20:
                 draw(name, how, duration)
             if how == "well":
                 places[name] -= 1
