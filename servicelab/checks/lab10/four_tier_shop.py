@@ -15,6 +15,7 @@ from servicelab.trace import Trace
 
 LAYERS = ("gateway", "orders", "payment")
 BANKS = ("bank", "other bank")
+PACE = 0.01  # seconds from one customer to the next
 
 
 def lost_reply() -> Response:
@@ -33,11 +34,14 @@ class TowerShop:
     Each customer belongs to one of two banks: the policy of payment may be a dict with one for each. While ``is_down``,
     every call of ``bank`` ends in 503; the other bank is well. The next reply of the service ``loses`` is lost.
     ``trace`` records everything. Use it in a ``with`` block: at its end the servers stop.
+
+    The policies' clock is ``now``: it goes on by PACE with each customer, and by what somebody sleeps, however busy
+    the machine is.
     """
 
     def __init__(self, policies, trace: Trace | None = None):
         self.policies, self.trace = policies, Trace() if trace is None else trace
-        self.is_down, self.loses, self._orders, self._urls = False, None, itertools.count(1), {}
+        self.is_down, self.loses, self.now, self._orders, self._urls = False, None, 0.0, itertools.count(1), {}
 
     def __repr__(self):
         return f"<a shop: client → {' → '.join(LAYERS)} → {' or '.join(BANKS)}>"
@@ -58,10 +62,15 @@ class TowerShop:
         """Send ``count`` orders, ``clients`` at a time; returns the samples. A customer tries once."""
 
         def order():
+            self.sleep(PACE)
             key = {"Idempotency-Key": f"order-{next(self._orders)}"}
             return self._web.post(f"{self._urls['gateway']}/{bank}", headers=key, timeout=20)
 
         return closed_loop(order, clients=min(clients, count), count=count)
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass for the policies."""
+        self.now += seconds
 
     def _app(self, name, web):
         app = Flask(name)
@@ -76,7 +85,8 @@ class TowerShop:
                 policy = self.policies[name]
                 policy = policy[bank] if isinstance(policy, dict) else policy
                 key = {"Idempotency-Key": request.headers.get("Idempotency-Key", "")}
-                result = call(policy, attempt(web, "POST", f"{self._urls[below]}/{bank}", headers=key))
+                send = attempt(web, "POST", f"{self._urls[below]}/{bank}", headers=key)
+                result = call(policy, send, lambda: self.now, self.sleep)
                 answer = ("paid", 200) if result.status == "ok" else (f"{name}: {result.status}", 503)
             if name == self.loses:
                 self.loses = None

@@ -1,7 +1,6 @@
 """Exercise 5, find and cure: a retry storm in a running shop. Every number here is a count; no clock decides."""
 
 import math
-import time
 from collections import Counter
 from numbers import Real
 
@@ -128,7 +127,7 @@ def bank_is_down(c):
     before, sent = len(c.ask.trace), 0
     c.shop.is_down = True
     while sent < CUSTOMERS and c.got["bank"] <= 3 * CUSTOMERS:
-        time.sleep(WAIT if sent == CUSTOMERS // 2 else 0)  # a breaker that has opened begins to probe
+        c.shop.sleep(WAIT if sent == CUSTOMERS // 2 else 0)  # a breaker that has opened begins to probe
         c.served(10, before, clients=1)
         sent += 10
     amplified = {layer: c.made[layer] / max(1, c.got[layer]) for layer in LAYERS}
@@ -144,7 +143,7 @@ def bank_is_down(c):
     yield "healthy-refused", served == 12, f"{served} of 12 were served"
     c.shop.is_down = False
     for _ in range(2):  # a probe of the outage may count with the first one after it, and open it again
-        time.sleep(WAIT)
+        c.shop.sleep(WAIT)
         c.served(6, clients=1)  # probes may be among them
         served = c.served(6, clients=1)
         if served == 6:
