@@ -46,10 +46,10 @@ class Measured(Stage):
     """Shops of which the learner gets the record of an outage."""
 
     def outage(self, tries):
-        """The trace of four customers of such a shop while the bank is down."""
+        """The trace of two customers of such a shop while the bank is down."""
         self.ask.trace = Trace()
         with stormy_shop(self.ask.trace, **tries) as shop:
-            shop.customers(4, clients=1)
+            shop.customers(2, clients=1)
         self.last = next(call.id for call in shop.trace.calls if call.attempt == 2)
         return shop.trace
 
