@@ -662,6 +662,12 @@ def test_parts_of_a_table_have_its_titles_and_get_what_stands_there(define):
     assert check.part_titles() == ("one", "two") and check.report(float).refused == ["kept"]
 
 
+def test_parts_of_a_table_may_need_one_object_alone(define):
+    check = scenario("99", 8, "A table", WORDS, double=Doubled, other=Doubled)
+    check.parts({"one": ("kept", False)}, lambda stage, *claim: ((*c, "") for c in [claim]), "other")
+    assert check.report(other=float).refused == ["not-handed-over", "kept"]
+
+
 def lambda_part(code, name):
     def part(stage):
         yield code, False, "it was not"

@@ -6,7 +6,8 @@ import pytest
 from flask import Flask
 
 from servicelab.checks import lab10
-from servicelab.checks.lab10.mixed import CHECKED, PRACTICE
+from servicelab.checks.lab10.mixed import CHECKED, PRACTICE, simulate
+from servicelab.checks.lab10.sizes import TURNED_AWAY
 from servicelab.checks.lab10.storm import OUTAGES
 from servicelab.checks.slow_number import SlowNumber
 from servicelab.sim.outage import Outage
@@ -38,26 +39,39 @@ def test_a_slow_number_is_a_number_and_stays_slow():
     assert isinstance(number + 1, SlowNumber) and isinstance(5 - number, SlowNumber)
 
 
+def blocked(load, size):
+    """Erlang's loss formula."""
+    share = 1.0
+    for places in range(1, size + 1):
+        share = load * share / (places + load * share)
+    return share
+
+
 @pytest.mark.parametrize("needs", [CHECKED, PRACTICE], ids=["checked", "practice"])
 def test_the_solution_of_exercise_4_fits_both_shops_and_blocks_what_erlang_says(needs):
-    sizes, seen = {}, {}
-    for name, need in needs.items():
-        load = need.rate * need.seconds
-        sizes[name] = int(-(-(load + 2 * load**0.5) // 1))
+    loads = {name: need.rate * need.seconds for name, need in needs.items()}
+    sizes = {name: math.ceil(load + 2 * math.sqrt(load)) for name, load in loads.items()}
     assert sum(sizes.values()) <= 24
-    seen = lab10.simulate(needs, sizes)
-    for name, need in needs.items():
-        load, blocked = need.rate * need.seconds, 1.0
-        for size in range(1, sizes[name] + 1):
-            blocked = load * blocked / (size + load * blocked)
-        assert seen[name].rejected == pytest.approx(blocked, abs=0.02)
-        assert seen[name].stuck == 0
+    for name, seen in simulate(needs, sizes).items():
+        assert seen.rejected == pytest.approx(blocked(loads[name], sizes[name]), abs=0.02)
+        assert seen.stuck == 0
+
+
+@pytest.mark.parametrize("needs", [CHECKED, PRACTICE], ids=["checked", "practice"])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_at_the_edge_of_exercise_4_the_size_decides_and_not_the_day(needs, seed):
+    loads = {name: need.rate * need.seconds for name, need in needs.items()}
+    fewest = {name: next(n for n in range(1, 24) if blocked(load, n) <= 0.1) for name, load in loads.items()}
+    enough = simulate(needs, fewest, seed=seed)
+    too_few = simulate(needs, {name: size - 1 for name, size in fewest.items()}, seed=seed)
+    for name in needs:
+        assert enough[name].rejected < TURNED_AWAY < too_few[name].rejected
 
 
 def test_one_that_hangs_stops_the_others_only_when_its_bulkhead_is_too_wide():
-    narrow = {"inventory": 3, "payment": 11, "shipping": 6}
-    assert lab10.simulate(CHECKED, narrow, "payment")["inventory"].well > 0.9
-    assert lab10.simulate(CHECKED, {**narrow, "payment": 24}, "payment")["inventory"].well < 0.2
+    narrow = {"inventory": 3, "payment": 13, "shipping": 5}
+    assert simulate(CHECKED, narrow, "payment")["inventory"].well > 0.9
+    assert simulate(CHECKED, {**narrow, "payment": 24}, "payment")["inventory"].well < 0.2
 
 
 @pytest.mark.parametrize("tries, load, capacity, ends", OUTAGES, ids=str)

@@ -168,15 +168,16 @@ class Scenario(Exercise):
 
         return add
 
-    def parts(self, table: dict, play) -> None:
-        """Make a part of each entry ``title: arguments`` of a table: ``play(stage, *arguments)`` is its generator."""
+    def parts(self, table: dict, play, *names) -> None:
+        """Make a part of each entry ``title: arguments`` of a table: ``play(stage, *arguments)`` is its generator.
+        ``names`` are as for :meth:`part`."""
         for title, arguments in table.items():
 
             def part(stage, arguments=arguments):
                 return play(stage, *arguments)
 
             part.__name__ = title
-            self.part(part)
+            self.part(*names or self.stages)(part)
 
     def part_titles(self):
         return tuple(self._parts)

@@ -116,8 +116,8 @@ DELAYS = {
     "no jitter": ("chance", "rng.uniform(0, min(step, cap)) => min(step, cap)"),
     "equal seeds": ("chance", "step = base => step, rng = base, random.Random(42)"),
     "the global generator": ("chance", "rng.uniform => random.uniform"),
-    "no cap": ("cap", "min(step, cap) => step", "min(cap, step * 2) => min(1e6, step * 2)"),
-    "overflow": ("cap", "step = base => step, n = base, 0", "min(cap, step * 2) => base * 2 ** (n := n + 1)"),
+    "no cap": ("steps", "min(step, cap) => step", "min(cap, step * 2) => min(1e6, step * 2)"),
+    "overflow": ("exception", "step = base => step, n = base, 0", "min(cap, step * 2) => base * 2 ** (n := n + 1)"),
     "equal jitter": ("steps", "uniform(0, => uniform(min(step, cap) / 2,"),
     "the cap on what was drawn": (
         "steps",

@@ -43,6 +43,27 @@ def rate_times_time(shop):
     return {name: int(one + spare * math.sqrt(one) / roots) for name, one in load.items()}
 
 
+def played_again(shop):
+    """Another hand: the smallest size with which at most one in ten of the calls that it saw is turned away."""
+    calls, found = shop.watch(), {}
+    for name in shop.dependencies:
+        seen, found[name] = [(call.start, call.end) for call in calls if call.callee == name], 1
+        while turned_away(seen, found[name]) > 0.1:
+            found[name] += 1
+    return found
+
+
+def turned_away(calls, size):
+    ends, refused = [], 0
+    for start, end in sorted(calls):
+        ends = [one for one in ends if one > start]
+        if len(ends) < size:
+            ends.append(end)
+        else:
+            refused += 1
+    return refused / len(calls)
+
+
 def typical(shop):
     """Of each its calls per second, and the seconds of one: the median, which a busy machine hardly moves. A mistake
     has to be as large there as it is on a quiet one."""
@@ -66,30 +87,32 @@ def shared(weight):
     return sizes
 
 
+def given(*sizes):
+    """These sizes, without a look at the shop."""
+    return lambda shop: dict(zip(shop.dependencies, sizes))
+
+
 RIGHT = {
     "load and twice its root": square_root,
     "Erlang's loss formula": erlang_b,
     "the pool shared out": rate_times_time,
+    "what it saw, played again": played_again,
+    "as few as Erlang allows": given(3, 10, 4),
 }
 WRONG = {
-    "equal for all": (shared(lambda rate, seconds: 1), {"too-small"}),
+    "equal for all": (given(8, 8, 8), {"too-small"}),
     "by rate only": (shared(lambda rate, seconds: rate), {"too-small"}),
     "by time only": (shared(lambda rate, seconds: seconds), {"too-small"}),
     "half of it": (each(lambda rate, seconds: max(1, round(rate * seconds / 2))), {"too-small"}),
+    "one too few": (given(3, 9, 4), {"too-small"}),
     "no headroom": (each(lambda rate, seconds: math.ceil(rate * seconds)), {"no-headroom"}),
-    "a fifth more": (each(lambda rate, seconds: math.ceil(1.2 * rate * seconds)), {"no-headroom"}),
-    "the whole pool for each": (lambda shop: dict.fromkeys(shop.dependencies, shop.workers), {"sum-too-large"}),
-    "a few too many": (
-        lambda shop: {name: size + 2 for name, size in square_root(shop).items()},
-        {"sum-too-large"},
-    ),
-    "none for the quick one": (
-        each(lambda rate, seconds: math.ceil(rate * seconds + 1) if seconds > 0.1 else 0),
-        {"wrong-type"},
-    ),
+    "a tenth more": (each(lambda rate, seconds: math.ceil(1.1 * rate * seconds)), {"no-headroom"}),
+    "the whole pool for each": (given(24, 24, 24), {"sum-too-large"}),
+    "one too many": (given(5, 14, 6), {"sum-too-large"}),
+    "none for the quick one": (given(0, 13, 5), {"wrong-type"}),
     "not whole": (each(lambda rate, seconds: rate * seconds + 2 * math.sqrt(rate * seconds)), {"wrong-type"}),
-    "a list": (lambda shop: list(square_root(shop).values()), {"wrong-type"}),
-    "one forgotten": (lambda shop: {"payment": 11, "shipping": 6}, {"wrong-type"}),
+    "a list": (lambda shop: [3, 13, 5], {"wrong-type"}),
+    "one forgotten": (given(3, 13), {"wrong-type"}),
 }
 RIGHT = {name: (answer,) for name, answer in RIGHT.items()}
 WRONG = {name: ((answer,), codes) for name, (answer, codes) in WRONG.items()}

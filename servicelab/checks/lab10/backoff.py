@@ -2,7 +2,7 @@
 
 import random
 import socket
-from itertools import islice
+from itertools import accumulate, islice
 from math import inf
 from numbers import Real
 
@@ -17,7 +17,7 @@ from servicelab.clients import traced
 from servicelab.servers import serve
 
 BASE, CAP = 0.05, 1.0
-WIDE, WIDE_STEPS = (0.1, 2.5), (0.1, 0.2, 0.4, 0.8, 1.6, 2.5)  # another base and cap
+WIDE, STEPS = (0.1, 2.5), (0.1, 0.2, 0.4, 0.8, 1.6, 2.5)  # another base and cap, and the steps that follow
 DRAWS = 400  # of each delay; the mean of so many lies within 6 % of the step from its own
 DOWN = "GET 503 503 503 503"
 
@@ -26,8 +26,6 @@ wrong-type: delays returns an iterator of seconds without end, withdraw True or 
     Does every path end with what the task asks for? Whose business is it how often to try?
 chance: the delays are drawn, and from `rng` alone: another seed, other delays; the same seed, the same
     Whoever failed together must not come back together. Which generator do you draw from, and who else has the same?
-cap: no delay is longer than the cap, and the 1200th can still be computed
-    What bounds the step, and how large is it by then, before it is bounded?
 steps: the n-th delay lies anywhere from 0 to its step; the steps are base, 2 base, 4 base, … up to the cap
     How long may the first delay be at the most? From where to where does full jitter reach? What do you bound by the
     cap, the step or what was drawn?
@@ -58,7 +56,7 @@ pauses: each call begins with a short delay, and goes on to longer ones: its thi
     Where do you make the delays: for the client, for the call, or for the attempt?
 """)
 #: Calls, by what they are for: the method, and the key if there is one; then all the replies that should be needed, of
-#: which the last is what comes of it. Where it says so, the budget has no tokens for more; payment would say 200 next.
+#: which the last is what comes of it. With ``no-tokens`` the budget pays for no more; payment would say 200 next.
 CALLS = {
     "no-retry": (*(f"GET {status} 200" for status in (503, 500, 502, 504, 507)), "GET lost 200", "PUT 503 lost 200")
     + ("DELETE 503 lost 200",),
@@ -75,16 +73,19 @@ class Drawn(Stage):
 
     def __init__(self, ask, delays):
         super().__init__(ask, delays)
-        for number in range(1, 5):
-            at = 0.0
-            for attempt, delay in enumerate([0.0, *self.first(3, number)]):
-                at += min(max(delay, 0.0), 60.0)
-                self.draw(f"client {number}", "payment", f"attempt {attempt + 1}", at)
+        for seed in range(1, 5):
+            waits = [0.0, *(min(max(delay, 0.0), 60.0) for delay in self.first(3, seed))]
+            for number, at in enumerate(accumulate(waits), 1):
+                self.draw(f"client {seed}", "payment", f"attempt {number}", at)
 
-    def first(self, count, seed=1, rng=None, step=(BASE, CAP)):
+    def first(self, count, seed=1, base=BASE, cap=CAP):
         """The first ``count`` delays."""
-        stream = self.call(self.yours, *step, rng or random.Random(seed))
-        found = self.call(lambda: list(islice(stream, count)), limit=4.0) if hasattr(stream, "__next__") else []
+        stream = self.call(self.yours, base, cap, random.Random(seed))
+
+        def next_of_delays():
+            return list(islice(stream, count))
+
+        found = self.call(next_of_delays, limit=4.0) if hasattr(stream, "__next__") else []
         if len(found) < count or not all(isinstance(one, Real) for one in found):
             self.refuse("wrong-type", f"delays returned {shown(stream)}, which yielded {shown(found)}")
         return found
@@ -119,25 +120,12 @@ class Web(requests.Session):
             raise
 
 
-class Purse:
-    """A budget that counts, and says no after so many retries."""
-
-    put, asked, most = 0, 0, inf
-
-    def deposit(self):
-        self.put += 1
-
-    def withdraw(self) -> bool:
-        self.asked += 1
-        return self.asked <= self.most
-
-
 class Desk(Stage):
-    """A real payment that does as it is told, and clients of the learner's. Nobody really sleeps."""
+    """A real payment that does as it is told, and clients of the learner's. Their budget is this desk: it counts, and
+    says no after ``most`` retries. Nobody really sleeps."""
 
     def __init__(self, ask, Client):
         super().__init__(ask, Client)
-        self.purse, self.slept = Purse(), []
         app = Flask("payment")
         app.add_url_rule("/charges", "charge", self.reply, methods=["GET", "PUT", "POST", "DELETE", "PATCH"])
         closed = self.use(socket.socket())
@@ -147,24 +135,32 @@ class Desk(Stage):
         self.web = self.use(traced(Web(), ask.trace, "orders"))
         self.client = self.another(1)
 
+    def another(self, seed):
+        """A further client with the same budget."""
+        return self.make(self.yours, self.web, self, random.Random(seed), self.sleep, methods=("request",))
+
     def reply(self):
         self.keys.add(request.headers.get("Idempotency-Key"))
         reply = next(self.replies, "200")
         return lost_reply() if reply == "lost" else (f"this is a {reply}", int(reply))
 
-    def another(self, seed):
-        """A further client with the same budget."""
-        rng, sleep = random.Random(seed), lambda seconds: self.slept.append(float(seconds))
-        return self.make(self.yours, self.web, self.purse, rng, sleep, methods=("request",))
+    def deposit(self):
+        self.put += 1
+
+    def withdraw(self) -> bool:
+        self.asked += 1
+        return self.asked <= self.most
+
+    def sleep(self, seconds):
+        self.slept.append(float(seconds))
 
     def send(self, code, line, client=None):
         """One call, as in ``CALLS``."""
-        method, _, key = line.split()[0].partition(":")
-        replies = line.removesuffix(" no-tokens").split()[1:]
-        retries = len(replies) - 1
-        self.purse.put, self.purse.asked, self.purse.most = 0, 0, retries if line.endswith("no-tokens") else inf
-        self.replies, self.keys, before = iter(replies), set(), len(self.ask.trace)
-        self.slept.clear()
+        what, *replies = line.removesuffix(" no-tokens").split()
+        method, _, key = what.partition(":")
+        retries, is_broke, before = len(replies) - 1, line.endswith("no-tokens"), len(self.ask.trace)
+        self.replies, self.keys, self.slept = iter(replies), set(), []
+        self.put, self.asked, self.most = 0, 0, retries if is_broke else inf
 
         def request():
             try:
@@ -174,22 +170,19 @@ class Desk(Stage):
                 return error
 
         found = self.call(request, limit=4.0)
-        status = str(getattr(found, "status_code", "raised"))
-        if status == "raised" and not isinstance(found, requests.RequestException):
+        ended = str(getattr(found, "status_code", "what an earlier attempt had raised"))
+        if found is self.web.raised:
+            ended = replies[-1]
+        elif not ended.isdigit() and not isinstance(found, requests.RequestException):
             self.refuse("wrong-type", f"request returned {shown(found)}")
-        if status == "raised" and found is not self.web.raised:
-            status = "what an earlier attempt had raised"
         calls = self.ask.trace.since(before).calls
         self.last = calls[-1].id if calls else self.last
-        keys = ", ".join(sorted(one or "none" for one in self.keys)) or "none"
-        told = f"attempts: {len(calls)}, sleeps: {len(self.slept)}, deposits: {self.purse.put}, "
-        told += f"withdraws: {self.purse.asked}; Idempotency-Key: {keys}; it ended with {status}"
-        told = f"{line.replace(' ', ', replies ', 1)}: {told}"
-        is_due = status == replies[-1] or status == "raised" and not replies[-1].isdigit()
-        yield code, is_due and len(calls) == len(replies), told
+        told = f"{line.replace(' ', ', replies ', 1)}: attempts: {len(calls)}, sleeps: {len(self.slept)}, deposits: "
+        told += f"{self.put}, withdraws: {self.asked}; Idempotency-Key: {self.keys}; it ended with {ended}"
+        yield code, ended == replies[-1] and len(calls) == len(replies), told
         yield "key", self.keys <= {key or None}, told
         yield "sleeps", len(self.slept) == retries, told
-        yield "tokens", self.purse.put == 1 and self.purse.asked == retries + line.endswith("no-tokens"), told
+        yield "tokens", self.put == 1 and self.asked == retries + is_broke, told
 
 
 check_backoff = scenario("10", 2, "Backoff, jitter, budget", WORDS, delays=Drawn, Budget=Till, Client=Desk)
@@ -197,23 +190,16 @@ drawn, till, desk = (check_backoff.part(name) for name in check_backoff.stages)
 
 
 @drawn
-def chance(d):
+def the_delays(d):
     yield "chance", d.first(9, 1) != d.first(9, 2), "two generators from different `rng`s yielded the same values"
     yield "chance", d.first(9, 1) == d.first(9, 1), "the same seed gave different delays"
-    many = d.first(200)
-    at_the_cap = sum(one == CAP for one in many)
-    yield "steps", at_the_cap < 20, f"of 200 delays {at_the_cap} are just as long as the cap"
-    yield "chance", len(set(many)) > 100, "it yielded the same values again and again"
-
-
-@drawn
-def bounds(d):
-    many = d.ask.run(lambda: list(islice(d.yours(BASE, CAP, random.Random(3)), 1200)), limit=4.0)
-    yield "cap", many.returned, str(many)
+    many = d.first(1200)  # by then the step is too large for a float, unless it is bounded
+    yield "steps", many.count(CAP) < 120, f"of 1200 delays {many.count(CAP)} are just as long as the cap"
+    yield "chance", len(set(many)) > 600, "it yielded the same values again and again"
+    for cap, found in (CAP, many), (0.3, [d.first(1, seed, base=2.0, cap=0.3)[0] for seed in range(20)]):
+        yield "steps", max(found) <= cap, f"with a cap of {cap:g} s one was {max(found):.3g} s"
     rng = random.Random(5)
-    for cap, found in ((CAP, many.value), (0.3, [d.first(1, rng=rng, step=(2.0, 0.3))[0] for _ in range(20)])):
-        yield "cap", max(found) <= cap, f"with a cap of {cap:g} s one was {max(found):.3g} s"
-    for step, row in zip(WIDE_STEPS, zip(*(islice(d.yours(*WIDE, rng), 6) for _ in range(DRAWS)))):
+    for step, row in zip(STEPS, zip(*(islice(d.yours(*WIDE, rng), 6) for _ in range(DRAWS)))):
         mean, told = sum(row) / DRAWS, f"with a base of 0.1 s and a cap of 2.5 s, {DRAWS} draws of the one that may be"
         told += f" {step} s long: from {min(row):.3g} to {max(row):.3g} s, on average {mean:.3g} s"
         yield "steps", 0 <= min(row) < 0.1 * step and 0.85 < 2 * mean / step < 1.15, told
@@ -242,14 +228,12 @@ def threads(t):
     yield "race", paid == (4, 0), f"{told} {paid[0]}, and after three deposits for {paid[1]}; due were 4 and 0"
 
 
-for code, lines in CALLS.items():
+def calls(d, code, lines):
+    for line in lines:
+        yield from d.send(code, line)
 
-    def part(d, code=code, lines=lines):
-        for line in lines:
-            yield from d.send(code, line)
 
-    part.__name__ = f"calls: {code}"
-    desk(part)
+check_backoff.parts({f"calls: {code}": (code, lines) for code, lines in CALLS.items()}, calls, "Client")
 
 
 @desk
@@ -257,11 +241,9 @@ def pauses(d):
     slept = []
     for client in (d.client, d.another(2), *[d.client] * 14):
         yield from d.send("tries", DOWN, client)
-        slept.append(list(d.slept))
+        slept.append(d.slept)
     yield "chance", slept[0] != slept[1], f"two clients slept {slept[0]}"
     for number, most in enumerate((0.05, 0.1, 0.2)):
-        longest = max(
-            some[number] for some in slept
-        )  # of 16: once in 60 000 it is by chance below half of what it may be
+        longest = max(some[number] for some in slept)  # of 16; once in 60 000 it is by chance below half of its most
         told = f"of {len(slept)} calls, before retry {number + 1}, the longest sleep was {longest:.3g} s"
         yield "pauses", most / 2 < longest <= most, told

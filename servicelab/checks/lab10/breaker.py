@@ -4,7 +4,6 @@ from itertools import groupby
 
 from servicelab.checks.scenario import Stage, scenario, words
 from servicelab.checks.slow_number import SlowNumber
-from servicelab.trace import new_id, reply_id
 
 SETTINGS = {"size": 10, "failure_rate": 0.5, "minimum_calls": 4, "wait_open": 30.0, "probes": 3}
 BEGIN, OPENED = 98.0, 100.0  # seconds: the calls that open it begin, and have failed
@@ -76,43 +75,39 @@ class Bench(Stage):
 
     def __init__(self, ask, Breaker):
         super().__init__(ask, Breaker)
-        self.become()
+        self.breaker = self.make(self.yours, **SETTINGS, methods=("allow", "record"))
         self.now, self.state, self.drawn, self.under_way, self.story = BEGIN, None, 0.0, [], []
-
-    def become(self, **changed):
-        self.breaker = self.make(self.yours, **SETTINGS | changed, methods=("allow", "record"))
 
     def begin(self, count=1, allow=None):
         """Ask for so many calls; returns the ids of those that are made."""
         made = []
         for _ in range(count):
             ticket = allow() if allow else self.call(self.breaker.allow, self.now)
-            at, self.last = self._at(), new_id()
-            self.ask.trace.send("orders", "payment", "charge", id=self.last, at=at)
+            at = self._at()
+            self.last = self.ask.trace.send("orders", "payment", "charge", at=at)
             if ticket is False:
                 self.refuse("wrong-type", "it returned False")
             if ticket is None:
                 self.ask.trace.lose(self.last, "turned away", at=at)
-                continue
-            self.ask.trace.receive(self.last, "payment", at=at + 0.02)
-            self.under_way.append((ticket, self.last))
-            made.append(self.last)
+            else:
+                self.ask.trace.receive(self.last, at=at + 0.01)
+                self.under_way.append(ticket)
+                made.append(self.last)
         return made
 
-    def end(self, calls, results):
-        """These calls have ended, well "v" or badly "x": tell the breaker."""
-        for (ticket, self.last), result in zip(calls, results):
-            self.under_way.remove((ticket, self.last))
-            id, at = reply_id(self.last), self._at()
-            self.ask.trace.send("payment", "orders", "paid" if result == "v" else "500", id=id, kind="reply", at=at)
-            self.ask.trace.receive(id, "orders", at=at + 0.02)
+    def end(self, which, results):
+        """These of the calls under way have ended, well "v" or badly "x": tell the breaker."""
+        tickets, self.under_way[which] = self.under_way[which], []
+        for ticket, result in zip(tickets, results):
+            self.draw("payment", "orders", "paid" if result == "v" else "500", at=self._at())
             self.call(self.breaker.record, ticket, result == "v", self.now)
         self._at()
 
-    def play(self, script):
+    def scene(self, script, changed):
         """Act as a script says, and tell what came of it."""
+        self.breaker = self.make(self.yours, **SETTINGS | changed, methods=("allow", "record"))
         for step in script.split():
-            before, _, results = step.partition("+")
+            late, plus, results = step.partition("+")
             if ":" in step:
                 yield self._asked(*step.replace("/", ":").split(":"))
             elif step.startswith("@"):
@@ -121,14 +116,15 @@ class Bench(Stage):
             elif step == "open":
                 self.begin(4)
                 self.now = OPENED
-                self.end(self.under_way[-4:], "xxxx")
+                self.end(slice(-4, None), "xxxx")
                 self.story.append("4 bad by 100 s")
-            elif results:
-                self.end(self.under_way[: len(results)] if before else self.under_way[-len(results) :], results)
-                self.story.append(f"{before} replies: {_counted(results)}".strip())
+            elif plus:
+                self.end(slice(len(results)) if late else slice(-len(results), None), results)
+                self.story.append(f"{late} replies: {_counted(results)}".strip())
             else:
                 for result in step:
-                    self.end(self.under_way[-1:] if self.begin() else [], result)
+                    if self.begin():
+                        self.end(slice(-1, None), result)
                     self.now += 0.2
                 self.story.append(_counted(step))
 
@@ -160,24 +156,17 @@ def lock(b):
     b.begin()
     (other,) = b.at_once(lambda: b.breaker.allow(b.now), limit=1.0)
     held = not other.is_back
-    b.end(b.under_way[:], "v")
+    b.end(slice(None), "v")
     other.wait(1.0)
     yield "lock-held", not held, "allow did not return to a second client until record was called for the first"
 
 
-for title in SCENES:
-
-    def part(b, title=title):
-        b.become(**CHANGED.get(title, {}))
-        yield from b.play(SCENES[title])
-
-    part.__name__ = title
-    check_breaker.part(part)
+check_breaker.parts({title: (script, CHANGED.get(title, {})) for title, script in SCENES.items()}, Bench.scene)
 
 
 @check_breaker.part
 def many_clients(b):
-    yield from b.play("open @131")
+    yield from b.scene("open @131", {})
     asked = iter(b.at_once(*[lambda: b.breaker.allow(SlowNumber(b.now))] * 12))
     made = len(b.begin(12, lambda: next(asked).answer))
     yield "race", made == 3, f"{made} calls were made"

@@ -15,6 +15,7 @@ from servicelab.trace import Trace
 
 LAYERS = ("gateway", "orders", "payment")
 BANKS = ("bank", "other bank")
+PACE = 0.01  # seconds from one customer to the next
 
 
 def lost_reply() -> Response:
@@ -30,16 +31,17 @@ def lost_reply() -> Response:
 class TowerShop:
     """A running shop, four services deep. ``policies`` says how each layer calls the next one.
 
-    ``layers`` are gateway, orders and payment; below payment are the bank and the other bank, and each customer belongs
-    to one of them: the policy of payment may be a dict with one for each. ``customers(count)`` sends so many orders of
-    the bank's customers, a few at a time, and returns the samples. ``outage()`` takes the bank down, ``repair()`` ends
-    that. ``trace`` records everything. Use it in a ``with`` block: at its end the servers stop.
+    Each customer belongs to one of two banks: the policy of payment may be a dict with one for each. While ``is_down``,
+    every call of ``bank`` ends in 503; the other bank is well. The next reply of the service ``loses`` is lost.
+    ``trace`` records everything. Use it in a ``with`` block: at its end the servers stop.
+
+    The policies' clock is ``now``: it goes on by PACE with each customer, and by what somebody sleeps, however busy
+    the machine is.
     """
 
     def __init__(self, policies, trace: Trace | None = None):
-        self.layers, self.policies = LAYERS, policies
-        self.trace = Trace() if trace is None else trace
-        self._down, self._lose, self._orders, self._urls = False, None, itertools.count(1), {}
+        self.policies, self.trace = policies, Trace() if trace is None else trace
+        self.is_down, self.loses, self.now, self._orders, self._urls = False, None, 0.0, itertools.count(1), {}
 
     def __repr__(self):
         return f"<a shop: client → {' → '.join(LAYERS)} → {' or '.join(BANKS)}>"
@@ -60,22 +62,15 @@ class TowerShop:
         """Send ``count`` orders, ``clients`` at a time; returns the samples. A customer tries once."""
 
         def order():
+            self.sleep(PACE)
             key = {"Idempotency-Key": f"order-{next(self._orders)}"}
             return self._web.post(f"{self._urls['gateway']}/{bank}", headers=key, timeout=20)
 
         return closed_loop(order, clients=min(clients, count), count=count)
 
-    def outage(self) -> None:
-        """From now on every call of the bank ends in 503. The other bank is well."""
-        self._down = True
-
-    def repair(self) -> None:
-        """From now on the bank is well again."""
-        self._down = False
-
-    def lose_reply(self, name: str) -> None:
-        """The next reply of this service is lost: the work is done, and nobody hears of it."""
-        self._lose = name
+    def sleep(self, seconds: float) -> None:
+        """Let time pass for the policies."""
+        self.now += seconds
 
     def _app(self, name, web):
         app = Flask(name)
@@ -84,37 +79,31 @@ class TowerShop:
         def charge(bank):
             if name in BANKS:
                 time.sleep(0.001)
-                answer = ("out of order", 503) if self._down and name == "bank" else ("paid", 200)
+                answer = ("out of order", 503) if self.is_down and name == "bank" else ("paid", 200)
             else:
-                policy = self.policies[name]
                 below = bank if name == "payment" else LAYERS[LAYERS.index(name) + 1]
+                policy = self.policies[name]
+                policy = policy[bank] if isinstance(policy, dict) else policy
                 key = {"Idempotency-Key": request.headers.get("Idempotency-Key", "")}
-                result = call(
-                    policy[bank] if isinstance(policy, dict) else policy,
-                    attempt(web, "POST", f"{self._urls[below]}/{bank}", headers=key),
-                )
+                send = attempt(web, "POST", f"{self._urls[below]}/{bank}", headers=key)
+                result = call(policy, send, lambda: self.now, self.sleep)
                 answer = ("paid", 200) if result.status == "ok" else (f"{name}: {result.status}", 503)
-            if name == self._lose:
-                self._lose = None
+            if name == self.loses:
+                self.loses = None
                 return lost_reply()
             return answer
 
         return app
 
 
-def tower_shop(tries, trace: Trace | None = None) -> TowerShop:
-    """A shop whose layers make so many calls of each failed one: a dict from layer to a number. Of 1.5, every other
+def stormy_shop(trace: Trace | None = None, gateway=3, orders=1, payment=4) -> TowerShop:
+    """A shop to measure: the bank is down, and each layer makes so many calls of one that fails. Of 1.5, every other
     call gets a retry."""
 
     def policy(tries):
         budget = None if tries == int(tries) else RetryBudget(ratio=tries - 1, min_per_second=0, reserve=1)
         return Retry(Timeout(5.0), tries=math.ceil(tries), budget=budget)
 
-    return TowerShop({layer: policy(tries.get(layer, 1)) for layer in LAYERS}, trace)
-
-
-def stormy_shop() -> TowerShop:
-    """A shop to measure: the bank is down, and somewhere calls are multiplied."""
-    shop = tower_shop({"gateway": 3, "payment": 4})
-    shop.outage()
+    shop = TowerShop(dict(zip(LAYERS, map(policy, (gateway, orders, payment)))), trace)
+    shop.is_down = True
     return shop
