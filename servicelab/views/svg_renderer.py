@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib import _path  # the writer of paths of all its vector backends
 from matplotlib.backend_bases import RendererBase
 from matplotlib.colors import to_hex
+from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.transforms import Affine2D
 
 FAMILIES = {
@@ -71,6 +72,12 @@ class SVGRenderer(RendererBase):
             sizes[letter] = both - ends, height - descent, descent
         widths, ascents, descents = zip(*map(sizes.get, s))
         return sum(widths), max(ascents) + max(descents), max(descents)
+
+    def _get_font_height_metrics(self, prop):
+        """Ascent, descent and gap of a line: matplotlib 3.11 asks so before it reads them from the font itself, which
+        takes longer than all else of a text."""
+        size = self.points_to_pixels(prop.get_size_in_points())
+        return _line_of(prop.get_family()[0], prop.get_weight(), size)
 
     def draw_path(self, gc, path, transform, rgbFace=None):
         plain = rgbFace is None and path.should_simplify
@@ -151,6 +158,13 @@ def _relative(path):
         out.append("mlqcz"[min(code, 5) - 1] + " ".join([f"{step + 0:g}" for step in steps]))
         pen = points[-2:]
     return start, "".join(out)
+
+
+@cache
+def _line_of(family, weight, size):
+    font = get_font(findfont(FontProperties(family=family, weight=weight)))
+    line, unit = font.get_sfnt_table("OS/2"), size / font.get_sfnt_table("head")["unitsPerEm"]
+    return line["sTypoAscender"] * unit, -line["sTypoDescender"] * unit, line["sTypoLineGap"] * unit
 
 
 @cache
