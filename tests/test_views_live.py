@@ -112,6 +112,33 @@ def test_a_key_costs_two_messages_of_what_moves(panel, monkeypatch):
     assert len(panel.image.value) < 2000 < len(panel.png)
 
 
+def test_a_step_is_not_interrupted_by_the_garbage_collector(panel, monkeypatch):
+    collected = []
+    note = lambda phase, info: collected.append(phase)  # noqa: E731
+
+    def update(**values):
+        collected.clear()
+        kept = [[number] for number in range(100_000)]  # a simulation
+        return f"{len(kept)} things, {len(collected)} collections."
+
+    monkeypatch.setattr(panel, "update", update)
+    gc.callbacks.append(note)
+    try:
+        assert not update().endswith(" 0 collections.")  # outside a step
+        panel.redraw()
+    finally:
+        gc.callbacks.remove(note)
+    assert panel.alt.endswith(" 0 collections.")
+    assert gc.isenabled()
+
+
+def test_a_text_stands_where_matplotlib_puts_it(panel, monkeypatch):
+    panel.words.set(text="two\nlines", va="top")
+    ours = panel._writer.draw([panel.words])
+    monkeypatch.delattr(type(panel._writer), "_get_font_height_metrics")
+    assert panel._writer.draw([panel.words]) == ours
+
+
 def test_the_svg_has_what_moves_and_no_more(panel):
     root = ElementTree.fromstring(panel.image.value)
     assert (root.get("width"), root.get("height")) == tuple(str(side * live.DPI // 100) for side in panel.size)

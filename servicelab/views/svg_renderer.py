@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib import _path  # the writer of paths of all its vector backends
 from matplotlib.backend_bases import RendererBase
 from matplotlib.colors import to_hex
+from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.transforms import Affine2D
 
 FAMILIES = {
@@ -72,6 +73,12 @@ class SVGRenderer(RendererBase):
         widths, ascents, descents = zip(*map(sizes.get, s))
         return sum(widths), max(ascents) + max(descents), max(descents)
 
+    def _get_font_height_metrics(self, prop):
+        """Ascent, descent and gap of a line: matplotlib 3.11 asks so before it reads them from the font itself, which
+        takes longer than all else of a text."""
+        size = self.points_to_pixels(prop.get_size_in_points())
+        return _line_of(prop.get_family()[0], prop.get_weight(), size)
+
     def draw_path(self, gc, path, transform, rgbFace=None):
         plain = rgbFace is None and path.should_simplify
         data = _written(path, transform + self.flipped, simplify=plain)
@@ -79,18 +86,18 @@ class SVGRenderer(RendererBase):
 
     def draw_markers(self, gc, marker_path, marker_trans, path, trans, rgbFace=None):
         # All in one path: a browser takes five times as long for <use> and <marker>.
-        places = (trans + self.flipped).transform(path.vertices).round(1)
-        places = places[np.isfinite(places).all(axis=1)].tolist()
-        if not places:
-            return
         ink = self._ink(gc, rgbFace)
-        shape = _relative(marker_path.transformed(marker_trans + Affine2D().scale(1, -1)))
+        start, shape = _relative(marker_path.transformed(marker_trans + Affine2D().scale(1, -1)))
         if len(marker_path.vertices) == CIRCLE and rgbFace is not None and _colour(rgbFace) == _colour(gc.get_rgb()):
             across = 2 * abs(marker_trans.get_matrix()[0, 0]) + self.points_to_pixels(gc.get_linewidth())
             colour, alpha = _colour(rgbFace)
             ink = f' stroke="{colour}" stroke-width="{across:.1f}" stroke-linecap="round"'
             ink += alpha and f" stroke-opacity={alpha}"
-            shape = "h0"
+            start, shape = 0, "h0"
+        places = ((trans + self.flipped).transform(path.vertices) + start).round(1)
+        places = places[np.isfinite(places).all(axis=1)].tolist()
+        if not places:
+            return
         data = "".join([f"M{x} {y}{shape}" for x, y in places])
         self.out.append(f'<path d="{data}"{ink}{self._clip(gc)}/>')
 
@@ -142,13 +149,22 @@ def _written(path, transform, simplify=False):
 
 
 def _relative(path):
-    """The outline ``path``, to be drawn from wherever the pen is."""
-    out, pen = [], (0.0, 0.0)
-    for points, code in path.iter_segments(simplify=False):
-        steps = [] if code == path.CLOSEPOLY else (points.reshape(-1, 2) - pen).ravel().tolist()
-        out.append("mlqcz"[min(code, 5) - 1] + " ".join([f"{step:.2f}" for step in steps]))
+    """Where the outline ``path`` begins, and how the pen goes on from there."""
+    segments = path.iter_segments(simplify=False)
+    start, _ = next(segments)
+    out, pen = [], start
+    for points, code in segments:
+        steps = [] if code == path.CLOSEPOLY else (points.reshape(-1, 2) - pen).ravel().round(2).tolist()
+        out.append("mlqcz"[min(code, 5) - 1] + " ".join([f"{step + 0:g}" for step in steps]))
         pen = points[-2:]
-    return "".join(out)
+    return start, "".join(out)
+
+
+@cache
+def _line_of(family, weight, size):
+    font = get_font(findfont(FontProperties(family=family, weight=weight)))
+    line, unit = font.get_sfnt_table("OS/2"), size / font.get_sfnt_table("head")["unitsPerEm"]
+    return line["sTypoAscender"] * unit, -line["sTypoDescender"] * unit, line["sTypoLineGap"] * unit
 
 
 @cache

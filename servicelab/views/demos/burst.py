@@ -1,5 +1,7 @@
 """The burst (chapter 03): what a queue does with more work than its consumers can do, for a while."""
 
+import functools
+
 import numpy as np
 import simpy
 
@@ -60,7 +62,7 @@ class Burst(LivePanel):
         left.legend(loc="upper right")
 
     def update(self, rate, length, consumers, limit):
-        depth, sent, wait, gone = run(self.seed, rate, length, consumers, LIMITS[limit])
+        depth, sent, wait, gone = run(self.seed, rate, length, consumers, limit)
         grid = np.linspace(0, END, 400)
         capacity = consumers / WORK
         expected = fluid(grid, rate, length, capacity, LIMITS[limit].get("max_length", np.inf))
@@ -79,6 +81,7 @@ class Burst(LivePanel):
         )
 
 
+@functools.lru_cache(maxsize=64)  # who compares goes back and forth
 def run(seed, rate, length, consumers, limit):
     """(times and levels), (when sent), (waits), how many were dropped or refused. Times in seconds."""
     draws = Draws(seed)
@@ -90,7 +93,7 @@ def run(seed, rate, length, consumers, limit):
     due = np.interp(gaps[gaps < passed[-1]], passed, np.concatenate([[0], ends]))
 
     env = simpy.Environment()
-    mails = Queue(env, "mails", **limit)
+    mails = Queue(env, "mails", **LIMITS[limit])
     orders = Publisher(env, mails, "orders")
     for number in range(consumers):
         Consumer(env, f"worker {number}", mails, work=draws.constant(f"work {number}", WORK), prefetch=1)

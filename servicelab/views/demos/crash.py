@@ -103,7 +103,7 @@ class Crash(LivePanel):
     def update(self, point, ack, key, prefetch):
         settings = {
             "auto_ack": ack == ACKS[1],
-            "prefetch": prefetch,
+            "prefetch": 1 if ack == ACKS[1] else prefetch,  # auto-ack knows no limit
             "keys_first": key == KEYS[2],
             "with_keys": key != KEYS[0],
         }

@@ -1,5 +1,6 @@
 """Who gets the next call (chapter 09): ten instances, one of them ill, a balancer, and news that is old."""
 
+import functools
 from random import Random
 
 import numpy as np
@@ -61,18 +62,7 @@ class FleetPanel(LivePanel):
         self.course = self.moving(right.plot([], [], **SIMULATED)[0])
 
     def update(self, balancer, state, callers, news):
-        factor, fails = STATES[state]
-        run = fleet(
-            BALANCERS[balancer](Random(self.seed)),
-            N,
-            1.0,
-            UNTIL,
-            callers=callers,
-            news=news,
-            factors=[factor],
-            failing={ILL} if fails else (),
-            seed=self.seed,
-        )
+        run = ten(self.seed, balancer, state, callers, news)
         shares = run.calls / run.calls.sum()
         for index, (bar, height) in enumerate(zip(self.bars, shares)):
             bar.set(height=100 * height, color=VERMILION if index == ILL and state != "well" else BLUE)
@@ -89,3 +79,20 @@ class FleetPanel(LivePanel):
             f"hundred takes {p99:.2g} or longer. The longest queue was {run.longest}. In 100 services "
             f"{run.ok.sum() / (0.75 * UNTIL) * 100:.0f} calls are answered well."
         )
+
+
+@functools.lru_cache(maxsize=64)  # who compares goes back and forth
+def ten(seed, balancer, state, callers, news):
+    """The run of the picture: the first of ten instances is in ``state``."""
+    factor, fails = STATES[state]
+    return fleet(
+        BALANCERS[balancer](Random(seed)),
+        N,
+        1.0,
+        UNTIL,
+        callers=callers,
+        news=news,
+        factors=[factor],
+        failing={ILL} if fails else (),
+        seed=seed,
+    )

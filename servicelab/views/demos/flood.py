@@ -1,5 +1,7 @@
 """The flood (chapter 06): a producer, a reader, and what becomes of the items between them."""
 
+import functools
+
 import numpy as np
 import simpy
 
@@ -88,6 +90,7 @@ def age_when_read(rate, speed, rule, size, at):
     return np.minimum(behind, oldest.get(rule, theory.freshness_bound(size, speed)))
 
 
+@functools.lru_cache(maxsize=16)  # who compares goes back and forth
 def run(seed, rate, speed, rule, size):
     """Ten seconds of it: the channel, its reader, and how many items were made."""
     env, draws = simpy.Environment(), Draws(seed)

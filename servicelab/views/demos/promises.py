@@ -1,5 +1,7 @@
 """Lost and twice (chapter 11): ten busy minutes of a shop whose processes die and whose replies get lost."""
 
+import functools
+from itertools import accumulate
 from random import Random
 
 import numpy as np
@@ -70,23 +72,32 @@ class Promises(LivePanel):
 
 def busy_minutes(seed, outbox, gap, crashes, lost, keys):
     """``(times of the orders, of the crashes, of the orders that fell into a gap, of the second charges)``, seconds."""
+    orders, blows, *_ = _luck(seed)
+    dead = np.sort(blows[:crashes])
+    begins, ends = (np.searchsorted(orders, at, side="right") for at in (dead - gap, dead))
+    fell = [] if outbox else [at for begin, end in zip(begins, ends) for at in orders[begin:end]]
+    return orders, dead, sorted(fell), _charged_twice(seed, lost, KEYS[keys])
+
+
+@functools.lru_cache(maxsize=4)  # whatever is set, they are the same
+def _luck(seed):
+    """``(times of the orders, of the crashes, pause after each try, luck of its reply)``; below ``lost`` it is lost."""
     dice, end = np.random.default_rng(seed), 60 * MINUTES
     orders = np.cumsum(dice.exponential(1 / RATE, 2 * RATE * end))
-    orders = orders[orders < end]
-    dead = np.sort(dice.uniform(0, end, 30)[:crashes])
-    fell = [] if outbox else [at for crash in dead for at in orders[(orders > crash - gap) & (orders <= crash)]]
-    return orders, dead, sorted(fell), _charged_twice(Random(seed), orders, end, lost, KEYS[keys])
+    crashes = dice.uniform(0, end, 30)
+    dice = Random(seed)
+    pauses, replies = zip(*((dice.expovariate(1 / AGAIN), dice.random()) for _ in orders))
+    return orders[orders < end], crashes, pauses, np.array(replies)
 
 
-def _charged_twice(dice, orders, end, lost, keep):
+@functools.lru_cache(maxsize=64)  # it does not ask how orders tells shipping
+def _charged_twice(seed, lost, keep):
+    orders, _, pauses, replies = _luck(seed)
+    last = np.flatnonzero(replies >= lost)[: len(orders)].tolist()  # an order's tries end with the one answered
     tries = []
-    for order, at in enumerate(orders):
-        while True:
-            tries.append((at, order))
-            again, unanswered = dice.expovariate(1 / AGAIN), dice.random()
-            if unanswered >= lost:
-                break
-            at += again
+    for order, (at, begin, end) in enumerate(zip(orders.tolist(), [0, *(end + 1 for end in last)], last)):
+        if end > begin:  # answered at the first try it is charged once, and no other key minds it
+            tries += [(when, order) for when in accumulate(pauses[begin:end], initial=at) if when < 60 * MINUTES]
     memory = IdempotencyKeys(keep) if keep else None
     charged, twice = set(), {}
     for at, order in sorted(tries):
@@ -94,7 +105,7 @@ def _charged_twice(dice, orders, end, lost, keep):
             continue
         if memory is not None:
             memory.finish(order, "paid")
-        if order in charged and at < end:
+        if order in charged:
             twice.setdefault(order, at)
         charged.add(order)
     return sorted(twice.values())

@@ -1,5 +1,8 @@
 """Four subscribers (chapter 04): who comes from afar misses the beginning, who reads slowly loses the middle."""
 
+import functools
+from collections import Counter
+
 import simpy
 
 from servicelab.sim.pubsub import Publisher, Subscriber
@@ -63,36 +66,37 @@ class Subscribers(LivePanel):
 
     def update(self, delay, rate, speed, mark):
         four = run(delay / 1000, rate, speed, mark)
-        points = {fate: [] for fate in FATES}
-        for row, fates in enumerate(four):
-            for number, fate in fates.items():
-                points[fate].append(((number - 1) / rate, row))
-            for fate in FATES:
-                count = sum(one == fate for one in fates.values())
-                self.counts[fate, row].set_text(f"{count}" if count or fate == "heard" else "–")
+        told = [Counter(fates.values()) for fates in four]
         for fate, line in self.marks.items():
-            line.set_data(*zip(*points[fate])) if points[fate] else line.set_data([], [])
-        told = "; ".join(
-            f"{name}: " + ", ".join(f"{n} {fate}" for fate in FATES if (n := list(fates.values()).count(fate)))
-            for (name, *_), fates in zip(FOUR, four)
+            points = [
+                ((number - 1) / rate, row)
+                for row, fates in enumerate(four)
+                for number in fates
+                if fates[number] == fate
+            ]
+            line.set_data(*zip(*points)) if points else line.set_data([], [])
+            for row in range(4):
+                self.counts[fate, row].set_text(f"{told[row][fate]}" if told[row][fate] or fate == "heard" else "–")
+        said = "; ".join(
+            f"{name}: " + ", ".join(f"{count[fate]} {fate}" for fate in FATES if count[fate])
+            for (name, *_), count in zip(FOUR, told)
         )
-        return f"{rate} events/s, far is {delay} ms, slow reads {speed}/s, mark {mark}. {told}."
+        return f"{rate} events/s, far is {delay} ms, slow reads {speed}/s, mark {mark}. {said}."
 
 
 def run(delay, rate, speed, mark):
     """For each of FOUR: {number of an event from JOIN on: its fate, one of FATES}. Times in s, rates in events/s."""
+    return [run_one(delay * is_far, rate, 1 / speed if is_slow else QUICK, 2 * mark) for _, is_far, is_slow in FOUR]
+
+
+@functools.lru_cache(maxsize=256)  # none of the four minds the others: a slider that moves two lets two be
+def run_one(delay, rate, work, room):
+    """What becomes of the events of one subscriber."""
     env = simpy.Environment()
-    four = [  # they join a hair before the event at JOIN, whatever the sum of the periods comes to
-        Subscriber(env, delay * is_far, 1 / speed if is_slow else QUICK, 2 * mark, JOIN - 1e-6)
-        for _, is_far, is_slow in FOUR
-    ]
-    orders = Publisher(env, 1 / rate, four)
+    # It joins a hair before the event at JOIN, whatever the sum of the periods comes to.
+    one = Subscriber(env, delay, work, room, JOIN - 1e-6)
+    orders = Publisher(env, 1 / rate, [one])
     env.run(until=END)
     first = next(number for number in range(1, orders.published + 1) if (number - 1) / rate >= JOIN - 1e-9)
-    fates = []
-    for one in four:
-        heard = set(one.heard)
-        fates.append(
-            {n: one.lost.get(n, "heard" if n in heard else "waits") for n in range(first, orders.published + 1)}
-        )
-    return fates
+    heard = set(one.heard)
+    return {n: one.lost.get(n, "heard" if n in heard else "waits") for n in range(first, orders.published + 1)}
