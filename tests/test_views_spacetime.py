@@ -14,7 +14,7 @@ from servicelab.views.drawing import Drawing
 from servicelab.views.labels import crosses, shortened, text_width
 from servicelab.views.selection import Run
 from servicelab.views.spacetime import spacetime
-from servicelab.views.timescale import CUT, TimeScale, written_duration
+from servicelab.views.timescale import CUT, RATIO, TimeScale, written_duration
 from tests.conftest import require
 from tests.runs import call, late_reply, nested, queueing, retries
 
@@ -270,9 +270,21 @@ def test_no_cut_where_the_time_is_spent_evenly():
     assert not any("cut out" in text for text in texts(spacetime(nested())))
 
 
+def test_where_words_find_no_room_shorter_silences_are_cut():
+    trace = Trace()
+    for number in range(15):  # two pauses, neither of them longer than all the rest
+        at = 0.0002 * number + 0.006 * (number > 1) + 0.006 * (number > 10)
+        told = trace.send("orders", "shipping", f"order {number} is paid, and goes to Quay Street", at=at)
+        trace.receive(told, "shipping", at=at + 0.0001)
+        trace.receive(trace.send("shipping", "orders", "when?", at=at + 0.00015), "orders", at=at + 0.00017)
+    whole, cut = spacetime(trace, breaks=False), spacetime(trace)
+    assert whole.left_out and not whole.svg.count("cut out")
+    assert not cut.left_out and cut.svg.count("cut out") == 2
+
+
 @pytest.mark.parametrize("run", [nested, late_reply, queueing, retries])
 def test_labels_stand_beside_lifelines_and_bars(run):
-    drawing = Drawing(Run(run(), 30, {}), "", 700.0, True)
+    drawing = Drawing(Run(run(), 30, {}), "", 700.0, RATIO)
     level = [label for label in drawing.labels if label.box and not label.own and not label.box.angle]
     arrows = [label for label in drawing.labels if label.box and label.own]
     lifelines = [(x, drawing.top, x, drawing.bottom) for x in drawing.x.values()]

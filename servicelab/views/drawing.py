@@ -44,7 +44,7 @@ _numbers = itertools.count(1)
 class Drawing:
     """One run at one height. Everything is laid out first, then the words find their places, then it is written."""
 
-    def __init__(self, run: Run, title: str, height: float, breaks: bool):
+    def __init__(self, run: Run, title: str, height: float, ratio: float):
         self.run, self.title = run, title
         self.labels: list[Label] = []
         self.lines: list[tuple] = []  # what a label had better not cross
@@ -59,7 +59,7 @@ class Drawing:
         flights = [(message.sent, run.arrivals[message.id]) for message in run.messages]
         if run.end <= run.begin:
             height = 30.0  # all at one moment
-        self.scale = TimeScale(self._points(), flights, self.top, height, run.zero, breaks)
+        self.scale = TimeScale(self._points(), flights, self.top, height, run.zero, ratio)
         self.bottom = self.scale.bottom + 14
 
         for upper, lower, seconds in self.scale.cuts:
