@@ -9,8 +9,8 @@ class Table:
     """Rows under headings.
 
     ``rows`` is a sequence of sequences, one entry per heading. ``str(table)`` is plain text;
-    a notebook shows an HTML table. Numbers have three significant digits. ``caption`` says what the table holds. If the
-    first heading is "", the first column holds the names of the rows.
+    a notebook shows an HTML table. Numbers have three significant digits. ``caption`` says what the table holds: of a
+    table without rows it is all that is shown. If the first heading is "", the first column holds the rows' names.
     """
 
     def __init__(self, headings, rows, caption=""):
@@ -28,6 +28,8 @@ class Table:
         return iter(self.rows)
 
     def __str__(self):
+        if self.caption and not self.rows:
+            return self.caption
         lines = [self.headings] + [[three_digits(value) for value in row] for row in self.rows]
         widths = [max(len(line[i]) for line in lines) for i in range(len(self.headings))]
         drawn = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines]
@@ -44,6 +46,8 @@ class Table:
             for row in self.rows
         )
         caption = f'<caption style="text-align:left">{escape(self.caption)}</caption>' if self.caption else ""
+        if self.caption and not self.rows:
+            return f"<div>{escape(self.caption)}</div>"
         return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 

@@ -38,3 +38,8 @@ def test_three_digits(value, unit, written):
 def test_tables_write_them_so():
     table = Table(["a", "b"], [[0.0060912, 123456]])
     assert "0.00609" in str(table) and "123456" in table._repr_html_()
+
+
+def test_a_table_without_rows_is_its_caption():
+    table = Table(["name", "kind"], [], "nothing is running")
+    assert str(table) == "nothing is running" and "kind" not in table._repr_html_()

@@ -88,6 +88,7 @@ def test_the_wire_delays_the_order_by_what_the_slider_says():
             return spacetime(trace.since(mark), title="one order")
 
         wire = Wire(proxy, order)
+        assert f"still-{wire.widget.model_id}" in wire.widget.children[0].value  # else both are seen
         before = wire.picture.value
         wire.slider.value = 100
         call = trace.calls[-1]

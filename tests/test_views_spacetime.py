@@ -14,7 +14,7 @@ from servicelab.views.drawing import Drawing
 from servicelab.views.labels import crosses, shortened, text_width
 from servicelab.views.selection import Run
 from servicelab.views.spacetime import spacetime
-from servicelab.views.timescale import CUT, TimeScale, written_duration
+from servicelab.views.timescale import CUT, RATIO, TimeScale, written_duration
 from tests.conftest import require
 from tests.runs import call, late_reply, nested, queueing, retries
 
@@ -195,6 +195,25 @@ def test_states_are_bands_with_their_names():
     assert "At 4 ms orders is open." in diagram.description
 
 
+@pytest.mark.parametrize("apart", [0.001, 0.0015, 0.0025, 0.003])
+def test_states_that_are_soon_over_are_named_in_their_order(apart):
+    trace = Trace()
+    moments = [0.001, 0.020, 0.020 + apart, 0.0215 + apart]
+    for sender, receiver, at in (("orders", "queue", 0.0), ("queue", "orders", moments[2])):
+        trace.receive(trace.send(sender, receiver, "order 7", at=at), receiver, at=at + 0.001)
+    waiting = [
+        "none waits, none is seen",
+        "one waits, none is seen",
+        "none waits, one is seen",
+        "none waits, all are seen",
+    ]
+    for at, value in zip(moments, waiting):
+        trace.state("queue", value, at=at)
+    placed = re.findall(r' y="([0-9.]+)"[^>]*>([^<]*)<', spacetime(trace).svg)
+    heights = {text: float(y) for y, text in placed if text in waiting}
+    assert sorted(heights, key=heights.get) == waiting
+
+
 def test_marks_stand_out_without_colour_alone():
     trace = nested()
     plain, marked = spacetime(trace), spacetime(trace, mark={trace.messages[2]: "this one was not needed"})
@@ -251,19 +270,32 @@ def test_no_cut_where_the_time_is_spent_evenly():
     assert not any("cut out" in text for text in texts(spacetime(nested())))
 
 
+def test_where_words_find_no_room_shorter_silences_are_cut():
+    trace = Trace()
+    for number in range(15):  # two pauses, neither of them longer than all the rest
+        at = 0.0002 * number + 0.006 * (number > 1) + 0.006 * (number > 10)
+        told = trace.send("orders", "shipping", f"order {number} is paid, and goes to Quay Street", at=at)
+        trace.receive(told, "shipping", at=at + 0.0001)
+        trace.receive(trace.send("shipping", "orders", "when?", at=at + 0.00015), "orders", at=at + 0.00017)
+    whole, cut = spacetime(trace, breaks=False), spacetime(trace)
+    assert whole.left_out and not whole.svg.count("cut out")
+    assert not cut.left_out and cut.svg.count("cut out") == 2
+
+
 @pytest.mark.parametrize("run", [nested, late_reply, queueing, retries])
 def test_labels_stand_beside_lifelines_and_bars(run):
-    drawing = Drawing(Run(run(), 30, {}), "", 700.0, True)
+    drawing = Drawing(Run(run(), 30, {}), "", 700.0, RATIO)
     level = [label for label in drawing.labels if label.box and not label.own and not label.box.angle]
     arrows = [label for label in drawing.labels if label.box and label.own]
     lifelines = [(x, drawing.top, x, drawing.bottom) for x in drawing.x.values()]
     assert [label.text for label in level + arrows if any(crosses(label.box, line) for line in lifelines)] == []
 
 
-times = st.lists(st.floats(0, 10, allow_subnormal=False), min_size=2, max_size=30)
+nanoseconds = st.integers(0, 10**10).map(lambda number: number / 1e9)  # no clock of ours tells less apart
+times = st.lists(nanoseconds, min_size=2, max_size=30)
 
 
-@given(points=times, flights=st.lists(st.tuples(st.floats(0, 10), st.floats(0, 3)), max_size=6), scale=st.booleans())
+@given(points=times, flights=st.lists(st.tuples(nanoseconds, nanoseconds), max_size=6), scale=st.booleans())
 def test_time_never_runs_backwards_and_no_flight_is_cut(points, flights, scale):
     if scale:  # a long silence somewhere
         points = [at if at < 5 else at + 1000 for at in points]

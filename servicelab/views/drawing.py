@@ -44,7 +44,7 @@ _numbers = itertools.count(1)
 class Drawing:
     """One run at one height. Everything is laid out first, then the words find their places, then it is written."""
 
-    def __init__(self, run: Run, title: str, height: float, breaks: bool):
+    def __init__(self, run: Run, title: str, height: float, ratio: float):
         self.run, self.title = run, title
         self.labels: list[Label] = []
         self.lines: list[tuple] = []  # what a label had better not cross
@@ -59,7 +59,7 @@ class Drawing:
         flights = [(message.sent, run.arrivals[message.id]) for message in run.messages]
         if run.end <= run.begin:
             height = 30.0  # all at one moment
-        self.scale = TimeScale(self._points(), flights, self.top, height, run.zero, breaks)
+        self.scale = TimeScale(self._points(), flights, self.top, height, run.zero, ratio)
         self.bottom = self.scale.bottom + 14
 
         for upper, lower, seconds in self.scale.cuts:
@@ -204,7 +204,9 @@ class Drawing:
                     for share in (0.5, 0.25, 0.75, 0.1, 0.9):
                         y = y1 + 3 + wide / 2 + share * (y2 - y1 - wide - 6)
                         places.append(Box(x, y, wide, LINE, -math.pi / 2))
-                for dy in (LINE / 2 + 1, -LINE / 2 - 1, 24, -24, 40):
+                near = LINE / 2 + 1
+                soon_over = after and y2 - y1 < 3 * LINE  # below its name stands that of the next
+                for dy in (-near, near, -24) if soon_over else (near, -near, 24, -24, 40):
                     places.append(Box(x + 12 + wide / 2, y1 + dy, wide, LINE))
                     places.append(Box(x - 12 - wide / 2, y1 + dy, wide, LINE))
                 self._add(value, places, rank=0, size=SMALL, colour=ink, bold=True)

@@ -13,6 +13,7 @@ from servicelab.table import Table
 from servicelab.trace import Trace
 from servicelab.views.drawing import Drawing
 from servicelab.views.selection import Run
+from servicelab.views.timescale import CROWDED_RATIO, RATIO
 
 
 def spacetime(trace: Trace, title: str = "", *, since: int = 0, most: int = 30, mark=None, breaks=True) -> "SpaceTime":
@@ -47,11 +48,12 @@ class SpaceTime:
         self.note = run.note
         self.description = run.in_words()
         height = min(900.0, max(190.0, 70 + 24.0 * run.rows))
+        ratio, crowded = (RATIO, CROWDED_RATIO) if breaks else (0, 0)
         for _ in range(4):
-            drawing = Drawing(run, title, height, breaks)
+            drawing = Drawing(run, title, height, ratio)
             if not drawing.left_out or height >= 1500:
                 break
-            height = min(1500.0, height * 1.35)
+            ratio, height = crowded, min(1500.0, height * 1.35)
         self.labels = [label for label in drawing.labels if label.box]
         self.left_out = [label.text for label in drawing.left_out]
         self.svg = drawing.svg(self.description)

@@ -10,6 +10,8 @@ from bisect import bisect_right
 
 #: A silence is cut when it is longer than this many times everything else together.
 RATIO = 6
+#: The same where words find no room beside what is not cut.
+CROWDED_RATIO = 2
 #: Height of a cut in pixels.
 CUT = 54
 #: Distance between two ticks in pixels, at the least.
@@ -21,13 +23,13 @@ class TimeScale:
 
     ``points`` are the times at which anything happens, ``flights`` the pairs (sent, received) during which a message
     was under way, ``top`` the pixel of the first point and ``height`` the pixels for all that is not cut. ``zero`` is
-    the time that the ticks call 0.
+    the time that the ticks call 0, and ``ratio`` how long a silence must be to be cut (0: none is).
     """
 
-    def __init__(self, points, flights, top, height, zero=None, breaks=True):
+    def __init__(self, points, flights, top, height, zero=None, ratio=RATIO):
         points = sorted(set(points)) or [0.0]
         self.zero = points[0] if zero is None else zero
-        cut = _silences(points, flights) if breaks else []
+        cut = _silences(points, flights, ratio) if ratio else []
         edges = [points[0], *(at for silence in cut for at in silence), points[-1]]
         # Summed, not subtracted from the whole: beside a long silence the difference would be mere rounding.
         span = sum(end - start for start, end in zip(edges[::2], edges[1::2]))
@@ -87,7 +89,7 @@ def written_duration(seconds: float) -> str:
     return f"{seconds * 1e6:.2g} µs"
 
 
-def _silences(points, flights):
+def _silences(points, flights, ratio):
     """The stretches to cut: long against all the rest, with no message under way."""
     gaps = [(end - start, start, end) for start, end in zip(points, points[1:])]
     covered = _merged(flights)
@@ -104,7 +106,7 @@ def _silences(points, flights):
     cut_from = None
     for i, (length, _, _) in enumerate(silent):
         # With more than half of the gaps cut, the picture would show seams and little else.
-        if rest > 0 and length > RATIO * rest and len(silent) - i <= max(1, len(gaps) // 2):
+        if rest > 0 and length > ratio * rest and len(silent) - i <= max(1, len(gaps) // 2):
             cut_from = i
             break
         rest += length

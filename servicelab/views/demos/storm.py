@@ -135,7 +135,7 @@ class Storm(LivePanel):
         )
         rates.axhline(CAPACITY, **FORMULA, label="capacity μ")
         queue.axhline(CAPACITY * TIMEOUT, **FORMULA)
-        queue.text(-SPAN + 0.4, CAPACITY * TIMEOUT + 30, "one second's work: the timeout", color=MUTED)
+        queue.text(-SPAN + 0.4, CAPACITY * TIMEOUT + 60, "one second's work: the timeout", color=MUTED)
         self.shades = [self.moving(PolyCollection([], facecolor=VERMILION, alpha=0.2)) for _ in (rates, queue)]
         for ax, shade in zip((rates, queue), self.shades):
             ax.add_collection(shade, autolim=False)

@@ -4,7 +4,7 @@ from html import escape
 
 from servicelab.faults import FaultProxy, Latency
 from servicelab.views.spacetime import SpaceTime
-from servicelab.views.widget_or_text import Shown, widgets
+from servicelab.views.widget_or_text import Shown, styled, widgets
 
 
 class Wire(Shown):
@@ -51,4 +51,4 @@ class Wire(Shown):
         self.slider.observe(lambda change: self.set(change["new"]), "value")
         self.picture = widgets.HTML(self.diagram._repr_html_())
         asked = widgets.HTML(f'<div style="font-size:16px">{escape(self.question)}</div>')
-        return widgets.VBox([asked, self.slider, self.picture])
+        return styled(widgets.VBox([asked, self.slider, self.picture]))
