@@ -9,6 +9,10 @@ WORKERS = -n 6
 # More arguments: make lab ARGS=--port=9000, make test ARGS="-k hygiene"
 ARGS =
 
+# Compiled modules are kept, whatever the shell says: each kernel and each server of the tests is a Python of its own,
+# which would compile two seconds long before it begins.
+export PYTHONDONTWRITEBYTECODE =
+
 VENV = .venv
 BIN = $(VENV)/bin
 START = $(if $(PYTHON),$(PYTHON),python3)

@@ -137,8 +137,7 @@ class Report:
 
 class Watcher(threading.Thread):
     """Samples the memory of a process and its children every ``step`` seconds. Every fifth time it looks for new
-    children, and at what all listen on: the tables of all processes and of all sockets, with the thousands that a load
-    leaves in TIME_WAIT, take long to read."""
+    children, and at what all listen on: the table of all processes takes long to read."""
 
     def __init__(self, pid: int, own: set[int], step: float = 0.1):
         super().__init__(name="watcher", daemon=True)
@@ -173,9 +172,9 @@ class Watcher(threading.Thread):
                 memory += own_memory(process, process is not self._processes[0])
             except psutil.Error:
                 continue
-            for ip, port in listening(process) if all_of_it else ():
+            for ip, port, device in listening(process) if all_of_it else ():
                 # gRPC listens on 127.0.0.1 in IPv6's spelling; chapter 13 on all addresses of the loopback device.
-                if ip.removeprefix("::ffff:") != LOOPBACK and device(port) not in ("lo", None):
+                if ip.removeprefix("::ffff:") != LOOPBACK and device != "lo":
                     self.wide.add(f"listened on {ip}, port {port}: only {LOOPBACK} is allowed")
                 if port not in self.own:
                     self.ports.add(port)
@@ -240,7 +239,7 @@ class Session:
             self._wait_until_it_is_heard()
             self.pid = self.client.km.provisioner.pid
             self.run_code(PREPARE)
-            self._own = {port for _, port in listening(psutil.Process(self.pid))}
+            self._own = {port for _, port, _ in listening(psutil.Process(self.pid))}
             self._threads = self._probe()["threads"]
             self._children = {child.pid for child in family(psutil.Process(self.pid))[1:]}
             self._files = files_below(self.folder)
@@ -385,7 +384,7 @@ class Session:
         """The ports on which the kernel or a child listens, without the kernel's own."""
         found = set()
         for process in family(psutil.Process(self.pid)):
-            found |= {port for _, port in listening(process)}
+            found |= {port for _, port, _ in listening(process)}
         return found - self._own
 
     def leaks(self, wait: float = 10.0) -> list[str]:
@@ -479,36 +478,59 @@ def own_memory(process: psutil.Process, is_child: bool) -> int:
     return info.rss - (getattr(info, "shared", 0) if is_child else 0)  # told by Linux alone
 
 
-def listening(process: psutil.Process) -> list[tuple[str, int]]:
-    """``(address, port)`` of every TCP socket on which ``process`` listens; empty if it has gone."""
+def listening(process: psutil.Process) -> list[tuple[str, int, str]]:
+    """``(address, port, device)`` of every TCP socket on which ``process`` listens; empty if it has gone. ``device`` is
+    that to which the socket is bound, "" for none; only Linux says it."""
+    if sys.platform == "linux":
+        found = listeners()
+        return [found[inode] for inode in sockets_of(process.pid) & found.keys()]
     try:
-        return [
-            (link.laddr.ip, link.laddr.port)
-            for link in process.net_connections("tcp")
-            if link.status == psutil.CONN_LISTEN
-        ]
+        links = process.net_connections("tcp")
     except psutil.Error:
         return []
+    return [(link.laddr.ip, link.laddr.port, "") for link in links if link.status == psutil.CONN_LISTEN]
 
 
-def device(port: int) -> str | None:
-    """The device to which the socket that listens on ``port`` is bound, "" for none; None if nobody listens there (any
-    more: each bind of the kernel is noted besides). Linux says it by sock_diag(7); elsewhere always ""."""
-    if sys.platform != "linux":
-        return ""
-    found, dump = None, struct.pack("=IHHIIBBBBI48x", 72, 20, 0x301, 1, 0, socket.AF_INET, 6, 0, 0, 1 << 10)
+def sockets_of(pid: int) -> set[int]:
+    """The inodes of a process's open sockets; empty if it has gone."""
+    found, folder = set(), f"/proc/{pid}/fd"
+    with suppress(OSError):
+        for name in os.listdir(folder):
+            with suppress(OSError):  # it is closed by now
+                kind, _, inode = os.readlink(f"{folder}/{name}").partition(":")
+                if kind == "socket":
+                    found.add(int(inode.strip("[]")))
+    return found
+
+
+def listeners() -> dict[int, tuple[str, int, str]]:
+    """Inode → ``(address, port, device)`` of every TCP socket that listens, by sock_diag(7).
+
+    psutil reads the table of all sockets, with the thousands that a load leaves in TIME_WAIT: 15 ms of computing for
+    each process, which the notebooks' runs feel.
+    """
+    found = {}
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 4) as link:
-        link.send(dump)
-        while True:
-            data = link.recv(65536)
-            while data:
-                length, kind = struct.unpack_from("=IH", data)
-                if kind in (2, 3):  # an error, or the end
-                    return found
-                if struct.unpack_from(">H", data, 20)[0] == port:
-                    (number,) = struct.unpack_from("=I", data, 56)
-                    found = socket.if_indextoname(number) if number else ""
-                data = data[(length + 3) // 4 * 4 :]
+        for kind, size in ((socket.AF_INET, 4), (socket.AF_INET6, 16)):
+            link.send(struct.pack("=IHHIIBBBBI48x", 72, 20, 0x301, 1, 0, kind, 6, 0, 0, 1 << 10))
+            for message in messages(link):
+                address = socket.inet_ntop(kind, message[24 : 24 + size])
+                (port,), (bound,) = struct.unpack_from(">H", message, 20), struct.unpack_from("=I", message, 56)
+                (inode,) = struct.unpack_from("=I", message, 84)
+                found[inode] = (address, port, socket.if_indextoname(bound) if bound else "")
+    return found
+
+
+def messages(link: socket.socket):
+    """What the kernel answers on a netlink socket, message by message, until it says that this was all."""
+    while True:
+        data = link.recv(65536)
+        while data:
+            length, kind = struct.unpack_from("=IH", data)
+            if kind in (2, 3):  # an error, or the end
+                return
+            yield data[:length]
+            data = data[(length + 3) // 4 * 4 :]
 
 
 def files_below(folder: Path) -> set[str]:

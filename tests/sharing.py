@@ -16,8 +16,8 @@ from xdist.scheduler import LoadScopeScheduling
 ROOT = Path(__file__).resolve().parent.parent
 #: By measured time; whatever is not named takes less than a quarter of a minute.
 LONGEST_FIRST = (
-    "test_browser", "test_notebooks", "amqp_functional", "test_amqp_handle", "test_make_labs", "test_make_lab",
-    "test_lab03", "test_pages", "test_lab08", "test_amqp_fuzz", "test_sim_sweep", "test_memory_limit",
+    "test_browser", "test_notebooks", "test_counter_worlds", "amqp_functional", "test_amqp_handle", "test_make_labs",
+    "test_make_lab", "test_lab03", "test_pages", "test_lab08", "test_amqp_fuzz", "test_sim_sweep", "test_memory_limit",
 )  # fmt: skip
 LAST = "test_labs"
 BROWSERS = 2  # at once; each with a JupyterLab takes a gigabyte

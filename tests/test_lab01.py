@@ -1,7 +1,6 @@
 """Chapter 00's check, and what is particular to lab 01. Its catalogue is tested in test_labs."""
 
 import re
-import threading
 
 import pytest
 
@@ -11,7 +10,7 @@ from servicelab.clients import closed_loop
 from servicelab.trace import Trace
 from tests.conftest import ROOT
 from tests.lab01_answers.stock import Service
-from tests.learners import leaves, never_returns, raises
+from tests.learners import leaves, leaves_a_thread, never_returns, raises
 from tools.form import cells_of
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
@@ -58,10 +57,8 @@ def test_an_endless_handler_is_a_report():
 
 
 def test_a_thread_left_running_is_a_report():
-    halt = threading.Event()
-
     def make_stock():
-        threading.Thread(target=lambda: [halt.wait(0.01) for _ in iter(int, 1)], name="my housekeeping").start()
+        leaves_a_thread()
         return Service.make()
 
     report = lab01.check_stock.report(make_stock)

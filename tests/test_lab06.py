@@ -1,7 +1,5 @@
 """What is particular to lab 06. Its catalogue is tested in test_labs."""
 
-import threading
-
 import pytest
 from flask import Flask
 from flask_socketio import SocketIO, emit
@@ -14,7 +12,7 @@ from tests.lab06_answers import heartbeat, styles
 from tests.lab06_answers.buffer import Buffer
 from tests.lab06_answers.follow import plain
 from tests.lab06_answers.heartbeat import Pulse
-from tests.learners import never_returns, raises
+from tests.learners import leaves_a_thread, never_returns, raises
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
@@ -67,12 +65,10 @@ def test_an_exception_in_a_method_is_a_report():
 
 
 def test_a_thread_left_running_is_a_report():
-    halt = threading.Event()
-
     def follow(open_stream, handle, rng, sleep):
         if not handled:
             handled.append(True)
-            threading.Thread(target=lambda: [halt.wait(0.01) for _ in iter(int, 1)], name="my housekeeping").start()
+            leaves_a_thread()
         plain(open_stream, handle, rng, sleep)
 
     handled = []

@@ -385,7 +385,7 @@ def see_it_serve_and_end(child):
     client.wait_for_ready(timeout=60)
     client.stop_channels()
     members = family(psutil.Process(child.pid))
-    heard = [ip for member in members for ip, _ in listening(member)]
+    heard = [ip for member in members for ip, _, _ in listening(member)]
     assert heard and set(heard) == {"127.0.0.1"}
     child.sendintr()
     child.expect(pexpect.EOF)

@@ -1,6 +1,7 @@
 """The runner itself: a notebook that leaves something, or that cannot run twice, must be caught."""
 
 import os
+import socket
 from types import SimpleNamespace
 
 import nbformat
@@ -15,6 +16,22 @@ from tests.notebooks import Session
 
 def always(index):
     return True
+
+
+def mapped():
+    """A server that listens on 127.0.0.1 in IPv6's spelling, as gRPC does; where there is no IPv6, in the usual one."""
+    if socket.has_dualstack_ipv6():
+        return socket.create_server(("::ffff:127.0.0.1", 0), family=socket.AF_INET6, dualstack_ipv6=True)
+    return socket.create_server(("127.0.0.1", 0))
+
+
+def test_who_listens_is_who_psutil_says():
+    with socket.create_server(("127.0.0.2", 0)) as one, mapped():
+        socket.create_connection(one.getsockname()).close()
+        me = psutil.Process()
+        links = [link.laddr for link in me.net_connections("tcp") if link.status == psutil.CONN_LISTEN]
+        assert {(link.ip, link.port) for link in links} == {found[:2] for found in notebooks.listening(me)}
+        assert ("127.0.0.2", one.getsockname()[1], "") in notebooks.listening(me)
 
 
 SERVE = """
@@ -193,8 +210,9 @@ def test_a_killed_kernel_leaves_no_port(session):
 
 
 def test_a_child_that_outlives_its_kernel_is_caught(session):
-    run = session(SERVE + "import subprocess, sys, time\nserver = listen()\nchild = subprocess.Popen([sys.executable, "
-                  "'-c', 'import time; time.sleep(15)'], start_new_session=True)\ntime.sleep(30)")  # fmt: skip
+    # The child first: the kernel is killed as soon as something listens.
+    child = "import subprocess, sys, time\nsubprocess.Popen([sys.executable, '-c', 'import time; time.sleep(15)'], "
+    run = session(SERVE + child + "start_new_session=True)\nserver = listen()\ntime.sleep(30)")
     with pytest.raises(AssertionError, match="still running"):
         run.kill_in_cell(0, after=0.7, limit=3.0)
 

@@ -21,7 +21,7 @@ COUNTER = {
     # There is a fourth term even when nobody else is there.
     "C17": [
         Change(
-            "c-parts-inventory", "(look(range(lines)))", "(look(range(lines)) if not time.sleep(0.3) else [])", "fails"
+            "c-parts-inventory", "(look(range(lines)))", "(look(range(lines)) if not time.sleep(0.1) else [])", "fails"
         )
     ],
     # No line to wait for, and work so long that nothing else which the machine does counts beside it.

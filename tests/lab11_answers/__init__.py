@@ -5,6 +5,7 @@ answer and the codes of the expectations that must refuse it, these and no other
 a line or two changed.
 """
 
+import functools
 import inspect
 import sys
 
@@ -22,9 +23,13 @@ REFUSALS = {(name, "wrong-type"): "no-methods" for name in ("dual_write", "key_s
 LEAST_WRONG = 8
 
 
+#: Looked up once for each right answer: there are a thousand changes, and every worker makes them all.
+source_of = functools.cache(inspect.getsource)
+
+
 def but(right, *changes: str):
     """A right answer in which one text of its source is another: changes are written ``before => after``."""
-    source, module = inspect.getsource(right), sys.modules[right.__module__]
+    source, module = source_of(right), sys.modules[right.__module__]
     for change in changes:
         before, after = change.split(" => ")
         assert before in source, f"{before!r} is not in {right.__name__}"
