@@ -257,7 +257,7 @@ WRONG = {
         but(thread_left_running, "shutdown(wait=False) => shutdown()", "(url) => (url, timeout=4)"),
         {"late"},
     ),
-    "thread left running": (thread_left_running, {"left-running", "left"}),
+    "thread left running": (thread_left_running, {"left-running"}),
     "timer left running": (timer("timer.cancel() => pass"), {"left-running"}),
     "cuts a socket that is gone": (timer(f"{CUT} => line.sock and line.{CUT}"), {"late"}),
     "keeps a connection": (reads("socket.create_connection( => kept("), {"left"}),
