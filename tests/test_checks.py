@@ -656,6 +656,16 @@ def test_go_on_tries_the_other_parts_all_the_same(define):
     assert check.report(float).refused == ["wrong-value", "kept"]
 
 
+@pytest.mark.parametrize("code, refused", [("wrong-value", ["wrong-value"]), (None, ["kept"])], ids=["after", "well"])
+def test_go_on_up_to_a_part_that_rests_on_all_before_it(define, code, refused):
+    check = scenario("99", 8, "Goes on", WORDS, go_on="two", double=Doubled)
+    if code:
+        check.part(lambda_part(code, "one"))
+    check.part(lambda_part("kept", "two"))
+    report = check.report(float)
+    assert report.refused == refused and report.parts["two"] == (None if code else False)
+
+
 def test_parts_of_a_table_have_its_titles_and_get_what_stands_there(define):
     check = scenario("99", 8, "A table", WORDS, double=Doubled)
     check.parts({"one": ("kept", True), "two": ("kept", False)}, lambda stage, *claim: ((*c, "") for c in [claim]))

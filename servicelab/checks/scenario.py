@@ -194,7 +194,8 @@ class Scenario(Exercise):
             ask.expect("not-handed-over", what, False, happened, hint)
         ended = missing if not surplus else set(self.stages)  # nothing more is asked of these objects
         for title, (names, part) in self._parts.items():
-            if not ended & set(names):
+            is_in_vain = title == self.go_on and not all(one.passed for one in ask.expectations)
+            if not is_in_vain and not ended & set(names):
                 with ask.part(title):
                     is_over = self._part(ask, part, names, [given[name] for name in names])
                 if is_over:
@@ -220,7 +221,8 @@ def scenario(lab, number, title, words, *, points=1, go_on=False, **stages) -> S
     ``words`` are its words (:func:`words`); ``stages`` says for each object that a learner hands in, by its name, on
     which :class:`Stage` it is put. The first expectation of a part that is not met ends the part, and nothing more is
     asked of the objects that it needed, for what comes later rests on it; with ``go_on=True`` the other parts are
-    tried all the same. What is missing is named, and the rest is checked.
+    tried all the same, and with the title of a part all but this one, which rests on everything before it. What is
+    missing is named, and the rest is checked.
     Raises ValueError when another exercise has the number.
     """
     return register(Scenario(lab, number, title, words, stages, points, go_on))

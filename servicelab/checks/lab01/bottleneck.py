@@ -45,15 +45,14 @@ hopeless: nothing is let in when even an empty stage is slower than the promise 
 class Measured(Stage):
     """A running shop whose narrow stage the learner's code has to find."""
 
-    def measure(self, seed, narrow):
-        shop = self.use(Shop(seed, narrow, self.ask.trace))
-
+    def measure(self, shop):
         def find_bottleneck(shop):
             shop.sent.clear()
             with suppress(Enough):
                 return self.yours(shop)
 
         answer = self.ask.calmly(find_bottleneck if callable(self.yours) else self.yours, shop, limit=8.0)
+        narrow, limits = shop._narrow, shop._limits
         queued = [call for call in self.ask.trace.calls if call.callee == narrow and call.end is not None]
         self.last = max(queued, key=lambda call: call.end - call.start).id if queued else None
         yield "not-gentle", max(shop.sent.values(), default=0) <= MOST, f"it sent {dict(shop.sent)}"
@@ -62,7 +61,6 @@ class Measured(Stage):
                 told = f"it said {stage}, {rate:.3g} requests/s"
             case _:
                 self.refuse("wrong-type", f"it returned {shown(answer)}")
-        limits = shop._limits
         alone = f"{told}; alone that stage lets through {limits[stage]:.0f}, and another one {limits[narrow]:.0f}"
         yield "wrong-stage", stage == narrow, alone
         near = _near(rate, limits[narrow])
@@ -80,7 +78,7 @@ def _near(rate, limit):
 class Queue(Stage):
     """The learner's model on requests whose coming and work are known."""
 
-    def case(self, code, came, work, workers=1):
+    def case(self, code, came, work, workers):
         came, work = np.array(came, float), np.array(work, float)
         right = free_at(came, work, workers) - came + work
         for at, takes, inside in zip(came[:8], work, right):
@@ -93,11 +91,10 @@ class Queue(Stage):
             times = np.array([])
         if times.shape != right.shape:
             self.refuse("no-times", f"{len(came)} came; it returned {shown(answer)}")
-        few = [np.round(some, 3).tolist() for some in (came[:4], work[:4], right[:4], times[:4])]
-        told = "they come at {}, with work {}, {} workers: the times are {}, and it said {}".format(
-            *few[:2], workers, *few[2:]
-        )
-        return code, np.allclose(times, right), f"{told}, on average {right.mean():.3g} and {times.mean():.3g} s"
+        few = [np.round(some[:4], 3).tolist() for some in (came, work, right, times)]
+        told = "they come at {}, with work {}: the times are {}, and it said {}".format(*few)
+        told += f", on average {right.mean():.3g} and {times.mean():.3g} s; there were {workers} workers"
+        return code, np.allclose(times, right), told
 
 
 class Plan(Stage):
@@ -116,31 +113,27 @@ class Plan(Stage):
 check_bottleneck = scenario(
     "01", 4, "How much it bears", WORDS, find_bottleneck=Measured, time_inside=Queue, admit=Plan
 )
-measured, queue, plan = (check_bottleneck.part(name) for name in check_bottleneck.stages)
 
 
-@plan
+@check_bottleneck.part("admit")
 def what_was_promised(p):
     for limit, promise in ((100.0, 0.02), (80.0, 0.1), (250.0, 0.007), (50.0, 0.02), (50.0, 0.01)):
         rate, inside = p.plan(limit, promise)
         wanted = limit - 1 / promise
         mean = f"{theory.mm1_time(rate, limit) * 1e3:.3g} ms" if 0 <= rate < limit else "no end of waiting"
         told = f"at most {limit:g}/s, {promise * 1e3:g} ms promised: it let in {rate:.3g}/s, which means {mean}"
+        told += f", and {inside:.3g} inside"
         if wanted <= 0:
-            yield "hopeless", 0 <= min(rate, inside) <= max(rate, inside) < 1e-6, f"{told}, and {inside:.3g} inside"
+            yield "hopeless", 0 <= min(rate, inside) <= max(rate, inside) < 1e-6, told
         yield "promise", abs(rate - max(0, wanted)) <= 0.05 * limit, told
-        yield "inside", abs(inside - rate * promise) <= 0.1 * rate * promise + 1e-6, f"{told}, and {inside:.3g} inside"
+        yield "inside", abs(inside - rate * promise) <= 0.1 * rate * promise + 1e-6, told
 
 
-@queue
-def one_worker(q):
-    yield q.case("idle", [0, 5, 10], [2, 1, 3])
-    yield q.case("queue", [1, 1, 1, 9], [2, 1, 3, 1])
+@check_bottleneck.part("time_inside")
+def queues(q):
+    yield q.case("idle", [0, 5, 10], [2, 1, 3], 1)
+    yield q.case("queue", [1, 1, 1, 9], [2, 1, 3, 1], 1)
     yield q.case("queue", *at_random(1))
-
-
-@queue
-def several_workers(q):
     yield q.case("first-free", [0, 0, 0, 1], [5, 1, 3, 1], 2)
     yield q.case("first-free", [0, 0, 0, 1], [5, 4, 3, 1], 3)
     yield q.case("first-free", [0, 0, 10, 10], [9, 1, 1, 4], 2)
@@ -148,16 +141,13 @@ def several_workers(q):
 
 
 def at_random(workers, count=1500):
-    """When so many come at random, their work, and the workers, which are busy for 80 % of the time."""
+    """When so many requests come at random, their work, and the workers, which are busy for 80 % of the time."""
     rng = np.random.default_rng(1)
     return rng.exponential(0.0125 / workers, count).cumsum(), rng.exponential(0.01, count), workers
 
 
-@measured
-def a_shop(m):
-    yield from m.measure(11, "payment")
-
-
-@measured
-def another_shop(m):
-    yield from m.measure(12, "line")
+@check_bottleneck.part("find_bottleneck")
+def two_shops(m):
+    for seed, narrow in ((11, "payment"), (12, "line")):
+        m.ask.trace.clear()
+        yield from m.measure(m.use(Shop(seed, narrow, m.ask.trace)))

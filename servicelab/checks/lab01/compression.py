@@ -80,7 +80,7 @@ class Shipping(Stage):
     """Decides about one body, and shows in the trace when it would arrive either way."""
 
     def ship(self, code, body, line, speed, pays):
-        mine, theirs, ways = Processor(speed), Processor(speed), []
+        body, mine, theirs, ways = body(), Processor(speed), Processor(speed), []
         theirs._bytes = EARLIER
         packed = len(mine.compress(body))
         for name, start, size in (("plain", 0.0, len(body)), ("gzip", mine.seconds, packed)):
@@ -97,15 +97,4 @@ class Shipping(Stage):
 
 
 check_compression = scenario("01", 5, "To compress or not", WORDS, go_on=True, should_compress=Shipping)
-
-
-def shipped(title, code, body, *given):
-    def part(shipping):
-        yield from shipping.ship(code, body(), *given)
-
-    part.__name__ = title
-    return part
-
-
-for title, case in CASES.items():
-    check_compression.part(shipped(title, *case))
+check_compression.parts(CASES, Shipping.ship)
