@@ -1,7 +1,6 @@
 """A broker for one part of a check, and the connections to it that the learner's code opens."""
 
 from contextlib import closing, redirect_stdout, suppress
-from functools import wraps
 
 from pika.exceptions import AMQPError
 
@@ -52,9 +51,9 @@ class BrokerStage(Stage):
         self.connections.append(connect(self.url, "orders", self.ask.trace))
         return self.connections[-1]
 
-    def all_closed(self):
-        left = sum(connection.is_open for connection in self.connections)
-        return "left-open", not left, f"{left} connections were left open, with what they hold"
+    def left_open(self) -> int:
+        """How many of the learner's connections are open."""
+        return sum(connection.is_open for connection in self.connections)
 
     def channel(self, *lane):
         """A channel of the check's own, with confirms, on a connection that is closed with the part."""
@@ -116,19 +115,16 @@ class BrokerStage(Stage):
     def counted(self, channel):
         """The channel, with steps that are counted."""
 
-        def counting(name):
-            act = getattr(channel, name)
-
-            @wraps(act)
+        def count(name, act):
             def step(*args, **more):
                 result = act(*args, **more)  # it has left when this returns
                 self.step(name)
                 return result
 
-            return step
+            setattr(channel, name, step)
 
         for name in STEPS:
-            setattr(channel, name, counting(name))
+            count(name, getattr(channel, name))
         return channel
 
     def deaths(self):
