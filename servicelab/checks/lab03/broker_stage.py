@@ -33,8 +33,8 @@ class BrokerStage(Stage):
     @property
     def last(self):
         messages = self.ask.trace.messages
-        marked = [one for one in messages if one.label.startswith(self.marked)] or messages
-        return marked[-1].id if marked else None
+        marked = [one.id for one in messages if one.label.startswith(self.marked)] or [one.id for one in messages]
+        return marked[-1] if marked else None
 
     def close(self):
         self.broker.trace = None  # what follows is no part of the learner's run
@@ -78,9 +78,6 @@ class BrokerStage(Stage):
                 taken.append(got[1:])
         return taken
 
-    def is_empty(self, queue: str) -> bool:
-        return self.broker.depth(queue) == (0, 0)
-
     # -- processes of the learner's, and their death -----------------------------------------------
 
     def consume(self, queue, handle, lane, prefetch):
@@ -92,15 +89,16 @@ class BrokerStage(Stage):
         return self.use(self.current)
 
     def settles(self, queue) -> bool:
-        """Let the process take what there is, and stop it: is all of it settled? ``told`` says how it stands."""
+        """Let the process take what there is, and stop it: is all of it settled, and did the process live? ``told``
+        says how it stands."""
         current = self.current
-        wait_until(lambda: self.is_empty(queue) or not current.is_running or current.handled > MANY, 2.0)
+        wait_until(lambda: self.broker.depth(queue) == (0, 0) or not current.is_running or current.handled > MANY, 2.0)
         (ready, unacked), dead = self.broker.depth(queue), self.broker.depth(f"{queue}.dead")[0]
-        self.lives = current.is_running
+        lives = current.is_running
         current.stop()
         self.told = f"{ready} ready, {unacked} unacknowledged, prefetch {current.prefetch}, {dead} dead letters"
         self.told += last_words(current)
-        return ready + unacked == 0
+        return lives and ready + unacked == 0
 
     def step(self, what):
         """It has done ``what``; and dies, if that was step ``dies_after``."""

@@ -152,7 +152,7 @@ def not_possible(plan: dict) -> str:
     for key, value in plan.items():
         low, high = SIZES[key]
         if not isinstance(value, Integral) or isinstance(value, bool) or not low <= value <= high:
-            odd.append(f"{key}={value!r} must be a whole number, {low} to {high}: math.ceil and round make whole ones")
+            odd.append(f"{key}={value!r} must be a whole number, {low} to {high}")
     return "; ".join(odd)
 
 
