@@ -1,5 +1,6 @@
 """A broker for one part of a check, and the connections to it that the learner's code opens."""
 
+import time
 from contextlib import closing, redirect_stdout, suppress
 
 from pika.exceptions import AMQPError
@@ -16,13 +17,13 @@ STEPS = "basic_get", "basic_publish", "basic_ack", "basic_nack", "basic_reject"
 
 class BrokerStage(Stage):
     """A broker with a disk. ``connect()`` opens a connection in the lane "orders", and is what learners are given;
-    ``attempts`` counts these calls. The diagram marks the last message that is one of ``marked``."""
+    ``attempts`` are the moments of these calls. The diagram marks the last message that is one of ``marked``."""
 
     marked = ("deliver", "redeliver")
 
     def __init__(self, ask, *yours):
         super().__init__(ask, *yours)
-        self.connections, self.attempts, self._mine = [], 0, []
+        self.connections, self.attempts, self._mine = [], [], []
         self.processes, self.steps, self.dies_after, self.died = 0, [], None, ""
         self.broker = Broker("broker of the check", trace=ask.trace, lane="broker", durable=True)
         with redirect_stdout(None):  # it replaces that of another run, and says so: the learner did not
@@ -47,7 +48,7 @@ class BrokerStage(Stage):
 
     def connect(self):
         """Open a new connection to the broker. Raises pika's AMQPConnectionError when it is not there."""
-        self.attempts += 1
+        self.attempts.append(time.monotonic())
         self.connections.append(connect(self.url, "orders", self.ask.trace))
         return self.connections[-1]
 
