@@ -2,6 +2,7 @@
 
 import time
 from contextlib import closing, redirect_stdout, suppress
+from functools import partial
 
 from pika.exceptions import AMQPError
 
@@ -113,18 +114,14 @@ class BrokerStage(Stage):
 
     def counted(self, channel):
         """The channel, with steps that are counted."""
-
-        def count(name, act):
-            def step(*args, **more):
-                result = act(*args, **more)  # it has left when this returns
-                self.step(name)
-                return result
-
-            setattr(channel, name, step)
-
         for name in STEPS:
-            count(name, getattr(channel, name))
+            setattr(channel, name, partial(self._count, name, getattr(channel, name)))
         return channel
+
+    def _count(self, name, act, *args, **more):
+        result = act(*args, **more)  # it has left when this returns
+        self.step(name)
+        return result
 
     def deaths(self):
         """Stages on which the learner's process dies, after one of its steps each; and one on which it does not."""
