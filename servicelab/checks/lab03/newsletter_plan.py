@@ -36,25 +36,23 @@ def days(*plan, count=DAYS, **more):
     return sorted((simulate(*plan, seed=day, **more) for day in range(count)), key=lambda day: day.longest)
 
 
+def would_do(setting, consumers) -> bool:
+    """Would so many, with a good prefetch, keep well below the target on all days but one?"""
+    plan, most = (setting, consumers, setting.prefetch), ROOM * setting.target
+    late = (day for day in range(DAYS) if simulate(*plan, seed=day).longest > most)
+    return len(list(islice(late, 2))) < 2
+
+
 class Season(Stage):
     """The learner's plan for a newsletter, and the days on which it goes out."""
 
     def plan(self, setting) -> list[int]:
-        """The learner's numbers. ``watched`` is the setting with mails as long as the learner may have measured them:
-        half as much again as they were late on the mean, for a busy machine is not evenly so."""
+        """The learner's numbers."""
         with Newsletter(setting) as newsletter:
             plan = self.call(self.yours, newsletter, returns=dict, limit=LIMIT)
         if told := f"it returned {shown(plan)}" if set(plan) != set(SIZES) else not_possible(plan):
             self.refuse("not-possible", told)
-        self.setting, slower = setting, 1.5 * newsletter.slower_by
-        self.watched = setting._replace(usual=setting.usual + slower, slow=setting.slow + slower)
         return [int(plan[key]) for key in SIZES]
-
-    def would_do(self, consumers) -> bool:
-        """Would so many, with a good prefetch, keep well below the target on all days but one?"""
-        plan, most = (self.watched, consumers, self.setting.prefetch), ROOM * self.setting.target
-        late = (day for day in range(DAYS) if simulate(*plan, seed=day).longest > most)
-        return len(list(islice(late, 2))) < 2
 
     def draw(self, day):
         """Draw some mails, from when each was published to when its work began; that which waited longest is marked."""
@@ -80,7 +78,7 @@ def goes_out(season, setting):
     code = "too-few" if consumers < setting.consumers else code
     told = f"the longest wait was {typical.longest:.2f} s on a typical day, {usual[-1].longest:.2f} s on the worst"
     yield code, usual[-2].longest <= setting.target, f"{plan}: {told}; {target}"
-    needed = consumers == 1 or not season.would_do(consumers - 1)
+    needed = consumers == 1 or not would_do(setting, consumers - 1)
     yield "too-many", needed, f"{plan}, and fewer would do"  # not how many: that is the exercise
     away = [0] * DAYS
     if any(day.queue > limit for day in usual):  # else a limit changes nothing

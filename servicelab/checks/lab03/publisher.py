@@ -137,7 +137,9 @@ def a_slip_of_the_pen(s):
     s.open()
     for connection in ("the first connection", "the next one"):
         slip, after, held = s.send("malis"), s.send(), s.held()
-        told = f"on {connection} it said {slip} of a mail for malis, {after} of one for {QUEUE}; there are {held}"
+        told = (
+            f"on {connection} it said {slip} of a mail for malis, {after} of one for {QUEUE}; there are {shown(held)}"
+        )
         yield "slip", not slip and after and held == s.given[-1:], told
         s.broker.restart()
 
