@@ -7,9 +7,10 @@ import psutil
 import pytest
 
 from servicelab.checks import lab03
-from servicelab.checks.lab03.newsletter import CHECKED, PRACTICE, Newsletter, due_of, simulate, works_of
+from servicelab.checks.lab03.newsletter import CHECKED, PRACTICE, due_of, simulate, works_of
 from tests.lab03_answers import first_week, mailer, newsletter_plan, payment, publisher
 from tests.learners import leaves, never_returns, raises
+from tests.test_labs import time_enough  # noqa: F401 -- on a busy machine, too
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("nothing_is_left")
 @pytest.mark.parametrize("on_message, words", [(never_returns, ""), (leaves, "SystemExit"), (raises, "no such key")])
 def test_a_callback_that_does_not_come_back_is_a_report(on_message, words, capfd):
     report = lab03.check_payment.report(type("Ends", (payment.Right,), {"on_message": on_message}))
-    assert set(report.refused) <= {"wrong-charge", "dies", "not-acked"} and report.refused
+    assert set(report.refused) <= {"wrong-charge", "not-acked"} and report.refused
     assert words in str(report)
     assert "Traceback" not in capfd.readouterr().err
 
@@ -29,7 +30,7 @@ def test_a_callback_that_does_not_come_back_is_a_report(on_message, words, capfd
 def test_a_class_attribute_is_named_in_a_second_run_too():
     for _ in range(2):
         report = lab03.check_payment.report(payment.InTheClass)
-        assert report.refused == ["remembers-outside"] and "a class attribute, a global?" in str(report)
+        assert report.refused == ["not-new"] and "a class attribute, a global?" in str(report)
 
 
 def test_each_check_leaves_no_socket_and_no_file(monkeypatch, tmp_path):
@@ -43,7 +44,7 @@ def test_each_check_leaves_no_socket_and_no_file(monkeypatch, tmp_path):
     lab03.check_publisher.report(publisher.NeverReopens)
     lab03.check_payment.report(payment.AcksFirst)
     lab03.check_first_week.report(first_week.ForgetsVouchers, first_week.left_open)
-    lab03.check_mailer.report(mailer.AcksFirst)
+    lab03.check_mailer.report(mailer.FromTheChapter)
     assert eventually(lambda: of_mine() <= before), of_mine()
 
 
@@ -76,18 +77,10 @@ def test_the_target_lies_well_between_two_numbers_of_consumers(setting):
     assert max(good) < 0.85 * setting.target and sorted(bad)[1] > 1.03 * setting.target
 
 
-def test_who_measures_on_a_busy_machine_is_not_blamed_for_it(monkeypatch):
-    """Each mail takes 8 ms longer, as on a machine with too much to do; the plan is right for what was measured."""
-    slow = [setting._replace(usual=setting.usual + 0.008, slow=setting.slow + 0.008) for setting in CHECKED]
-    real = Newsletter._run
-
-    def late(*args, **more):
-        return [mail._replace(ended=mail.ended + 0.008) for mail in real(*args, **more)]
-
-    monkeypatch.setattr(Newsletter, "_run", late)
-    assert any(one.consumers > setting.consumers for one, setting in zip(slow, CHECKED))
-    report = lab03.check_newsletter_plan.report(newsletter_plan.on_paper)
-    assert report.passed, str(report)
+def test_a_mail_that_is_watched_took_its_work_also_on_a_busy_machine():
+    with lab03.practice_newsletter() as newsletter:
+        took = [mail.ended - mail.began for mail in newsletter.watch()]
+    assert took == pytest.approx(works_of(PRACTICE, 100, seed=0))
 
 
 def test_a_report_names_the_newsletter_at_which_a_plan_failed():
@@ -109,9 +102,9 @@ def test_a_rehearsal_on_the_broker_turns_away_what_is_over_the_limit():
 def test_a_rehearsal_says_what_is_no_plan():
     with lab03.practice_newsletter() as newsletter:
         assert newsletter.mails == 450
-        with pytest.raises(ValueError, match="limit=200.5 must be a whole number: math.ceil and round"):
+        with pytest.raises(ValueError, match="limit=200.5 must be a whole number"):
             newsletter.rehearse(3, 2, 200.5)
-        with pytest.raises(ValueError, match="consumers=0 must be 1 to 1000"):
+        with pytest.raises(ValueError, match="consumers=0 must be a whole number, 1 to 1000"):
             newsletter.rehearse(0, 2)
 
 

@@ -124,17 +124,17 @@ RIGHT = {
     "a transaction": (Right, in_a_transaction),
 }
 PRINTERS = {
-    "vouchers are not acknowledged": (ForgetsVouchers, "stands-still"),
+    "vouchers are not acknowledged": (ForgetsVouchers, "settled"),
     "the next ack settles all": (
         but(Right, FORGET, f"{PRINT}        {ACK} => {PRINT}        {ACK[:-1]}, multiple=True)"),
-        "stands-still",
+        "settled",
     ),
-    "vouchers are acknowledged twice": (but(Right, f"return {ACK} => {ACK}"), "settled-twice"),
+    "vouchers are acknowledged twice": (but(Right, f"return {ACK} => {ACK}"), "settled"),
     "labels for vouchers": (but(Right, 'kind == "voucher" => False'), "not-printed"),
-    "what cannot be read is put back": (but(Right, ", requeue=False => "), "comes-again"),
-    "what cannot be read is raised": (but(Right, f"return {REJECT} => raise"), "dies-of-it"),
-    "what cannot be read is acknowledged": (but(Right, f"{REJECT} => {ACK}"), "dropped"),
-    "ack before the print": (but(Right, f"{PRINT}        {ACK} =>         {ACK}\n{PRINT}"), "acks-first"),
+    "what cannot be read is put back": (but(Right, ", requeue=False => "), "unreadable"),
+    "what cannot be read is raised": (but(Right, f"return {REJECT} => raise"), "settled"),
+    "what cannot be read is acknowledged": (but(Right, f"{REJECT} => {ACK}"), "unreadable"),
+    "ack before the print": (but(Right, f"{PRINT}        {ACK} =>         {ACK}\n{PRINT}"), "print-fails"),
     "whatever jams is rejected": (
         but(Right, f"{PRINT} =>         try:\n    {PRINT}        except Exception:\n            return {REJECT}\n"),
         "print-fails",
@@ -150,29 +150,29 @@ MOVES = {
         but(move, "basic_get(old) => basic_get(old, auto_ack=True)", f"            {ACK}\n => "),
         "lost",
     ),
-    "not confirmed": (but(move, "        channel.confirm_delivery()\n => "), "not-confirmed"),
+    "not confirmed": (but(move, "        channel.confirm_delivery()\n => "), "full"),
     "some properties forgotten": (
         but(move, "body, properties) => body, type(properties)(**vars(properties) | {'app_id': None}))"),
-        "changed",
+        "not-moved",
     ),
     "all persistent": (
         but(move, "body, properties) => body, type(properties)(**vars(properties) | {'delivery_mode': 2}))"),
-        "changed",
+        "not-moved",
     ),
     "the body as text": (but(move, "new, body, => new, body.decode(errors='replace'),"), "not-moved"),
     "the old queue deleted": (but(move, "return count => return (count, channel.queue_delete(old))[0]"), "not-moved"),
     "until there is no body": (but(move, "if method is None => if not body"), "not-moved"),
-    "a nack let out": (but(move, "raise RuntimeError => raise error or RuntimeError"), "no-error"),
-    "the 406 let out": (but(move, "raise ValueError => raise error or ValueError"), "not-refused"),
-    "the queue that is there deleted": (there(deletes), "deleted"),
-    "the queue that is there taken": (there(""), "deleted"),
+    "a nack let out": (but(move, "raise RuntimeError => raise error or RuntimeError"), "full"),
+    "the 406 let out": (but(move, "raise ValueError => raise error or ValueError"), "there-already"),
+    "the queue that is there deleted": (there(deletes), "there-already"),
+    "the queue that is there taken": (there(""), "there-already"),
     "a plain queue": (but(move, "durable=True => durable=False"), "not-as-asked"),
     "arguments forgotten": (
         but(move, "arguments=arguments => arguments={**arguments, 'x-max-length': 9}"),
         "not-as-asked",
     ),
     "connection left open": (left_open, "left-open"),
-    "says nothing": (but(move, "return count => return"), "miscounted"),
+    "says nothing": (but(move, "return count => return"), "not-moved"),
 }
 WRONG = {name: ((printer, move), {code}) for name, (printer, code) in PRINTERS.items()}
 WRONG |= {name: ((Right, moving), {code}) for name, (moving, code) in MOVES.items()}

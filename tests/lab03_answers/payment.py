@@ -87,19 +87,19 @@ AcksFirst = but(Right, f"        {ACK}\n => ", f"        customer, cents =>     
 RIGHT = {"looks it up": Right, "the key decides": TheKeyDecides, "a column": AColumn}
 WRONG = {
     "no key": (but(Right, "not known => True", f"{NOTE} => "), {"no-memory"}),
-    "ack before work": (AcksFirst, {"acks-first"}),
-    "by body": (but(Right, "[properties.message_id] => [body]"), {"by-body"}),
-    "by delivery tag": (but(Right, "[properties.message_id] => [method.delivery_tag]"), {"by-tag"}),
+    "ack before work": (AcksFirst, {"killed"}),
+    "by body": (but(Right, "[properties.message_id] => [body]"), {"wrong-charge"}),
+    "by delivery tag": (but(Right, "[properties.message_id] => [method.delivery_tag]"), {"not-new"}),
     "by redelivered": (but(Right, "not known => not method.redelivered", f"{NOTE} => "), {"no-memory"}),
     "only what comes again": (
         but(Right, "not known => not (method.redelivered and known)", "insert into done => insert or ignore into done"),
         {"no-memory"},
     ),
     "in memory": (but(InTheClass, "self.db = db => self.db, self.done = db, set()"), {"in-memory"}),
-    "in a class attribute": (InTheClass, {"remembers-outside"}),
+    "in a class attribute": (InTheClass, {"not-new"}),
     "a table that may be there already": (but(Right, "if not exists  => "), {"exception"}),
-    "noted before the work": (but(Right, f"{CHARGE}{NOTE} => {NOTE}{AGAIN}{CHARGE}"), {"noted-first"}),
-    "noted apart from the work": (but(Right, f"{CHARGE}{NOTE} => {CHARGE}{AGAIN}{NOTE}"), {"noted-apart"}),
+    "noted before the work": (but(Right, f"{CHARGE}{NOTE} => {NOTE}{AGAIN}{CHARGE}"), {"killed"}),
+    "noted apart from the work": (but(Right, f"{CHARGE}{NOTE} => {CHARGE}{AGAIN}{NOTE}"), {"killed"}),
     "a known one is not acknowledged": (but(Right, f"        {ACK} =>             {ACK}"), {"not-acked"}),
     "a known one is rejected": (
         but(
@@ -109,7 +109,7 @@ WRONG = {
         {"not-acked"},
     ),
     "never acknowledges": (but(Right, f"        {ACK}\n => "), {"not-acked"}),
-    "dies of a known one": (but(Right, "not known => True"), {"dies"}),
+    "dies of a known one": (but(Right, "not known => True"), {"not-acked"}),
     "forgets what is acknowledged": (
         but(Right, f"{ACK}\n => {ACK}\n        with self.db:\n            self.db.execute('delete from done')\n"),
         {"no-memory"},

@@ -1,7 +1,8 @@
 """A broker for one part of a check, and the connections to it that the learner's code opens."""
 
+import time
 from contextlib import closing, redirect_stdout, suppress
-from functools import wraps
+from functools import partial
 
 from pika.exceptions import AMQPError
 
@@ -17,13 +18,13 @@ STEPS = "basic_get", "basic_publish", "basic_ack", "basic_nack", "basic_reject"
 
 class BrokerStage(Stage):
     """A broker with a disk. ``connect()`` opens a connection in the lane "orders", and is what learners are given;
-    ``attempts`` counts these calls. The diagram marks the last message that is one of ``marked``."""
+    ``attempts`` are the moments of these calls. The diagram marks the last message that is one of ``marked``."""
 
     marked = ("deliver", "redeliver")
 
     def __init__(self, ask, *yours):
         super().__init__(ask, *yours)
-        self.connections, self.attempts, self._mine = [], 0, []
+        self.connections, self.attempts, self._mine = [], [], []
         self.processes, self.steps, self.dies_after, self.died = 0, [], None, ""
         self.broker = Broker("broker of the check", trace=ask.trace, lane="broker", durable=True)
         with redirect_stdout(None):  # it replaces that of another run, and says so: the learner did not
@@ -34,8 +35,8 @@ class BrokerStage(Stage):
     @property
     def last(self):
         messages = self.ask.trace.messages
-        marked = [one for one in messages if one.label.startswith(self.marked)] or messages
-        return marked[-1].id if marked else None
+        marked = [one.id for one in messages if one.label.startswith(self.marked)] or [one.id for one in messages]
+        return marked[-1] if marked else None
 
     def close(self):
         self.broker.trace = None  # what follows is no part of the learner's run
@@ -48,13 +49,13 @@ class BrokerStage(Stage):
 
     def connect(self):
         """Open a new connection to the broker. Raises pika's AMQPConnectionError when it is not there."""
-        self.attempts += 1
+        self.attempts.append(time.monotonic())
         self.connections.append(connect(self.url, "orders", self.ask.trace))
         return self.connections[-1]
 
-    def all_closed(self):
-        left = sum(connection.is_open for connection in self.connections)
-        return "left-open", not left, f"{left} connections were left open, with what they hold"
+    def left_open(self) -> int:
+        """How many of the learner's connections are open."""
+        return sum(connection.is_open for connection in self.connections)
 
     def channel(self, *lane):
         """A channel of the check's own, with confirms, on a connection that is closed with the part."""
@@ -79,9 +80,6 @@ class BrokerStage(Stage):
                 taken.append(got[1:])
         return taken
 
-    def is_empty(self, queue: str) -> bool:
-        return self.broker.depth(queue) == (0, 0)
-
     # -- processes of the learner's, and their death -----------------------------------------------
 
     def consume(self, queue, handle, lane, prefetch):
@@ -93,15 +91,16 @@ class BrokerStage(Stage):
         return self.use(self.current)
 
     def settles(self, queue) -> bool:
-        """Let the process take what there is, and stop it: is all of it settled? ``told`` says how it stands."""
+        """Let the process take what there is, and stop it: is all of it settled, and did the process live? ``told``
+        says how it stands."""
         current = self.current
-        wait_until(lambda: self.is_empty(queue) or not current.is_running or current.handled > MANY, 2.0)
+        wait_until(lambda: self.broker.depth(queue) == (0, 0) or not current.is_running or current.handled > MANY, 2.0)
         (ready, unacked), dead = self.broker.depth(queue), self.broker.depth(f"{queue}.dead")[0]
-        self.lives = current.is_running
+        lives = current.is_running
         current.stop()
         self.told = f"{ready} ready, {unacked} unacknowledged, prefetch {current.prefetch}, {dead} dead letters"
         self.told += last_words(current)
-        return ready + unacked == 0
+        return lives and ready + unacked == 0
 
     def step(self, what):
         """It has done ``what``; and dies, if that was step ``dies_after``."""
@@ -115,21 +114,14 @@ class BrokerStage(Stage):
 
     def counted(self, channel):
         """The channel, with steps that are counted."""
-
-        def counting(name):
-            act = getattr(channel, name)
-
-            @wraps(act)
-            def step(*args, **more):
-                result = act(*args, **more)  # it has left when this returns
-                self.step(name)
-                return result
-
-            return step
-
         for name in STEPS:
-            setattr(channel, name, counting(name))
+            setattr(channel, name, partial(self._count, name, getattr(channel, name)))
         return channel
+
+    def _count(self, name, act, *args, **more):
+        result = act(*args, **more)  # it has left when this returns
+        self.step(name)
+        return result
 
     def deaths(self):
         """Stages on which the learner's process dies, after one of its steps each; and one on which it does not."""

@@ -16,7 +16,6 @@ from servicelab.faults import FaultProxy, Latency
 from servicelab.lifecycle import wait_until
 from servicelab.servers.amqp import Broker
 from servicelab.sim import Consumer, Publisher, Queue, replay, waits
-from servicelab.trace import Trace
 
 QUEUE = "mails"
 BEFORE, AFTER = 1.0, 2.0  # quiet seconds on both sides of the burst
@@ -73,36 +72,24 @@ class Mail(NamedTuple):
 
 class Newsletter:
     """What is known of a newsletter: ``rate`` mails/s for ``seconds``, ``quiet`` mails/s otherwise, ``target`` and
-    ``round_trip`` in seconds. How long a mail takes is to be measured: ``watch()``. Use it in a ``with`` block.
+    ``round_trip`` in seconds, and how many ``mails`` it has in all, the quiet second before and the two after included.
+    How long a mail takes is to be measured: ``watch()``. Use it in a ``with`` block."""
 
-    ``slower_by`` is how much longer than it should a mail took when it was watched (seconds, the mean): a machine that
-    is busy with other things wakes a consumer late."""
-
-    def __init__(self, setting: Setting, trace: Trace | None = None):
-        self._setting, self.trace = setting, Trace() if trace is None else trace
+    def __init__(self, setting: Setting):
+        self._setting, self.mails = setting, len(due_of(setting, seed=0))
         self.rate, self.seconds, self.quiet = setting.rate, setting.seconds, setting.quiet
         self.target, self.round_trip = setting.target, setting.round_trip
-        self.slower_by = 0.0
-
-    @property
-    def mails(self) -> int:
-        """How many it has in all, the quiet second before and the two after included."""
-        return len(due_of(self._setting, seed=0))
 
     def __repr__(self):
-        return (
-            f"<a newsletter: {self.rate:g} mails/s for {self.seconds:g} s, else {self.quiet:g}; "
-            f"nobody waits longer than {self.target:g} s>"
-        )
+        return f"<a newsletter: {self._setting}, else {self.quiet:g}; nobody waits longer than {self.target:g} s>"
 
     def __enter__(self):
         with ExitStack() as stack:
-            broker = stack.enter_context(Broker("broker of the newsletter", lane="broker", trace=self.trace))
-            line = FaultProxy(broker, name="line to the newsletter").start()
-            self._line = stack.enter_context(line)
-            line.add(Latency(self.round_trip / 2, direction="upstream", name="there"))
-            line.add(Latency(self.round_trip / 2, direction="downstream", name="back"))
-            self._broker, self._stack = broker, stack.pop_all()
+            self._broker = stack.enter_context(Broker("broker of the newsletter"))
+            self._line = stack.enter_context(FaultProxy(self._broker, "line to the newsletter"))
+            for direction in ("upstream", "downstream"):
+                self._line.add(Latency(self.round_trip / 2, direction=direction))
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *error):
@@ -110,11 +97,7 @@ class Newsletter:
 
     def watch(self, mails: int = 100) -> list[Mail]:
         """Let four consumers send so many ordinary mails, one after another, and return when each was what."""
-        works = works_of(self._setting, mails, seed=0)
-        watched = self._run([0.0] * mails, works, consumers=4, prefetch=4, trace=self.trace)
-        late = [mail.ended - mail.began - work for mail, work in zip(watched, works)]
-        self.slower_by = max(self.slower_by, sum(late) / len(late))
-        return watched
+        return self._run([0.0] * mails, works_of(self._setting, mails, seed=0), consumers=4, prefetch=4)
 
     def rehearse(self, consumers: int, prefetch: int, limit: int | None = None) -> list[Mail]:
         """Send the whole newsletter through the broker; returns the mails that were not turned away. Takes as long as
@@ -124,27 +107,24 @@ class Newsletter:
         if faults := not_possible(plan):
             raise ValueError(faults)
         due = due_of(self._setting, seed=0)
-        works = works_of(self._setting, len(due), seed=0)
-        return self._run(due, works, **{key: int(value) for key, value in plan.items()})
+        return self._run(due, works_of(self._setting, len(due), seed=0), **{key: int(plan[key]) for key in plan})
 
-    def _run(self, due, works, consumers, prefetch, limit=None, trace=None):
+    def _run(self, due, works, consumers, prefetch, limit=None):
         arguments = {} if limit is None else {"x-max-length": limit, "x-overflow": "reject-publish"}
         published, done, clock = {}, {}, time.monotonic
 
         def send(channel, method, properties, body):
-            began = clock()
-            time.sleep(works[int(body)])
-            done[int(body)] = (began, clock())
+            number, began = int(body), clock()
+            time.sleep(works[number])
+            done[number] = began, began + works[number]  # a busy machine wakes it late: that is not the mail's work
             channel.basic_ack(method.delivery_tag)
 
         with ExitStack() as stack:
-            channel = stack.enter_context(connect(self._broker, "orders", trace)).channel()
+            channel = stack.enter_context(connect(self._broker, "orders")).channel()
             channel.queue_delete(QUEUE)
             channel.queue_declare(QUEUE, arguments=arguments)
-            for number in range(consumers):
-                name = f"worker {number + 1}"
-                names = {"name": f"newsletter {name}", "lane": name}
-                worker = RealConsumer(self._line, QUEUE, send, prefetch=prefetch, trace=trace, **names)
+            for number in range(1, consumers + 1):
+                worker = RealConsumer(self._line, QUEUE, send, prefetch=prefetch, name=f"newsletter worker {number}")
                 stack.enter_context(worker)
             start = clock() + 0.02
             for number, at in enumerate(due):
@@ -155,18 +135,18 @@ class Newsletter:
         return [Mail(published[number], *done[number]) for number in sorted(done)]
 
 
-#: The smallest and the largest number of each; more than a thousand consumers are a slip of the pen.
+#: The smallest and the largest number of each; more consumers are a slip of the pen.
 SIZES = {"consumers": (1, 1000), "prefetch": (0, 65535), "limit": (1, 2**31 - 1)}
 
 
 def not_possible(plan: dict) -> str:
-    """What is no whole number in ``plan``, or else too small or too large, in words."""
-    odd = {key: value for key, value in plan.items() if not isinstance(value, Integral) or isinstance(value, bool)}
-    if odd:
-        odd = "; ".join(f"{key}={value!r} must be a whole number" for key, value in odd.items())
-        return f"{odd}: math.ceil and round make whole numbers"
-    far = {key: value for key, value in plan.items() if not SIZES[key][0] <= value <= SIZES[key][1]}
-    return "; ".join(f"{key}={value!r} must be {SIZES[key][0]} to {SIZES[key][1]}" for key, value in far.items())
+    """What in ``plan`` is no whole number, or too small or too large, in words."""
+    odd = []
+    for key, value in plan.items():
+        low, high = SIZES[key]
+        if not isinstance(value, Integral) or isinstance(value, bool) or not low <= value <= high:
+            odd.append(f"{key}={value!r} must be a whole number, {low} to {high}")
+    return "; ".join(odd)
 
 
 def practice_newsletter() -> Newsletter:
@@ -201,19 +181,6 @@ class Day(NamedTuple):
     queue: int
     tasks: list
 
-    def draw(self, trace: Trace, most: int = 14) -> str:
-        """Put the mail that waited longest and some others into ``trace``, each as an arrow from the moment when it was
-        published to the moment when its work began; returns the id of the longest."""
-        sent = [task for task in self.tasks if task.began is not None]
-        worst = max(sent, key=lambda task: task.began - task.published)
-        for task in sorted({worst, *sent[:: max(1, len(sent) // most)]}, key=lambda task: task.published):
-            label = f"waits {task.began - task.published:.2f} s"
-            id = trace.send("orders", "consumers", label, kind="message", at=task.published)
-            trace.receive(id, "consumers", at=task.began)
-            if task is worst:
-                mark = id
-        return mark
-
 
 def simulate(setting, consumers, prefetch, limit=None, *, seed=0, times=1.0) -> Day:
     """The newsletter in SimPy, the burst ``times`` as large. ``prefetch=0`` and ``limit=None`` are no limit."""
@@ -222,12 +189,10 @@ def simulate(setting, consumers, prefetch, limit=None, *, seed=0, times=1.0) -> 
     env = simpy.Environment()
     queue = Queue(env, QUEUE, max_length=limit, overflow="reject-publish")
     orders = Publisher(env, queue, "orders")
+    options = {"prefetch": prefetch or None, "delay": setting.round_trip / 2}
     for number in range(consumers):
-        Consumer(
-            env, f"worker {number}", queue, lambda: next(works), prefetch=prefetch or None, delay=setting.round_trip / 2
-        )  # fmt: skip
+        Consumer(env, f"worker {number}", queue, lambda: next(works), **options)
     replay(env, due, orders)
     env.run()
-    return Day(
-        float(np.nanmax(waits(orders.tasks))), queue.gone["rejected"], int(queue.depth.ready.max()), orders.tasks
-    )
+    longest, most = float(np.nanmax(waits(orders.tasks))), int(queue.depth.ready.max())
+    return Day(longest, queue.gone["rejected"], most, orders.tasks)

@@ -1,5 +1,7 @@
 """Exercise 5, measure and decide: consumers, prefetch and queue limit for three bursts, each simulated on ten days."""
 
+from itertools import islice
+
 from servicelab.checks.lab03.newsletter import CHECKED, SIZES, Newsletter, not_possible, simulate
 from servicelab.checks.learner_traceback import shown
 from servicelab.checks.scenario import Stage, scenario, words
@@ -8,6 +10,7 @@ DAYS = 10  # simulated; in one of them anything may happen
 ROOM = 0.9  # of the target: fewer consumers would do when they keep this
 LEEWAY = 1.5  # times the target, when twice as much comes as was foreseen
 LIMIT = 6.0  # seconds for the learner's function, for each newsletter; measuring takes one or two
+DRAWN = 14  # mails
 
 WORDS = words(f"""
 not-possible: plan_newsletter returns a dict with whole numbers for {", ".join(SIZES)}, of a size that can be
@@ -28,77 +31,67 @@ limit-too-large: if twice as many come, who is let in waits {LEEWAY:g} times the
 """)
 
 
+def days(*plan, count=DAYS, **more):
+    """The newsletter on so many days, in the order of the longest wait."""
+    return sorted((simulate(*plan, seed=day, **more) for day in range(count)), key=lambda day: day.longest)
+
+
+def would_do(setting, consumers) -> bool:
+    """Would so many, with a good prefetch, keep well below the target on all days but one?"""
+    plan, most = (setting, consumers, setting.prefetch), ROOM * setting.target
+    late = (day for day in range(DAYS) if simulate(*plan, seed=day).longest > most)
+    return len(list(islice(late, 2))) < 2
+
+
 class Season(Stage):
-    """The learner's plan for one newsletter, and the days on which it goes out.
+    """The learner's plan for a newsletter, and the days on which it goes out."""
 
-    Mails were ``slower_by`` seconds slower when the learner watched them, on the mean, for the machine was busy. Nobody
-    has too many consumers who has as many as that takes; and since it does not come evenly, half as much again.
-    """
-
-    def plan(self, setting):
-        self.setting = setting
+    def plan(self, setting) -> list[int]:
+        """The learner's numbers."""
         with Newsletter(setting) as newsletter:
             plan = self.call(self.yours, newsletter, returns=dict, limit=LIMIT)
         if told := f"it returned {shown(plan)}" if set(plan) != set(SIZES) else not_possible(plan):
             self.refuse("not-possible", told)
-        self.consumers, self.prefetch, self.limit = (int(plan[key]) for key in SIZES)
-        slower = 1.5 * newsletter.slower_by
-        self.watched = setting._replace(usual=setting.usual + slower, slow=setting.slow + slower)
+        return [int(plan[key]) for key in SIZES]
 
-    def days(self, limit=None, times=1.0, days=DAYS, prefetch=None):
-        """The newsletter on so many days, in the order of the longest wait."""
-        plan = (self.setting, self.consumers, self.prefetch if prefetch is None else prefetch, limit)
-        return sorted((simulate(*plan, seed=day, times=times) for day in range(days)), key=lambda day: day.longest)
-
-    def would_do(self, consumers) -> bool:
-        """Would so many, with a good prefetch, keep well below the target, on all days but one, with mails as they were
-        watched?"""
-        most, late = ROOM * self.setting.target, 0
-        for day in range(DAYS):
-            late += simulate(self.watched, consumers, self.setting.prefetch, seed=day).longest > most
-            if late > 1:
-                return False
-        return True
-
-    def why_late(self):
-        """The code of a target that is missed: too few consumers, or a prefetch that leaves them idle."""
-        if self.consumers < self.setting.consumers:
-            return "too-few"
-        return "prefetch-few" if 0 < self.prefetch < self.setting.prefetch else "prefetch-many"
+    def draw(self, day):
+        """Draw some mails, from when each was published to when its work began; that which waited longest is marked."""
+        trace = self.ask.trace
+        trace.clear()
+        sent = sorted((mail.began - mail.published, mail.published, mail.began) for mail in day.tasks if mail.began)
+        for waited, published, began in reversed(sent[:: -(len(sent) // DRAWN or 1)]):
+            self.last = trace.send("orders", "consumers", f"waits {waited:.2f} s", kind="message", at=published)
+            trace.receive(self.last, "consumers", at=began)
 
 
 check_newsletter_plan = scenario("03", 5, "A plan for a newsletter", WORDS, go_on=True, plan_newsletter=Season)
 
 
-def _newsletter(number, setting):
-    def goes_out(season):
-        season.plan(setting)
-        days, target, trace = season.days(), setting.target, season.ask.trace
-        typical = days[DAYS // 2]
-        season.last = typical.draw(trace)
-        plan = f"{setting}: consumers {season.consumers}, prefetch {season.prefetch or 'no limit'}"
-        waited = f"the longest wait was {typical.longest:.2f} s on a typical day, {days[-1].longest:.2f} s on the worst"
-        yield season.why_late(), days[-2].longest <= target, f"{plan}: {waited}; the target is {target:g} s"
-        needed = season.consumers == 1 or not season.would_do(season.consumers - 1)
-        yield "too-many", needed, f"{plan}, and fewer would do"  # not how many: that is the exercise
-        away = [0] * DAYS
-        if any(day.queue > season.limit for day in days):  # else a limit changes nothing
-            away = sorted(day.turned_away for day in season.days(season.limit))
-        told = f"{setting}: {away[DAYS // 2]} on a typical day, {away[-1]} on the worst"
-        yield "limit-too-small", away[-2] == 0, told
-        doubled = season.days(season.limit, 2.0, DAYS // 2)
-        code = "limit-too-large"
-        if doubled[-2].longest > LEEWAY * target:
-            few = season.days(season.limit, 2.0, DAYS // 2, setting.prefetch)  # what is held is over the limit
-            code = code if few[-2].longest > LEEWAY * target else "prefetch-many"
-            trace.clear()  # the day that went wrong is drawn
-            season.last = doubled[DAYS // 4].draw(trace)
-        told = f"{setting}: {doubled[DAYS // 4].longest:.2f} s on a typical day; the target is {target:g} s"
-        yield code, doubled[-2].longest <= LEEWAY * target, told
-
-    goes_out.__name__ = f"newsletter {number}"
-    return goes_out
+def goes_out(season, setting):
+    consumers, prefetch, limit = season.plan(setting)
+    plan = f"{setting}: consumers {consumers}, prefetch {prefetch or 'no limit'}"
+    target = f"the target is {setting.target:g} s"
+    usual = days(setting, consumers, prefetch)
+    typical = usual[DAYS // 2]
+    season.draw(typical)
+    code = "prefetch-few" if 0 < prefetch < setting.prefetch else "prefetch-many"
+    code = "too-few" if consumers < setting.consumers else code
+    told = f"the longest wait was {typical.longest:.2f} s on a typical day, {usual[-1].longest:.2f} s on the worst"
+    yield code, usual[-2].longest <= setting.target, f"{plan}: {told}; {target}"
+    needed = consumers == 1 or not would_do(setting, consumers - 1)
+    yield "too-many", needed, f"{plan}, and fewer would do"  # not how many: that is the exercise
+    away = [0] * DAYS
+    if any(day.queue > limit for day in usual):  # else a limit changes nothing
+        away = sorted(day.turned_away for day in days(setting, consumers, prefetch, limit))
+    yield "limit-too-small", away[-2] == 0, f"{setting}: {away[DAYS // 2]} on a typical day, {away[-1]} on the worst"
+    most, twice = LEEWAY * setting.target, {"times": 2.0, "count": DAYS // 2}
+    doubled = days(setting, consumers, prefetch, limit, **twice)
+    code, is_kept = "limit-too-large", doubled[-2].longest <= most
+    if not is_kept:
+        season.draw(doubled[DAYS // 4])
+        if days(setting, consumers, setting.prefetch, limit, **twice)[-2].longest <= most:
+            code = "prefetch-many"  # what is held is over the limit
+    yield code, is_kept, f"{setting}: {doubled[DAYS // 4].longest:.2f} s on a typical day; {target}"
 
 
-for _number, _setting in enumerate(CHECKED, 1):
-    check_newsletter_plan.part(_newsletter(_number, _setting))
+check_newsletter_plan.parts({f"newsletter {number}": (one,) for number, one in enumerate(CHECKED, 1)}, goes_out)
