@@ -10,7 +10,7 @@ from servicelab.checks.learner_traceback import shown
 from servicelab.checks.scenario import Aside, Stage, scenario, words
 
 LONG, MOMENT = 1.0, 0.05  # seconds: for which a reader waits, and in which another thread gets its turn
-QUIET = 0.004  # seconds: who does not get to another line meanwhile waits for a lock
+OTHERS = 20  # threads, one after the other: who gets to no further line while they come and go waits for a lock
 PUTS = 40  # into a full buffer, within LONG: who waits for even 1/40 of that is not in time
 
 WORDS = words("""
@@ -185,12 +185,12 @@ class Stepped(Aside):
         return self._at
 
     def go_on(self, is_enough=lambda: False):
-        """Wait until it is back, or that is enough, or it gets no further."""
-        seen, end = -1, 0.0
-        while not (self.is_back or is_enough()) and (seen != self._lines or time.monotonic() < end):
-            if seen != self._lines:
-                seen, end = self._lines, time.monotonic() + QUIET
-            time.sleep(QUIET / 16)
+        """Wait until it is back, or that is enough, or it gets no further while others come and go: those have to wait
+        for the processor, too, so that a busy machine makes no difference."""
+        seen, others = None, 0
+        while not (self.is_back or is_enough()) and others < OTHERS:
+            seen, others = (seen, others + 1) if seen == self._lines else (self._lines, 0)
+            Aside(int).start().wait(LONG)
 
 
 def meet(line, buffer, new, turn, other):
