@@ -31,7 +31,8 @@ drops-chat: what people write is never given up
 answer: put says True when the message is in, and False when it is not, since there are nothing but chats
     Does every way through put end with an answer? What does the server believe when you say True?
 counts: conflated is how many waiting positions were replaced, dropped how many were given up, or did not get in
-    Where is a position replaced, and is what it replaces still there? When is one lost with none in its place?
+    Where is a position replaced, and is what it replaces still there? When is one lost with none in its place? And
+    whose are the counters?
 same-dict: the very dict that went in comes out, and nobody has written in it
     In the buffers of how many readers does this dict lie?
 shared: the buffers of two readers have nothing in common
@@ -39,7 +40,7 @@ shared: the buffers of two readers have nothing in common
 blocks-producer: put never waits, neither for room nor for a reader who waits in get
     Who else gets nothing while put stands still? And what does your get hold while it waits?
 wait: get waits for the next message as long as it was told, and has it as soon as it comes
-    What does get do when nothing is there yet, and until when? What wakes it, and only that reader?
+    What does get do when something is there, and what when nothing is, until when? What wakes it, and only that reader?
 not-locked: one thread puts while the other gets: nothing is lost or comes twice
     Between looking and acting, what can the other thread do?
 """)
@@ -86,16 +87,18 @@ class Line(Stage):
         return buffer
 
     def put(self, buffer, message):
-        """What ``put`` said, and the seconds that it took."""
         self.draw("feed", "buffer", message["text"])
-        began = time.monotonic()
-        return self.call(buffer.put, message), time.monotonic() - began
+        return self.call(buffer.put, message)
 
     def get(self, buffer, timeout=0.0):
         """The message that comes out, or None."""
         found = self.call(buffer.get, timeout, returns=(dict, type(None)))
         self.draw("buffer", "reader", found["text"] if found else "nothing")
         return found
+
+    def timed(self, call, *args):
+        began = time.monotonic()
+        return call(*args), time.monotonic() - began
 
     def rest(self, buffer):
         """The words of all that comes out."""
@@ -109,15 +112,14 @@ class Line(Stage):
         self.ask.trace.clear()
         buffer, most, out = self.new(size), 0, out.split()
         for word in into.split():
-            said, _ = (self.get(buffer), 0) if word == "get" else self.put(buffer, message_of(word))
+            said = self.get(buffer) if word == "get" else self.put(buffer, message_of(word))
             waited = self.call(len, buffer, returns=int)
             most = max(most, waited)
         found = self.rest(buffer)
         told = f"{into} went in, size {size}; out came {' '.join(found[:12]) or 'nothing'}"
         yield "size", max(most, len(found)) <= size, told
-        if code in ("order", "drops-which"):
-            code = "size" if 0 < len(found) < len(out) else code
-        yield code, found == out, told
+        is_short = code in ("order", "drops-which") and waited < len(out)
+        yield "size" if is_short else code, found == out, told
         yield "size", waited == len(out), f"{told}; len was {waited} before"
         yield "answer", bool(said) == is_in, f"{told}; the last put said {shown(said)}"
         for name, wanted in (("conflated", conflated), ("dropped", dropped)):
@@ -133,14 +135,15 @@ part = check_buffer.part
 @part
 def two_readers(line):
     """A1 goes into the buffers of both, the very same dict; A2 into that of the first."""
-    first, one, other = message_of("A1"), line.new(), line.new()
-    for buffer, message in ((one, first), (other, first), (one, message_of("A2"))):
+    first, second, one, other = message_of("A1"), message_of("A2"), line.new(), line.new()
+    for buffer, message in ((one, first), (other, first), (one, second)):
         line.put(buffer, message)
-    found = line.get(other)
+    found, latest = line.get(other), line.get(one)
     told = f"A1 went into both buffers, A2 into one of them; out of the other came {shown(found)}"
     yield "same-dict", first == message_of("A1"), f"A1 is now {shown(first)}"
     yield "shared", found == first, told
     yield "same-dict", found is first, f"{told}, which is a copy"
+    yield "same-dict", latest is second, f"A2 replaced A1; out came {shown(latest)}, which is not the dict that went in"
 
 
 @part
@@ -152,15 +155,17 @@ def put_never_waits(line):
 
 @part
 def a_reader_that_waits(line):
-    buffers, began = (line.new(), line.new()), time.monotonic()
-    found, took = line.get(buffers[0], 4 * MOMENT), time.monotonic() - began
+    buffers = line.new(3, "A1"), line.new()
+    found, took = line.timed(line.get, buffers[0], LONG)
+    yield "wait", found and took < LONG / 2, f"A1 was there; get({LONG:g}) returned {shown(found)} after {took:.1f} s"
+    found, took = line.timed(line.get, buffers[0], 4 * MOMENT)
     yield "wait", took > 3 * MOMENT, f"get({4 * MOMENT:g}) returned {shown(found)} after {took:.2f} s"
     readers = [Aside(lambda mine=mine: (mine.get(LONG), time.monotonic())) for mine in buffers]
     for reader in readers:
         reader.start().wait(MOMENT)
     for new, buffer, reader in (("chat1", buffers[1], readers[1]), ("A1", buffers[0], readers[0])):
         began = time.monotonic()
-        _, took = line.put(buffer, message_of(new))
+        _, took = line.timed(line.put, buffer, message_of(new))
         yield "blocks-producer", took < LONG / 2, f"while readers waited in get({LONG:g}), put took {took:.1f} s"
         reader.wait(2 * LONG)
         found, at = reader.answer or (reader.error, inf)
@@ -206,7 +211,8 @@ def meet(line, buffer, new, turn, other):
     reader = Stepped(mine, lambda: buffer.get(LONG), turn, put)
     reader.start().wait(2 * LONG)
     errors = "".join(f"; {one.error!r}" for one in (reader, *begun) if one.wait(2 * LONG) and one.error)
-    return begun, stopped.is_set(), [reader.answer["text"]] * bool(reader.answer) + line.rest(buffer), errors
+    first = [reader.answer["text"]] if reader.answer else []
+    return begun, stopped.is_set(), first + line.rest(buffer), errors
 
 
 @part
