@@ -63,25 +63,21 @@ def no_such_order(desk):
 
 @check_follow.part
 def pauses(desk):
-    """Six cuts, one after two events, one more; the same two again; a shut door; twice Busy. With dice that show the
-    most; and a shut door with dice that show the least, and the half."""
+    """Six cuts, one after two events, a hole; the same two again; a shut door; twice Busy: with dice that show the
+    least, the half, and the most."""
 
-    def slept(dice, script=(SHUT,) * 4, busy=()):
-        desk.follow(script, busy=busy, rng=dice)
+    def slept(number):
+        desk.follow([[], [], [], [], [], [], [1, 2], [4], [1, 2], SHUT], busy=[3, 3], rng=Loaded(number))
         return desk.slept
 
-    low, high = Loaded(0.0), Loaded(1 - 1e-9)
-    least, half = slept(low), slept(Loaded(0.5))
-    if least > half:  # as step * (1 - rng.random()) is
-        low, high = high, low
-        least = slept(low)
-    most = slept(high, [[], [], [], [], [], [], [1, 2], [], [1, 2], SHUT], busy=[3, 3])
+    least, half, most = map(slept, (0.0, 0.5, 1 - 1e-9))
+    if least > most:  # as step * (1 - rng.random()) is
+        least, most = most, least
     told = f"it slept {', '.join(f'{one:.3g}' for one in most)} s with the highest draws"
     yield "no-pause", len(most) == 2 * len(STEPS), f"{len(desk.asked)} attempts, and {len(most)} pauses"
+    is_even = max(least) < 0.001 and all(abs(one - end / 2) < 0.01 * end for one, end in zip(half, most))
+    middle = ", ".join(f"{one:.3g}" for one in half)
+    yield "jitter", is_even, f"{told}; {middle} s with those in the middle; {max(least):.3g} s at most with the lowest"
     right = [abs(one - step) < 0.01 * step for one, step in zip(most, 2 * STEPS)]
-    is_even = all(abs(one - end / 2) < 0.01 * end for one, end in zip(half, most))
-    lowest = f"{told}; {max(least):.3g} s at most with the lowest, {half[0]:.3g} s first in between"
-    yield "jitter", max(least) < 0.001, lowest
     yield "steps", all(right[:6]), told
-    yield "jitter", is_even, lowest
     yield "reset", all(right), told

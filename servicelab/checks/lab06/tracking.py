@@ -74,9 +74,17 @@ class Desk(Stage):
         )
         done = [(number, self._state(number)) for number in range(1, self.end + 1)]
         yield code, self.handled == done, f"{self.told}; {self.end} events were sent"
-        yield "plain", not self.kept, f"event {self.kept[:1]} was handled when its connection had ended; {self.told}"
+        yield (
+            "plain",
+            not self.kept,
+            f"event {min(self.kept, default=0)} was handled when its connection had ended; {self.told}",
+        )
         yield "no-pause", len(self.slept) == len(asks) - 1, self.told
-        yield "not-closed", not self.left_open, f"connection {self.left_open or ''} was still open; {self.told}"
+        yield (
+            "not-closed",
+            not self.left_open,
+            f"connection {min(self.left_open, default=0)} was still open; {self.told}",
+        )
 
     def _state(self, number):
         return "delivered" if number == self.end else _STATES[number % len(_STATES)]
@@ -121,7 +129,7 @@ class Desk(Stage):
 
 
 class Loaded(random.Random):
-    """Draws the same number each time."""
+    """Draws the same number each time; of whole numbers the one in the same place."""
 
     def __init__(self, number):
         super().__init__(1)
@@ -129,3 +137,6 @@ class Loaded(random.Random):
 
     def random(self):
         return self.number
+
+    def _randbelow(self, end):
+        return int(self.number * end)
