@@ -33,8 +33,9 @@ jitter: the pauses are drawn from rng, evenly between 0 and the step
 steps: the longest pauses that can be drawn are 0.1, 0.2, 0.4, 0.8, 1.6, 2 s, and 2 s from then on
     With what do you begin, by what do you multiply, and what bounds it? A server may take every connection, and drop it
     at once.
-reset: an event that was handled sets the step back to 0.1 s; one that was skipped, or could not be handled, does not
-    In which line is the step set back, which events come to it, and has the event been handled there?
+reset: an event that was handled sets the step back to 0.1 s; nothing else does, and each loss doubles it
+    In which line is the step set back, which events come to it, and has the event been handled there? Which losses pass
+    the line that doubles it?
 """)
 
 #: Of each part and run: a code, the script, and where it has to ask; see :meth:`Desk.ride`.
