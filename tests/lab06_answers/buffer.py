@@ -237,6 +237,9 @@ WRONG = {
     "waits first": ([f"{WAIT} => self.changed.wait(timeout)"], "wait"),
     "looks with the lock, takes with it again": (
         [f"    {TAKE} => first = self.waiting[0] if self.waiting else None\n        {LOCK} {TAKE_IT}"], "not-locked"),
+    "looks, and waits then": (
+        [f"{LOCK} {WAIT} => if not self.waiting:\n            with self.changed:\n                "
+         f"self.changed.wait(timeout)\n        {LOCK}"], "not-locked"),
     "changes the message": ([f"{REPLACE} => old.update(message)"], "same-dict"),
     "a copy comes out": (["self.waiting.append(message) => self.waiting.append(dict(message))"], "same-dict"),
     "a copy in its place": ([f"{REPLACE} => self.waiting[turn] = dict(message)"], "same-dict"),
