@@ -118,7 +118,7 @@ class Line(Stage):
         found = self.rest(buffer)
         told = f"{into} went in, size {size}; out came {' '.join(found[:12]) or 'nothing'}"
         yield "size", max(most, len(found)) <= size, told
-        is_short = code in ("order", "drops-which") and waited < len(out)
+        is_short = code in ("order", "drops-which") and 0 < waited < len(out)
         yield "size" if is_short else code, found == out, told
         yield "size", waited == len(out), f"{told}; len was {waited} before"
         yield "answer", bool(said) == is_in, f"{told}; the last put said {shown(said)}"
