@@ -11,6 +11,7 @@ from servicelab.checks.scenario import Aside, Stage, scenario, words
 
 LONG, MOMENT = 1.0, 0.05  # seconds: for which a reader waits, and in which another thread gets its turn
 OTHERS = 20  # threads, one after the other: who gets to no further line while they come and go waits for a lock
+LINES = 50  # of put and get together, between which the two meet
 PUTS = 40  # into a full buffer, within LONG: who waits for even 1/40 of that is not in time
 
 WORDS = words("""
@@ -190,10 +191,10 @@ class Stepped(Aside):
         return self._at
 
     def go_on(self, is_enough=lambda: False):
-        """Wait until it is back, or that is enough, or it gets no further while others come and go: those have to wait
-        for the processor, too, so that a busy machine makes no difference."""
-        seen, others = None, 0
-        while not (self.is_back or is_enough()) and others < OTHERS:
+        """Wait until it is back, or that is enough, or it has gone far, or gets no further while others come and go:
+        those have to wait for the processor, too, so that a busy machine makes no difference."""
+        seen, others, far = None, 0, self._lines + LINES
+        while not (self.is_back or is_enough()) and others < OTHERS and self._lines < far:
             seen, others = (seen, others + 1) if seen == self._lines else (self._lines, 0)
             Aside(int).start().wait(LONG)
 
@@ -225,7 +226,7 @@ def meet(line, buffer, new, turn, other):
 def one_puts_while_the_other_gets(line):
     for waiting, new, kept in (("A1 B1", "A2", "A2 B1"), ("A1 B1 chat1", "D1", "B1 chat1 D1"), ("", "A1", "A1")):
         turn = other = is_met = 1
-        while is_met and turn + other < 50:
+        while is_met and turn + other < LINES:
             line.ask.trace.clear()
             is_met, stopped, found, wrong = meet(line, line.new(3, *waiting.split()), new, turn, other)
             told = f"{waiting or 'nothing'} waited, and put({new}) met get: out came {' '.join(found)}{wrong}"
