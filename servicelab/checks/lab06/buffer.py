@@ -78,6 +78,10 @@ def message_of(word):
     return {"kind": "position", "key": f"van {word[0]}", "text": word}
 
 
+def word_of(found):
+    return found["text"] if isinstance(found, dict) and "text" in found else shown(found, 20)
+
+
 class Line(Stage):
     """The learner's buffer between a feed and a reader."""
 
@@ -94,7 +98,7 @@ class Line(Stage):
     def get(self, buffer, timeout=0.0):
         """The message that comes out, or None."""
         found = self.call(buffer.get, timeout, returns=(dict, type(None)))
-        self.draw("buffer", "reader", found["text"] if found else "nothing")
+        self.draw("buffer", "reader", word_of(found))
         return found
 
     def timed(self, call, *args):
@@ -103,7 +107,7 @@ class Line(Stage):
 
     def rest(self, buffer):
         """The words of all that comes out."""
-        return [found["text"] for found in islice(iter(lambda: self.get(buffer), None), 100)]
+        return [word_of(found) for found in islice(iter(lambda: self.get(buffer), None), 100)]
 
     def flows(self, *flows):
         for flow in flows:
@@ -218,7 +222,7 @@ def meet(line, buffer, new, turn, other):
     took = time.monotonic() - began
     wrong = f"; get came back after {took:.1f} s" if took > LONG else ""
     wrong += "".join(f"; {one.error!r}" for one in (reader, *begun) if one.wait(LONG) and one.error)
-    first = [reader.answer["text"]] if reader.answer else []
+    first = [word_of(reader.answer)] if reader.answer else []
     return is_met, stopped.is_set(), first + line.rest(buffer), wrong
 
 
