@@ -9,7 +9,7 @@ from math import inf
 from servicelab.checks.learner_traceback import shown
 from servicelab.checks.scenario import Aside, Stage, scenario, words
 
-LONG, MOMENT = 1.0, 0.05  # seconds: for which a reader waits, and in which another thread gets its turn
+LONG, SHORT = 1.0, 0.2  # seconds for which a reader waits
 OTHERS = 20  # threads, one after the other: who gets to no further line while they come and go waits for a lock
 LINES = 50  # of put and get together, between which the two meet
 PUTS = 40  # into a full buffer, within LONG: who waits for even 1/40 of that is not in time
@@ -137,6 +137,31 @@ check_buffer.parts(FLOWS, Line.flows)
 part = check_buffer.part
 
 
+class Stepped(Aside):
+    """A call in a thread that does ``then`` before it runs line number ``before`` of the learner's module."""
+
+    def __init__(self, module, call, before=0, then=None):
+        super().__init__(call, self._trace)
+        self._module, self._before, self._then, self._lines = module, before, then, 0
+
+    def _trace(self):
+        sys.settrace(lambda frame, *_: self._at if frame.f_globals.get("__name__") == self._module else None)
+
+    def _at(self, frame, event, arg):
+        self._lines += event == "line"
+        if event == "line" and self._lines == self._before:
+            self._then()
+        return self._at
+
+    def go_on(self, is_enough=lambda: False):
+        """Wait until it is back, or that is enough, or it has gone far, or gets no further while others come and go:
+        those have to wait for the processor, too, so that a busy machine makes no difference."""
+        seen, others, far = None, 0, self._lines + LINES
+        while not (self.is_back or is_enough()) and others < OTHERS and self._lines < far:
+            seen, others = (seen, others + 1) if seen == self._lines else (self._lines, 0)
+            Aside(int).start().wait(LONG)
+
+
 @part
 def two_readers(line):
     """A1 goes into the buffers of both, the very same dict; A2 into that of the first."""
@@ -163,11 +188,12 @@ def a_reader_that_waits(line):
     buffers = line.new(3, "A1"), line.new()
     found, took = line.timed(line.get, buffers[0], LONG)
     yield "wait", found and took < LONG / 2, f"A1 was there; get({LONG:g}) returned {shown(found)} after {took:.1f} s"
-    found, took = line.timed(line.get, buffers[0], 4 * MOMENT)
-    yield "wait", took > 3 * MOMENT, f"get({4 * MOMENT:g}) returned {shown(found)} after {took:.2f} s"
-    readers = [Aside(lambda mine=mine: (mine.get(LONG), time.monotonic())) for mine in buffers]
+    found, took = line.timed(line.get, buffers[0], SHORT)
+    yield "wait", took > 0.75 * SHORT, f"get({SHORT:g}) returned {shown(found)} after {took:.2f} s"
+    mine = line.yours.__module__
+    readers = [Stepped(mine, lambda buffer=buffer: (buffer.get(LONG), time.monotonic())) for buffer in buffers]
     for reader in readers:
-        reader.start().wait(MOMENT)
+        reader.start().go_on()
     for new, buffer, reader in (("chat1", buffers[1], readers[1]), ("A1", buffers[0], readers[0])):
         began = time.monotonic()
         _, took = line.timed(line.put, buffer, message_of(new))
@@ -176,31 +202,6 @@ def a_reader_that_waits(line):
         found, at = reader.answer or (reader.error, inf)
         told = f"{new} came, while readers waited at two buffers; get returned {shown(found, 60)}"
         yield "wait", isinstance(found, dict) and at - began < LONG / 2, f"{told} after {at - began:.1f} s"
-
-
-class Stepped(Aside):
-    """A call in a thread that does ``then`` before it runs line number ``before`` of the learner's module."""
-
-    def __init__(self, module, call, before, then):
-        super().__init__(call, self._trace)
-        self._module, self._before, self._then, self._lines = module, before, then, 0
-
-    def _trace(self):
-        sys.settrace(lambda frame, *_: self._at if frame.f_globals.get("__name__") == self._module else None)
-
-    def _at(self, frame, event, arg):
-        self._lines += event == "line"
-        if event == "line" and self._lines == self._before:
-            self._then()
-        return self._at
-
-    def go_on(self, is_enough=lambda: False):
-        """Wait until it is back, or that is enough, or it has gone far, or gets no further while others come and go:
-        those have to wait for the processor, too, so that a busy machine makes no difference."""
-        seen, others, far = None, 0, self._lines + LINES
-        while not (self.is_back or is_enough()) and others < OTHERS and self._lines < far:
-            seen, others = (seen, others + 1) if seen == self._lines else (self._lines, 0)
-            Aside(int).start().wait(LONG)
 
 
 def meet(line, buffer, new, turn, other):
