@@ -9,7 +9,7 @@ from math import inf
 from servicelab.checks.learner_traceback import shown
 from servicelab.checks.scenario import Aside, Stage, scenario, words
 
-LONG, SHORT = 1.0, 0.2  # seconds for which a reader waits
+LONG, SHORT = 1.0, 0.5  # seconds for which a reader waits
 OTHERS = 20  # threads, one after the other: who gets to no further line while they come and go waits for a lock
 LINES = 50  # of put and get together, between which the two meet
 PUTS = 40  # into a full buffer, within LONG: who waits for even 1/40 of that is not in time
@@ -189,7 +189,7 @@ def a_reader_that_waits(line):
     found, took = line.timed(line.get, buffers[0], LONG)
     yield "wait", found and took < LONG / 2, f"A1 was there; get({LONG:g}) returned {shown(found)} after {took:.1f} s"
     found, took = line.timed(line.get, buffers[0], SHORT)
-    yield "wait", took > 0.75 * SHORT, f"get({SHORT:g}) returned {shown(found)} after {took:.2f} s"
+    yield "wait", took > 0.8 * SHORT, f"get({SHORT:g}) returned {shown(found)} after {took:.2f} s"
     mine = line.yours.__module__
     readers = [Stepped(mine, lambda buffer=buffer: (buffer.get(LONG), time.monotonic())) for buffer in buffers]
     for reader in readers:
