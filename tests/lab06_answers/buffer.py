@@ -172,11 +172,31 @@ class RemembersTheSent(Buffer):
         return super().append(message)
 
 
+class NewsOfOne(Buffer):
+    """An Event says that something came, and each get takes it back."""
+
+    def __init__(self, size):
+        super().__init__(size)
+        self.news = threading.Event()
+
+    def put(self, message):
+        is_in = super().put(message)
+        self.news.set()
+        return is_in
+
+    def get(self, timeout):
+        if not self.news.wait(timeout):
+            return None
+        self.news.clear()
+        return super().get(0)
+
+
 FULL, FOUND = "if len(self.waiting) >= self.size", "if self.same(old, message):"
 REPLACE, LOST = "self.waiting[turn] = message", 'self.dropped += message["kind"] == "position"'
 ROOM, IN = 'if old["kind"] == "position":', "is_in = self.replace(message) or self.append(message)"
 WAIT = "self.changed.wait_for(lambda: self.waiting, timeout)"
 TAKE = "return self.waiting.popleft() if self.waiting else None"
+TAKE_IT = "return first and self.waiting.remove(first) or first"
 LOCK, SLEEP = "with self.changed:\n           ", "self.waiting or time.sleep(timeout)"
 RIGHT = {"a deque under a Condition": Buffer, "by key": ByKey, "a lock and a look": LooksAgain}
 WRONG = {
@@ -214,8 +234,15 @@ WRONG = {
     "wakes for chats only": (["self.changed.notify() => message['kind'] == 'chat' and self.changed.notify()"], "wait"),
     "only get has the lock": ([f"{LOCK} {IN} => {IN}\n        {LOCK}"], "not-locked"),
     "takes without the lock": ([f"    {TAKE} => {TAKE}"], "not-locked"),
+    "waits first": ([f"{WAIT} => self.changed.wait(timeout)"], "wait"),
+    "looks with the lock, takes with it again": (
+        [f"    {TAKE} => first = self.waiting[0] if self.waiting else None\n        {LOCK} {TAKE_IT}"], "not-locked"),
+    "looks, and waits then": (
+        [f"{LOCK} {WAIT} => if not self.waiting:\n            with self.changed:\n                "
+         f"self.changed.wait(timeout)\n        {LOCK}"], "not-locked"),
     "changes the message": ([f"{REPLACE} => old.update(message)"], "same-dict"),
     "a copy comes out": (["self.waiting.append(message) => self.waiting.append(dict(message))"], "same-dict"),
+    "a copy in its place": ([f"{REPLACE} => self.waiting[turn] = dict(message)"], "same-dict"),
     "one queue for all": (
         ["class Buffer: => class Buffer:\n    all = deque()", "size, deque() => size, self.all"], "shared"),
 }  # fmt: skip
@@ -224,5 +251,6 @@ WRONG |= {
     "full is asked first": (FullFirst, {"full-first"}),
     "looks without the lock": (LooksWithoutTheLock, {"not-locked"}),
     "drops the longest unchanged": (DropsTheLongestUnchanged, {"drops-which"}),
+    "one event, many messages": (NewsOfOne, {"order"}),
     "remembers the sent": (RemembersTheSent, {"counts"}),
 }

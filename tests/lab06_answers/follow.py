@@ -177,6 +177,7 @@ RIGHT = {
     "in small parts": Reader.follow,
     "by recursion": by_recursion,
     "a generator": as_a_generator,
+    "whole microseconds": but(plain, f"{PAUSE} => sleep(rng.randint(0, int(1e6 * step)) / 1e6)"),
 }
 WRONG = {
     "gives up": ([f"{CATCH}\n            pass => finally:\n            pass"], "gives-up"),
@@ -220,9 +221,13 @@ WRONG = {
     "equal jitter": ([f"{PAUSE} => sleep(rng.uniform(step / 2, step))"], "jitter"),
     "two dice": ([f"{PAUSE} => sleep(TwoDice(rng).uniform(0, step))"], "jitter"),
     "always a second": ([f"{PAUSE} => sleep(rng.uniform(0, 1.0))"], "steps"),
+    "clips the draw": ([f"{GROW} => step *= 2", f"{PAUSE} => sleep(min(2.0, rng.uniform(0, step)))"], "jitter"),
     "resets when it is opened": ([f"{LOOP} => step = 0.1{AT[:17]}{LOOP}"], "steps"),
     "no cap": ([f"{GROW} => step *= 2"], "steps"),
     "begins too late": (["last, step = 0, 0.1 => last, step = 0, 0.2"], "steps"),
+    "holes do not count": (
+        ["try: => hole = False\n        try:", f"{HOLE} => {HOLE[:-5]}hole = True; break",
+         f"{GROW} => step = step if hole else min(2.0, 2 * step)"], "reset"),
     "never resets": ([f"{DONE} => last = number"], "reset"),
     "any event is a success": ([f"{NUMBER} => {NUMBER}{AT}step = 0.1\n"], "reset"),
     "busy is a success": ([f"{HANDLE} => step = 0.1; {HANDLE}"], "reset"),

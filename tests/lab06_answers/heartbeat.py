@@ -89,6 +89,12 @@ WRONG = {
         ["self.open[payload] = now => self.open[payload] = now; self.heard = getattr(self, 'heard', now)",
          f"{MINE} => self.heard = now\n        {MINE}", f"{DEAD} => now - getattr(self, 'heard', now) - self.interval"],
         "not-found"),
+    "counted from the last answered ping": (
+        [f"{MINE} => self.heard = self.open.get(payload, self.heard)\n        {MINE}",
+         "self.interval, self.patience = => self.heard, self.interval, self.patience = now,",
+         f"{DEAD} => self.dead or now - self.heard - self.interval"], "too-eager"),
+    "the latest three": (["self.open[payload] = now => self.open[payload] = now"
+                          "; self.open = dict(list(self.open.items())[-3:])"], "not-found"),
     "once is enough": (
         ["sent = => self.known = sent =", "now - min => not hasattr(self, 'known') and now - min"], "not-found"),
     "the newest ping only": (["now - min => now - max"], "not-found"),

@@ -33,8 +33,9 @@ jitter: the pauses are drawn from rng, evenly between 0 and the step
 steps: the longest pauses that can be drawn are 0.1, 0.2, 0.4, 0.8, 1.6, 2 s, and 2 s from then on
     With what do you begin, by what do you multiply, and what bounds it? A server may take every connection, and drop it
     at once.
-reset: an event that was handled sets the step back to 0.1 s; one that was skipped, or could not be handled, does not
-    In which line is the step set back, which events come to it, and has the event been handled there?
+reset: an event that was handled sets the step back to 0.1 s; nothing else does, and each loss doubles it
+    In which line is the step set back, which events come to it, and has the event been handled there? Which losses pass
+    the line that doubles it?
 """)
 
 #: Of each part and run: a code, the script, and where it has to ask; see :meth:`Desk.ride`.
@@ -63,25 +64,21 @@ def no_such_order(desk):
 
 @check_follow.part
 def pauses(desk):
-    """Six cuts, one after two events, one more; the same two again; a shut door; twice Busy. With dice that show the
-    most; and a shut door with dice that show the least, and the half."""
+    """Six cuts, one after two events, a hole; the same two again; a shut door; twice Busy: with dice that show the
+    least, the half, and the most."""
 
-    def slept(dice, script=(SHUT,) * 4, busy=()):
-        desk.follow(script, busy=busy, rng=dice)
+    def slept(number):
+        desk.follow([[], [], [], [], [], [], [1, 2], [4], [1, 2], SHUT], busy=[3, 3], rng=Loaded(number))
         return desk.slept
 
-    low, high = Loaded(0.0), Loaded(1 - 1e-9)
-    least, half = slept(low), slept(Loaded(0.5))
-    if least > half:  # as step * (1 - rng.random()) is
-        low, high = high, low
-        least = slept(low)
-    most = slept(high, [[], [], [], [], [], [], [1, 2], [], [1, 2], SHUT], busy=[3, 3])
+    least, half, most = map(slept, (0.0, 0.5, 1 - 1e-9))
+    if least > most:  # as step * (1 - rng.random()) is
+        least, most = most, least
     told = f"it slept {', '.join(f'{one:.3g}' for one in most)} s with the highest draws"
     yield "no-pause", len(most) == 2 * len(STEPS), f"{len(desk.asked)} attempts, and {len(most)} pauses"
+    is_even = max(least) < 0.001 and all(abs(one - end / 2) < 0.01 * end for one, end in zip(half, most))
+    middle = ", ".join(f"{one:.3g}" for one in half)
+    yield "jitter", is_even, f"{told}; {middle} s with those in the middle; {max(least):.3g} s at most with the lowest"
     right = [abs(one - step) < 0.01 * step for one, step in zip(most, 2 * STEPS)]
-    is_even = all(abs(one - end / 2) < 0.01 * end for one, end in zip(half, most))
-    lowest = f"{told}; {max(least):.3g} s at most with the lowest, {half[0]:.3g} s first in between"
-    yield "jitter", max(least) < 0.001, lowest
     yield "steps", all(right[:6]), told
-    yield "jitter", is_even, lowest
     yield "reset", all(right), told

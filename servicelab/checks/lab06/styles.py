@@ -3,10 +3,10 @@
 What a style costs is measured when the check runs: real server, real reader, and a proxy that counts the bytes.
 """
 
-import math
 import statistics
 from contextlib import closing
 from functools import cache
+from math import inf
 from numbers import Real
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from servicelab.checks.scenario import Stage, scenario, words
 from servicelab.clients.feed_readers import WAYS, Polling, deliver
 from servicelab.faults import FaultProxy
 from servicelab.servers.feed import Feed as Events
+from servicelab.significant import three_digits
 
 COUNT, GAP = 15, 0.02  # events that are measured, and seconds between them
 #: Of each feed: events/s, seconds until an event is on the screen, bytes/s for each reader. vans: a map. support: a
@@ -82,20 +83,11 @@ def mistake(plan) -> str:
     style = plan.get("style")
     if not isinstance(style, str) or style not in WAYS:
         return f"style={shown(style)} is none of the six"
-    for one in ("bytes_per_second", "period")[: 2 if style == "polling" else 1]:
-        value = plan.get(one)
-        if one not in plan:
-            return f"{one} is missing"
-        if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= value < math.inf:
-            return f"{one}={shown(value)} must be a number"
-        if one == "period" and value == 0:
-            return "period=0 is no pause at all"
-    return ""
-
-
-def figure(value):
-    """A number for people: three figures, and no exponent."""
-    return f"{float(value):.0f}" if value >= 100 else f"{float(value):.3g}"
+    for one in ("bytes_per_second", "period")[: 1 + (style == "polling")]:
+        value = plan.get(one, "missing")
+        if not isinstance(value, Real) or not 0 <= value < inf:
+            return f"{one} is missing" if one not in plan else f"{one}={shown(value)} must be a number"
+    return "period=0 is no pause at all" if style == "polling" and value == 0 else ""
 
 
 class Feeds(Stage):
@@ -121,15 +113,19 @@ class Feeds(Stage):
             yield "holds-connections", style == "polling", f"{told} keeps one for each"
             asked, told = READERS / period, f"{told}, each {float(period):g} s"
             yield "period", period <= late, f"{told}; {late:g} s is the limit"
-            yield "period", asked <= MOST_REQUESTS, f"{told}; {READERS} readers make {float(asked):.0f} requests/s"
+            yield (
+                "period",
+                asked <= MOST_REQUESTS,
+                f"{told}; {READERS} readers make {float(asked):.0f} requests/s",
+            )
         yield "no-browser", style != "gRPC stream", told
         yield "one-way", name != "support" or style in ("WebSocket", "Socket.IO"), f"{told} goes one way"
         latency, size = self.cost(name, style, period)
         yield "too-late", latency <= late, f"{told}; an event waits for {latency * 1e3:.0f} ms (the median)"
         needed = size / float(period) if style == "polling" else size * rate
-        told += f"; {size:.0f} bytes each, {figure(needed)} bytes/s"
+        told += f"; {size:.0f} bytes each, {three_digits(needed)} bytes/s"
         yield "many-bytes", needed <= most, f"{told}, of {most}"
-        told += f"; you expect {figure(bytes_per_second)} bytes/s"
+        told += f"; you expect {three_digits(float(bytes_per_second))} bytes/s"
         yield "bytes", needed / 2 <= bytes_per_second <= needed * 2, told
 
 
