@@ -163,16 +163,8 @@ def outage(k):
 
 @part
 def forgotten(k):
-    refused = []
-
-    def once_ill(request):
-        if "/register" in request.url and not refused:
-            refused.append(request)
-            return 500
-
-    for why in ("", "; to register was answered with 500 the first time"):
-        if why:
-            k.meets = once_ill
+    for why, ill in (("", []), ("; the first time, to register was answered with 500", [500])):
+        k.meets = lambda request, ill=ill: ill.pop() if ill and "/register" in request.url else None
         k.registry.restart(keep=False)
         again = wait_until(k.is_passing, 3 * TTL)
         yield k.as_it_should()
@@ -200,7 +192,9 @@ def goodbye(k):
     goodbyes = k.asked(GOODBYE)
     yield "no-goodbye", goodbyes, "nobody said goodbye"
     k.marked, said = GOODBYE, goodbyes[0].sent
-    yield "no-drain", k.stopped - said > 0.85 * DRAIN, f"it was stopped {k.stopped - said:.2f} s after the goodbye"
+    served = k.stopped - said
+    told = f"{served:.2f} s after the goodbye" if served > 0 else "before it said goodbye"
+    yield "no-drain", served > 0.85 * DRAIN, f"it was stopped {told}"
     k.marked, beats, late = ENTER, len(k.asked(BEATS, said)), k.asked(ENTER, said)
     told = f"after the goodbye {beats} heartbeats were sent, and it was registered {len(late)} times"
     yield "comes-back", not late and not k.entry, told

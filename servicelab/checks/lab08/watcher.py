@@ -229,13 +229,13 @@ def ill_and_dead(w):
     stamps = [begin, *(one.sent for one in w.asked(w.marked, since=begin)[:FAILURES])]
     pauses = [b - a for a, b in zip(stamps, stamps[1:])]
     yield "acts-on-error", len(w.acts) == 1, w.told
-    first, last = (pauses[0], statistics.median(pauses[-2:])) if len(pauses) > 2 else (0.0, 0.0)
-    told = f"{len(pauses)} questions in {sum(pauses):.2f} s, at first after {first:.2f} s, at last after {last:.2f} s"
+    grown = len(pauses) > 2 and statistics.median(pauses[-2:]) > GROWN * pauses[0] and sum(pauses) > TOGETHER
+    told = f"the pauses were {', '.join(f'{one:.2f}' for one in pauses) or f'more than {OUTAGE}'} s"
     w.dice.around = 0.9
     is_alive = w.has_heard(len(w.seen) + 1)  # its pause is a long one
     w.says(status=200)
     yield "died-of-error", is_alive and w.is_seen(BACK), f"{BACK:g} s after it was well again, nobody waits{w.died}"
-    yield "pause-does-not-grow", last > GROWN * first and sum(pauses) > TOGETHER, told
+    yield "pause-does-not-grow", grown, told
     yield "no-jitter", w.dice.drawn, "nothing was drawn"
     yield "acts-on-nothing", len(w.acts) == 1, w.told
     begin, port = w.ask.trace.clock(), w.server.port
