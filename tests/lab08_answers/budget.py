@@ -203,7 +203,7 @@ RIGHT = {
     "a grid": named(grid), "by hand": named(by_hand), "the cheapest way first": named(the_cheapest_way),
 }  # fmt: skip
 _CHOICES = {
-    "polls everywhere": (polls_everywhere, {"stale"}),
+    "polls everywhere": (polls_everywhere, {"too-many-requests"}),
     "blocking queries everywhere": (watches_everywhere, {"too-many-requests"}),
     "forgets the minute": (forgets_the_minute, {"too-many-requests"}),
     "asks before every call": (asks_before_every_call, {"too-many-requests"}),

@@ -19,7 +19,7 @@ OUTAGE = 12  # periods, on another day
 OFF = 0.07  # of a period, at most, is the mean of 4000 pauses from it; jitter that is only added is off by 0.1 and more
 TRIES = 8  # of each client, on average, in the outage
 SERVED = 1.5  # periods after the return by which everybody has been answered
-ENOUGH = 50_000  # questions, with which any verdict is clear; right answers ask some 3000
+ENOUGH = 20_000  # questions, with which any verdict is clear; right answers ask some 3000
 SOON = 0.4  # of a period until a client asks again that has lost one answer: a third, on average of 200
 
 WORDS = words("""
@@ -118,7 +118,7 @@ def form(p):
 
 @part
 def a_day(p):
-    p.call(p.day_of_200_clients, limit=8.0)
+    p.call(p.day_of_200_clients, limit=10.0)
     p.asked = np.array(p.asked)
     yield p.peak("in-step", PERIOD, DOWN, "all began at 0 s")
     tries = ((p.asked >= DOWN) & (p.asked < UP)).sum() / CLIENTS
@@ -141,7 +141,7 @@ def one_client_after_another(p):
         late = []
         for script in p.scripts(period):
             at, tries = next(script), 1
-            while at < OUTAGE * period and tries < ENOUGH / 100:
+            while at < OUTAGE * period and tries < ENOUGH / 40:
                 at, tries = at + script.send(False), tries + 1
             late.append(at / period - OUTAGE)
         return max(late)
