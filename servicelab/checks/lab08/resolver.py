@@ -140,15 +140,17 @@ def no_answer(at):
     app = Flask("registry")
     app.add_url_rule("/<path:path>", "all", lambda path: ("[]", 500))
     ill = at.use(serve(app, "leaderless registry of the check", trace=at.ask.trace, lane="registry"))
-    for what, happens, url in (
-        ("answers 500", list, ill.url),
-        ("hangs", at.registry.pause, at.url),
-        ("is dead", at.kill, at.url),
-    ):
-        happens()
-        outcome = at.look(url)
-        yield "no-timeout", outcome.how != "time-limit", f"a registry that {what}: {outcome}"
-        yield "error-is-nobody", outcome.how == "exception", f"a registry that {what}: {outcome}"
+    yield from raises(at, "the registry answered 500", ill.url)
+    at.registry.pause()
+    yield from raises(at, "the registry was silent", at.url)
+    at.kill()
+    yield from raises(at, "the registry was dead", at.url)
+
+
+def raises(at, what, url):
+    outcome = at.look(url)
+    yield "no-timeout", outcome.how != "time-limit", f"{what}: {outcome}"
+    yield "error-is-nobody", outcome.how == "exception", f"{what}: {outcome}"
 
 
 @part("Resolver")
