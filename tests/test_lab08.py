@@ -90,7 +90,7 @@ def test_a_learners_thread_hook_is_back_after_the_check():
 @pytest.mark.parametrize("shop", CHECKED.values(), ids=CHECKED)
 def test_each_shop_has_a_way_with_room_and_ways_that_do_not_do(shop):
     tightest = {way: budget.used(shop, budget.grid(shop, (way,))) for way in WAYS}
-    assert min(tightest.values()) < 0.97 and max(tightest.values()) > 1.05
+    assert min(tightest.values()) < 0.98 and max(tightest.values()) > 1.05
     assert budget.used(shop, budget.one_choice_for_all(shop)) > 1.03
 
 

@@ -32,8 +32,8 @@ def grid(shop, ways=("every call", "poll", "blocking query")):
         {"way": way, "heartbeat": heartbeat, "ttl": (k + 0.3) * heartbeat} | ({"period": p} if way == "poll" else {})
         for way in ways
         for k in range(2, 7)
-        for heartbeat in (0.3 * 1.15**n for n in range(24))
-        for p in ([0.3 * 1.2**n for n in range(20)] if way == "poll" else [None])
+        for heartbeat in (0.3 * 1.2**n for n in range(17))
+        for p in ([0.3 * 1.25**n for n in range(15)] if way == "poll" else [None])
     ]
     return min(choices, key=lambda choice: used(shop, choice))
 

@@ -165,7 +165,7 @@ _CHANGES = {
         "registered-otherwise", _AGAIN + _REGISTERS + "address='127.0.0.1', port=self.server.port)"
     ),
     "one lost kills": ("one-lost-kills", "ttl / 3.3 => ttl / 1.5"),
-    "a dozen in a lease": ("hammers", "ttl / 3.3 => ttl / 12"),
+    "forty in a lease": ("hammers", "ttl / 3.3 => ttl / 40"),
     "the period of the chapter": ("stays-slow", "ttl / 3.3 => 0.3"),
     "never quick again": ("stays-slow", "continue => self.period *= 1.5"),
     "dies of a 500": ("thread-died", "NO_ANSWER: => requests.RequestException:"),
