@@ -155,9 +155,9 @@ _START = "        self.register() => "
 _AGAIN = "or self.register() => or "
 _REGISTERS = "self.client.agent.service.register('orders', self.id, "
 _CHANGES = {
-    "not registered": ("not-registered", _START),
+    "not registered": ("not-passing", _START),
     "registers later": (
-        "not-registered", _START, "        while not =>         time.sleep(0.05); self.register()\n        while not"
+        "not-passing", _START, "        while not =>         time.sleep(0.05); self.register()\n        while not"
     ),
     "critical at first": ("not-passing", '"passing" => "critical"'),
     "no port the second time": ("registered-otherwise", _AGAIN + _REGISTERS + "check={'TTL': '750ms'})"),
@@ -165,10 +165,10 @@ _CHANGES = {
         "registered-otherwise", _AGAIN + _REGISTERS + "address='127.0.0.1', port=self.server.port)"
     ),
     "one lost kills": ("one-lost-kills", "ttl / 3.3 => ttl / 1.5"),
-    "a dozen in a lease": ("hammers", "ttl / 3.3 => ttl / 12"),
+    "forty in a lease": ("hammers", "ttl / 3.3 => ttl / 40"),
     "the period of the chapter": ("stays-slow", "ttl / 3.3 => 0.3"),
     "never quick again": ("stays-slow", "continue => self.period *= 1.5"),
-    "dies of a 500": ("dies-of-500", "NO_ANSWER: => requests.RequestException:"),
+    "dies of a 500": ("thread-died", "NO_ANSWER: => requests.RequestException:"),
     "dies of silence": ("thread-died", "NO_ANSWER: => consul.ConsulException:"),
     "no pause after an error": (
         "no-pause", "gone.wait(self.period) => gone.is_set()", "self.beat() => self.beat(); self.gone.wait(self.period)"
@@ -195,7 +195,7 @@ _CHANGES = {
     "waits for an exception": ("not-registered-again", _AGAIN + "None"),
     "never stops": ("not-stopped", "self.server.stop() => pass"),
     "no goodbye": ("no-goodbye", "self.goodbye() => pass"),
-    "stops first": ("stops-first", "self.goodbye() => self.server.stop(); self.goodbye()"),
+    "stops first": ("no-drain", "self.goodbye() => self.server.stop(); self.goodbye()"),
     "no drain": ("no-drain", "time.sleep(drain) => pass"),
     "drains first": ("no-drain", "time.sleep(drain) => pass", "self.goodbye() => time.sleep(drain); self.goodbye()"),
     "comes back": (

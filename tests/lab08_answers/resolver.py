@@ -124,7 +124,7 @@ RIGHT = {
     "an ordered dict": (lookup, Resolver), "tuples": (lookup, Tuples), "two tables": (health, TwoTables),
 }  # fmt: skip
 _LOOKUPS = {
-    "the critical, too": ("critical-too", "?passing=1 => "),
+    "the critical, too": ("wrong-addresses", "?passing=1 => "),
     "addresses without a scheme": ("wrong-addresses", "http:// => "),
     "nothing for nobody": ("nobody-raises", "answer.json()] => answer.json()] or None"),
     "nobody raises": ("nobody-raises", "answer.json()] => answer.json()] or {}['nobody']"),
@@ -138,7 +138,7 @@ _ASKS = "if self.clock() >= => if "
 _OUT = 'return list(entry["list"]) => '
 _RESOLVERS = {
     "asks every call": (
-        "asks-every-call nobody-not-kept asks-while-down forgets-the-used", _ASKS + "True or self.clock() >="
+        "asks-every-call nobody-not-kept asks-while-down forgets-others", _ASKS + "True or self.clock() >="
     ),
     "from the question": (
         "asks-every-call nobody-not-kept asks-while-down", "try: => now = self.clock()\n            try:",
@@ -152,7 +152,7 @@ _RESOLVERS = {
         "ignores-ttl nobody-not-believed never-back", _ASKS + 'not entry["list"] and self.clock() >='
     ),
     "nobody is not believed": ("nobody-not-believed", _HEARD + ' or entry["list"] or found'),
-    "nobody is not kept": ("nobody-not-kept forgets-the-newest", _ASKS + 'entry["list"] == [] or self.clock() >='),
+    "nobody is not kept": ("nobody-not-kept forgets-others", _ASKS + 'entry["list"] == [] or self.clock() >='),
     "nobody is kept too long": ("nobody-kept-too-long", "if found else self.negative_ttl => if True else 0"),
     "nobody is forgotten": ("nobody-forgotten", _FAILED + '; entry["list"] = entry["list"] or None'),
     "throws away the last known good": ("last-known-good-lost nobody-forgotten", _FAILED + '; entry["list"] = None'),
@@ -165,24 +165,24 @@ _RESOLVERS = {
     "unknown for ever": ("never-back", _FAILED + ' + 60 * (entry["list"] is None)'),
     "silence is nobody": ("unknown-is-nobody", "raise LookupError(service) => return []"),
     "gives up": (
-        "gives-up", _HEARD + "; entry['at'] = self.clock()",
+        "last-known-good-lost", _HEARD + "; entry['at'] = self.clock()",
         _FAILED + "; entry['list'] = entry['list'] if self.clock() < entry.get('at', 0) + 3600 else None",
     ),
     "without a bound": ("unbounded", "> self.most => > 1000"),
     "one more": ("unbounded", "> self.most => > self.most + 1"),
     "failures without a bound": (
-        "unbounded-failures", "OrderedDict() => OrderedDict(); self.failures = {}",
+        "unbounded", "OrderedDict() => OrderedDict(); self.failures = {}",
         "entry = self.entry(service) => entry = self.entry(service); "
         "entry['until'] = max(entry['until'], self.failures.get(service, 0.0))",
         _FAILED + "; self.failures[service] = entry['until']",
     ),
-    "forgets the used": ("forgets-the-used", "self.known.move_to_end(service) => pass"),
-    "forgets the newest": ("forgets-the-newest", "last=False => last=True"),
+    "forgets the used": ("forgets-others", "self.known.move_to_end(service) => pass"),
+    "forgets the newest": ("forgets-others", "last=False => last=True"),
     "throws all away": (
-        "forgets-the-used",
+        "forgets-others",
         "found = self => service in self.known or len(self.known) < self.most or self.known.clear(); found = self",
     ),
-    "one for all names": ("names-mixed", "= self.entry(service) => = self.entry('the one')"),
+    "one for all names": ("first-answer", "= self.entry(service) => = self.entry('the one')"),
     "not a copy": ("not-a-copy", _OUT + 'return entry["list"]'),
     "the first has the list itself": (
         "not-a-copy", "else self.negative_ttl) => else self.negative_ttl)\n                return found"
@@ -194,8 +194,8 @@ _RESOLVERS = {
     "returns nothing": ("wrong-type", _OUT + "list(entry['list'])"),
 }  # fmt: skip
 WRONG = {name: ((but(lookup, *changes), Resolver), {code}) for name, (code, *changes) in _LOOKUPS.items()}
-WRONG["silence is nobody, in lookup"] = (nobody_for(requests.ReadTimeout), Resolver), {"silence-is-nobody"}
-WRONG["the dead is nobody"] = (nobody_for(requests.ConnectionError), Resolver), {"dead-is-nobody"}
+WRONG["silence is nobody, in lookup"] = (nobody_for(requests.ReadTimeout), Resolver), {"error-is-nobody"}
+WRONG["the dead is nobody"] = (nobody_for(requests.ConnectionError), Resolver), {"error-is-nobody"}
 WRONG |= {
     name: ((lookup, but(Resolver, *changes)), set(codes.split())) for name, (codes, *changes) in _RESOLVERS.items()
 }

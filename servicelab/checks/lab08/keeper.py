@@ -1,5 +1,6 @@
 """Exercise 1, repair: a keeper of a lease, whose registry dies, forgets, hangs, and is down at the goodbye."""
 
+import math
 import statistics
 import threading
 import time
@@ -7,39 +8,37 @@ from types import SimpleNamespace
 
 import consul
 import requests
-from flask import Flask
 
 from servicelab.checks.lab08.registry_stage import RegistryStage
 from servicelab.checks.scenario import scenario, words
 from servicelab.lifecycle import wait_until
-from servicelab.servers import serve
 
-ID, TTL, SHORT, DRAIN = "orders-1", 0.75, 0.4, 0.6  # seconds; SHORT is another TTL
+ID, PORT, TTL, SHORT, DRAIN = "orders-1", 8017, 0.75, 0.4, 0.6  # in seconds; SHORT is another TTL
 ENTER, GOODBYE = "PUT /v1/agent/service/register", "PUT /v1/agent/service/deregister"
 BEATS = ("PUT /v1/agent/check/pass", "PUT /v1/agent/check/update")
 HELD = 0.5  # seconds at most for which a request is held up on its way, while stop() is called
 FEW, MOST = 0.495, 6  # leases between two heartbeats at the most, and heartbeats in a lease
-SLOWER = 0.65  # … with SHORT, after an error; a right answer is at 0.5, a period of 0.3 s at 0.75
-MANY = 15  # requests while the registry is down or ill; there should be about five
+SLOWER = 0.65  # … with SHORT, after an outage; a right answer is at 0.5, a period of 0.3 s at 0.75
+MANY = 15  # requests while the registry is ill, or down; there should be about four
 
 WORDS = words("""
-not-registered, not-passing: when start() returns, the instance is in the book, and is passing
+not-passing: when start() returns, the instance is in the book, and is passing
     What has to reach the registry before the first heartbeat, and what does it think of a check that has had none?
 registered-otherwise: it is in the book with its id, its name, its address, its port, and a check with the TTL
     What does a caller need who finds this entry, and what buries the instance when it dies?
 one-lost-kills, hammers: all is well: more than two heartbeats in each lease, and six at the most
     How many heartbeats are left in a lease when one gets lost, and how many are enough to survive that?
-dies-of-500, thread-died: the registry answers 500, or is down, for a while: the heartbeats go on afterwards
+thread-died: the registry answers 500, and is dead, for a while: the heartbeats go on afterwards
     Which exceptions leave your loop, and for how long does it wait then?
 no-pause: … and meanwhile it tries with pauses
     What does your loop wait for after a failure?
-stays-slow: … and then they come as often as they should, with this TTL, too
-    Which of your numbers is a share of the lease, and what does a success change in the pauses?
 stays-critical: … and the instance is passing again
-    It became critical while the registry was down. What, sent by you, makes a known check pass again?
+    It became critical while nobody heard it. What, sent by you, makes a known check pass again?
+stays-slow: … and they come as often as they should, with this TTL, too
+    Which of your numbers is a share of the lease, and what does a success change in the pauses?
 not-registered-again: the registry has forgotten everything: the instance registers again, each time
     What does py-consul make of a 404 to a heartbeat: does it raise, or return? And what if it cannot register at once?
-not-stopped, no-goodbye, stops-first, no-drain: stop says goodbye, lets it serve for the drain, and stops the server
+not-stopped, no-goodbye, no-drain: stop says goodbye, lets it serve for the drain, and stops the server
     What does somebody see who reads the book right now, and for how long does he keep it? Where does your wait stand?
 comes-back: … and it stays out of the book
     What does a heartbeat do that comes after the goodbye? An event ends no request that has begun: who waits for it?
@@ -53,23 +52,19 @@ stop-hangs: … and stop() stops the server within two leases and the drain
 
 
 class Keeping(RegistryStage):
-    """The learner's keeper at a registry of its own, with a real server that notes when it was stopped."""
+    """The learner's keeper at a registry of its own, and a server of which nothing is asked but to stop."""
 
     marked = BEATS
     stopped, is_over = None, False
 
     def __init__(self, ask, Keeper):
         super().__init__(ask, Keeper)
-        app = Flask(ID)
-        app.add_url_rule("/orders", "orders", lambda: "taken")
-        self.server = self.use(serve(app, "orders of the check", trace=ask.trace, lane=ID))
-        self.port = self.server.port
         client = consul.Consul(host=self.registry.host, port=self.registry.port)
         client.http.session.close()
         client.http.session = web = self.session(ID)
         send, web.send = web.send, lambda request, **how: self.carry(send, request, **how)
-        given = SimpleNamespace(port=self.port, url=self.server.url, stop=self.stop_server)
-        self.ttl = SHORT if ask.trace_of == "errors" else TTL
+        given = SimpleNamespace(port=PORT, url=f"http://127.0.0.1:{PORT}", stop=self.stop_server)
+        self.ttl = SHORT if ask.trace_of == "outage" else TTL
         self.keeper = self.make(Keeper, client, ID, given, self.ttl, methods=("start", "stop"), keep=True)
         self.at_end(self.end)
         self.call(self.keeper.start, keep=True)
@@ -83,10 +78,8 @@ class Keeping(RegistryStage):
         return reply if reply.status_code else send(request, **how)
 
     def stop_server(self):
-        if self.stopped is None:
-            self.stopped = self.ask.trace.clock()
-            self.ask.trace.state(ID, "stopped")
-            self.server.stop()
+        self.stopped = self.stopped or self.ask.trace.clock()
+        self.ask.trace.state(ID, "stopped")
 
     def stops(self, code, drain=0.1, limit=3.0):
         self.is_over = True
@@ -98,7 +91,7 @@ class Keeping(RegistryStage):
         """So that its thread does not outlive a check that ended early."""
         self.kill()
         if not self.is_over:
-            self.ask.run(self.keeper.stop, 0.0, limit=3.0, keep=True)
+            self.stops("")
 
     @property
     def entry(self):
@@ -107,20 +100,23 @@ class Keeping(RegistryStage):
     def is_passing(self):
         return [one.service.id for one in self.registry.instances("orders", passing=True)] == [ID]
 
-    def rhythm(self, since):
-        """``(how many requests were sent, leases from one to the next)``."""
+    def puts(self, since, many, limit):
+        """Have so many requests been sent since then, within a time from now?"""
+        return wait_until(lambda: len(self.asked("PUT", since)) >= many, limit)
+
+    def gap(self, since):
+        """Leases from one request to the next."""
         stamps = [one.sent for one in self.asked("PUT", since)]
-        gaps = [b - a for a, b in zip(stamps, stamps[1:])] or [self.ask.trace.clock() - since]
-        return len(stamps), statistics.median(gaps) / self.ttl
+        return statistics.median([b - a for a, b in zip(stamps, stamps[1:])] or [math.inf]) / self.ttl
 
     def as_it_should(self):
         """Is the entry in the book, if there is one, as the task says?"""
-        found, wanted, entry = {}, {"id": ID, "address": "127.0.0.1", "port": self.port, "ttl": self.ttl}, self.entry
-        if entry:
-            found = {name: getattr(entry.service, name) for name in ("id", "address", "port")}
-            found["ttl"] = next((check.ttl for check in entry.checks if check.service_id == ID), None)
-        wrong = [f"{name}: {one!r} and not {wanted[name]!r}" for name, one in found.items() if one != wanted[name]]
-        return "registered-otherwise", not wrong, ", ".join(wrong)
+        found, wanted = None, (ID, "127.0.0.1", PORT, self.ttl)
+        if entry := self.entry:
+            ttls = [check.ttl for check in entry.checks if check.service_id == ID]
+            found = entry.service.id, entry.service.address, entry.service.port, ttls[0] if ttls else "none"
+        told = f"its id, address, port and TTL are {found}, and not {wanted}"
+        return "registered-otherwise", found in (None, wanted), told
 
 
 check_keeper = scenario("08", 1, "A lease that is kept", WORDS, Keeper=Keeping)
@@ -129,59 +125,43 @@ part = check_keeper.part
 
 @part
 def calm(k):
-    yield "not-registered", k.entry, f"{len(k.asked())} requests came, and no {ID} is known"
-    yield "not-passing", k.is_passing(), "it is known and critical"
+    state = "known and critical" if k.entry else f"not known, after {len(k.asked())} requests"
+    yield "not-passing", k.is_passing(), f"{ID} is {state}"
     yield k.as_it_should()
     begin = k.ask.trace.clock()
     time.sleep(1.7 * TTL)
-    leases = (k.ask.trace.clock() - begin) / TTL
-    many, gap = k.rhythm(begin)
-    told = f"heartbeats in {leases:.1f} leases: {many}, one every {gap:.2g} leases"
-    yield "one-lost-kills", gap <= FEW, told
+    leases, many = (k.ask.trace.clock() - begin) / TTL, len(k.asked("PUT", begin))
+    told = f"heartbeats in {leases:.1f} leases: {many}, one every {k.gap(begin):.2g} leases"
+    yield "one-lost-kills", k.gap(begin) <= FEW, told
     yield "hammers", many <= MOST * leases + 1, told
 
 
 @part
-def errors(k):
-    refused = []
-    k.meets = lambda request: refused.append(request) or 500
-    time.sleep(1.3 * k.ttl)
+def outage(k):
+    ill = []
+    k.meets = lambda request: ill.append(request) or 500
+    time.sleep(1.3 * k.ttl)  # until the lease has run out
+    k.registry.kill()
     del k.meets
+    killed = k.ask.trace.clock()
+    time.sleep(1.3 * k.ttl)
+    dead = len(k.asked("PUT", killed))
+    k.registry.restart(keep=True)
     since = k.ask.trace.clock()
-    goes_on = wait_until(lambda: k.asked("PUT", since), 3 * k.ttl)
-    told = "no heartbeat came any more" if refused else "none came through the client that the keeper was given"
-    yield "dies-of-500", refused and goes_on, told + k.died
-    yield "no-pause", len(refused) <= MANY, f"it asked {len(refused)} times in {1.3 * k.ttl:.1f} s"
-    wait_until(lambda: len(k.asked("PUT", since)) >= 5, 3 * k.ttl)
-    gap = k.rhythm(since)[1]
+    told = "no heartbeat came any more" if ill else "none came through the client that the keeper was given"
+    yield "thread-died", k.puts(since, 1, 3 * k.ttl) and ill, told + k.died
+    told = f"in {1.3 * k.ttl:.1f} s each it asked the ill one {len(ill)} times, and the dead one {dead} times"
+    yield "no-pause", max(len(ill), dead) <= MANY, told
+    yield "stays-critical", wait_until(k.is_passing, 2 * TTL), "it stays critical"
+    k.puts(since, 5, 3 * k.ttl)
+    gap = k.gap(since)
     yield "stays-slow", gap <= SLOWER, f"the TTL was {k.ttl:g} s, and they came every {gap:.2g} leases"
 
 
 @part
-def outage(k):
-    k.registry.kill()
-    killed = k.ask.trace.clock()
-    time.sleep(1.5 * TTL)  # until the lease has run out
-    tried = len(k.asked("PUT", killed))
-    k.registry.restart(keep=True)
-    back = k.ask.trace.clock()
-    yield "thread-died", wait_until(lambda: k.asked("PUT", back), 2 * TTL), f"no heartbeat came any more{k.died}"
-    yield "no-pause", tried <= MANY, f"it tried {tried} times in {back - killed:.1f} s"
-    yield "stays-critical", wait_until(k.is_passing, 2 * TTL), "it stays critical"
-
-
-@part
 def forgotten(k):
-    refused = []
-
-    def once_ill(request):
-        if "/register" in request.url and not refused:
-            refused.append(request)
-            return 500
-
-    for why in ("", "; to register was answered with 500 the first time"):
-        if why:
-            k.meets = once_ill
+    for why, ill in (("", []), ("; the first time, to register was answered with 500", [500])):
+        k.meets = lambda request, ill=ill: ill.pop() if ill and "/register" in request.url else None
         k.registry.restart(keep=False)
         again = wait_until(k.is_passing, 3 * TTL)
         yield k.as_it_should()
@@ -210,25 +190,24 @@ def goodbye(k):
     yield "no-goodbye", goodbyes, "nobody said goodbye"
     k.marked, said = GOODBYE, goodbyes[0].sent
     served = k.stopped - said
-    yield "stops-first", served > 0, f"it was stopped {-served * 1e3:.0f} ms before it said goodbye"
-    yield "no-drain", served > 0.85 * DRAIN, f"it was stopped {served:.2f} s after the goodbye"
+    told = f"{served:.2f} s after the goodbye" if served > 0 else "before it said goodbye"
+    yield "no-drain", served > 0.85 * DRAIN, f"it was stopped {told}"
     k.marked, beats, late = ENTER, len(k.asked(BEATS, said)), k.asked(ENTER, said)
     told = f"after the goodbye {beats} heartbeats were sent, and it was registered {len(late)} times"
     yield "comes-back", not late and not k.entry, told
 
 
-@part
-def goodbye_to_nobody(k):
+def goodbye_to_nobody(k, is_dead):
     k.marked = GOODBYE
-    k.registry.kill()
+    if is_dead:
+        k.registry.kill()
+    else:
+        k.ask.trace.state("registry", "ill")
+        k.meets = lambda request: 500
     yield k.stops("goodbye-fails")
 
 
-@part
-def goodbye_to_the_ill(k):
-    k.ask.trace.state("registry", "ill")
-    k.meets = lambda request: 500
-    yield k.stops("goodbye-fails")
+check_keeper.parts({"goodbye to the dead": [True], "goodbye to the ill": [False]}, goodbye_to_nobody)
 
 
 @part
@@ -236,7 +215,7 @@ def silence(k):
     wait_until(lambda: k.asked(BEATS), TTL)
     k.registry.pause()
     begin = k.ask.trace.clock()
-    beats = wait_until(lambda: len(k.asked("PUT", begin)) >= 2, 1.5 * TTL)
+    beats = k.puts(begin, 2, 1.5 * TTL)
     tried = len(k.asked("PUT", begin))
     yield "hangs", beats, f"in {1.5 * TTL:.1f} s it sent {tried}, which had no answer, and no other{k.died}"
     yield k.stops("stop-hangs", 0.1, 0.1 + 2.3 * TTL)

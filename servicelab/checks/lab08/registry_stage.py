@@ -1,7 +1,7 @@
 """A registry for each part of a check, never the learner's own, and what went wrong in threads of the learner's."""
 
 import threading
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 
 import requests
 
@@ -13,14 +13,26 @@ from servicelab.servers.registry import Registry
 
 
 class ThreadStage(Stage):
-    """The learner's code has threads of its own. ``marked`` is the beginning of a label, or a tuple of them: the
-    diagram marks the last request with such a label, or else the last message."""
+    """The learner's code has threads of its own: what ends them is noted in ``deaths``, and not printed. ``marked`` is
+    the beginning of a label, or a tuple of them: the diagram marks the last request with such a label, or else the last
+    message."""
 
     marked: str | tuple[str, ...] = ""
 
     def __init__(self, ask, *yours):
         super().__init__(ask, *yours)
-        self.deaths = self.use(_thread_deaths())
+        self.deaths, others, hook = [], set(threading.enumerate()), threading.excepthook
+
+        def are_over():
+            return all(one in others or one.name.startswith("servicelab ") for one in threading.enumerate())
+
+        self.at_end(lambda: setattr(threading, "excepthook", hook))
+        self.at_end(lambda: wait_until(are_over, 0.3))  # so that what ends them now is noted, too
+        threading.excepthook = self.note
+
+    def note(self, args):
+        if args.exc_value is not None and not isinstance(args.exc_value, SystemExit):
+            self.deaths.append(told(args.exc_value))
 
     @property
     def last(self):
@@ -46,14 +58,12 @@ class ThreadStage(Stage):
 
 
 class RegistryStage(ThreadStage):
-    """… and asks a registry in the lane "registry" with the session ``web``."""
+    """… and a registry in the lane "registry". It keeps its port; while it is dead, nobody listens there."""
 
     def __init__(self, ask, *yours):
         super().__init__(ask, *yours)
-        self.web = self.session("gateway")
         self.registry = Registry("registry of the check", trace=ask.trace, seed=1, lane="registry").start()
         self.at_end(self.kill)
-        self.url = self.registry.url  # it keeps its port; while it is dead, nobody listens there
 
     def kill(self):
         if self.registry.is_running:
@@ -62,25 +72,3 @@ class RegistryStage(ThreadStage):
 
 def urls(*numbers) -> list[str]:
     return [f"http://127.0.0.1:{8000 + number}" for number in numbers]
-
-
-@contextmanager
-def _thread_deaths():
-    """Notes which exceptions end threads, in place of Python's printing them."""
-    deaths: list[str] = []
-
-    def note(args):
-        if args.exc_value is not None and not isinstance(args.exc_value, SystemExit):
-            deaths.append(told(args.exc_value))
-
-    others = set(threading.enumerate())
-
-    def are_over():
-        return all(one in others or one.name.startswith("servicelab ") for one in threading.enumerate())
-
-    before, threading.excepthook = threading.excepthook, note
-    try:
-        yield deaths
-    finally:
-        wait_until(are_over, 0.3)  # so that what ends them now is noted, too
-        threading.excepthook = before

@@ -36,13 +36,13 @@ PRACTICE = Shop(
     instances=10, clients=100, calls=5, changes=2000, loss=0.05, requests=40, stale=3, failed=400, buried=100
 )
 #: Hidden. One grows and shrinks all day; one has clients by the thousand and hardly changes; one has more instances
-#: than clients; one is seldom called and never the same.
-CHECKED = (
-    Shop(instances=20, clients=60, calls=2, changes=30_000, loss=0.10, requests=25, stale=4, failed=60, buried=100),
-    Shop(instances=6, clients=2600, calls=0.06, changes=50, loss=0.05, requests=60, stale=1, failed=110, buried=40),
-    Shop(instances=400, clients=10, calls=20, changes=2000, loss=0.05, requests=125, stale=5, failed=10, buried=300),
-    Shop(instances=40, clients=200, calls=0.02, changes=90_000, loss=0.02, requests=30, stale=0.5, failed=2, buried=20),
-)
+#: than clients; one is seldom called and never the same. Instances, clients, calls, changes, loss; then the limits.
+CHECKED = {
+    "nothing stays": Shop(20, 60, 2, 30_000, 0.10, requests=25, stale=4, failed=60, buried=100),
+    "clients by the hundred": Shop(6, 2600, 0.06, 50, 0.05, requests=60, stale=1, failed=110, buried=40),
+    "more instances than clients": Shop(400, 10, 20, 2000, 0.05, requests=125, stale=5, failed=10, buried=300),
+    "seldom called": Shop(40, 200, 0.02, 90_000, 0.02, requests=30, stale=0.5, failed=2, buried=20),
+}
 
 
 def practice_shop() -> Shop:
