@@ -251,7 +251,7 @@ def test_only_the_right_name_gets_through(page):
 
 
 def test_the_whole_page_runs_on_the_sidecar_to_the_same_verdict(tmp_path):
-    verdict = "holds if payment moves and if there are three instances and if one of them goes"
+    verdict = "holds if payment moves; if there are three instances; if one of them goes"
     with Session(NOTEBOOK, tmp_path, env={CHOICE: "sidecar"}) as session:
         session.run_all()
         assert session.run_code('print(ENGINE, claims["C32"].verdict)').strip() == f"the course's sidecar {verdict}"

@@ -108,7 +108,7 @@ def verdict_of(cases) -> str:
         return NOT_SHOWN
     if all(outcomes):
         return "holds"
-    return "holds if " + " and if ".join(case.name for case in cases if case.holds) if any(outcomes) else "fails"
+    return "holds if " + "; if ".join(case.name for case in cases if case.holds) if any(outcomes) else "fails"
 
 
 @dataclass(frozen=True, slots=True)

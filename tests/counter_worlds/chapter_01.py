@@ -34,7 +34,7 @@ COUNTER = {
     "C30": [Change("c-gzip-server", '["gzip"] > 0', '["gzip"] > 1', "fails")],
     # A deadline that nobody keeps; a drip that is soon over.
     "C47": [
-        Change("c-time-drip", "time.sleep(0.2)", "time.sleep(0.02)", "holds if the service is well and if only"),
+        Change("c-time-drip", "time.sleep(0.2)", "time.sleep(0.02)", "holds if the service is well; if only"),
         Change("c-time-deadline", "call.result(timeout=seconds)", "call.result()", "holds if the service is well"),
     ],
     # One who numbers, checks or locks.

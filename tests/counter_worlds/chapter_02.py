@@ -64,14 +64,14 @@ COUNTER = {
             "r-mux-run",
             "    line.getresponse().read()",
             "    line.getresponse().read()\n    time.sleep(10 * WORK)",
-            "holds if 48 calls are made at once over six connections and if 48 calls are",
+            "holds if 48 calls are made at once over six connections; if 48 calls are",
         ),
         # Orders that are mostly text.
         Change(
             "r-size-contract",
             'f"customer-{',
             "f\"{40 * 'customer '}-{",
-            "holds if 48 calls are made at once over six connections and if a message is",  # and no bytes in between
+            "holds if 48 calls are made at once over six connections; if a message is",  # and no bytes in between
         ),
     ],
 }

@@ -38,7 +38,7 @@ COUNTER = {
             "q-kill-run",
             "min(left_after(mortal.kill",
             "min(left_after(later",
-            "holds if it lies in a durable queue and the broker ends in order and if it lies in a durable queue",
+            "holds if it lies in a durable queue and the broker ends in order; if it lies in a durable queue",
         ),
     ],
     # Nobody is ever sent more than one at a time.
@@ -59,7 +59,7 @@ COUNTER = {
     "C44": Change("q-more-sender", "consumers=2", "consumers=12", "fails"),
     "C45": [
         # An id may stand in the table twice.
-        Change("q-dead-claim", " primary key", "", "holds if all switches are on, against loss and if bad"),
+        Change("q-dead-claim", " primary key", "", "holds if all switches are on, against loss; if bad"),
         # One of the switches is off: some are lost; whether the eighth was on the disk, and comes again, is luck.
         Change(
             "q-dead-claim",

@@ -14,7 +14,7 @@ COUNTER = {
             "e-mark-go",
             "asleep(mark) for mark",
             "asleep(mark * 30) for mark",
-            "holds if the publisher has heard of it and if it is asleep for long",
+            "holds if the publisher has heard of it; if it is asleep for long",
         ),
     ],
     "C23": [
@@ -41,7 +41,7 @@ COUNTER = {
             "e-bus-run",
             "waits = [took(orders.publish) for _ in range(9)]",
             "waits = [took(time.sleep, work * listeners) for _ in range(9)]",
-            "holds if all live in one process, and ten are slow and if all live in one process, and one raises and if "
+            "holds if all live in one process, and ten are slow; if all live in one process, and one raises; if "
             "there is a bus between them, and ten are slow",
         ),
         # A bus that waits for what its listeners made of it.
@@ -49,7 +49,7 @@ COUNTER = {
             "e-bus-raise",
             "            work.exception(10)",
             "            work.result(10)",
-            "holds if all live in one process, and ten are slow and if all live in one process, and one raises and if "
+            "holds if all live in one process, and ten are slow; if all live in one process, and one raises; if "
             "there is a bus between them, and one raises",
         ),
     ],

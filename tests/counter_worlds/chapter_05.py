@@ -9,14 +9,14 @@ COUNTER = {
             "e-group",
             '"enable.auto.commit": False,',
             '"enable.auto.commit": False, "auto.offset.reset": "earliest",',
-            "holds if the group is new, as shipped and if it begins at the earliest",
+            "holds if the group is new, as shipped; if it begins at the earliest",
         ),
         # A job that flushes.
         Change(
             "e-io-job",
             "producer.produce(sys.argv[2], str(number))",
             "producer.produce(sys.argv[2], str(number))\nproducer.flush()",
-            "holds if it begins at the earliest and if the sender ends without a flush",
+            "holds if it begins at the earliest; if the sender ends without a flush",
         ),
     ],
     "C57": [
@@ -31,7 +31,7 @@ COUNTER = {
             "e-past-run",
             'take(moves, "mailing", **EARLIEST)',
             'take(moves, "billing", **EARLIEST)',
-            "holds if a service reads all the time and if a third is not written yet",
+            "holds if a service reads all the time; if a third is not written yet",
         ),
         # A log that forgets nothing while the reader is away.
         Change("e-wrong-run", "kafka.forget(orders, before=90)\n", "", "holds"),

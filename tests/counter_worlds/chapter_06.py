@@ -13,8 +13,8 @@ COUNTER = {
             "0.02, 0.03, 0.25",
             "0.02, 0.03, 0.005",
             (  # where the machine is busy, threads that wake up hide what a long poll waits for
-                "holds if its threads are compared with polling and if its delay is compared with long",
-                "holds if its threads are compared with polling and if its rate",
+                "holds if its threads are compared with polling; if its delay is compared with long",
+                "holds if its threads are compared with polling; if its rate",
             ),
         ),
     ],

@@ -36,21 +36,21 @@ COUNTER = {
             "g-who-door",
             "    if name is None:",
             "    if False:",
-            "holds if three instances stand behind it and if somebody listens before the door",
+            "holds if three instances stand behind it; if somebody listens before the door",
         ),
         # TLS without encryption.
         Change(
             "g-who-tls",
             "ADH-AES256-GCM-SHA384:AECDH-AES256-SHA:@SECLEVEL=0",
             "AECDH-NULL-SHA:@SECLEVEL=0",
-            "holds if three instances stand behind it and if somebody has no ticket.",
+            "holds if three instances stand behind it; if somebody has no ticket.",
         ),
         # Three instances, of which the door knows one.
         Change(
             "g-who-balance",
             "for one in three]",
             "for one in three[:1]]",
-            "holds if somebody has no ticket and if somebody listens before the door",
+            "holds if somebody has no ticket; if somebody listens before the door",
         ),
         # Nothing that could be read goes over the line behind the door.
         Change("g-who-tls", 'heard.count(b"7b1f")', 'heard.count(b"7b1f:")', "holds"),
@@ -61,14 +61,14 @@ COUNTER = {
             "g-kept-catalogue",
             "theory.zipf(PRODUCTS)",
             "theory.zipf(PRODUCTS, 0)",
-            "holds if one counter sees all calls and if one fetches for all",
+            "holds if one counter sees all calls; if one fetches for all",
         ),
         # Nobody waits for the one who fetches.
         Change(
             "g-old-laws",
             '"Coalesce": Coalesce()',
             '"Coalesce": Expire()',
-            "holds if one counter sees all calls and if the same pages are wanted again.",
+            "holds if one counter sees all calls; if the same pages are wanted again.",
         ),
         # The three ask the first one's bucket.
         Change(

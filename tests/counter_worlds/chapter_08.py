@@ -23,7 +23,7 @@ COUNTER = {
             "d-lease-bare", "if now < end", "if end", "holds if one has died and a tool that speaks Consul is asked"
         ),
         # The leases of the registry that speaks Consul outlast the measurement.
-        Change("d-keeper", "ttl=1.0", "ttl=40.0", "holds if one has died and a book with leases is asked and if all"),
+        Change("d-keeper", "ttl=1.0", "ttl=40.0", "holds if one has died and a book with leases is asked; if all"),
     ],
 }
 

@@ -36,7 +36,7 @@ COUNTER = {
             "l-cascade-sim",
             "if wait > 0.5:",
             "if False:",
-            "holds if somebody notices and if the rest have room and if the rest are nearly full",
+            "holds if somebody notices; if the rest have room; if the rest are nearly full",
         ),
         # Nobody notices any more.
         Change(
@@ -52,7 +52,7 @@ COUNTER = {
             "l-layer-run",
             ", choose=by_address)",
             ")",
-            "holds if calls are dealt out (application) and if callers have addresses of their own (network) and if "
+            "holds if calls are dealt out (application); if callers have addresses of their own (network); if "
             "each call opens a connection (transport) and if",
         ),
         # The client's policy is the default.
@@ -64,7 +64,7 @@ COUNTER = {
             "l-layer-http",
             "return place(peer[0]) % 3",
             'return place(peer[0].rpartition(".")[0]) % 3',
-            "holds if calls are dealt out (application) and if each call opens a connection (transport)",
+            "holds if calls are dealt out (application); if each call opens a connection (transport)",
         ),
     ],
 }

@@ -11,7 +11,7 @@ COUNTER = {
             "v-trace-tears",
             "pool.submit(",
             WITH_CONTEXT,
-            "holds if every hop hands the context on and if a pool works without the context",
+            "holds if every hop hands the context on; if a pool works without the context",
         ),
         # Nobody hands the ids to the queue.
         Change("v-trace-orders", "prepare(channel, ", "(lambda *_: None)(channel, ", "fails"),
@@ -28,8 +28,8 @@ COUNTER = {
             "v-hunt-shop",
             "pool.submit(",
             WITH_CONTEXT,
-            "holds if logs have the trace's id and if metrics have a series for each instance and if traces are whole "
-            "and if a pool lost",
+            "holds if logs have the trace's id; if metrics have a series for each instance; if traces are whole"
+            "; if a pool lost",
         ),
         # The log's lines have no id: the slowest order finds lines that are not its own.
         Change("v-hunt-logs", "{trace_id:032x}", "none", "holds if metrics have a series for each instance and if"),
@@ -38,7 +38,7 @@ COUNTER = {
             "v-hunt-traffic",
             "label=lambda name, article: name)",
             'label=lambda name, article: name.partition("-")[0])',
-            "holds if logs have the trace's id and if traces are whole",
+            "holds if logs have the trace's id; if traces are whole",
         ),
     ],
 }

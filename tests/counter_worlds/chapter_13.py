@@ -14,7 +14,7 @@ REPLAY = "a call that is signed, with a nonce, comes again"
 
 
 def only(*names):
-    return "holds if " + " and if ".join(names) + "."
+    return "holds if " + "; if ".join(names) + "."
 
 
 COUNTER = {

@@ -16,21 +16,21 @@ COUNTER = {
             "m-beside-run",
             '"connect-failure"',
             '"refused-stream"',
-            "holds if payment moves and if there are three instances.",
+            "holds if payment moves; if there are three instances.",
         ),
         # Two of the instances are known to it.
         Change(
             "m-beside-run",
             '{"servers": shelves}',
             '{"servers": shelves[:2]}',
-            "holds if payment moves and if one of them goes.",
+            "holds if payment moves; if one of them goes.",
         ),
         # The brain is not told where payment is now.
         Change(
             "m-brain-moved",
             "[moved.address]",
             "[old.address]",
-            "holds if there are three instances and if one of them goes.",
+            "holds if there are three instances; if one of them goes.",
         ),
     ],
 }

@@ -9,21 +9,21 @@ COUNTER = {
             "c-wrong-far",
             "rtt / 2",
             "rtt / 200",
-            "holds if two calls in turn travel 1 ms and if two calls in turn travel 150 ms",
+            "holds if two calls in turn travel 1 ms; if two calls in turn travel 150 ms",
         ),
         # orders does itself what it left to the consumers.
         Change(
             "c-far-ways",
             'publish(b"an order")',
             "in_turn()",
-            "holds if two calls in turn travel 1 ms and if either cloud is enough and they share nothing.",
+            "holds if two calls in turn travel 1 ms; if either cloud is enough and they share nothing.",
         ),
         # The two clouds fail together.
         Change(
             "c-region-needs-both",
             "(0,): ONE_CLOUD, (1,): ONE_CLOUD",
             "(0, 1): 2 * ONE_CLOUD",
-            "holds if two calls in turn travel 1 ms and if nobody waits for the far calls.",
+            "holds if two calls in turn travel 1 ms; if nobody waits for the far calls.",
         ),
     ],
     "C09": [
@@ -34,7 +34,7 @@ COUNTER = {
             "c-case-run",
             "STYLES[name]",
             'STYLES[name.replace("broadcast", "log")]',
-            "holds if a page needs the outcome and if many want to hear it live and if a listener was away",
+            "holds if a page needs the outcome; if many want to hear it live; if a listener was away",
         ),
     ],
     # Both brokers are logs: one may choose blindly.
