@@ -53,7 +53,7 @@ COUNTER = {
             ", choose=by_address)",
             ")",
             "holds if calls are dealt out (application); if callers have addresses of their own (network); if "
-            "each call opens a connection (transport) and if",
+            "each call opens a connection (transport); if",
         ),
         # The client's policy is the default.
         Change(

@@ -32,7 +32,7 @@ COUNTER = {
             "; if a pool lost",
         ),
         # The log's lines have no id: the slowest order finds lines that are not its own.
-        Change("v-hunt-logs", "{trace_id:032x}", "none", "holds if metrics have a series for each instance and if"),
+        Change("v-hunt-logs", "{trace_id:032x}", "none", "holds if metrics have a series for each instance; if"),
         # All of inventory is one series.
         Change(
             "v-hunt-traffic",

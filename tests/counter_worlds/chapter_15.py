@@ -4,11 +4,11 @@ from tests.counter_worlds import Change
 
 COUNTER = {
     "C63": [
-        # The other continent is next door.
+        # The other continent is next door, and next door is so far that nothing which the machine does counts beside it.
         Change(
             "c-wrong-far",
             "rtt / 2",
-            "rtt / 200",
+            "0.02 + rtt / 200",
             "holds if two calls in turn travel 1 ms; if two calls in turn travel 150 ms",
         ),
         # orders does itself what it left to the consumers.
