@@ -4,7 +4,7 @@ from tests.counter_worlds import Change
 
 COUNTER = {
     "C63": [
-        # The other continent is next door, and next door is so far that nothing which the machine does counts beside it.
+        # The other continent is next door, and next door is so far that no load of the machine counts beside it.
         Change(
             "c-wrong-far",
             "rtt / 2",
