@@ -359,8 +359,8 @@ def test_a_message_outlives_its_time_behind_a_higher_priority(broker, channel):
     """Only the head of the queue expires, and the head is of the highest priority."""
     name = declare(broker, channel, max_priority=5)
     channel.confirm_delivery()
-    channel.basic_publish("", name, b"low", pika.BasicProperties(priority=1, expiration="20"))
     channel.basic_publish("", name, b"high", pika.BasicProperties(priority=4))
+    channel.basic_publish("", name, b"low", pika.BasicProperties(priority=1, expiration="20"))
     channel.basic_publish("", name, b"head", pika.BasicProperties(priority=5, expiration="40"))
     eventually(lambda: depth(channel, name) == 2)  # "head" is gone, and with it the time of "low"
     assert channel.basic_get(name, auto_ack=True)[2] == b"high"

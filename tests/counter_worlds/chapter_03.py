@@ -7,7 +7,7 @@ COUNTER = {
     "C02": Change("q-direct-burst", "PATIENCE = 0.25", "PATIENCE = 10.0", "holds if all switches meet a kill"),
     # A worker that answers the first question first.
     "C05": Change(
-        "q-rpc-two", "in reversed(held)", "in held", "holds if each has its own queue and looks at the id and"
+        "q-rpc-two", "in reversed(held)", "in held", "holds if each has its own queue and looks at the id; if"
     ),
     # A handler that leaves the work to a thread, and then answers.
     "C06": Change(
