@@ -323,8 +323,8 @@ class Session:
             return True
 
     def kill_in_cell(self, index: int, after: float, limit: float = 30.0) -> set[int]:
-        """Run a cell, and kill the kernel when it has run for ``after`` seconds and a server listens; returns the ports
-        that were open, and sees that all children end.
+        """Run a cell, and kill the kernel when it has run for ``after`` seconds and a server listens, or when the cell
+        is over before; returns the ports that were open, and sees that all children end.
 
         A restart that the kernel does not answer ends the same way. Raises AssertionError when a
         port still listens or a child lives ``limit`` s later; 30 are far more than a busy machine needs.
@@ -344,6 +344,8 @@ class Session:
 
         with suppress(DeadKernelError, RuntimeError, psutil.NoSuchProcess), self._while_it_serves(after, kill):
             self.run_cell(index)
+        if not family_then:
+            kill(self.open_ports())
         for process in idle:
             with suppress(psutil.NoSuchProcess):
                 process.kill()

@@ -356,12 +356,12 @@ def test_a_full_priority_queue_drops_the_highest_first(broker, channel):
 
 
 def test_a_message_outlives_its_time_behind_a_higher_priority(broker, channel):
-    """Only the head of the queue expires, and the head is of the highest priority."""
+    """Only the head of the queue expires, and the head is of the highest priority. None waits for a confirm: "low" must
+    not be the head when its time is over."""
     name = declare(broker, channel, max_priority=5)
-    channel.confirm_delivery()
+    channel.basic_publish("", name, b"low", pika.BasicProperties(priority=1, expiration="300"))
     channel.basic_publish("", name, b"high", pika.BasicProperties(priority=4))
-    channel.basic_publish("", name, b"low", pika.BasicProperties(priority=1, expiration="20"))
-    channel.basic_publish("", name, b"head", pika.BasicProperties(priority=5, expiration="40"))
+    channel.basic_publish("", name, b"head", pika.BasicProperties(priority=5, expiration="600"))
     eventually(lambda: depth(channel, name) == 2)  # "head" is gone, and with it the time of "low"
     assert channel.basic_get(name, auto_ack=True)[2] == b"high"
     assert channel.basic_get(name)[0] is None
