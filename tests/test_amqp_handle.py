@@ -281,6 +281,18 @@ def test_a_port_that_was_taken_meanwhile_ends_a_restart_only():
     assert bodies(broker.restart(), "keeps") == [b"persistent"]
 
 
+def test_a_port_that_is_soon_free_again_is_waited_for(process):
+    """Of all connections of a machine one may get the number while nobody listens there."""
+    broker = start_broker(process=process)
+    broker.kill()
+    stranger = socket.create_server(("127.0.0.1", broker.port))
+    leaves = threading.Timer(0.3, stranger.close)
+    leaves.start()
+    broker.restart()
+    leaves.join()
+    assert broker.is_running
+
+
 def test_a_file_that_cannot_be_used_is_refused(process, tmp_path):
     letter = tmp_path / "letter"
     letter.write_text("to my aunt\n" * 500)

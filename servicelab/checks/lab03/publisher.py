@@ -89,6 +89,8 @@ class Sender(BrokerStage):
             said = self.send()
         finally:
             power.wait(10)
+        if power.error:
+            raise power.error
         return said, self.returned >= power.answer
 
     def closed(self):

@@ -3,6 +3,7 @@
 import functools
 import os
 import pickle
+import time
 from pathlib import Path
 from urllib.parse import quote
 
@@ -18,6 +19,8 @@ from servicelab.trace import Trace
 GUEST = {"guest": "guest"}
 #: Seconds; what RabbitMQ suggests to a client (https://www.rabbitmq.com/docs/heartbeats).
 HEARTBEAT = 60
+#: Seconds for which a restart tries to get its port back.
+AGAIN = 2.0
 
 
 class Broker(Server):
@@ -149,10 +152,16 @@ class Broker(Server):
         if self.port is None:
             return self.start()
         self._engine.stop()
-        try:
-            self._begin(self.port)
-        except OSError as error:
-            raise ServerError(f"{self.name} could not listen on port {self.port} again: {error.strerror}") from error
+        end = time.monotonic() + AGAIN
+        while True:
+            try:
+                self._begin(self.port)
+                break
+            except OSError as error:  # while it was away, the system may have given the number to somebody's connection
+                if time.monotonic() > end:
+                    told = f"{self.name} could not listen on port {self.port} again: {error.strerror}"
+                    raise ServerError(told) from error
+            time.sleep(0.05)
         self._wait_until_it_answers()
         self._note("restarted")
         return self
