@@ -148,7 +148,10 @@ class Broker(Server):
         self._note("killed")
 
     def restart(self):
-        """Stop it, if it runs, and start it again on the same port with the same file; returns self."""
+        """Stop it, if it runs, and start it again on the same port with the same file; returns self.
+
+        Raises ServerError when somebody else has had the port for :data:`AGAIN` seconds.
+        """
         if self.port is None:
             return self.start()
         self._engine.stop()
