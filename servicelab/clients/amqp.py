@@ -14,6 +14,7 @@ import pika
 
 from servicelab.clients.amqp_stamps import Stamps
 from servicelab.lifecycle import Component, ServerError, server_at
+from servicelab.servers.threads import join
 from servicelab.trace import Trace
 
 _numbers = itertools.count(1)
@@ -169,7 +170,7 @@ class Consumer(Component):
         if threading.current_thread() is self._thread:
             raise _Crash
         self._abort_callback()
-        self._thread.join(2.0)
+        join([self._thread], 2.0)
 
     # -- start and stop ---------------------------------------------------------------------
 
@@ -200,11 +201,10 @@ class Consumer(Component):
             self._end_with("stopped")
             with suppress(pika.exceptions.AMQPError):
                 connection.add_callback_threadsafe(self._channel.stop_consuming)
-            thread.join(1.0)
-            if thread.is_alive():
+            if join([thread], 1.0):
                 self._forget()
                 self._abort_callback()
-                thread.join(0.5)
+                join([thread], 0.5)
         self._connection = None
 
     # -- in its thread ----------------------------------------------------------------------

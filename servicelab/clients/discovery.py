@@ -23,6 +23,7 @@ from servicelab.lifecycle import Component, ServerError
 from servicelab.policies.balancer import RoundRobin
 from servicelab.policies.lookup import Told, find
 from servicelab.policies.resolver import Freshness, OnDemand, View, left
+from servicelab.servers.threads import join
 from servicelab.trace import Trace
 
 __all__ = ["DNSSource", "Instance", "NobodyThere", "RegistrySource", "Resolver"]
@@ -173,8 +174,8 @@ class Resolver(Component):
         self._halt.set()
         if hasattr(self._source, "close"):
             self._source.close()
-        if self._thread is not None and self._thread.ident is not None:
-            self._thread.join(2.0)
+        if self._thread is not None:
+            join([self._thread], 2.0)
         self._source = self._thread = None
 
     def _state(self):

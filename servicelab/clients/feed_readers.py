@@ -23,7 +23,7 @@ from servicelab.lifecycle import Server
 from servicelab.servers.feed import Feed, Outbox
 from servicelab.servers.proto import load_proto
 from servicelab.servers.server_process import Footprint, ServerProcess
-from servicelab.servers.threads import shut
+from servicelab.servers.threads import join, shut
 from servicelab.servers.ways import TRACKING, over_grpc, over_socketio, over_websocket, web
 
 
@@ -275,8 +275,7 @@ def deliver(way: Way, count: int = 40, gap: float = 0.03, *, seed: int = 1, toxi
             requests = reader.requests - requests
         finally:
             reader.close()
-            if thread.is_alive():
-                thread.join(2.0)
+            join([thread], 2.0)
     latencies = [arrived[id] - at for id, at in published.items()]
     return Delivery(latencies, (after.up - before.up) / count, (after.down - before.down) / count, requests / count)
 

@@ -20,6 +20,7 @@ import requests
 
 from servicelab.arguments import positive, seconds, whole
 from servicelab.clients.session import status_of
+from servicelab.servers.threads import join
 
 MOST_CLIENTS = 512
 
@@ -127,10 +128,7 @@ class _Load:
         finally:
             self.halt.set()
             self.go.set()
-            bound = time.monotonic() + 0.5
-            for thread in threads:
-                if thread.ident is not None:
-                    thread.join(max(0.0, bound - time.monotonic()))
+            join(threads, 0.5)
         if self.mistake is not None:
             raise self.mistake
         with self.lock:  # what still hangs can add nothing any more

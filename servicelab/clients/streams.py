@@ -27,7 +27,7 @@ from servicelab.policies.heartbeat import Heartbeat
 from servicelab.policies.reconnect import Reconnect, Resume, Seen
 from servicelab.servers.events import number_of
 from servicelab.servers.message_stamps import Talk
-from servicelab.servers.threads import shut
+from servicelab.servers.threads import join, shut
 from servicelab.servers.websocket import Stamping
 from servicelab.trace import Trace
 
@@ -233,7 +233,7 @@ def hang_up(connection: "Connection") -> None:
         connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     shut(connection.socket)
     connection.recv_messages.close()  # its reading thread stands still while much is unread, and would not see the end
-    connection.recv_events_thread.join(1.0)
+    join([connection.recv_events_thread], 1.0)
 
 
 def disconnect(client) -> None:
@@ -257,7 +257,7 @@ def disconnect(client) -> None:
     if eio.queue is not None:
         eio.queue.put(None)  # a writing thread that missed the end of the connection would wait for 50 s
     if reader is not None:
-        reader.join(2.0)
+        join([reader], 2.0)
     if eio.http is not None:
         eio.http.close()
 

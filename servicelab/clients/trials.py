@@ -28,6 +28,7 @@ from servicelab.servers import serve
 from servicelab.servers.amqp import start_broker
 from servicelab.servers.kafka import KafkaCluster
 from servicelab.servers.pubsub import Publisher
+from servicelab.servers.threads import join
 
 _numbers = count(1)  # one of each kind may be on trial at the same time as another
 
@@ -166,7 +167,7 @@ def _listening(work, name, is_ready):
         yield
     finally:
         over.set()
-        thread.join(10)
+        join([thread], 10.0)
 
 
 class Log(_Style):

@@ -12,6 +12,7 @@ from servicelab.servers.arguments import check_app, check_options
 from servicelab.servers.engine import Engine
 from servicelab.servers.server_process import HTTPProcess
 from servicelab.servers.stamps import Stamped
+from servicelab.servers.threads import join
 from servicelab.trace import Trace
 
 
@@ -67,8 +68,8 @@ class HTTPServer(Server):
     def _close(self):
         if self._engine is not None:
             self._engine.end()
-            if self._thread is not None and self._thread.ident is not None:
-                self._thread.join(1.0)
+            if self._thread is not None:
+                join([self._thread], 1.0)
             self._engine = self._thread = None
 
 

@@ -18,6 +18,7 @@ import threading
 import time
 
 from servicelab.lifecycle import HOST, ServerError, server_at
+from servicelab.servers.threads import join
 from servicelab.trace import Trace
 
 #: Seconds in which the child must have imported Python and what it serves, and listen.
@@ -63,9 +64,7 @@ class Child:
     def output(self) -> collections.deque[str]:
         """The last 200 lines that it wrote to stdout or stderr; once it has died, with its last words."""
         if self._process is not None and not self.is_alive:
-            for thread in self._threads:
-                if thread.ident is not None and thread is not threading.current_thread():
-                    thread.join(0.5)  # a grandchild that lives on may hold the pipe open
+            join(self._threads, 0.5)  # a grandchild that lives on may hold the pipe open
         return self._output
 
     @property
@@ -130,9 +129,7 @@ class Child:
         with contextlib.suppress(OSError):
             process.stdin.close()
         for thread, pipe in zip(self._threads, (process.stdout, process.stderr)):
-            if thread.ident is not None:
-                thread.join(0.5)
-            if not thread.is_alive():
+            if not join([thread], 0.5):
                 pipe.close()
         if self.trace is not None and self.feed in self.trace.feeds:
             self.trace.feeds.remove(self.feed)

@@ -12,6 +12,7 @@ import threading
 import redis
 
 from servicelab.lifecycle import Component, Server, ServerError
+from servicelab.servers.threads import join
 
 
 class FakeRedis(Server):
@@ -35,7 +36,7 @@ class FakeRedis(Server):
     def _close(self):
         self._server.shutdown()
         self._server.server_close()
-        self._thread.join(1)
+        join([self._thread], 1.0)
 
 
 class RemoteRedis(Component):

@@ -7,6 +7,7 @@ import zmq
 
 from servicelab.checks.learner_traceback import told
 from servicelab.checks.scenario import Aside, Stage
+from servicelab.servers.threads import join
 
 
 class Recorded(zmq.Context):
@@ -78,7 +79,7 @@ class WireStage(Stage):
         ending = Aside(lambda: zmq.Context.term(self.context)).start()
         for thread in set(threading.enumerate()) - self._threads:
             if not thread.name.startswith("servicelab"):
-                thread.join(0.5)
+                join([thread], 0.5)
         if all(one.wait(1.0) for one in self.asides):
             for socket in self.context.made + self._own:
                 socket.close(0)

@@ -14,7 +14,7 @@ from servicelab.clients.session import callee_of
 from servicelab.clients.streams import open_websocket
 from servicelab.servers.message_stamps import Talk
 from servicelab.servers.socketio import SocketIOServer, describe
-from servicelab.servers.threads import shut
+from servicelab.servers.threads import join, shut
 from servicelab.trace import Trace
 
 PATIENCE = 1.5  # seconds for an answer
@@ -61,7 +61,7 @@ class Customer:
     def close(self) -> None:
         """Go without a word, as a phone in a tunnel does."""
         shut(self._line.socket)
-        self._line.recv_events_thread.join(1.0)
+        join([self._line.recv_events_thread], 1.0)
 
     def _send(self, packet):
         self._sent += 1
