@@ -23,6 +23,16 @@ class Right:
         channel.basic_ack(method.delivery_tag)
 
 
+class PutsBack(Right):
+    """What jams comes again at once, and its consumer lives."""
+
+    def on_message(self, channel, method, properties, body):
+        try:
+            super().on_message(channel, method, properties, body)
+        except Exception:
+            channel.basic_nack(method.delivery_tag)
+
+
 class ByParts:
     """Byte for byte; one way out, at the end."""
 
@@ -107,6 +117,8 @@ PRINT = "        self.print_label(number)\n"
 ACK = "channel.basic_ack(method.delivery_tag)"
 REJECT = "channel.basic_reject(method.delivery_tag, requeue=False)"
 FORGET = "            return channel.basic_ack(method.delivery_tag) =>             return"
+KEEPS = f"        try:\n    {PRINT}        except Exception:\n            return\n"
+PUT_BACK = "channel.basic_reject(method.delivery_tag)"
 ForgetsVouchers = but(Right, FORGET)
 TRY = "            try:\n                channel.basic_publish"
 left_open = but(
@@ -121,6 +133,7 @@ deletes = (
 RIGHT = {
     "path by path": (Right, move),
     "one way out": (ByParts, consuming),
+    "puts back what jams": (PutsBack, move),
     "a transaction": (Right, in_a_transaction),
 }
 PRINTERS = {
@@ -138,6 +151,11 @@ PRINTERS = {
     "whatever jams is rejected": (
         but(Right, f"{PRINT} =>         try:\n    {PRINT}        except Exception:\n            return {REJECT}\n"),
         "print-fails",
+    ),
+    "what jams is kept": (but(Right, f"{PRINT} => {KEEPS}"), "settled"),
+    "what jams is put back, and acknowledged": (
+        but(Right, f"{PRINT} => {KEEPS.replace('return', PUT_BACK)}"),
+        "settled",
     ),
     "by its beginning": (
         but(Right, "kind, number = body.decode().split() => kind, number, *_ = body.decode().split()"),

@@ -196,6 +196,14 @@ WRONG = {
         ),
         {"no-note"},
     ),
+    "parked as text": (
+        but(Right, f"{PARK} => {PARK.replace('body', 'str(body)')}"),
+        {"no-note"},
+    ),
+    "sent on as text": (
+        but(Right, "tries}\", body => tries}\", body.decode(errors='replace')"),
+        {"no-note"},
+    ),
     "no id": (but(Right, "message_id=properties.message_id, => "), {"no-note"}),
     "parked in a transient message": (
         but(Right, f"{PARK} =>             note.delivery_mode = 1\n{PARK}"),

@@ -108,6 +108,10 @@ WRONG = {
         ),
         {"not-acked"},
     ),
+    "what comes again is not acknowledged": (
+        but(Right, f"        {ACK} =>         if not method.redelivered:\n            {ACK}"),
+        {"not-acked"},
+    ),
     "never acknowledges": (but(Right, f"        {ACK}\n => "), {"not-acked"}),
     "dies of a known one": (but(Right, "not known => True"), {"not-acked"}),
     "forgets what is acknowledged": (

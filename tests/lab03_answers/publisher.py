@@ -163,12 +163,32 @@ WRONG = {
     "connection never reopened": (NeverReopens, {"gave-up"}),
     "tries once": (but(Right, "if time.monotonic() > end: => if True:"), {"gave-up"}),
     "tries for ever": (but(Right, "if time.monotonic() > end: => if False:"), {"no-bool"}),
+    "patient for two seconds, whatever is asked": (
+        but(Right, "self.patience\n        while => 2\n        while"),
+        {"pace"},
+    ),
+    "counts attempts, not seconds": (
+        but(
+            Right,
+            "end = time.monotonic() + self.patience => tries = int(self.patience / 0.05)",
+            "while True: => for left in reversed(range(tries)):",
+            "if time.monotonic() > end: => if not left:",
+        ),
+        {"pace"},
+    ),
     "patient once": (but(Right, "> end: => > vars(self).setdefault('end', end):"), {"pace"}),
     "no pause between attempts": (but(Right, "0.05 => 0"), {"pace"}),
     "a second between attempts": (but(Right, "0.05 => 1"), {"pace"}),
     "no id": (but(Right, "message_id=message_id, => "), {"no-id"}),
     "a new id at each attempt": (but(Right, "message_id=message_id => message_id=str(time.monotonic_ns())"), {"no-id"}),
     "arguments forgotten": (but(Right, ", arguments=self.arguments => "), {"full"}),
+    "arguments on the first connection only": (
+        but(
+            Right,
+            "self.open()\n\n => self.open()\n        self.arguments = None\n\n",
+        ),
+        {"gave-up"},
+    ),
     "says nothing": (but(Right, "return True => return"), {"no-bool"}),
     "a connection for each mail, left open": (
         but(Right, "if self.connection.is_closed: => if True:"),

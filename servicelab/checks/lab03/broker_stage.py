@@ -91,16 +91,16 @@ class BrokerStage(Stage):
         return self.use(self.current)
 
     def settles(self, queue) -> bool:
-        """Let the process take what there is, and stop it: is all of it settled, and did the process live? ``told``
-        says how it stands."""
+        """Let the process take what there is, and stop it: is all of it settled, and did the process live? ``lives``
+        and ``told`` say how it stands."""
         current = self.current
         wait_until(lambda: self.broker.depth(queue) == (0, 0) or not current.is_running or current.handled > MANY, 2.0)
         (ready, unacked), dead = self.broker.depth(queue), self.broker.depth(f"{queue}.dead")[0]
-        lives = current.is_running
+        self.lives = current.is_running
         current.stop()
         self.told = f"{ready} ready, {unacked} unacknowledged, prefetch {current.prefetch}, {dead} dead letters"
         self.told += last_words(current)
-        return lives and ready + unacked == 0
+        return self.lives and ready + unacked == 0
 
     def step(self, what):
         """It has done ``what``; and dies, if that was step ``dies_after``."""

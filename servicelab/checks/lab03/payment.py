@@ -105,5 +105,6 @@ def killed_after_each_step(till):
         wait_until(lambda first=first: not first.is_running or first.handled, 2.0)
         one.ledger.cut()
         wait_until(lambda one=one: one.broker.depth(QUEUE)[1] == 0, 1.0)  # the broker has noticed
-        one.work_off()
+        acked = one.work_off()
         yield "killed", one.charged == ["ada 1900"], f"{one.died}; {one.told}"
+        yield acked
