@@ -166,6 +166,15 @@ CLIENTS = {
         "response, error = None, problem => response, error, first = None, problem, first or problem",
         "raise error => raise first",
     ),
+    "the first response": (
+        "tries",
+        "return response => return first if failed else response",
+        "failed = error => first = response if attempt == 1 else first\n            failed = error",
+    ),
+    "nothing when the budget says no": (
+        "wrong-type",
+        "not self.budget.withdraw(): => (not self.budget.withdraw() and [response := None]):",
+    ),
     "hides the error": ("wrong-type", "raise error => return None"),
     "retries 429": ("final", ">= 500 => >= 500 or response.status_code == 429"),
     "repeats any POST": ("unsafe", f"{SAFE} or key is not None => True"),
@@ -196,6 +205,7 @@ CLIENTS = {
     ),
     "retries refill the budget": ("tokens", "self.sleep(next( => self.budget.deposit()\n            self.sleep(next("),
     "a seed of its own": ("chance", "1.0, self.rng => 1.0, random.Random(7)"),
+    "chance of its own": ("chance", "1.0, self.rng => 1.0, random.Random()"),
     "the first delay each time": ("pauses", "next(pauses) => next(delays(0.05, 1.0, self.rng))"),
     "delays that go on": (
         "pauses",
