@@ -40,7 +40,7 @@ class Client:
 
     def request(self, method, url, key=None):
         self.budget.deposit()
-        headers = {"Idempotency-Key": key} if key else {}
+        headers = {"Idempotency-Key": key} if key is not None else {}
         is_safe = method in ("GET", "PUT", "DELETE") or key is not None
         pauses = delays(0.05, 1.0, self.rng)
         for attempt in range(1, 5):
@@ -181,7 +181,7 @@ CLIENTS = {
     "repeats PATCH": ("unsafe", f'{SAFE} => method != "POST"'),
     "repeats a POST after a 503": ("unsafe", "not is_safe => not (is_safe or error is None)"),
     "never repeats a POST": ("key", " or key is not None => "),
-    "None as a key": ("key", '{"Idempotency-Key": key} if key else {} => {"Idempotency-Key": str(key)}'),
+    "None as a key": ("key", '{"Idempotency-Key": key} if key is not None else {} => {"Idempotency-Key": str(key)}'),
     "a new key at each attempt": ("key", "headers=headers => headers={name: f'{key}-{attempt}' for name in headers}"),
     "a key for the session": ("key", "headers=headers => headers=self.session.headers.update(headers)"),
     "never sleeps": ("sleeps", "self.sleep(next(pauses)) => next(pauses)"),
