@@ -40,7 +40,7 @@ class Client:
 
     def request(self, method, url, key=None):
         self.budget.deposit()
-        headers = {"Idempotency-Key": key} if key else {}
+        headers = {"Idempotency-Key": key} if key is not None else {}
         is_safe = method in ("GET", "PUT", "DELETE") or key is not None
         pauses = delays(0.05, 1.0, self.rng)
         for attempt in range(1, 5):
@@ -166,13 +166,22 @@ CLIENTS = {
         "response, error = None, problem => response, error, first = None, problem, first or problem",
         "raise error => raise first",
     ),
+    "the first response": (
+        "tries",
+        "return response => return first if failed else response",
+        "failed = error => first = response if attempt == 1 else first\n            failed = error",
+    ),
+    "nothing when the budget says no": (
+        "wrong-type",
+        "not self.budget.withdraw(): => (not self.budget.withdraw() and [response := None]):",
+    ),
     "hides the error": ("wrong-type", "raise error => return None"),
     "retries 429": ("final", ">= 500 => >= 500 or response.status_code == 429"),
     "repeats any POST": ("unsafe", f"{SAFE} or key is not None => True"),
     "repeats PATCH": ("unsafe", f'{SAFE} => method != "POST"'),
     "repeats a POST after a 503": ("unsafe", "not is_safe => not (is_safe or error is None)"),
     "never repeats a POST": ("key", " or key is not None => "),
-    "None as a key": ("key", '{"Idempotency-Key": key} if key else {} => {"Idempotency-Key": str(key)}'),
+    "None as a key": ("key", '{"Idempotency-Key": key} if key is not None else {} => {"Idempotency-Key": str(key)}'),
     "a new key at each attempt": ("key", "headers=headers => headers={name: f'{key}-{attempt}' for name in headers}"),
     "a key for the session": ("key", "headers=headers => headers=self.session.headers.update(headers)"),
     "never sleeps": ("sleeps", "self.sleep(next(pauses)) => next(pauses)"),
@@ -196,6 +205,7 @@ CLIENTS = {
     ),
     "retries refill the budget": ("tokens", "self.sleep(next( => self.budget.deposit()\n            self.sleep(next("),
     "a seed of its own": ("chance", "1.0, self.rng => 1.0, random.Random(7)"),
+    "chance of its own": ("chance", "1.0, self.rng => 1.0, random.Random()"),
     "the first delay each time": ("pauses", "next(pauses) => next(delays(0.05, 1.0, self.rng))"),
     "delays that go on": (
         "pauses",

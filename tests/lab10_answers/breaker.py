@@ -189,6 +189,12 @@ EDITS = {
     ),
     "probes that expire": ("too-early", "not self.permits => not self.permits and now - self.since < self.wait_open"),
     "the first good probe closes": ("too-early", f"{PROBES} => {PROBES.replace('self.probes', '1')}"),
+    "the last probes, as many as the window holds": (
+        "share",
+        f"{WINDOW} => ",
+        "share = self.results.count(False) / len(self.results) => last = list(self.results)[-self.size :]\n"
+        "            share = last.count(False) / len(last)",
+    ),
     "probes in the window": ("share", 'maxlen=self.probes if state == "half-open" else self.size => maxlen=self.size'),
     "never closes again": ("share", "elif => elif False and"),
     "one bad probe of three": (
@@ -198,6 +204,10 @@ EDITS = {
     "half of the probes is not enough": (
         "share",
         f'{FAILURES} => share >= (0.51 if self.state == "half-open" else self.failure_rate)',
+    ),
+    "a majority of the probes": (
+        "settings",
+        f'{FAILURES} => share >= (0.5 if self.state == "half-open" else self.failure_rate)',
     ),
     "numbers of its own": ("settings", "= size, failure_rate, minimum_calls => = 10, 0.5, 4"),
     "a late success closes": (

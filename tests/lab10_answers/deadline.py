@@ -117,6 +117,12 @@ EDITS = {
         f'{{HEADER: {HANDED[:-3]}}} => {{HEADER: str(left)}} if steps[1:] and name == "gateway" else {{}}',
     ),
     "a session of its own": ("dropped", "web.post => requests.post"),
+    "one time for all": (
+        "meanwhile",
+        "end = time.monotonic() => app.end = time.monotonic()",
+        ">= end: => >= app.end:",
+        "left = end => left = app.end",
+    ),
     "zero is no header": ("zero", f"{ALLOWED} (max(0, float(request.headers.get(HEADER, 0))) or 2.0)"),
     "the first step for free": ("zero", f"{LOOK}            step()\n =>             step()\n{LOOK}"),
     "zero left still calls": (

@@ -19,7 +19,7 @@ from servicelab.servers import serve
 BASE, CAP = 0.05, 1.0
 WIDE, STEPS = (0.1, 2.5), (0.1, 0.2, 0.4, 0.8, 1.6, 2.5)  # another base and cap, and the steps that follow
 DRAWS = 400  # of each delay; the mean of so many lies within 6 % of the step from its own
-DOWN = "GET 503 503 503 503"
+DOWN = "GET 500 502 503 504"
 
 WORDS = words("""
 wrong-type: delays returns an iterator of seconds without end, withdraw True or False, request a response
@@ -110,7 +110,7 @@ class Till(Stage):
 class Web(requests.Session):
     """``raised`` is what its last request raised."""
 
-    raised = None
+    raised = "nothing yet"
 
     def request(self, *args, **options):
         try:
@@ -239,11 +239,12 @@ check_backoff.parts({f"calls: {code}": (code, lines) for code, lines in CALLS.it
 @desk
 def pauses(d):
     slept = []
-    for client in (d.client, d.another(2), *[d.client] * 14):
+    for client in (d.another(1), d.another(2), d.another(1), *[d.client] * 14):
         yield from d.send("tries", DOWN, client)
         slept.append(d.slept)
     yield "chance", slept[0] != slept[1], f"two clients slept {slept[0]}"
+    yield "chance", slept[0] == slept[2], f"two clients with the same seed slept {slept[0]} and {slept[2]}"
     for number, most in enumerate((0.05, 0.1, 0.2)):
-        longest = max(some[number] for some in slept)  # of 16; once in 60 000 it is by chance below half of its most
+        longest = max(some[number] for some in slept)  # of 17; once in 60 000 it is by chance below half of its most
         told = f"of {len(slept)} calls, before retry {number + 1}, the longest sleep was {longest:.3g} s"
         yield "pauses", most / 2 < longest <= most, told

@@ -57,8 +57,8 @@ SCENES = {
     "one bad probe": "open @130 not-three:3/3 +xvv share:4/4",
     "bad probes": "open @130 not-three:3/3 @140 +xxx @141 wait:0/1 @169.9 wait:0/1 @170 not-three:3/4",
     "two bad probes of four": "open @130 settings:4/5 +xxvv share:0/1",
-    "more probes than the window holds": "open @130 settings:6/7 +vvvxvv share:4/4",
-    "other settings": "vvvvvvxx settings:0/1 @106.5 settings:3/5 +vv too-early:0/1",
+    "more probes than the window holds": "open @130 settings:6/7 +vvvvxx share:4/4",
+    "other settings": "vvvvvvxx settings:0/1 @106.5 settings:3/5 +vv too-early:0/1 +x settings:0/1",
     "slow probes": "open @130 not-three:3/3 @161 too-early:0/6 +vvv rejections:4/4 xxxx never-opens:0/1",
     "late replies": "closed-rejects:14/14 open @120 late+vx late-reply:0/1 @130 late-reply:3/3 late+vvvv late-reply:0/1"
     " late+xxxx +vvv late-reply:1/1 late+xxxx late-reply:1/1",

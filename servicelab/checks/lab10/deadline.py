@@ -30,6 +30,8 @@ handed-down: the header hands down what came in minus what has passed since, in 
     of day?
 steps: each did all of its steps, in order, for this customer and for the next
     What is left of `steps` after the first order?
+meanwhile: a second customer has no time left, and comes during the work for the first: the first is served all the same
+    Where do you keep the time: with the request, or where the next request finds it?
 zero: called with {HEADER}: 0.000 or less: 504, no work, and no further call
     0 is a time, too, and not the same as no header. Where do you look first?
 too-late: its last step used up the time: 504, also from the last service, and the next one is not called
@@ -52,6 +54,7 @@ class Chain(Stage):
     def __init__(self, ask, make_hop):
         super().__init__(ask, make_hop)
         self.urls, self.apps, self.servers, self.did, self.got = {}, [], [], [], {}
+        self.meanwhile = []  # what happens during the next steps of work
         self.web = self.use(traced(requests.Session(), ask.trace, "client"))
 
     def start(self, payment=None, seconds=STEP, **steps):
@@ -59,6 +62,8 @@ class Chain(Stage):
 
         def work(step):
             self.did.append(step)
+            if self.meanwhile:
+                self.meanwhile.pop()()
             time.sleep(seconds)
 
         below = None
@@ -124,6 +129,14 @@ def at_leisure(c):
             left = float(c.got[name])
         yield "leisure", c.said[1] == 200, c.told
         yield "steps", c.did == ["gateway 1", "gateway 2", "orders 1", "orders 2", "payment 1"], f"it did {c.did}"
+
+
+@part
+def two_at_once(c):
+    c.start(gateway=2)
+    c.meanwhile = [lambda: c.web.post(c.urls["gateway"], headers={HEADER: "0.000"}, timeout=6)]
+    c.send("4.000")
+    yield "meanwhile", c.said[1] == 200 and not c.meanwhile, c.told
 
 
 @part

@@ -55,5 +55,5 @@ def sizes_at_work(w):
     widest = max(DEPENDENCIES, key=sizes.get)
     seen = w.seen(widest, seconds=60.0)
     stuck = max(seen[name].stuck for name in DEPENDENCIES if name != widest)
-    told = f"with {widest} hanging, {stuck:.0%} of the calls of another found no worker"
-    yield "sum-too-large", sum(sizes.values()) <= WORKERS, f"{sum(sizes.values())} places in all; {told}"
+    told = f"; with {widest} hanging, {stuck:.0%} of the calls of another found no worker" * (stuck >= 0.01)
+    yield "sum-too-large", sum(sizes.values()) <= WORKERS, f"{sum(sizes.values())} places in all{told}"
