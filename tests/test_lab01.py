@@ -91,7 +91,7 @@ def test_a_shop_has_the_stages_it_says_and_refuses_others():
 
 
 def test_a_shop_that_is_open_is_measured_gently():
-    with lab01.Shop(5, "line") as shop, pytest.raises(Enough, match="100 requests to orders were agreed"):
+    with lab01.Shop(5, "line") as shop, pytest.raises(Enough, match="60 requests to orders were agreed"):
         closed_loop(shop.probe("orders"), clients=16, count=400)
 
 

@@ -158,9 +158,10 @@ class Examiner:
             )
         return outcome.value
 
-    def calmly(self, function, *args, **options):
-        """:meth:`call`, and again when the machine stood still meanwhile, as far as there is time; a note says so."""
-        asked = ask_calmly(lambda: self.call(function, *args, **options), until=self.end)
+    def calmly(self, function, *args, spare: float = 0.0, **options):
+        """:meth:`call`, and again when the machine stood still meanwhile, as far as there is time; a note says so.
+        ``spare`` seconds are kept for what comes after it."""
+        asked = ask_calmly(lambda: self.call(function, *args, **options), until=self.end - spare)
         if asked.times > 1:
             name = getattr(function, "__name__", "your function")
             self.notes.append(f"The machine stood still for {asked.stood_still:.1f} s, so {name} was asked again.")

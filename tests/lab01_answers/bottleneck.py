@@ -148,6 +148,7 @@ ONE, FREE = "clients=16, count=30 => clients=1, count=4", "n = min(range(workers
 RIGHT = {
     "closed loop, heap, formula": (by_closed_loop, by_heap, by_formula),
     "open loop, SimPy, search": (by_open_loop, by_simpy, by_search),
+    "as many as were agreed": (but(by_closed_loop, "count=30 => count=60"), by_heap, by_formula),
     "threads by hand, generator, load": (by_threads, by_generator, by_load),
 }
 WRONG = {
@@ -159,7 +160,7 @@ WRONG = {
     "sum": (found("sum(limits.values())"), {"limit-wrong"}),
     "seconds in place of a rate": (found("1 / limits[stage]"), {"limit-wrong"}),
     "the pair turned round": (find("stage, limits[stage] => 60.0, 'payment'", of=is_told), {"wrong-type"}),
-    "400 requests": (find("count=30 => count=400"), {"not-gentle"}),
+    "70 requests": (find("count=30 => count=70"), {"not-gentle"}),
     "a worker that is never idle": (model("max(at, heapq.heappop(free)) => heapq.heappop(free)"), {"idle"}),
     "the waiting only": (model("append(end - at) => append(end - at - takes)"), {"idle"}),
     "nobody waits": (model("return times => return work"), {"queue"}),

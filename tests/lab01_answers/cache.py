@@ -122,6 +122,29 @@ WRONG = {
     "stores server errors": (cache("_code == 200 and => _code in (200, 500) and"), {"error-kept"}),
     "keeps any that is ok": (cache("answer.status_code == 200 and => answer.ok and"), {"error-kept"}),
     "keeps only what has a label": (cache('and "no-store" => and etag and "no-store"'), {"max-age"}),
+    "a new page without a label keeps the old one": (
+        cache('"etag": etag => "etag": etag or (copy["etag"] if copy and lasts else None)'),
+        {"old-label"},
+    ),
+    "max-age behind a comma and a space": (
+        cache("""re.search(r"max-age=(\\d+)", control) => re.search(r"(?:^|, )max-age=(\\d+)(?:$|, )", control)"""),
+        {"max-age"},
+    ),
+    "no-store in the first place": (
+        cache('"no-store" not in control => not control.startswith("no-store")'),
+        {"no-store"},
+    ),
+    "no-store in the last place": (
+        cache('"no-store" not in control => not control.endswith("no-store")'),
+        {"no-store"},
+    ),
+    "an error renews": (
+        cache(
+            "if answer.status_code == 304: => "
+            "copy and copy.update(until=until)\n        if answer.status_code == 304:"
+        ),
+        {"error-kept"},
+    ),
     "strips the quotes": (cache("""h": copy["etag"]} => h": copy["etag"].strip('"')}"""), {"label"}),
     "strips the W/": (cache('h": copy["etag"]} => h": copy["etag"].removeprefix("W/")}'), {"label"}),
     "sends no label": (cache('"etag": etag => "etag": None'), {"label"}),

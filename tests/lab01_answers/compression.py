@@ -58,5 +58,9 @@ WRONG = {
     ),
     "compresses everything to see": (sample("[:16_000] => "), {"too-much"}),
     "all its seconds so far": (sample("processor.seconds - start => processor.seconds"), YES),
+    "the effort of the whole, saved in the sample": (
+        sample("processor.seconds - start => (processor.seconds - start) * len(body) / len(sample)"),
+        {"quick-processor"},
+    ),
     "a ratio": (sample("saved / bytes_per_second > effort => saved / len(sample)"), {"wrong-type"}),
 }

@@ -138,6 +138,14 @@ class ByStreamToTheEnd:
             self.line.shutdown(socket.SHUT_RDWR)
 
 
+def half_has_a_name(seconds, url):
+    """Which error says that the server broke off is up to whoever writes it."""
+    try:
+        return by_timer(seconds, url)
+    except (HTTPException, ConnectionResetError) as error:
+        raise EOFError("the server broke off") from error
+
+
 # -- mistakes ------------------------------------------------------------------------------------------
 
 
@@ -233,6 +241,7 @@ RIGHT = {
     "socket": by_socket,
     "joined thread": by_joined_thread,
     "to the end of the line": ByStreamToTheEnd(),
+    "a name of its own for half an answer": half_has_a_name,
 }
 WRONG = {
     "timeout only": (timeout_only, {"late"}),
@@ -261,6 +270,19 @@ WRONG = {
     "half a body in the end": (reads(f"{OVER} from error => pass"), {"half"}),
     "the deadline is None": (reads(f"{OVER} from error => return None"), {"half"}),
     "half a body": (reads(f"raise {BROKEN} => break"), {"swallowed"}),
+    "nothing is an empty body": (
+        reads(
+            "if not piece: => if not piece and not answer:\n                    break\n                if not piece:"
+        ),
+        {"swallowed"},
+    ),
+    "looks at the clock on an error only": (
+        timer(
+            "if over.is_set(): => if False:",
+            "            raise\n    finally =>             raise\n        raise DeadlineExceeded\n    finally",
+        ),
+        {"half"},
+    ),
     "errors become None": (connection_errors("return None"), {"swallowed"}),
     "every error is a deadline": (reads("except TimeoutError => except OSError"), {"disguised"}),
     "a broken line is a deadline": (reads(f"{BROKEN} => DeadlineExceeded"), {"disguised"}),

@@ -260,6 +260,14 @@ class RemembersSkus(Service):
         return super().write(number, fields)
 
 
+class ForgetsOnDelete(RemembersSkus):
+    """A sku is free again after a DELETE, but not when a PUT gave its item another."""
+
+    def remove(self, number):
+        with self.lock:
+            del self.ever[self.rows.pop(number)["sku"]]
+
+
 def service(*changes):
     return but(Service, *changes).make
 
@@ -323,6 +331,13 @@ WRONG = {
         ),
         {"undone"},
     ),
+    "POST with a lock of its own": (
+        service(
+            "def add(self, fields):\n        with self.lock: => "
+            "own = threading.Lock()\n\n    def add(self, fields):\n        with self.own:"
+        ),
+        {"sku-race"},
+    ),
     "DELETE without the lock": (
         service("def remove(self, number):\n        with self.lock: => def remove(self, number):\n        if True:"),
         {"undone"},
@@ -351,13 +366,23 @@ WRONG = {
     "force=True": (service("fields = request.get_json() => fields = request.get_json(force=True)"), {"by-flask"}),
     "silent=True": (service("fields = request.get_json() => fields = request.get_json(silent=True)"), {"by-flask"}),
     "PATCH is a PUT": (service(f'{PUT} => {PUT}\n        @app.patch("/items/<int:number>")'), {"by-flask"}),
+    "GET takes, too": (
+        service(
+            '@app.post("/items/<int:number>/take") => @app.route("/items/<int:number>/take", methods=["GET", "POST"])'
+        ),
+        {"by-flask"},
+    ),
+    "DELETE of them all": (
+        service(f'{PUT} => app.add_url_rule("/items", "all", lambda: ("", 204), methods=["DELETE"])\n\n        {PUT}'),
+        {"by-flask"},
+    ),
     "PUT creates": (service("old = self.rows[number] => old = self.rows.get(number, {'id': number})"), {"unknown"}),
     "PUT is its own duplicate": (service('self.taken(fields["sku"], old["id"]) => self.taken(fields["sku"])'), {"put"}),
     "PUT changes the count only": (
         service(
             'return self.write(old["id"], fields) => return self.write(old["id"], old | {"count": fields["count"]})'
         ),
-        {"put"},
+        {"put", "duplicate"},
     ),
     "PUT is unchecked": (
         service('bad := stock.complaints(asked) => bad := {f: "is missing" for f in FIELDS if f not in asked}'),
@@ -367,6 +392,7 @@ WRONG = {
     "PUT takes any sku": (service('self.taken(fields["sku"], old["id"]) => False'), {"duplicate"}),
     "POST takes any sku": (service('self.taken(fields["sku"]) => False'), {"duplicate"}),
     "a sku is taken for ever": (RemembersSkus.make, {"duplicate"}),
+    "a sku is taken until a DELETE": (ForgetsOnDelete.make, {"duplicate"}),
     "shows nothing": (service("return jsonify(row) if => return jsonify(done=True) if"), {"put", "take"}),
     "200 for everything": (service("jsonify(row), 201 => jsonify(row), 200", DELETED), {"add", "delete"}),
     "200 for DELETE": (service(DELETED), {"delete"}),

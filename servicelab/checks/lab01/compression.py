@@ -66,7 +66,7 @@ def parcels(size: int) -> bytes:
 CASES = {
     "a text on a slow line": ("slow-line", lambda: parcels(200_000), 1e6, 5e7, True),
     "a short text on a slower line": ("slow-line", lambda: parcels(12_000), 4e4, 5e6, True),
-    "a quick processor": ("quick-processor", lambda: parcels(300_000), 3e6, 1e8, True),
+    "a quick processor": ("quick-processor", lambda: parcels(300_000), 3e6, 2e7, True),
     "a slow processor": ("slow-processor", lambda: parcels(300_000), 3e6, 1e6, False),
     "a fast line": ("fast-line", lambda: parcels(300_000), 2e8, 5e7, False),
     "thirteen bytes": ("dense", lambda: b'{"paid": true}', 1e4, 5e7, False),

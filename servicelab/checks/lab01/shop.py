@@ -16,7 +16,7 @@ from servicelab.trace import Trace
 STAGES = ("orders", "inventory", "payment", "line")
 NARROW, WIDE = 30.0, 90.0  # requests/s, about: so few that a busy machine can still answer them
 PACKET = 20_000  # bytes that an order sends over the line
-MOST = 100  # requests to one stage that were agreed
+MOST = 60  # requests to one stage that were agreed
 
 
 class Enough(Exception):
@@ -28,7 +28,7 @@ class Shop:
 
     ``stages`` are their names, ``probe(stage)`` is a function that sends one request to that stage alone, ``order()``
     sends one through all of them, ``trace`` records everything. Three stages are services with workers; the fourth is
-    a line that all orders share. ``sent`` counts the requests to each; more than 100 to one raise
+    a line that all orders share. ``sent`` counts the requests to each; more than 60 to one raise
     :class:`Enough`, since the shop is open. Use it in a ``with`` block: at its end the servers stop.
     """
 

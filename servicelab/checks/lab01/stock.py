@@ -44,8 +44,8 @@ by-flask: a body that is no JSON: 400; a form instead of JSON: 415; a method tha
 unknown: an id that nobody has, or nobody has any more: 404, whatever the method; PUT creates nothing (rule 3)
     The client asked for the wrong thing; did anything break? What does this error mean outside? And who gives out the
     ids?
-duplicate: a sku that another item has: 409, for POST and PUT; when that item is gone the sku is free (rule 5)
-    The item is fine by itself. With which items does your code compare it, and what becomes of the list after a DELETE?
+duplicate: a sku that another item has: 409, for POST and PUT; once nobody has it any more it is free (rule 5)
+    The item is fine by itself. With which items does your code compare it, and what do DELETE and PUT change there?
 id-again: no id is given out twice, not even that of an item which was deleted (rule 6)
     What does the number of items, or their highest id, tell about the ids that were given out? Who still has a link to
     the old item now gets the new one.
@@ -204,7 +204,8 @@ def other_languages(s):
     for request in (("POST", "/items"), ("PUT", path)):
         yield s.case("by-flask", 400, *request, data="{name", headers={"Content-Type": "application/json"})
         yield s.case("by-flask", 415, *request, data=MUG)
-    yield s.case("by-flask", 405, "PATCH", path, MUG)
+    for method, where in (("PATCH", path), ("GET", f"{path}/take"), ("DELETE", "/items")):
+        yield s.case("by-flask", 405, method, where)
 
 
 @part
@@ -223,7 +224,10 @@ def nobody_has_this_id(s):
 def duplicates(s):
     s.add(MUG)
     yield s.case("duplicate", 409, "POST", "/items", {**MUG, "name": "jar"})
-    yield s.case("duplicate", 409, "PUT", s.path(CUP), {**CUP, "sku": MUG["sku"]})
+    path = s.path(CUP)
+    yield s.case("duplicate", 409, "PUT", path, {**CUP, "sku": MUG["sku"]})
+    said, again = s.send("PUT", path, {**CUP, "sku": "C2"}), s.send("POST", "/items", CUP)
+    yield "duplicate", again.is_ok, f"{said.told}; {again.told}"
 
 
 @part
@@ -260,6 +264,11 @@ def many_at_once(s):
         said = s.crowd(*[put if trial % 2 else take] * TAKERS, ("DELETE", path), pause=pause)[-1]
         after = s.send("GET", path)
         yield "undone", not (said.is_ok and after.is_ok), f"{said.told}; then {after.told}"
+    path = s.path(POT)
+    for trial in range(TRIALS):  # each has a lock, but is it the same one?
+        wanted = {**POT, "sku": f"T{trial}"}
+        told = s.crowd(("PUT", path, wanted), ("POST", "/items", wanted), pause=0.001 * trial)
+        yield "sku-race", *one_each(told, 1, "one sku for a PUT and a POST")
 
 
 def one_each(told, right, what):
