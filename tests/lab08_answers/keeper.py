@@ -209,7 +209,7 @@ _CHANGES = {
     "the goodbye fails": ("goodbye-fails", "suppress(*NO_ANSWER) => suppress()"),
     "the goodbye fails at a 500": ("goodbye-fails", "suppress(*NO_ANSWER) => suppress(requests.RequestException)"),
     "patient with a lease": ("hangs", "timeout = ttl / 3 => timeout = 2 * ttl"),
-    "patient for most of a lease": ("waits-long", "timeout = ttl / 3 => timeout = 0.75 * ttl"),
+    "patient for most of a lease": ("waits-long", "ttl / 3.3 => ttl / 4", "timeout = ttl / 3 => timeout = 0.65 * ttl"),
     "impatient in the loop only": (
         "stop-hangs", "self.goodbye() => self.client.http.connections_timeout = 30; self.goodbye()"
     ),
