@@ -17,7 +17,7 @@ from servicelab.servers.registry.values import seconds
 
 LONG, SHORT = 10.0, 0.2  # seconds that a question may be kept waiting
 WATCHED, FEW = 0.4, 7  # seconds, and questions in them; with a pause of 0.1 s there are four, without one hundreds
-FAILURES, OUTAGE = 5, 1.5  # questions to the ill, or seconds, in which a pause that doubles has grown enough to be seen
+FAILURES, OUTAGE = 5, 2.5  # questions to the ill, or seconds, in which a pause that doubles has grown enough to be seen
 GROWN, TOGETHER = 1.6, 0.15  # by this the last pauses are longer than the first, and seconds of them all, at least
 SOON, BACK = 0.5, 2.0  # seconds in which somebody asks again, after one failure, or after many
 WAIT, LATE, GIVEN_UP = 1.3, 0.6, 2.4  # seconds of a wait, then those in which nobody, and all, give a question up
