@@ -166,6 +166,7 @@ _CHANGES = {
     ),
     "one lost kills": ("one-lost-kills", "ttl / 3.3 => ttl / 1.5"),
     "forty in a lease": ("hammers", "ttl / 3.3 => ttl / 40"),
+    "ten in a lease": ("hammers", "ttl / 3.3 => ttl / 10"),
     "the period of the chapter": ("stays-slow", "ttl / 3.3 => 0.3"),
     "never quick again": ("stays-slow", "continue => self.period *= 1.5"),
     "dies of a 500": ("thread-died", "NO_ANSWER: => requests.RequestException:"),
@@ -208,6 +209,7 @@ _CHANGES = {
     "the goodbye fails": ("goodbye-fails", "suppress(*NO_ANSWER) => suppress()"),
     "the goodbye fails at a 500": ("goodbye-fails", "suppress(*NO_ANSWER) => suppress(requests.RequestException)"),
     "patient with a lease": ("hangs", "timeout = ttl / 3 => timeout = 2 * ttl"),
+    "patient for most of a lease": ("waits-long", "ttl / 3.3 => ttl / 4", "timeout = ttl / 3 => timeout = 0.65 * ttl"),
     "impatient in the loop only": (
         "stop-hangs", "self.goodbye() => self.client.http.connections_timeout = 30; self.goodbye()"
     ),

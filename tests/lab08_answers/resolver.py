@@ -125,12 +125,21 @@ RIGHT = {
 }  # fmt: skip
 _LOOKUPS = {
     "the critical, too": ("wrong-addresses", "?passing=1 => "),
+    "all that are not critical": (
+        "wrong-addresses",
+        "?passing=1 => ",
+        "answer.json()] => answer.json() if all(c['Status'] != 'critical' for c in one['Checks'])]",
+    ),
     "addresses without a scheme": ("wrong-addresses", "http:// => "),
     "nothing for nobody": ("nobody-raises", "answer.json()] => answer.json()] or None"),
     "nobody raises": ("nobody-raises", "answer.json()] => answer.json()] or {}['nobody']"),
     "an error is nobody": ("error-is-nobody", "answer.raise_for_status() => "),
     "no timeout": ("no-timeout", ", timeout=1 => "),
     "ten seconds": ("no-timeout", "timeout=1 => timeout=10"),
+    "a tenth of a second": ("hasty", "timeout=1 => timeout=0.1"),
+    "a connection of its own": ("not-your-session", "web.get => requests.get"),
+    "all at one address": ("wrong-addresses", "{one['Service']['Address']} => 127.0.0.1"),
+    "the address of the node": ("wrong-addresses", "['Service']['Address'] => ['Node']['Address']"),
 }
 _HEARD = 'entry["list"] = found => entry["list"] = found'
 _FAILED = "+ self.retry_after => + self.retry_after"
@@ -155,12 +164,20 @@ _RESOLVERS = {
     "nobody is not kept": ("nobody-not-kept forgets-others", _ASKS + 'entry["list"] == [] or self.clock() >='),
     "nobody is kept too long": ("nobody-kept-too-long", "if found else self.negative_ttl => if True else 0"),
     "nobody is forgotten": ("nobody-forgotten", _FAILED + '; entry["list"] = entry["list"] or None'),
-    "throws away the last known good": ("last-known-good-lost nobody-forgotten", _FAILED + '; entry["list"] = None'),
-    "empty after a failure": ("unknown-is-nobody", _FAILED + '; entry["list"] = []'),
-    "passes the error on": ("unknown-is-nobody nobody-forgotten", "except Exception => except ZeroDivisionError"),
+    "throws away the last known good": (
+        "last-known-good-lost nobody-forgotten forgets-others", _FAILED + '; entry["list"] = None'
+    ),
+    "empty after a failure": ("unknown-is-nobody forgets-others", _FAILED + '; entry["list"] = []'),
+    "passes the error on": (
+        "unknown-is-nobody nobody-forgotten forgets-others", "except Exception => except ZeroDivisionError"
+    ),
     "one kind of error": ("last-known-good-lost", "except Exception => except requests.RequestException"),
-    "asks while it is down": ("asks-while-down", _FAILED + " * 0"),
-    "forgets its failures": ("asks-while-down", _FAILED + ' * (entry["list"] is not None)'),
+    "no lookup errors": (
+        "last-known-good-lost",
+        "except Exception => except LookupError:\n                raise\n            except Exception",
+    ),
+    "asks while it is down": ("asks-while-down forgets-others", _FAILED + " * 0"),
+    "forgets its failures": ("asks-while-down forgets-others", _FAILED + ' * (entry["list"] is not None)'),
     "a failure is fresh": ("never-back", "+ self.retry_after => + self.ttl"),
     "unknown for ever": ("never-back", _FAILED + ' + 60 * (entry["list"] is None)'),
     "silence is nobody": ("unknown-is-nobody", "raise LookupError(service) => return []"),
@@ -177,6 +194,26 @@ _RESOLVERS = {
         _FAILED + "; self.failures[service] = entry['until']",
     ),
     "forgets the used": ("forgets-others", "self.known.move_to_end(service) => pass"),
+    "a failure is no use": (
+        "forgets-others", "self.known.move_to_end(service) => found['list'] is None or self.known.move_to_end(service)"
+    ),
+    "forgets the oldest answer": (
+        "forgets-others",
+        "self.known.popitem(last=False) => del self.known[min(self.known, "
+        "key=lambda name: self.known[name]['until'] or 1e9)]",
+    ),
+    "forgets failures first": (
+        "forgets-others",
+        "self.known.popitem(last=False) => del self.known[min(self.known, "
+        "key=lambda name: (self.known[name]['list'] is not None or name == service))]",
+    ),
+    "forgets what is not fresh": (
+        "forgets-others",
+        "> self.most: => > self.most:\n            for name in [one for one in self.known if one != service]:\n"
+        "                self.known[name]['until'] > self.clock() or len(self.known) < 2 or self.known.pop(name)\n"
+        "            if len(self.known) <= self.most:\n                break",
+    ),
+    "forgets all at a failure": ("forgets-others", _FAILED + "; self.known = OrderedDict({service: entry})"),
     "forgets the newest": ("forgets-others", "last=False => last=True"),
     "throws all away": (
         "forgets-others",

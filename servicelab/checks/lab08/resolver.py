@@ -1,6 +1,8 @@
 """Exercise 2, build: a lookup at a real registry, and a resolver with a memory, whose clock and registry are the
 check's, so that no second is waited for and every number is a count."""
 
+import time
+
 import requests
 from flask import Flask
 
@@ -12,15 +14,22 @@ from servicelab.servers import serve
 TTL, NEGATIVE, RETRY, MOST = 5.0, 2.0, 1.0, 3  # seconds, and names
 TOOK, FAILED = 0.6, 0.2  # seconds until a question is answered, or has failed
 SLOW = 2.0  # seconds in which a lookup must have given up
+LATE = 0.5  # seconds until an answer, which is late and no failure
 KINDS = (list, tuple, set)
+HOME = {"Address": "127.0.0.1", "Port": 8001}
+ENTRY = [{"Node": HOME, "Service": HOME, "Checks": [{"Status": "passing"}]}]
 
 WORDS = words("""
-wrong-addresses: lookup finds the addresses of the two that pass, and not of the third, which is critical
+wrong-addresses: lookup finds the addresses of the two that pass, and not of the third, which is in the state 'warning'
     Which instances does the registry list when nothing else is said, and what does an address look like in the task?
 nobody-raises: nobody of that name: an empty list
     The registry has answered. What did it say?
 no-timeout: a registry that hangs: lookup gives up after a second
     For how long does requests wait when nobody says how long?
+hasty: a registry that takes half a second to answer is heard
+    For how long may it take to answer, by the task?
+not-your-session: it asks with the session that it is given
+    Who sends your question? Connections, headers and proxies are set up in the session.
 error-is-nobody: a registry that answers 500, hangs or is dead: lookup raises
     'I cannot tell' must not become 'nobody is there'. Who could tell the two apart later?
 first-answer: the first call gives what the registry says, of this name and not of another
@@ -48,13 +57,14 @@ forgets-others, unbounded: one name too many: the one used longest ago is forgot
 
 
 class Looking(RegistryStage):
-    """The learner's lookup, with two instances that pass and one that is critical."""
+    """The learner's lookup, with two instances that pass and one that is not well."""
 
     def __init__(self, ask, lookup):
         super().__init__(ask, lookup)
         self.web, self.url = self.session("gateway"), self.registry.url
-        for number, status in ((1, "passing"), (2, "passing"), (3, "critical")):
-            here = {"Name": "orders", "ID": f"orders-{number}", "Address": "127.0.0.1", "Port": 8000 + number}
+        for number, status in ((1, "passing"), (2, "passing"), (3, "warning")):
+            where = {"Address": f"127.0.0.{number}", "Port": 8000 + number}  # the registry itself is at 127.0.0.1
+            here = {"Name": "orders", "ID": f"orders-{number}"} | where
             told = here | {"Check": {"TTL": "60s", "Status": status}}
             self.web.put(self.url + "/v1/agent/service/register", json=told, timeout=2)
 
@@ -130,7 +140,10 @@ part = check_resolver.part
 @part("lookup")
 def lookup(at):
     found = sorted(at.call(at.yours, at.web, at.url, "orders", returns=KINDS))
-    yield "wrong-addresses", found == urls(1, 2), f"it returned {shown(found)}"
+    wanted = ["http://127.0.0.1:8001", "http://127.0.0.2:8002"]
+    yield "wrong-addresses", found == wanted, f"it returned {shown(found)}"
+    others = [one for one in at.asked("GET") if one.sender != "gateway"]
+    yield "not-your-session", not others, f"{len(others)} of {len(at.asked('GET'))} requests came another way"
     nobody = at.look(at.url, "odrers")
     yield "nobody-raises", nobody.returned and nobody.value is not None and not nobody.value, str(nobody)
 
@@ -139,7 +152,10 @@ def lookup(at):
 def no_answer(at):
     app = Flask("registry")
     app.add_url_rule("/<path:path>", "all", lambda path: ("[]", 500))
+    app.add_url_rule("/late/<path:path>", "late", lambda path: time.sleep(LATE) or ENTRY)
     ill = at.use(serve(app, "leaderless registry of the check", trace=at.ask.trace, lane="registry"))
+    late = at.look(ill.url + "/late")
+    yield "hasty", late.returned, f"it was answered after {LATE} s: {late}"
     yield from raises(at, "the registry answered 500", ill.url)
     at.registry.pause()
     yield from raises(at, "the registry was silent", at.url)
@@ -187,7 +203,7 @@ def down(r):
     yield r.is_quiet("asks-while-down", 0.9 * RETRY)
     r.fails = None
     yield r.gives("never-back", urls(1, 2), after=0.2 * RETRY)
-    r.fails = RuntimeError
+    r.fails = KeyError  # which is a LookupError, too
     yield r.gives("last-known-good-lost", urls(1, 2), after=1.1 * TTL)
     yield r.is_quiet("asks-while-down", 0.9 * RETRY)
     for _ in range(30):
@@ -198,6 +214,7 @@ def down(r):
 
 @part("Resolver")
 def names(r):
+    r.book["ship"] = urls(4)
     r.get()
     yield r.gives("first-answer", [], service="pay")
     for name in ("ship", "orders", "mail"):  # the last is one too many
@@ -205,9 +222,14 @@ def names(r):
     for name in ("orders", "mail", "ship"):
         told = f"there is room for {MOST}; orders, pay, ship, orders and mail were used, and {name} was asked for anew"
         yield "forgets-others", not r.asks(name), told
-    told = f"there is room for {MOST} names; the first of four was not asked for anew"
+    told = f"there is room for {MOST} names; the one used before the last three was not asked for anew"
     yield "unbounded", r.asks("pay"), told
+    r.now += 600
     r.fails = requests.ConnectionError
-    for name in ("book", "cart", "user", "cash"):
+    r.get("book")
+    yield r.gives("forgets-others", urls(4), service="ship")
+    for name in ("cart", "user"):
         r.get(name)
-    yield "unbounded", r.asks("book"), f"{told}, while nobody answered"
+        yield "forgets-others", not r.asks("book"), f"book and then {name} were asked in vain, and book at once again"
+    r.get("cash")
+    yield "unbounded", r.asks("cart"), f"{told}, while nobody answered"

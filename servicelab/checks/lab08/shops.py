@@ -39,7 +39,7 @@ PRACTICE = Shop(
 #: than clients; one is seldom called and never the same. Instances, clients, calls, changes, loss; then the limits.
 CHECKED = {
     "nothing stays": Shop(20, 60, 2, 30_000, 0.10, requests=25, stale=4, failed=60, buried=100),
-    "clients by the hundred": Shop(6, 2600, 0.06, 50, 0.05, requests=60, stale=1, failed=110, buried=40),
+    "clients by the thousand": Shop(6, 2600, 0.06, 50, 0.05, requests=60, stale=1, failed=110, buried=40),
     "more instances than clients": Shop(400, 10, 20, 2000, 0.05, requests=125, stale=5, failed=10, buried=300),
     "seldom called": Shop(40, 200, 0.02, 90_000, 0.02, requests=30, stale=0.5, failed=2, buried=20),
 }

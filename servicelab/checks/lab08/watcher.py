@@ -17,10 +17,10 @@ from servicelab.servers.registry.values import seconds
 
 LONG, SHORT = 10.0, 0.2  # seconds that a question may be kept waiting
 WATCHED, FEW = 0.4, 7  # seconds, and questions in them; with a pause of 0.1 s there are four, without one hundreds
-FAILURES, OUTAGE = 5, 1.5  # questions to the ill, or seconds, in which a pause that doubles has grown enough to be seen
+FAILURES, OUTAGE = 5, 2.5  # questions to the ill, or seconds, in which a pause that doubles has grown enough to be seen
 GROWN, TOGETHER = 1.6, 0.15  # by this the last pauses are longer than the first, and seconds of them all, at least
 SOON, BACK = 0.5, 2.0  # seconds in which somebody asks again, after one failure, or after many
-LATE, GIVEN_UP = 0.5, 3.0  # seconds after the wait of SHORT in which nobody, and in which everybody gives a question up
+WAIT, LATE, GIVEN_UP = 1.3, 0.6, 2.4  # seconds of a wait, then those in which nobody, and all, give a question up
 
 WORDS = words("""
 news-missed: act is called with the list of addresses: at first, and whenever some come or go; 'nobody' is an answer
@@ -31,7 +31,7 @@ wait-not-sent: … and may wait as long as the watcher was told, where a fractio
     What does the registry do with a question that does not say how long it may wait, or says it without a unit?
 acts-on-nothing: the addresses are the same, perhaps in another order: act is not called
     A return is no news. What is? And what do you still know after an error?
-index-not-reset: the index of an answer is smaller than the last one: the next question goes without an index
+index-not-reset: the index of an answer is smaller than the last one, or missing: the next question goes without one
     Which index is in the question that follows, and what is it the index of?
 backwards-is-deaf: … and what such an answer says is news as ever
     What becomes of the addresses in an answer whose index went back, and of what you knew?
@@ -152,7 +152,7 @@ def news_and_no_news(w):
     w.watch(SHORT)
     yield "news-missed", wait_until(lambda: w.acts, 2.0) and w.acts == [[]], w.told
     w.has_heard(3)
-    waits = set(w.waits)
+    waits = {round(one, 6) for one in w.waits}
     yield "wait-not-sent", waits <= {SHORT}, f"it was to be {SHORT} s, and they may wait for {shown(sorted(waits))} s"
     told = f"the index was 1; {len(w.seen)} questions came, of {SHORT} s each, and they said {w.seen[:4]}{w.died}"
     yield "index-not-sent", set(w.seen[1:]) <= {1} and len(w.seen) > 2, told
@@ -195,6 +195,8 @@ def without_an_index(w):
         before = len(w.seen)
         time.sleep(WATCHED)
         asked = len(w.seen) - before
+        sent = {one for one in w.seen[before + 1 :] if one}  # one may have been on its way
+        yield "index-not-reset", not sent, f"an answer had the index {index}, and later questions said {shown(sent)}"
         yield "busy-without-index", asked <= FEW, f"{asked} questions in {WATCHED} s, with the index {index}"
         yield "died-without-index", w.hears(numbers), w.told
     w.has_heard(len(w.seen) + 1)
@@ -254,14 +256,14 @@ def ill_and_dead(w):
 @part
 def silence(w):
     w.hangs = True
-    w.watch(SHORT)  # start() does not wait for the first answer
+    w.watch(WAIT)  # start() does not wait for the first answer
     w.says()
     yield "news-missed", w.hears([1]), w.told
     w.hangs = True
     w.has_heard(len(w.seen) + 1)
     count = len(w.seen)
-    time.sleep(SHORT + LATE)
+    time.sleep(WAIT + LATE)
     asked = len(w.seen) - count
-    yield "hasty", not asked, f"{asked} more in the first {SHORT + LATE:g} s of one that may wait for {SHORT:g} s"
+    yield "hasty", not asked, f"{asked} more in the first {WAIT + LATE:g} s of one that may wait for {WAIT:g} s"
     again = wait_until(lambda: len(w.seen) > count, GIVEN_UP)
     yield "hangs", again, f"{GIVEN_UP:g} s later the last of {count} questions still waits"
