@@ -5,6 +5,7 @@ import concurrent.futures
 import threading
 
 from servicelab.lifecycle import Server, ServerError
+from servicelab.servers.threads import join
 
 #: Seconds in which the loop must do what it is asked; it needs well under one.
 LIMIT = 5.0
@@ -89,7 +90,7 @@ class LoopThread:
                 if self.is_alive and self._ending is not None:  # an interrupt leaves it time to close everything
                     self._ending.add_done_callback(lambda _: self.loop.call_soon_threadsafe(self.loop.stop))
             if self._thread is not None:
-                self._thread.join(LIMIT)
+                join([self._thread], LIMIT)
             if not self.is_alive:
                 self.loop.close()
             for asked in list(self._asked):

@@ -281,8 +281,21 @@ def test_a_port_that_was_taken_meanwhile_ends_a_restart_only():
     assert bodies(broker.restart(), "keeps") == [b"persistent"]
 
 
+def test_while_it_is_away_nobody_else_is_given_its_port(process):
+    broker = start_broker(process=process)
+    port = broker.port
+    for _ in range(2):
+        broker.kill()
+        with socket.socket() as stranger, pytest.raises(OSError, match="in use"):
+            stranger.bind(("127.0.0.1", port))
+        broker.restart()
+    broker.stop()
+    with socket.socket() as stranger:
+        stranger.bind(("127.0.0.1", port))
+
+
 def test_a_port_that_is_soon_free_again_is_waited_for(process):
-    """Of all connections of a machine one may get the number while nobody listens there."""
+    """Somebody may ask for this very number while nobody listens there."""
     broker = start_broker(process=process)
     broker.kill()
     stranger = socket.create_server(("127.0.0.1", broker.port))

@@ -20,14 +20,25 @@ BACKLOG = 1024
 def listen(port: int, send_buffer: int | None = None) -> socket.socket:
     """A socket that listens on 127.0.0.1. ``send_buffer``: bytes of the kernel's buffer for what each connection sends
     (Linux doubles it); None leaves it to the system, which lets it grow to megabytes. Raises OSError."""
+    sock = hold(port)
+    try:
+        if send_buffer is not None:  # connections inherit it
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
+        sock.listen(BACKLOG)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def hold(port: int) -> socket.socket:
+    """A socket that has the port and does not listen: it keeps the number for a server that is away. Whoever connects
+    is refused, and the system gives the number to nobody. On Linux the server can listen beside it. Raises OSError."""
     sock = socket.socket()
     try:
         if os.name == "posix":  # elsewhere the option would let two servers share a port
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if send_buffer is not None:  # connections inherit it
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
         sock.bind((HOST, port))
-        sock.listen(BACKLOG)
     except BaseException:
         sock.close()
         raise

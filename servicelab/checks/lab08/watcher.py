@@ -14,6 +14,7 @@ from servicelab.checks.scenario import scenario, words
 from servicelab.lifecycle import wait_until
 from servicelab.servers import serve
 from servicelab.servers.registry.values import seconds
+from servicelab.servers.threads import hold
 
 LONG, SHORT = 10.0, 0.2  # seconds that a question may be kept waiting
 WATCHED, FEW = 0.4, 7  # seconds, and questions in them; with a pause of 0.1 s there are four, without one hundreds
@@ -244,7 +245,8 @@ def ill_and_dead(w):
     w.says(status=500)
     w.server.stop()
     dead = w.ask.trace.clock()
-    wait_until(lambda: len(w.asked(w.marked, since=dead)) > 1, OUTAGE)
+    with hold(port):
+        wait_until(lambda: len(w.asked(w.marked, since=dead)) > 1, OUTAGE)
     pause = min([one.sent for one in w.asked(w.marked, since=begin)], default=begin + OUTAGE) - begin
     yield "never-begins-anew", pause < SOON, f"in the second outage it asked again after {pause:.1f} s{w.died}"
     w.server = w.serve(port)

@@ -1,5 +1,6 @@
 """The broker as a notebook sees it: ``start_broker()``, in the kernel, in a child process, or a RabbitMQ by its URL."""
 
+import contextlib
 import functools
 import os
 import pickle
@@ -12,6 +13,7 @@ from servicelab.scratch import Scratch
 from servicelab.servers.amqp.host import Host, end_process
 from servicelab.servers.amqp.remote import RemoteBroker
 from servicelab.servers.parent import Child
+from servicelab.servers.threads import hold
 from servicelab.table import Table
 from servicelab.trace import Trace
 
@@ -73,6 +75,7 @@ class Broker(Server):
         self.memory_limit = memory_limit
         self.heartbeat = heartbeat
         self._folder = None
+        self._place = None  # a socket that keeps its port while it is away
         self._engine = self._new_engine()
 
     # -- what it is ---------------------------------------------------------------------------
@@ -145,6 +148,7 @@ class Broker(Server):
         """
         self.address  # noqa: B018
         self._engine.kill()
+        self._hold_port()
         self._note("killed")
 
     def restart(self):
@@ -155,16 +159,19 @@ class Broker(Server):
         if self.port is None:
             return self.start()
         self._engine.stop()
+        self._hold_port()
         end = time.monotonic() + AGAIN
         while True:
             try:
                 self._begin(self.port)
                 break
-            except OSError as error:  # while it was away, the system may have given the number to somebody's connection
+            except OSError as error:  # somebody else wanted this very number, or the system wants to give it only once
+                self._let_port_go()
                 if time.monotonic() > end:
                     told = f"{self.name} could not listen on port {self.port} again: {error.strerror}"
                     raise ServerError(told) from error
             time.sleep(0.05)
+        self._let_port_go()
         self._wait_until_it_answers()
         self._note("restarted")
         return self
@@ -200,10 +207,22 @@ class Broker(Server):
         return Host(self.name, self.trace)
 
     def _close(self):
+        self._let_port_go()
         self._engine.stop()
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None
+
+    def _hold_port(self):
+        """While it is away, another server of the machine may be given its number."""
+        if self._place is None:
+            with contextlib.suppress(OSError):  # it has been given away
+                self._place = hold(self.port)
+
+    def _let_port_go(self):
+        if self._place is not None:
+            self._place.close()
+            self._place = None
 
     def _note(self, what):
         if self.trace is not None:
