@@ -63,11 +63,11 @@ COUNTER = {
             "theory.zipf(PRODUCTS, 0)",
             "holds if one counter sees all calls; if one fetches for all",
         ),
-        # Nobody waits for the one who fetches.
+        # Everybody fetches for himself.
         Change(
-            "g-old-laws",
-            '"Coalesce": Coalesce()',
-            '"Coalesce": Expire()',
+            "g-old-real",
+            'copies.get("/", lambda: client.get(behind.url).text)',
+            "client.get(behind.url).text",
             "holds if one counter sees all calls; if the same pages are wanted again.",
         ),
         # The three ask the first one's bucket.

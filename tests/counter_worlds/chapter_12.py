@@ -31,8 +31,13 @@ COUNTER = {
             "holds if logs have the trace's id; if metrics have a series for each instance; if traces are whole"
             "; if a pool lost",
         ),
-        # The log's lines have no id: the slowest order finds lines that are not its own.
-        Change("v-hunt-logs", "{trace_id:032x}", "none", "holds if metrics have a series for each instance; if"),
+        # Each line of the log has an id of its own: the slowest one finds no other.
+        Change(
+            "v-hunt-logs",
+            "{trace_id:032x}",
+            "{record.created:f}",
+            "holds if metrics have a series for each instance; if",
+        ),
         # All of inventory is one series.
         Change(
             "v-hunt-traffic",
