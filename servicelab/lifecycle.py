@@ -219,6 +219,25 @@ def is_listening(port: int) -> bool:
         return False
 
 
+def join(threads, limit: float) -> list[threading.Thread]:
+    """Wait at most ``limit`` seconds in all; returns the threads that still run. One that was never started is not
+    waited for; one whose ``start()`` was interrupted, or is under way in another thread, is."""
+    end = time.monotonic() + limit
+    threads = [thread for thread in threads if thread is not threading.current_thread()]
+    for thread in threads:
+        while _is_starting(thread) and time.monotonic() < end:
+            time.sleep(0.001)
+        if thread.is_alive():
+            thread.join(max(0.0, end - time.monotonic()))
+    return [thread for thread in threads if thread.is_alive()]
+
+
+def _is_starting(thread):
+    """It is on its way, and ``Thread.join`` would refuse it: the system's thread may exist, and even have its ident,
+    before it says that it has started."""
+    return not thread.is_alive() and thread in threading.enumerate()
+
+
 def wait_until(condition, limit: float = 3.0) -> bool:
     """Wait until ``condition()`` holds, for ``limit`` seconds at most; says whether it does."""
     end = time.monotonic() + limit

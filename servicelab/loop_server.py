@@ -4,8 +4,7 @@ import asyncio
 import concurrent.futures
 import threading
 
-from servicelab.lifecycle import Server, ServerError
-from servicelab.servers.threads import join
+from servicelab.lifecycle import Server, ServerError, join
 
 #: Seconds in which the loop must do what it is asked; it needs well under one.
 LIMIT = 5.0

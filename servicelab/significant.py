@@ -8,11 +8,11 @@ _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def three_digits(value, unit: str = "") -> str:
-    """``value`` in three significant digits with its ``unit``: "0.00609 s", "1.58", "12300", "1.2 × 10⁻⁸", "∞".
+    """``value`` in three significant digits with its ``unit``: "0.00609 s", "25%", "12300", "1.2 × 10⁻⁸", "∞".
 
     Whole numbers are counts, and are written out. None and NaN are not known: "–". What is no number stays as it is.
     """
-    return f"{_written(value)} {unit}".rstrip()
+    return f"{_written(value)}{'' if unit.startswith('%') else ' '}{unit}".rstrip()
 
 
 def _written(value) -> str:

@@ -99,7 +99,7 @@ def test_decorrelated_memory_belongs_to_one_call():
 
 
 def test_the_means_of_the_laws():
-    n, step = 20_000, 0.1  # the first delay of many calls; its standard error is below 0.3 % of the step
+    n, step = 20_000, 0.1  # the first delay of many calls; its standard error is below 0.3% of the step
     law = FullJitter(step, 10, Random(1))
     assert mean(first(1, law)[0] for _ in range(n)) == pytest.approx(0.5 * step, rel=0.03)
     law = EqualJitter(step, 10, Random(1))
@@ -191,7 +191,7 @@ def test_a_hundred_clients_on_one_optimistic_lock():
     times = {}
     for name, (law_of, calls) in CONTENDERS.items():
         runs = [contend(law_of, seed) for seed in range(16)]
-        # One run varies by 1 to 3 %, so the mean of 16 by 0.8 % at the most: the band is 3 % as published.
+        # One run varies by 1 to 3%, so the mean of 16 by 0.8% at the most: the band is 3% as published.
         assert mean(writes for writes, _ in runs) == pytest.approx(calls, rel=0.03), name
         times[name] = mean(time for _, time in runs)
     assert min(times, key=times.get) == "none"  # the most work, and yet the first to be done

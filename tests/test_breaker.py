@@ -592,7 +592,7 @@ def test_the_defaults_are_those_of_resilience4j():
         ({"size": 0}, ValueError, "size=0 must be a whole number >= 1: it counts calls"),
         ({"size": 2.5}, TypeError, 'size=2.5 must be a whole number >= 1: .*window="time"'),
         ({"size": 0, "window": "time"}, ValueError, "size=0 must be > 0 seconds and finite"),
-        ({"failure_rate": 50}, ValueError, "failure_rate=50 must be a share from 0 to 1: 0.5 for 50 %"),
+        ({"failure_rate": 50}, ValueError, "failure_rate=50 must be a share from 0 to 1: 0.5 for 50%"),
         ({"failure_rate": 0}, ValueError, "failure_rate=0 must be > 0"),
         ({"slow_call_rate": -0.1}, ValueError, "slow_call_rate=-0.1 must be a share"),
         ({"slow_call_rate": "1"}, TypeError, "slow_call_rate='1' must be a number"),

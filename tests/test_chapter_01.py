@@ -68,5 +68,5 @@ def test_where_a_request_takes_twice_its_work():
     assert loads[np.argmin(abs(four - 1))] == pytest.approx(0.83, abs=0.01)
     assert loads[np.argmin(abs(same - 1))] == pytest.approx(0.67, abs=0.01)
     text = next(cell["source"] for cell in cells_of(notebook_of("01")) if cell["id"] == "c-load-why")
-    for share in ("83 %", "67 %"):
+    for share in ("83%", "67%"):
         assert share in text

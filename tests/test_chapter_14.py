@@ -265,16 +265,16 @@ def test_sidecars_do_what_was_pushed_while_the_brain_lived():
     panel = Mesh(seed=1)
     first = panel.png, panel.alt
     panel.set(weight=50, retries=2, fails=100)
-    assert "0 % to v2, 0 retries, which is not what the sliders say" in panel.alt
+    assert "0% to v2, 0 retries, which is not what the sliders say" in panel.alt
     panel.push()
     panel.redraw()
     pushed = panel.alt
-    assert "50 % to v2, 2 retries, as wanted" in pushed and "no order has met" not in pushed
+    assert "50% to v2, 2 retries, as wanted" in pushed and "no order has met" not in pushed
     panel.kill()
     panel.set(weight=0, retries=0)
     panel.push()
     panel.redraw()
-    assert "50 % to v2, 2 retries, which is not" in panel.alt and "the brain is dead" in panel.alt
+    assert "50% to v2, 2 retries, which is not" in panel.alt and "the brain is dead" in panel.alt
     panel.reset()
     assert (panel.png, panel.alt) == first
     panel.close()

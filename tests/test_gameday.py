@@ -156,7 +156,7 @@ def test_no_other_script_that_knows_no_sooner_earns_more_than_the_perfect_player
         "nothing": play(round_, cards, NOTHING)
     }
     others["late"] = play(round_, cards, pulls(INCIDENTS[key].cure, at + 60))
-    assert max(others.values()) <= best + 120, others  # 2 %: the luck of who was met
+    assert max(others.values()) <= best + 120, others  # 2%: the luck of who was met
 
 
 @pytest.mark.parametrize(

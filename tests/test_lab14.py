@@ -14,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 @pytest.mark.parametrize("hosts, failures", [(3, 400), (5, 240), (9, 134), (10, 5), (11, 5), (20, 5)])
 def test_below_ten_hosts_the_defaults_eject_nobody(hosts, failures):
-    """As a real Envoy does: with 10 % of ten hosts or more, one that fails is out after five failures."""
+    """As a real Envoy does: with 10% of ten hosts or more, one that fails is out after five failures."""
     assert live(hosts=hosts, seconds=20).failed() == pytest.approx(failures, abs=1 if hosts < 10 else 0)
 
 

@@ -282,7 +282,7 @@ def test_a_single_crash_is_evicted_and_half_a_shop_is_not():
 
 
 def test_one_sweep_removes_no_more_than_the_threshold_allows():
-    """Enough renewals come, but more leases than 15 % have run out: some clients renew more often than they must."""
+    """Enough renewals come, but more leases than 15% have run out: some clients renew more often than they must."""
     rule = SelfPreservation(Random(1))
     catalog = Catalog(rule)
     for number in range(20):

@@ -22,7 +22,7 @@ class Panel(LivePanel):
         self.dot = self.moving(fig.add_subplot(xlim=(0, 10), ylim=(0, 10)).plot([], [], "o")[0])
     def update(self, load, wait, kind, band):
         self.dot.set_data([load], [load])
-        return f"The dot stands at a load of {load} %."
+        return f"The dot stands at a load of {load}%."
 Panel()
 """
 PREDICT = """
@@ -156,5 +156,5 @@ def test_a_page_without_a_kernel_shows_questions_options_and_the_last_picture(pa
     page.screenshot(path=ROOT / "artefacts" / "page-without-a-kernel.png", full_page=True)
     for text in SEEN:
         assert page.locator(".jp-OutputArea").get_by_text(text).first.is_visible(), text
-    picture = page.get_by_alt_text("The dot stands at a load of 5 %.")
+    picture = page.get_by_alt_text("The dot stands at a load of 5%.")
     assert picture.is_visible() and picture.evaluate("one => one.naturalWidth") == 9 * DPI

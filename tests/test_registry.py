@@ -109,9 +109,9 @@ def test_checks_that_are_registered_by_themselves(client):
     assert ids(client.health.service("orders", passing=True)) == ["orders-1"], "without a check nobody complains"
     client.agent.check.register("disk", check=Check.ttl("10s"), check_id="disk-1", service_id="orders-1", notes="free?")
     assert ids(client.health.service("orders", passing=True)) == []
-    requests.put(f"{client.http.base_uri}/v1/agent/check/update/disk-1", json={"Status": "passing", "Output": "80 %"})
+    requests.put(f"{client.http.base_uri}/v1/agent/check/update/disk-1", json={"Status": "passing", "Output": "80%"})
     (check,) = client.health.checks("orders")[1]
-    assert (check["Status"], check["Output"], check["Notes"]) == ("passing", "80 %", "free?")
+    assert (check["Status"], check["Output"], check["Notes"]) == ("passing", "80%", "free?")
     client.agent.check.deregister("disk-1")
     assert client.health.checks("orders")[1] == []
 

@@ -77,7 +77,7 @@ def test_under_overload_the_stack_answers_most_in_time_and_the_queue_almost_none
         assert journeys.unfinished == 0
         return journeys.ok.mean()
 
-    # At 1.3 times the capacity at most 1 / 1.3 = 77 % can be answered at all.
+    # At 1.3 times the capacity at most 1 / 1.3 = 77% can be answered at all.
     assert in_time("fifo") < 0.15
     assert 0.65 < in_time("lifo") < 0.80
 
@@ -152,7 +152,7 @@ WORKERS, CALLERS = 10, ("orders", "shipping", "notification")
 def shop(*, slow, cure=None):
     """Three callers with 10 workers need payment for half of their 80 requests/s. It takes 20 ms, or 2 s when slow.
 
-    Returns, for the second half of a minute: the worst caller's 95 % latency for requests that do not need payment
+    Returns, for the second half of a minute: the worst caller's 95% latency for requests that do not need payment
     (seconds), payments/s, each caller's mean number of busy workers; and the payment service.
     """
     env, draws = simpy.Environment(), Draws(1)

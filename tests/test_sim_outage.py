@@ -31,7 +31,7 @@ def answered(due, storm, since, until):
 
 
 def budget():
-    """10 % of all calls, and nothing for the passing of time."""
+    """10% of all calls, and nothing for the passing of time."""
     return RetryBudget(ratio=0.1, min_per_second=0.0, reserve=10.0)
 
 
@@ -120,7 +120,7 @@ def test_it_recovers_exactly_when_load_with_retries_is_below_capacity(retries):
     line = critical_load(retries)
     assert line * (1 + retries) == 300
     for seed in SEEDS:
-        # 8 % above and below: the recovery takes .92 / .08 = 12 times the 3 s of the outage.
+        # 8% above and below: the recovery takes .92 / .08 = 12 times the 3 s of the outage.
         assert recovery(0.92 * line, retries, seed) > 0.99
         assert recovery(1.08 * line, retries, seed) < 0.01
 

@@ -1,6 +1,6 @@
 """The simulated queue against the recursion, against Little's law and against theory.
 
-The tolerances are those of the design: each was failed for under 0.15 % of seeds by a correct simulator.
+The tolerances are those of the design: each was failed for under 0.15% of seeds by a correct simulator.
 """
 
 import numpy as np

@@ -65,7 +65,7 @@ def test_means_and_standard_errors_are_those_of_the_replications():
 
 
 def test_the_standard_error_covers_as_it_should():
-    """Of 400 means of 10 normal draws each, 95 % lie within 2.26 standard errors (Student, 9 degrees of freedom)."""
+    """Of 400 means of 10 normal draws each, 95% lie within 2.26 standard errors (Student, 9 degrees of freedom)."""
     found = sweep(lambda n, seed: np.random.default_rng(seed).standard_normal(), {"n": range(400)}, replications=10)
     covered = (np.abs(found.mean()) < 2.262 * found.error()).mean()
     assert covered == pytest.approx(0.95, abs=5 * (0.95 * 0.05 / 400) ** 0.5)

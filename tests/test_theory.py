@@ -148,7 +148,7 @@ def test_arrays_of_rates_give_arrays():
         (lambda: mg1_wait(10, 0.01, -1), "scv=-1 must be >= 0"),
         (lambda: supermarket(1, 2), "lam=1 must be < mu=1.0"),
         (lambda: supermarket(0.5, 1.5), "d=1.5 must be a whole number"),
-        (lambda: availability_series(99.9), "99.9 must be a probability from 0 to 1: write 0.99 for 99 %"),
+        (lambda: availability_series(99.9), "99.9 must be a probability from 0 to 1: write 0.99 for 99%"),
         (lambda: availability_parallel(), "at least one probability"),
         (lambda: fan_out(0.01, 0), "n=0 must be a whole number >= 1"),
         (lambda: fan_out(-0.01, 5), "-0.01 must be a probability"),

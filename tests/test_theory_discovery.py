@@ -83,7 +83,7 @@ def test_the_rest_by_hand():
 
 
 def test_false_expiries_by_draws():
-    """Heartbeats every 3 s of which 30 % are lost, a lease of 10 s: so often are three in a row lost after one."""
+    """Heartbeats every 3 s of which 30% are lost, a lease of 10 s: so often are three in a row lost after one."""
     rng, last, lost = Random(2), 0.0, 0
     beats = 200_000
     for number in range(1, beats):

@@ -2,7 +2,7 @@
 
 import threading
 
-from servicelab.servers.threads import join
+from servicelab.lifecycle import join
 
 
 class Held(threading.Event):

@@ -323,7 +323,7 @@ def test_a_case_compares_and_can_come_out_either_way(relation, bound, holding, f
 
 def test_a_case_prints_the_numbers_that_were_compared():
     assert str(Case("idle", 0.0060912, "<", 0.05, "s")) == "✓ idle: 0.00609 s (less than 0.05)"
-    assert str(Case("full", 1577.3, "about", 1500.0, within=0.1)) == "✓ full: 1580 (about 1500 ± 10 %)"
+    assert str(Case("full", 1577.3, "about", 1500.0, within=0.1)) == "✓ full: 1580 (about 1500 ± 10%)"
     assert str(Case("full", 7, "between", (1, 2.5))) == "✗ full: 7 (between 1 and 2.5)"
     assert str(Case("full", NAN, "<", 1)) == "? full: – (less than 1)"
 

@@ -99,7 +99,7 @@ def test_the_breaker_opens_when_payment_fails_and_closes_when_it_is_well_again(p
     until(panel, "open")
     assert "The breaker is open" in panel.alt and "OPEN" in panel.window_title.get_text()
     go(panel, 20)
-    assert state(panel) != "closed" and "100 %" in panel.alt and " 0 calls were refused" not in panel.alt
+    assert state(panel) != "closed" and "100%" in panel.alt and " 0 calls were refused" not in panel.alt
     panel.set(fails=0)
     until(panel, "closed")
     go(panel, 2 * SPAN + 2)
@@ -216,7 +216,7 @@ def test_a_remedy_ends_it_at_the_same_load(panel, remedy):
 @pytest.mark.parametrize("load, ends", [(280, False), (250, True)])
 def test_a_budget_of_a_tenth_is_enough_only_for_a_lower_load(panel, load, ends):
     broken_and_fixed(panel)
-    panel.set(remedy="retry budget 10 %", load=load)
+    panel.set(remedy="retry budget 10%", load=load)
     assert f"λ(1 + r) is {1.1 * load:.0f}/s" in panel.alt
     go(panel, 200)
     assert is_well(panel) == ends

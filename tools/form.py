@@ -22,7 +22,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 #: What the form wishes: honest minutes, visible lines, words for each of them, sections, lines of a visible cell.
-WISHED = "≤ 80 minutes (title ± 10 %), ≤ 400 lines, ≥ 7 words a line, no cell over 20, 4-6 sections with a turn each"
+WISHED = "≤ 80 minutes (title ± 10%), ≤ 400 lines, ≥ 7 words a line, no cell over 20, 4-6 sections with a turn each"
 WORD = re.compile(r"[A-Za-z0-9][\w'’.-]*")
 ADDRESS = re.compile(r"(?<=\])\([^)]*\)|<[^>]+>")  # of links, and HTML: nobody reads them
 HOURS = {"an": 60, "one and a half": 90, "two": 120}

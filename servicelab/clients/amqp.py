@@ -13,8 +13,7 @@ from contextlib import suppress
 import pika
 
 from servicelab.clients.amqp_stamps import Stamps
-from servicelab.lifecycle import Component, ServerError, server_at
-from servicelab.servers.threads import join
+from servicelab.lifecycle import Component, ServerError, join, server_at
 from servicelab.trace import Trace
 
 _numbers = itertools.count(1)

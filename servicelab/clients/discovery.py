@@ -19,11 +19,10 @@ from collections import Counter, deque
 from contextlib import contextmanager
 
 from servicelab.clients.instance_sources import DNSSource, Instance, RegistrySource
-from servicelab.lifecycle import Component, ServerError
+from servicelab.lifecycle import Component, ServerError, join
 from servicelab.policies.balancer import RoundRobin
 from servicelab.policies.lookup import Told, find
 from servicelab.policies.resolver import Freshness, OnDemand, View, left
-from servicelab.servers.threads import join
 from servicelab.trace import Trace
 
 __all__ = ["DNSSource", "Instance", "NobodyThere", "RegistrySource", "Resolver"]

@@ -19,11 +19,11 @@ import socketio
 from servicelab.clients.sse import EventStream, StreamLost
 from servicelab.clients.streams import disconnect, open_websocket
 from servicelab.faults import FaultProxy
-from servicelab.lifecycle import Server
+from servicelab.lifecycle import Server, join
 from servicelab.servers.feed import Feed, Outbox
 from servicelab.servers.proto import load_proto
 from servicelab.servers.server_process import Footprint, ServerProcess
-from servicelab.servers.threads import join, shut
+from servicelab.servers.threads import shut
 from servicelab.servers.ways import TRACKING, over_grpc, over_socketio, over_websocket, web
 
 

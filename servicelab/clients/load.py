@@ -20,7 +20,7 @@ import requests
 
 from servicelab.arguments import positive, seconds, whole
 from servicelab.clients.session import status_of
-from servicelab.servers.threads import join
+from servicelab.lifecycle import join
 
 MOST_CLIENTS = 512
 

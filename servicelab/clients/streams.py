@@ -23,11 +23,12 @@ from websockets.sync.client import ClientConnection, connect
 from servicelab.arguments import in_reach
 from servicelab.clients.session import callee_of
 from servicelab.clients.sse import EventStream, StreamLost, StreamRefused
+from servicelab.lifecycle import join
 from servicelab.policies.heartbeat import Heartbeat
 from servicelab.policies.reconnect import Reconnect, Resume, Seen
 from servicelab.servers.events import number_of
 from servicelab.servers.message_stamps import Talk
-from servicelab.servers.threads import join, shut
+from servicelab.servers.threads import shut
 from servicelab.servers.websocket import Stamping
 from servicelab.trace import Trace
 

@@ -24,11 +24,11 @@ from confluent_kafka import KafkaError, Producer, TopicPartition
 from flask import Flask
 
 from servicelab.clients.amqp import Consumer, connect
+from servicelab.lifecycle import join
 from servicelab.servers import serve
 from servicelab.servers.amqp import start_broker
 from servicelab.servers.kafka import KafkaCluster
 from servicelab.servers.pubsub import Publisher
-from servicelab.servers.threads import join
 
 _numbers = count(1)  # one of each kind may be on trial at the same time as another
 

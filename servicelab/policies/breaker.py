@@ -381,7 +381,7 @@ class CircuitBreaker:
 
 
 def _threshold(name, value):
-    value = arguments.share(name, value, "0.5 for 50 %")
+    value = arguments.share(name, value, "0.5 for 50%")
     if value == 0:
         raise ValueError(f"{name}=0 must be > 0: the breaker would open without a reason; 1 wants all of the calls")
     return value

@@ -14,7 +14,7 @@ Rules:
 5. Attempts that are under way when the call ends are abandoned. A server that cannot be told works on for nobody.
 
 Sources: J. Dean, L. A. Barroso, "The Tail at Scale", Communications of the ACM 56(2), 2013 (a hedge after the 95th
-percentile of latency adds about 5 % of load); gRPC proposal A6, "Hedging Policy": ``maxAttempts`` is ``most``,
+percentile of latency adds about 5% of load); gRPC proposal A6, "Hedging Policy": ``maxAttempts`` is ``most``,
 ``hedgingDelay`` is ``delay``, ``nonFatalStatusCodes`` is ``hedge_on``.
 """
 

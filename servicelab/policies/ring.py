@@ -18,7 +18,7 @@ class HashRing:
 
     When one of n servers comes or goes about 1/n of the keys move. Servers are known by their ``names``, not by their
     place in the list. ``bound`` (None: no bound) is how much of the mean a server may have under way: with 1.25, one
-    that has 25 % more than the mean is passed over, and the key goes on round the ring.
+    that has 25% more than the mean is passed over, and the key goes on round the ring.
 
     Sources: Karger et al., "Consistent Hashing and Random Trees", STOC 1997; the bound: Mirrokni, Thorup and
     Zadimoghaddam, "Consistent Hashing with Bounded Loads", SODA 2018. Raises ValueError for no names, one twice, a

@@ -39,7 +39,7 @@ class Poll:
     def __init__(self, cache: InstanceCache, service: str, period: float, rng: Random, *, jitter=0.2, timeout=1.0):
         self.cache, self.service = cache, service
         self.period = arguments.positive("period", period, "seconds", "how often to ask")
-        self.jitter = arguments.share("jitter", jitter, "0.2 means give or take 20 % of the period")
+        self.jitter = arguments.share("jitter", jitter, "0.2 means give or take 20% of the period")
         self.rng = arguments.generator(rng)
         self.timeout = arguments.positive("timeout", timeout, "seconds", "how long one lookup may take")
 

@@ -40,7 +40,7 @@ class SlowStart(Weighted):
     """``Weighted``, whose servers come into their full weight over ``window`` seconds after :meth:`joined`.
 
     A server that joined ``t`` seconds ago has its weight × max(``least``, (t / window) ^ (1 / aggression)). Source:
-    Envoy's documentation, "Slow start mode", whose default for ``least`` is 10 % and for ``aggression`` 1.
+    Envoy's documentation, "Slow start mode", whose default for ``least`` is 10% and for ``aggression`` 1.
     """
 
     def __init__(self, weights: Sequence[float], window: float, aggression: float = 1.0, least: float = 0.1):

@@ -7,12 +7,11 @@ import time
 from flask.logging import default_handler
 
 import servicelab.servers.routes  # noqa: F401  # several threads may build apps
-from servicelab.lifecycle import Server
+from servicelab.lifecycle import Server, join
 from servicelab.servers.arguments import check_app, check_options
 from servicelab.servers.engine import Engine
 from servicelab.servers.server_process import HTTPProcess
 from servicelab.servers.stamps import Stamped
-from servicelab.servers.threads import join
 from servicelab.trace import Trace
 
 

@@ -17,8 +17,7 @@ import sys
 import threading
 import time
 
-from servicelab.lifecycle import HOST, ServerError, server_at
-from servicelab.servers.threads import join
+from servicelab.lifecycle import HOST, ServerError, join, server_at
 from servicelab.trace import Trace
 
 #: Seconds in which the child must have imported Python and what it serves, and listen.

@@ -16,8 +16,7 @@ import time
 import zmq
 
 from servicelab import arguments
-from servicelab.lifecycle import HOST, Component, Server, ServerError
-from servicelab.servers.threads import join
+from servicelab.lifecycle import HOST, Component, Server, ServerError, join
 
 #: Seconds after which a thread that hears nothing looks whether it is to end.
 LOOK = 0.02

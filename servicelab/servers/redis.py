@@ -11,8 +11,7 @@ import threading
 
 import redis
 
-from servicelab.lifecycle import Component, Server, ServerError
-from servicelab.servers.threads import join
+from servicelab.lifecycle import Component, Server, ServerError, join
 
 
 class FakeRedis(Server):

@@ -8,10 +8,9 @@ import socket
 import struct
 import sys
 import threading
-import time
 import traceback
 
-from servicelab.lifecycle import HOST
+from servicelab.lifecycle import HOST, join
 
 #: Connections which the operating system holds until they are accepted.
 BACKLOG = 1024
@@ -74,25 +73,6 @@ def started(thread: threading.Thread) -> bool:
     except RuntimeError:
         return False
     return True
-
-
-def join(threads, limit: float) -> list[threading.Thread]:
-    """Wait at most ``limit`` seconds in all; returns the threads that still run. One that was never started is not
-    waited for; one whose ``start()`` was interrupted, or is under way in another thread, is."""
-    end = time.monotonic() + limit
-    threads = [thread for thread in threads if thread is not threading.current_thread()]
-    for thread in threads:
-        while _is_starting(thread) and time.monotonic() < end:
-            time.sleep(0.001)
-        if thread.is_alive():
-            thread.join(max(0.0, end - time.monotonic()))
-    return [thread for thread in threads if thread.is_alive()]
-
-
-def _is_starting(thread):
-    """It is on its way, and ``Thread.join`` would refuse it: the system's thread may exist, and even have its ident,
-    before it says that it has started."""
-    return not thread.is_alive() and thread in threading.enumerate()
 
 
 def end(threads, name: str, errors: list[str], patience: float = 0.2) -> None:

@@ -20,7 +20,7 @@ class Journeys:
     """The requests of a run, in the order in which they were due, as numpy arrays.
 
     A run stops at a bound (``env.run(until=60)``), and then some requests may be unfinished. To leave them out
-    makes an overloaded system look better than it is, for they are the slow ones (18 % better at a load of 1.2). So
+    makes an overloaded system look better than it is, for they are the slow ones (18% better at a load of 1.2). So
     their ``latency`` is ``nan``, which spoils a careless mean for all to see. Ask ``unfinished`` how many
     there are; :meth:`waited` and :meth:`quantile` count them in.
     """

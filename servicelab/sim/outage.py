@@ -192,7 +192,7 @@ def stop_retrying(model):
 def retry_budget(model, ratio=0.1):
     """Callers retry once, but all together at most ``ratio`` of their calls (and ten at the start).
 
-    ``min_per_second`` is 0 here: Finagle's default of 10 retries/s is 3.6 % of 280 calls/s, and would blur the line.
+    ``min_per_second`` is 0 here: Finagle's default of 10 retries/s is 3.6% of 280 calls/s, and would blur the line.
     """
     budget = RetryBudget(ratio=ratio, min_per_second=0.0, reserve=10.0)
     model.client.policy = Retry(Timeout(model.timeout), tries=2, budget=budget)

@@ -1,6 +1,6 @@
 """The queue as a recursion: the same waiting times as the simulation, from two arrays, a hundred times as fast.
 
-For steady state a simulation is too slow: ±2 % at a load of .8 takes 740 000 requests. But in a queue
+For steady state a simulation is too slow: ±2% at a load of .8 takes 740 000 requests. But in a queue
 served in order of arrival nothing is left to chance once the arrival times and the service times are known.
 Request n starts when it has arrived and a worker is free, and no later. On the same draws simulation and
 recursion must agree to the last digits, and a test holds them to that.

@@ -50,7 +50,7 @@ def probability(value):
     """One from 0 to 1, as a float."""
     found = number("p", value, mend="a probability is from 0 to 1")
     if not 0 <= found <= 1:
-        raise ValueError(f"{shown(value)} must be a probability from 0 to 1: write 0.99 for 99 %")
+        raise ValueError(f"{shown(value)} must be a probability from 0 to 1: write 0.99 for 99%")
     return found
 
 

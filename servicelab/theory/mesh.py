@@ -20,7 +20,7 @@ def refresh_lag(interval):
 def requests_to_see(p, sure=0.95):
     """Requests until at least one has failed with probability ``sure``, when each fails with probability ``p``.
 
-    ln(1 − sure) / ln(1 − p), rounded up: about 3 / p for 95 %. Source: Hanley and Lippman-Hand, "If Nothing Goes Wrong,
+    ln(1 − sure) / ln(1 − p), rounded up: about 3 / p for 95%. Source: Hanley and Lippman-Hand, "If Nothing Goes Wrong,
     Is Everything All Right?", JAMA 249(13), 1983. ValueError unless both lie between 0 and 1.
     """
     p, sure = probability(p), probability(sure)

@@ -22,7 +22,7 @@ def availability_parallel(*availabilities):
 def fan_out(p, n):
     """Probability that at least one of ``n`` parallel calls is slow, when each is with probability ``p``: 1 − (1 − p)ⁿ.
 
-    1 % slow calls and a page of 100 calls: 63.4 % slow pages. Source: Dean and Barroso, "The Tail at Scale",
+    1% slow calls and a page of 100 calls: 63.4% slow pages. Source: Dean and Barroso, "The Tail at Scale",
     Communications of the ACM 56(2), 2013.
     """
     return _at_least_one([(probability(p), whole("n", n, "calls"))])

@@ -36,7 +36,7 @@ def histogram_quantile(q, bounds, counts):
 def burn_rate(budget, window, period=30 * 24):
     """How many times too fast errors come if the share ``budget`` of what ``period`` hours allow is gone in ``window``.
 
-    2 % in one hour of thirty days: 14.4. Source: "The Site Reliability Workbook" (O'Reilly, 2018), chapter 5.
+    2% in one hour of thirty days: 14.4. Source: "The Site Reliability Workbook" (O'Reilly, 2018), chapter 5.
     """
     return probability(budget) * positive("period", period, "hours") / positive("window", window, "hours")
 

@@ -64,7 +64,7 @@ class Case:
 
     ``name`` is the condition under which it was measured; it reads well after "holds if". ``relation`` is one of
     RELATIONS. ``bound`` is a number, for "between" a pair, for "equals" anything; it may be measured too. ``within`` is
-    the share by which "about" may differ: 0.25 is 25 %. ``unit`` follows the number: "s", "% of the calls".
+    the share by which "about" may differ: 0.25 is 25%. ``unit`` follows the number: "s", "% of the calls".
     None or NaN on either side: not measured.
 
     Raises ValueError for an empty name, an unknown relation, and for "about" without ``within``.
@@ -83,7 +83,7 @@ class Case:
         if self.relation not in RELATIONS:
             raise ValueError(f"relation={self.relation!r} must be one of {', '.join(RELATIONS)}")
         if (self.relation == "about") != (self.within is not None):
-            raise ValueError(f"within={self.within!r} belongs to 'about', and only there: 0.25 is 25 %")
+            raise ValueError(f"within={self.within!r} belongs to 'about', and only there: 0.25 is 25%")
 
     @property
     def holds(self) -> bool | None:
@@ -96,7 +96,7 @@ class Case:
     def __str__(self):
         mark = {True: "✓", False: "✗", None: "?"}[self.holds]
         bound = " and ".join(map(three_digits, self.bound if self.relation == "between" else [self.bound]))
-        share = f" ± {three_digits(100 * self.within)} %" if self.within is not None else ""
+        share = f" ± {three_digits(100 * self.within)}%" if self.within is not None else ""
         measured = three_digits(self.measured, self.unit)
         return f"{mark} {self.name}: {measured} ({RELATIONS[self.relation][0]} {bound}{share})"
 

@@ -47,7 +47,7 @@ SIZE = (900, 360)
 #: Dots per inch of what is drawn: it stays sharp on a page that is a third wider.
 DPI = 130
 #: The picture fills the page, and leaves as much of its height (CSS pixels) as the menus, the controls and the sentence
-#: take: all is seen together on a projector of 1280 x 720, and at a zoom of 150 % on 1920 x 1080.
+#: take: all is seen together on a projector of 1280 x 720, and at a zoom of 150% on 1920 x 1080.
 LEFT_FOR_CONTROLS = 365
 #: The share of its colour that a setting which is over keeps.
 GHOST = 0.35

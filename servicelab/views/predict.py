@@ -88,7 +88,7 @@ class Predict(Shown):
         """The prediction beside what happened, to be shown by the cell that found out.
 
         ``actual`` is computed from the run: for a number the number, which counts as right within ``tolerance`` of it
-        (a share: 0.25 is 25 %); for options a dictionary from each to whether it came true, of which the first that did
+        (a share: 0.25 is 25%); for options a dictionary from each to whether it came true, of which the first that did
         counts. ``why`` is one or two sentences. Works when nobody answered, and when no option came true.
 
         Raises ValueError for an outcome that is no number, or does not speak of just the options.

@@ -52,7 +52,7 @@ def picture(fig, alt: str) -> Picture:
 def show(fig, alt: str) -> None:
     """Show ``fig`` in the notebook with the alternative text ``alt``, and close it.
 
-    ``alt`` says in a sentence what the figure *shows*, not what it is: "Latency stays near 10 ms up to 70 % load,
+    ``alt`` says in a sentence what the figure *shows*, not what it is: "Latency stays near 10 ms up to 70% load,
     then rises steeply." Raises ValueError when it is missing or says next to nothing, TypeError when ``fig`` is not
     a figure. Nothing is left open either way.
     """
@@ -67,6 +67,6 @@ def checked(alt: str) -> str:
     if len(text.split()) < 5:
         raise ValueError(
             f"alt={alt!r} does not say what the figure shows: write a sentence of at least five words, "
-            "such as 'Latency stays near 10 ms up to 70 % load, then rises steeply.'"
+            "such as 'Latency stays near 10 ms up to 70% load, then rises steeply.'"
         )
     return text

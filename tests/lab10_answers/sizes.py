@@ -19,7 +19,7 @@ def square_root(shop):
 
 
 def erlang_b(shop):
-    """The smallest size at which Erlang's loss formula says at most 5 %."""
+    """The smallest size at which Erlang's loss formula says at most 5%."""
     found = {}
     for name, load in loads(shop).items():
         blocked, size = 1.0, 0

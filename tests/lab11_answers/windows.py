@@ -65,7 +65,7 @@ WRONG = {
     "one in 10 000 of the repeated": (
         lambda shop: (log(1 / GOAL) * mean(shop.again()[1]), poll_of(shop)), {"forgets-the-late", "too-wide"}),
     "five minutes": (lambda shop: (300.0, poll_of(shop)), {"too-wide"}),
-    "99 % of the repeated": (lambda shop: (quantiles(shop.again()[1], n=100)[98], poll_of(shop)), {"forgets"}),
+    "99% of the repeated": (lambda shop: (quantiles(shop.again()[1], n=100)[98], poll_of(shop)), {"forgets"}),
     "one mean": (
         lambda shop: (mean(shop.again()[1]) * log(len(shop.again()[1]) / 1e6 / GOAL), poll_of(shop)),
         {"forgets-the-late"}),

@@ -17,12 +17,12 @@ TOLERANCE = 0.35  # of the limit, to either side: more than a busy machine adds
 
 WORDS = words(f"""
 not-gentle: it sends at most {MOST} requests to a stage (rule 2)
-    The shop is open. How many answers do you need to know a rate within 35 %?
+    The shop is open. How many answers do you need to know a rate within 35%?
 wrong-type: find_bottleneck returns (stage, requests/s) (rule 1)
     One of {", ".join(STAGES)}, and a number.
 wrong-stage: the bottleneck is found: where least is let through, not where one call takes longest (rule 1)
     Load each stage by itself. How many are served there side by side, and does your load keep all of them busy?
-limit-wrong: its limit is known within 35 % (rule 1)
+limit-wrong: its limit is known within 35% (rule 1)
     The stage is right. What became of the limits of the others in your number, and was this one kept busy?
 no-times: time_inside returns one time in seconds for each request, in the order in which they came (rule 3)
     How many came, and how many times did you return?
@@ -143,7 +143,7 @@ def queues(q):
 
 
 def at_random(workers, count=1500):
-    """When so many requests come at random, their work, and the workers, which are busy for 80 % of the time."""
+    """When so many requests come at random, their work, and the workers, which are busy for 80% of the time."""
     rng = np.random.default_rng(1)
     return rng.exponential(0.0125 / workers, count).cumsum(), rng.exponential(0.01, count), workers
 

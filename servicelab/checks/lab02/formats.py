@@ -29,7 +29,7 @@ form: choose gives for each payload a pair: one of the four formats, and how man
     Are all names of payloads there, formats as the task writes them, and behind each a number?
 costly: each payload has the format that costs least
     How many bytes has it in each of the four, and what does a byte cost there?
-bytes: its bytes are those of the format, within 2 %
+bytes: its bytes are those of the format, within 2%
     Are these bytes or characters, with spaces or without, and of the payload that was handed over?
 not-measured: it decides anew for other payloads of the same names
     What of your answer comes from what was handed over?

@@ -7,7 +7,7 @@ import zmq
 
 from servicelab.checks.learner_traceback import told
 from servicelab.checks.scenario import Aside, Stage
-from servicelab.servers.threads import join
+from servicelab.lifecycle import join
 
 
 class Recorded(zmq.Context):

@@ -12,9 +12,10 @@ from websockets.exceptions import ConnectionClosed
 
 from servicelab.clients.session import callee_of
 from servicelab.clients.streams import open_websocket
+from servicelab.lifecycle import join
 from servicelab.servers.message_stamps import Talk
 from servicelab.servers.socketio import SocketIOServer, describe
-from servicelab.servers.threads import join, shut
+from servicelab.servers.threads import shut
 from servicelab.trace import Trace
 
 PATIENCE = 1.5  # seconds for an answer

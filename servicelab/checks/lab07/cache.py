@@ -43,7 +43,7 @@ other-variants: each variant has a copy of its own (rule 6)
     Which copies does a new variant push out?
 not-told: after a POST, PUT, PATCH or DELETE that succeeded, the copies of the path are gone, all of them (rule 7)
     Somebody has just changed it. Who still shows the old one?
-two-days: no customer of a day gets another one's reply, and 60 % are answered from copies
+two-days: no customer of a day gets another one's reply, and 60% are answered from copies
     Which requests share a copy that should not? Which pages are asked for most, and what keeps them from being found?
 """)
 

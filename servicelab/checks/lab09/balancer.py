@@ -24,10 +24,10 @@ gone: an instance that is shown with inf calls is never picked, even if all the 
     Does your pick draw first, and look at infinity afterwards? And whom does it take when nobody is left whom it likes?
 chance: two that begin with the same seed, and hear the same, pick the same
     From where does your balancer take its chance?
-black-hole: an instance fails at once: it gets 15 % of the calls at most
+black-hole: an instance fails at once: it gets 15% of the calls at most
     Who is at once done with his calls has few under way. What do you hear of a call when it ends, and what does that
     weigh with an instance that has none under way?
-now-and-then: one in five of its answers is good: it gets 15 % of the calls at most
+now-and-then: one in five of its answers is good: it gets 15% of the calls at most
     What does one success wipe out?
 never-back: it has been well again for eighty seconds: it gets a twentieth of the calls at least
     How would your balancer find out, and how soon? By whose clock does it wait?
@@ -39,7 +39,7 @@ slower: all are well: a call takes at most 1.1 times as long as with two choices
     What does your balancer look at when nobody fails?
 by-chance: one call in fifty fails, whoever answers it: a call takes at most 1.1 times as long as with two choices
     How many errors make a broken instance? How many instances are left for the others' work?
-sockets: on sockets one of four fails at once: it gets 30 % of the calls at most
+sockets: on sockets one of four fails at once: it gets 30% of the calls at most
     What do you hear of a call when it ends, and what does your balancer make of it?
 """)
 

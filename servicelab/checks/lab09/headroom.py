@@ -33,8 +33,8 @@ class Shop(NamedTuple):
     """A shop, and what was measured of one of its instances."""
 
     peak: int  # calls/s in its worst hour
-    promise: float  # seconds that 99 % of the answers take at most
-    test: tuple[tuple[int, float], ...]  # of one instance, as they were tried: calls/s, seconds that 99 % took at most
+    promise: float  # seconds that 99% of the answers take at most
+    test: tuple[tuple[int, float], ...]  # of one instance, as they were tried: calls/s, seconds that 99% took at most
     zones: int  # over which the instances are spread, as evenly as they can be
     up: float  # the share of the time that an instance works, each for reasons of its own
     shared: float  # the share of the time that the database works which all of them need

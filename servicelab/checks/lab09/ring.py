@@ -24,7 +24,7 @@ not-a-name: owner returns one of the names
 uneven: the busiest of ten instances has at most {PEAK} times the mean number of keys
     How long are the stretches between ten places that were chosen by chance? And between a thousand? Does your function
     scatter texts that are alike, or do those share a place that differ only in case, in a space, or in strange letters?
-moved: one leaves: its keys move and no others; an eleventh joins: the keys that move go to it, 12 % of all at most
+moved: one leaves: its keys move and no others; an eleventh joins: the keys that move go to it, 12% of all at most
     On what does a key's owner depend, besides the key and the owner's name? Where does a newcomer's stretch come from?
 order: the names come in another order: no key moves
     What do you make of the place of a name in the list?

@@ -18,7 +18,7 @@ from servicelab.servers import serve
 
 BASE, CAP = 0.05, 1.0
 WIDE, STEPS = (0.1, 2.5), (0.1, 0.2, 0.4, 0.8, 1.6, 2.5)  # another base and cap, and the steps that follow
-DRAWS = 400  # of each delay; the mean of so many lies within 6 % of the step from its own
+DRAWS = 400  # of each delay; the mean of so many lies within 6% of the step from its own
 DOWN = "GET 500 502 503 504"
 
 WORDS = words("""

@@ -22,7 +22,7 @@ Need = namedtuple("Need", "rate seconds")  # what a dependency is asked: request
 #: How the calls of one dependency ended, as shares of all of them, and the id of one that went wrong.
 Seen = namedtuple("Seen", "well rejected stuck mark")
 #: Hidden settings. In both shops the busiest dependency is not the one that is called most often, nor the slowest; and
-#: of no size it is chance that says whether it turns away more than one call in ten: less than 9 %, or more than 13 %.
+#: of no size it is chance that says whether it turns away more than one call in ten: less than 9%, or more than 13%.
 PRACTICE = {"inventory": Need(5, 0.5), "payment": Need(30, 0.025), "shipping": Need(18, 0.4)}
 CHECKED = {"inventory": Need(24, 0.035), "payment": Need(16, 0.45), "shipping": Need(3.2, 0.5)}
 

@@ -7,7 +7,7 @@ from math import ceil, exp
 from random import Random
 from typing import NamedTuple
 
-GOAL, LAG = 1e-4, 0.5  # repeats that pass the inbox, of all messages; seconds that 99 % of the lags are below
+GOAL, LAG = 1e-4, 0.5  # repeats that pass the inbox, of all messages; seconds that 99% of the lags are below
 MESSAGES, ORDERS = 1_000_000, 10_000  # that are watched
 
 

@@ -15,7 +15,7 @@ forgets, forgets-the-late: of 10 000 messages at most one comes again when the i
     Of all messages, which share comes again, and later than your window? Do the slowest come from where most come from?
 too-wide: the window is as small as that allows
     How many rows does the inbox keep? Of the messages that come again, which share may come later than the window?
-late, falls-behind: 99 % of the lags are below half a second
+late, falls-behind: 99% of the lags are below half a second
     What did lags(…) say of your interval? How many rows come in one, and how many does one poll take?
 too-often: the interval is as long as that allows
     Each poll is a query. How late may the last one of a hundred be, and how late is it with yours?
@@ -48,7 +48,7 @@ def add(number, setting):
         yield code, repeats <= REPEATS * GOAL, f"{told}{repeats / GOAL:.3g} of 10 000 pass the inbox"
         yield "too-wide", window <= WIDER * smallest, f"{told}a smaller window would do"
         code = "falls-behind" if setting.batch < longest * setting.rate * 1.2 else "late"
-        yield code, lag <= LATE, f"{told}99 % of the lags are below {lag:.3g} s"
+        yield code, lag <= LATE, f"{told}99% of the lags are below {lag:.3g} s"
         yield "too-often", poll >= OFTEN * longest, f"{told}a longer interval would do"
 
     part.__name__ = f"shop_{number}"

@@ -13,8 +13,8 @@ wrong-type: the panels give a number or None, and times gives a list of numbers
     Compare what each of the four returns with the task.
 mean: the mean of all calls, whichever instance answered them; one without calls changes nothing
     Does an instance with ten calls count as much as one with ten thousand? And what is 0 · NaN?
-p99: the least of the times that 99 % of all calls took at most, whichever instance answered them
-    Can you tell from one number of each instance? How many of 100 calls are 99 %, and which is the last of them?
+p99: the least of the times that 99% of all calls took at most, whichever instance answered them
+    Can you tell from one number of each instance? How many of 100 calls are 99%, and which is the last of them?
 nobody: where there were no calls at all, mean and p99 are None
     What do you divide by, and which of no times is the largest?
 rate, reset: calls a second, the sum of what each instance counted from its first sample to its last, begun anew or not

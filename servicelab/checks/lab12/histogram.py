@@ -13,7 +13,7 @@ from servicelab.checks.scenario import Stage, scenario, words
 from servicelab.table import Table
 from servicelab.theory.telemetry import histogram_quantile
 
-QUANTILES, MOST, ERROR, LIMIT = (0.5, 0.95, 0.99), 12, 0.10, 0.12  # the task says 10 %; the rest is chance
+QUANTILES, MOST, ERROR, LIMIT = (0.5, 0.95, 0.99), 12, 0.10, 0.12  # the task says 10%; the rest is chance
 #: The defaults of OpenTelemetry, which are meant for milliseconds.
 OTEL = (0, 5, 10, 25, 50, 75, 100, 250, 500, 750, 1000, 2500, 5000, 7500, 10000)
 
@@ -30,7 +30,7 @@ any-order: the buckets may come in any order, and the list stays as it was
     Which functions sort in place?
 not-bounds: BOUNDS is a list or tuple of 1 to 12 rising positive numbers, without +Inf
     Count them, and see whether each is larger than the one before. +Inf is added for you.
-off: the quantiles of all three services come out with an error below 10 %
+off: the quantiles of all three services come out with an error below 10%
     Where do the nine quantiles lie? A bucket that reaches from a to b can be wrong by as much as it is wide.
 """)
 PAGE = [(0.1, 20), (0.3, 50), (0.45, 90), (1.0, 98), (inf, 100)]

@@ -101,7 +101,7 @@ one-in-100, one-in-250: one call in a hundred fails for hours, or one in 250 for
     What burn has this incident, and how long does it last? Which of your rules can see it at all?
 hidden: an incident comes the morning after another: it has a page of its own
     A rule that still fires tells nothing new. How long after an incident does each of yours fall silent?
-blip: a deployment fails 15 % of the calls for a minute: one false page a month at most
+blip: a deployment fails 15% of the calls for a minute: one false page a month at most
     Over how many minutes must an error go on, before somebody is woken?
 night, quiet: few customers call, or one call in 5000 fails by chance: one false page a month at most
     Failures of how many calls are that? What is a share worth, when it is one of few? How often is each rule met so?

@@ -20,16 +20,16 @@ weight: while it goes on, the weight keeps to its bounds
     and only those of this rollout.
 after: when it is decided, the weight is 1 or 0, and the decision stays
     Requests that were under way answer later. What do they change?
-glaring: a new version that fails every second time is rolled back within 20 of its requests, in 95 % of the runs
+glaring: a new version that fails every second time is rolled back within 20 of its requests, in 95% of the runs
     How many failures in a row does it take until you are sure? Need you wait for all one hundred?
-slow: 5 % fail, and 1 % of the old: it is rolled back within 100 of its requests in 65 % of the runs
+slow: 5% fail, and 1% of the old: it is rolled back within 100 of its requests in 65% of the runs
     How many of a hundred fail if it is as good as the old one? And if not? Where between the two is your bound?
-missed: 5 % fail, and 1 % of the old: it is promoted in at most 5 % of the runs
+missed: 5% fail, and 1% of the old: it is promoted in at most 5% of the runs
     A hundred requests do not tell for sure. What do you do with a version that had three failures in them?
-false-alarm: it is as good as the old one, 1 %: it is rolled back in at most 5 % of the runs
+false-alarm: it is as good as the old one, 1%: it is rolled back in at most 5% of the runs
     How often do you look? Each look is one more chance to be wrong. How likely is your bound to be met by a good one?
-old-is-bad: both fail at 5 %: it is rolled back in at most 5 % of the runs
-    What do you compare it with? A bound for the failures that fits an old version with 1 % does not fit this one.
+old-is-bad: both fail at 5%: it is rolled back in at most 5% of the runs
+    What do you compare it with? A bound for the failures that fits an old version with 1% does not fit this one.
 better: it fails less than the old one: it is not rolled back
     To be unlike the old one is no reason. In which direction?
 undecided: when the new version has answered 300 requests, it is decided

@@ -25,7 +25,7 @@ not-everywhere: a library is None where a service cannot have it
 between: a gateway is None where calls between services need it, too
     Which calls does a gateway see?
 promise: a way that breaks the promise is None, and one that keeps it is not
-    99 % of the pages: which of the page times is that, if you sort them?
+    99% of the pages: which of the page times is that, if you sort them?
 cheapest: the cheapest of the ways that do is chosen, and None if none does
     Which of your three numbers is the least? And if all are None?
 """)
@@ -36,7 +36,7 @@ Service = namedtuple("Service", "language instances ours")
 
 class Shop(namedtuple("Shop", "services rate hops between promise")):
     """A shop: ``rate`` pages a second, ``hops`` calls between services for each; whether these calls need it, too
-    (``between``), or only the door; and its ``promise``: 99 % of the pages take at most so many milliseconds."""
+    (``between``), or only the door; and its ``promise``: 99% of the pages take at most so many milliseconds."""
 
     def pages(self, way: str) -> list[float]:
         """The milliseconds of 5000 pages, in a test run with this way: always the same. ValueError if it is none."""
@@ -125,7 +125,7 @@ def other_shops(d):
                 yield one, right, f"{in_words(shop)}: {one} is {float(found[one]):.2f} euros (right: {due[one]:.2f})"
             pages, said = sorted(shop.pages(one)), {"library": "not-everywhere", "gateway": "between"}
             code = fails[one] or ("promise" if pages[-1] > shop.promise else said.get(one, "promise"))
-            told += f"; 99 % of its pages take at most {pages[4949]:.3g} ms"
+            told += f"; 99% of its pages take at most {pages[4949]:.3g} ms"
             yield code, (found[one] is None) == bool(fails[one]), told
         best = min([one for one in WAYS if not fails[one]], key=due.get, default=None)
         yield "cheapest", way == best, f"{in_words(shop)}: of {shown(found)} it chose {way}"

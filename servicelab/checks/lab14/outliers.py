@@ -44,7 +44,7 @@ class Log(namedtuple("Log", "requests ejections")):
 def live(settings=DEFAULTS, broken=1, hosts=HOSTS, seconds=60, until=1e9, chance=0.0) -> Log:
     """What a sidecar does with the replicas of a service, in simulated time. The first ``broken`` of them fail until a
     time, and all with a ``chance``. The rules are those of the task's table (envoyproxy.io, "Outlier detection", "Panic
-    threshold"); as in a real one, 10 % of nine are nobody. Raises ValueError for settings that are none."""
+    threshold"); as in a real one, 10% of nine are nobody. Raises ValueError for settings that are none."""
     if not is_settings(settings):
         raise ValueError(f"{settings!r} must have {', '.join(DEFAULTS)}, and numbers: see the table in the task")
     most_in_a_row, interval, base, percent, panic = (settings[name] for name in DEFAULTS)

@@ -99,7 +99,7 @@ def a_day(s):
     twice = sum(charges > 1 for charges, _ in again)
     yield "double-charge", not twice, f"{twice} of 1334 orders were charged more than once"
     share, _ = s.call(day, s.begin().policy, 4, {"connect-failure": 0.02}, limit=8.0)
-    yield "not-sent", share >= 0.995, f"2 % of the connections fail, and {share:.1%} of the requests succeed"
+    yield "not-sent", share >= 0.995, f"2% of the connections fail, and {share:.1%} of the requests succeed"
 
 
 @part

@@ -18,7 +18,7 @@ not-a-style: decide returns a dict from the name of each link to one of the seve
     Compare what you return with the names in the task.
 no-result: where the caller needs a result, the style gives one
     What does the caller of this link do next, and with what?
-too-late: 99 % of the callers go on in time
+too-late: 99% of the callers go on in time
     How often does this style go to the other side, and how far is that? One in a hundred may be late.
 no-replay: messages can be read again for as long as they have to be
     Where is a message when it has been worked on, and for how long?
@@ -57,7 +57,7 @@ def misses(link, rate, dice) -> float:
 
 @cache
 def lived(link: Link, style: str) -> tuple[float, float]:
-    """One day, second by second: for how long 99 % of the callers wait at most, and how many messages are lost."""
+    """One day, second by second: for how long 99% of the callers wait at most, and how many messages are lost."""
     dice, second, is_far = np.random.default_rng(1), np.arange(DAY), STYLES[style].far
     is_down, is_high = second < link.outage, second >= DAY - link.seconds
     come, wait = dice.poisson(np.where(is_high, link.burst, link.rate)), link.rtt if is_far else HERE
@@ -159,7 +159,7 @@ def four_businesses(d):
             yield "not-a-style", isinstance(style, str) and style in STYLES, told
             wait, lost = lived(needs, style)
             for code, is_met in met(needs, style).items():
-                yield code, is_met, f"{told}; 99 % go on within {wait:.3g} s; needed is {needs}"
+                yield code, is_met, f"{told}; 99% go on within {wait:.3g} s; needed is {needs}"
             least, (paid, worth) = best(needs, prices)[0], costs(needs, style, prices)
             told += f" costs {paid:,.0f} a month, and {worth:,.0f} for {DAYS * lost:,.0f} lost; {least:,.0f} would do"
             yield "loses" if paid <= least else "too-dear", paid + worth <= NEARLY * least, told

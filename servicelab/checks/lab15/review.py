@@ -34,7 +34,7 @@ detect: the time to detect ends with the first alert that could be about this in
     Can an alert be about what has not begun, or about somebody else?
 mitigate: the time to mitigate ends with the lever that helped
     After which lever was no order harmed any more? Which one was pulled there?
-money: the money is what the harmed orders cost, within 5 %
+money: the money is what the harmed orders cost, within 5%
     What does each of them cost, and how many are there?
 clocks: the times are right where the clocks of two services are not
     What did the dashboard's clock show, when a service's showed this?

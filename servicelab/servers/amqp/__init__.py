@@ -18,7 +18,7 @@ Not there, because one broker on one machine does not need it
 Memory
     RabbitMQ weighs its process; here it is the bodies plus 256 bytes for each message in each queue, because a kernel
     holds more than a broker. The message that goes over the limit is taken, and its publisher blocked at once. The
-    alarm ends when 10 % is free again, lest it should flicker.
+    alarm ends when 10% is free again, lest it should flicker.
 What a killed broker has lost
     Promised is: what was declared, confirmed or committed is there. A persistent message in a durable queue that nobody
     asked a confirm for, and the acknowledgement of one, are on disk up to 200 ms later, as in RabbitMQ's classic

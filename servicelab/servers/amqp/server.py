@@ -21,7 +21,7 @@ class AmqpServer:
     ``users``: passwords by name. With a ``trace`` everything is stamped, the broker's lane being ``lane``.
     ``heartbeat`` in seconds (0: none) is what is proposed to clients, as are ``frame_max`` (bytes) and
     ``channel_max``. ``memory_limit`` in bytes: when the messages held take more, publishing connections are blocked
-    until it is 10 % less again. None: no limit.
+    until it is 10% less again. None: no limit.
     """
 
     def __init__(

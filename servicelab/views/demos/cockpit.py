@@ -50,7 +50,7 @@ class Heard:
 class Cockpit(LivePanel):
     """How well payment is, and two settings of the breaker before it, as controls; *Start* lets time pass.
 
-    Twenty calls/s (Poisson) with a timeout of 0.5 s; payment takes the set time give or take 20 %, and has workers
+    Twenty calls/s (Poisson) with a timeout of 0.5 s; payment takes the set time give or take 20%, and has workers
     for all of them. The breaker looks at the last 20 calls once it has 10, and permits 3 probes. The threshold holds
     from the next call on; the wait from the next opening on, as it does for every breaker that is open already.
     """
@@ -165,7 +165,7 @@ class Cockpit(LivePanel):
 
     def _draw_rate(self, ax):
         ax.set(xlim=(0, 100), ylim=(0, 1), yticks=(), xticks=(0, 50, 100))
-        ax.set_xticks((0, 50, 100), ("0", "50", "100 %"))
+        ax.set_xticks((0, 50, 100), ("0", "50", "100%"))
         self.bar = self.moving(ax.barh([0.5], [0], height=0.7, color=VERMILION)[0])
         self.opens_at = self.moving(ax.axvline(0, **FORMULA | {"linewidth": 2.5}))
         self.rate_title = self.moving(ax.text(0, 1.15, " ", transform=ax.transAxes, weight="bold"))
@@ -179,7 +179,7 @@ class Cockpit(LivePanel):
         turned_away = [mark.at - now for mark in self.marks if mark.status == refused]
         self.refused.set_data(turned_away, [18] * len(turned_away))
         self._show_states(now)
-        self.now_set.set_text(f"payment fails {fails} %, takes {takes} ms · wait {wait} s")
+        self.now_set.set_text(f"payment fails {fails}%, takes {takes} ms · wait {wait} s")
         said = self._show_window(self.breaker.metrics(now), threshold)
         return (
             f"The breaker is {said} In the last {SPAN} s {len(turned_away)} calls were refused and {len(reached)} "
@@ -224,9 +224,9 @@ class Cockpit(LivePanel):
         rate = 100 * (seen.failure_rate or 0)
         self.bar.set_width(rate)
         self.opens_at.set_xdata([threshold, threshold])
-        self.rate_title.set_text(f"{rate:.0f} % failed, opens at {threshold} %")
+        self.rate_title.set_text(f"{rate:.0f}% failed, opens at {threshold}%")
         some = f"{seen.failures} of {seen.calls} {self.counted} failed" if seen.calls else f"no {self.counted} yet"
-        told = f"{seen.state}: {some} ({rate:.0f} %, it opens at {threshold} %)"
+        told = f"{seen.state}: {some} ({rate:.0f}%, it opens at {threshold}%)"
         if seen.state == "open":
             left = max(0.0, self.probes_from - self.env.now)
             self.window_title.set_text(f"OPEN: {left:.1f} s until the first probe")

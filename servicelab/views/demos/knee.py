@@ -85,9 +85,9 @@ class Knee(LivePanel):
         self.here.set_data([load], [min(times.mean(), HIGHEST * 0.98)])
         self.real.set_data(*zip(*self.measured)) if self.measured else self.real.set_data([], [])
         expected = 1 + float(np.interp(load, grid, waits))
-        real = f" Measured at {self.measured[-1][0]:.0f} %: {self.measured[-1][1]:.1f}." if self.measured else ""
+        real = f" Measured at {self.measured[-1][0]:.0f}%: {self.measured[-1][1]:.1f}." if self.measured else ""
         return (
-            f"At {load} % load a request takes {times.mean():.1f} times its work on average, one in a hundred "
+            f"At {load}% load a request takes {times.mean():.1f} times its work on average, one in a hundred "
             f"{np.quantile(times, 0.99):.0f} times or more; the formula says {expected:.1f}.{real}"
         )
 

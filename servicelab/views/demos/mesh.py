@@ -95,7 +95,7 @@ class Mesh(LivePanel):
             wire.set_visible(self.lives)
         self.brain.set_color(INK if self.lives else "#CCCCCC")
         self.cross.set_visible(not self.lives)
-        obey = f"{self.pushed['weight']} % to v2, {self.pushed['retries']} retries"
+        obey = f"{self.pushed['weight']}% to v2, {self.pushed['retries']} retries"
         self.told.set_text(("brain" if self.lives else "no brain") + f"\npushed: {obey}" * (self.version > 0))
         self.counts["payment v1"].set_text(f"{run.at_v1} charges")
         self.counts["payment v2"].set_text(f"{run.at_v2} charges")
@@ -105,7 +105,7 @@ class Mesh(LivePanel):
         self.sums.set_color(FAILURE_INK if run.lost or run.twice else INK)
         state = "as wanted" if wanted else "which is not what the sliders say"
         seen = f"the first 503 met order {met[0]}" if met.size else "no order has met a 503"
-        state += f"; v2 fails {fails} %; the brain " + ("lives" if self.lives else "is dead")
+        state += f"; v2 fails {fails}%; the brain " + ("lives" if self.lives else "is dead")
         return f"The sidecars do {obey}, {state}. {twice}; executions an order: {per_order:.3g}; {seen}."
 
 

@@ -82,7 +82,7 @@ class Partition(LivePanel):
         self.verdict.set_text("the shop is closed" if usable[0] < 0.05 else "")
         died = f", and {usable[1]:.0%} after {dead} of 8 have died" if dead else ""
         return (
-            f"Cut off: {cut}; rule: {rule}; load {load} %. During the cut {usable[0]:.0%} of the calls work{died}. "
+            f"Cut off: {cut}; rule: {rule}; load {load}%. During the cut {usable[0]:.0%} of the calls work{died}. "
             f"At the least {int(known[1][(known[0] > CUT) & (known[0] < HEAL)].min())} of 8 were passing in the book."
         )
 

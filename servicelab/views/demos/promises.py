@@ -65,7 +65,7 @@ class Promises(LivePanel):
         expected = crashes * theory.lost_per_crash(RATE, gap / 1000) if writes == WRITES[0] else 0
         return (
             f"{len(orders)} orders, {crashes} crashes with {gap} ms between the writes ({writes}): {len(fell)} orders "
-            f"are in the books and never become a parcel (on average {expected:.3g}). {lost} % of the replies lost, "
+            f"are in the books and never become a parcel (on average {expected:.3g}). {lost}% of the replies lost, "
             f"keys remembered: {keys}. {len(twice)} orders are paid more than once."
         )
 

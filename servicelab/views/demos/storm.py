@@ -23,7 +23,7 @@ HIGHEST = 1450  # attempts/s on the axis: 290 calls/s with three retries each ar
 #: The remedies, and what each changes about the rule that λ(1 + r) has to be below μ.
 REMEDIES = {
     "none": "",
-    "retry budget 10 %": " The budget makes r at most 0.1.",
+    "retry budget 10%": " The budget makes r at most 0.1.",
     "drop expired": " But no work is done for callers who have left: it may recover all the same.",
     "newest first": " But the newest callers are answered in time, so it recovers all the same.",
     "breaker": " But the breaker keeps calls away until the queue is empty, so it recovers all the same.",
@@ -106,7 +106,7 @@ class Storm(LivePanel):
         if remedy == "breaker":
             # It stays open for a little longer than a full room takes to empty.
             attempt = CircuitBreaker(attempt, window="time", size=2.0, minimum_calls=50, wait_open=6.0)
-        elif remedy == "retry budget 10 %":
+        elif remedy == "retry budget 10%":
             budget = RetryBudget(ratio=0.1, min_per_second=0.0, reserve=10.0)
         self.client.policy = Retry(attempt, tries=1 + retries, budget=budget)
 
@@ -159,7 +159,7 @@ class Storm(LivePanel):
         self.waiting.set_data(time, [tick.waiting for tick in past])
         self._shade()
 
-        r = min(retries, 0.1) if remedy == "retry budget 10 %" else retries
+        r = min(retries, 0.1) if remedy == "retry budget 10%" else retries
         most = load * (1 + r)
         self.threat.set_ydata([most, most])
         sign, fate = (">", "does not end by itself") if most > CAPACITY else ("<", "ends by itself, sooner or later")
