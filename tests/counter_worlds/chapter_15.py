@@ -2,6 +2,12 @@
 
 from tests.counter_worlds import Change
 
+NEAR = (
+    "holds if two calls in turn travel 1 ms;",
+    # Where the machine is slow, an order takes long at home, and one trip is not much beside it.
+    "holds if two calls in turn travel 1 ms; if two calls at once travel 150 ms;",
+)
+
 COUNTER = {
     "C63": [
         # The other continent is next door, and next door is so far that no load of the machine counts beside it.
@@ -16,18 +22,14 @@ COUNTER = {
             "c-far-ways",
             'publish(b"an order")',
             "in_turn()",
-            # Where the machine is slow, an order takes long at home, and one trip is not much beside it.
-            tuple(
-                f"holds if two calls in turn travel 1 ms;{slow} if either cloud is enough and they share nothing."
-                for slow in ("", " if two calls at once travel 150 ms;")
-            ),
+            tuple(f"{one} if either cloud is enough and they share nothing." for one in NEAR),
         ),
         # The two clouds fail together.
         Change(
             "c-region-needs-both",
             "(0,): ONE_CLOUD, (1,): ONE_CLOUD",
             "(0, 1): 2 * ONE_CLOUD",
-            "holds if two calls in turn travel 1 ms; if nobody waits for the far calls.",
+            tuple(f"{one} if nobody waits for the far calls." for one in NEAR),
         ),
     ],
     "C09": [

@@ -138,10 +138,9 @@ def killed_while_it_prints(shop):
         shop.work(b"parcel %d" % labels[-1])
         wait_until(lambda: shop.broker.depth(LABELS)[1] == 0, 1)
         died_of_it = not shop.lives and ": (406, " not in shop.told  # of the printer, then, and nothing is settled yet
-        settled = "settled", shop.settled or died_of_it, shop.told
+        yield "settled", shop.settled or died_of_it, shop.told
         shop.work()
         yield "print-fails", shop.labels == labels, shop.told
-        yield settled
 
 
 @moving
