@@ -26,6 +26,7 @@ from cheroot import server as cheroot_server
 from cheroot import wsgi
 from cheroot.workers import threadpool
 
+from servicelab.lifecycle import join
 from servicelab.servers import threads
 
 #: Seconds for which a kept-alive connection may stay idle, and a half-sent request silent.
@@ -248,7 +249,7 @@ class _Workers(threadpool.ThreadPool):
         for _ in self._threads:
             self._queue.put(threadpool._SHUTDOWNREQUEST)
         workers = list(self._threads)
-        if left := threads.join(workers, timeout):
+        if left := join(workers, timeout):
             for worker in left:
                 if (conn := worker.conn) is not None:
                     threads.shut(conn.socket)

@@ -23,7 +23,7 @@ from google.protobuf.message import Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from servicelab.lifecycle import HOST, Server, ServerError
+from servicelab.lifecycle import HOST, Server, ServerError, join
 from servicelab.servers import threads
 from servicelab.servers.arguments import check_options
 from servicelab.servers.message_stamps import Talk, joined, label, talk_from
@@ -129,7 +129,7 @@ class GRPCServer(Server):
             if self._serves:
                 server.stop(None)
         pool.shutdown(wait=False)
-        if left := threads.join(pool.threads, 0.3):
+        if left := join(pool.threads, 0.3):
             threads.end(left, self.name, self.errors)
         self._server = self._pool = self.health = None
         self._serves = False
@@ -178,7 +178,7 @@ class _Workers(futures.Executor):
         for _ in self.threads:
             self._queue.put(None)
         if wait:
-            threads.join(self.threads, 60.0)
+            join(self.threads, 60.0)
 
 
 class _Noting:

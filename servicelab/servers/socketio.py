@@ -20,7 +20,7 @@ from engineio.socket import Socket
 from flask_socketio import SocketIO
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
-from servicelab.lifecycle import HOST, Server, ServerError
+from servicelab.lifecycle import HOST, Server, ServerError, join
 from servicelab.servers import threads
 from servicelab.servers.arguments import check_options
 from servicelab.servers.http import keep_log
@@ -119,13 +119,13 @@ class SocketIOServer(Server):
         closing = _Thread(self, target=self._say_goodbye, args=(eio,))
         if not threads.started(closing):
             self._threads.discard(closing)
-        left = threads.join([closing, *http.busy], self.grace)
+        left = join([closing, *http.busy], self.grace)
         for sock in list(http.live):
             threads.shut(sock)
         everyone = [*left, *self._threads]
-        if left := threads.join(everyone, 0.3):
+        if left := join(everyone, 0.3):
             threads.end(left, self.name, self.errors)
-        threads.join([self._thread], 1.0)
+        join([self._thread], 1.0)
         http.server_close()
         eio.sockets = {}
         eio.__dict__.pop("send_packet", None)

@@ -6,7 +6,7 @@ import ssl
 import sys
 import threading
 
-from servicelab.lifecycle import HOST, Server, ServerError
+from servicelab.lifecycle import HOST, Server, ServerError, join
 from servicelab.servers import threads
 
 #: Seconds that a client has for its handshake. One that never ends would hold its connection for ever.
@@ -61,7 +61,7 @@ class TLSServer(Server):
         self._socket.close()
         for one in list(self._open_ones.values()):
             threads.shut(one)
-        if left := threads.join(list(self._open_ones), 1.0):
+        if left := join(list(self._open_ones), 1.0):
             threads.end(left, self.name, self.errors)
         self._open_ones.clear()
 

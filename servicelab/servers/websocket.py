@@ -17,7 +17,7 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.sync.server import ServerConnection, serve
 
-from servicelab.lifecycle import Server, ServerError
+from servicelab.lifecycle import Server, ServerError, join
 from servicelab.servers import threads
 from servicelab.servers.arguments import check_options
 from servicelab.servers.message_stamps import Talk, joined, talk_from
@@ -134,22 +134,22 @@ class WebSocketServer(Server):
         # shutdown() says goodbye to every client and waits for every handler, without a bound.
         closing = threading.Thread(target=server.shutdown, name=f"servicelab {self.name} closing", daemon=True)
         says_goodbye = threads.started(closing)
-        if not says_goodbye or threads.join([closing], self.grace):
+        if not says_goodbye or join([closing], self.grace):
             with server.lock:
                 handlers = list(server.handler_threads)
             for connection in list(self._live):
                 threads.shut(connection.socket)
-            if left := threads.join(handlers, 0.1):
+            if left := join(handlers, 0.1):
                 threads.end(left, self.name, self.errors)
             with server.lock:
                 server.handler_threads.clear()
             if says_goodbye:
-                threads.join([closing], 1.0)
+                join([closing], 1.0)
             else:
                 server.shutdown()  # nothing is left for which it waits
-        threads.join([self._thread] if self._thread else [], 1.0)
+        join([self._thread] if self._thread else [], 1.0)
         readers = [thread for connection in list(self._live) for thread in connection.threads]
-        threads.join(readers, 1.0)
+        join(readers, 1.0)
         self._server = self._thread = None
 
 
