@@ -143,6 +143,7 @@ PRINTERS = {
         "settled",
     ),
     "vouchers are acknowledged twice": (but(Right, f"return {ACK} => {ACK}"), "settled"),
+    "vouchers are rejected": (but(Right, f"return {ACK} => return {REJECT}"), "unreadable"),
     "labels for vouchers": (but(Right, 'kind == "voucher" => False'), "not-printed"),
     "what cannot be read is put back": (but(Right, ", requeue=False => "), "unreadable"),
     "what cannot be read is raised": (but(Right, f"return {REJECT} => raise"), "settled"),
